@@ -1,0 +1,36 @@
+//! Atomics: `core`'s, or `loom`'s when a model checker runs us (`--cfg loom`).
+//!
+//! Nothing else in the executive names either.
+
+#[cfg(not(loom))]
+pub use core::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};
+#[cfg(loom)]
+pub use loom::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};
+
+/// A full fence: no access of this CPU after it is made before one that precedes it (store-load included).
+///
+/// On x86 a locked no-op on the stack's top orders as `mfence` does for write-back memory and costs half as
+/// much (Intel SDM vol. 3A, 10.2.2 "Memory ordering in P6 and more recent processor families").
+#[inline(always)]
+pub fn full_fence() {
+    #[cfg(all(not(loom), not(miri)))]
+    // SAFETY: writes back what it read, at rsp, which is always mapped and ours.
+    unsafe {
+        core::arch::asm!("lock or dword ptr [rsp], 0");
+    }
+    #[cfg(any(loom, miri))]
+    fence(Ordering::SeqCst);
+}
+
+/// Spins politely: tells the CPU (or the model checker) that this loop waits for another.
+#[inline(always)]
+pub fn relax() {
+    #[cfg(not(loom))]
+    core::hint::spin_loop();
+    #[cfg(loom)]
+    loom::thread::yield_now();
+}

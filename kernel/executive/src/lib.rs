@@ -1,0 +1,5 @@
+#![no_std]
+extern crate alloc;
+pub mod param;
+pub mod atomic;
+pub mod machine;

@@ -1,0 +1,25 @@
+//! Every tunable number, with its reason. Units are in the name.
+
+/// The most CPUs we run: APIC ids of one byte in xAPIC mode give 255; a power of two keeps masks whole.
+pub const MAX_CPUS: usize = 256;
+
+/// A P's ring of runnable g's. Go's value: large enough that spilling is rare, small enough that half of it
+/// is moved in one go under the scheduler lock. The models use 4 so that they see it full and wrapped.
+pub const RUNQ_SIZE: usize = if cfg!(loom) { 4 } else { 256 };
+
+/// Every so many schedules the global queue is looked at first, so that two g's which keep readying each
+/// other cannot starve it. Go's value: a prime, so that it falls in step with no loop.
+pub const GLOBAL_QUEUE_EVERY_TICKS: u32 = 61;
+
+/// Rounds over all P's that a searcher makes before it gives up (Go: stealTries).
+pub const STEAL_ROUNDS: usize = 4;
+
+/// Free g's a P may keep; above it half go to the global list (Go: 64 and 32).
+pub const GFREE_MAX: usize = 64;
+pub const GFREE_KEEP: usize = 32;
+
+/// How long a goroutine may run while others wait on its P (Go: forcePreemptNS).
+pub const SLICE_NS: u64 = 10_000_000;
+
+/// A goroutine's stack when nobody says otherwise: reserved addresses, of which only touched pages cost memory.
+pub const STACK_BYTES: usize = 60 * 1024;
