@@ -1,0 +1,120 @@
+//! The ways to die: a CPU fault becomes the executive's crash report, and so does a panic.
+//!
+//! A fault's handler runs on the thread's alternate stack, so that a goroutine that ran off its own stack into the
+//! guard can still be told about. A panic stops here and doesn't unwind: goroutines end in `goexit`, not
+//! in a caller that could catch, and the kernel couldn't unwind either. Both end the process with status 2.
+#![allow(unsafe_code)] // signal handlers, the alternate stack
+
+use crate::{cpu, stack, tick};
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::panic::PanicHookInfo;
+
+/// A report is being printed: nothing may be waited for any more.
+static CRASHING: AtomicBool = AtomicBool::new(false);
+
+pub fn init() {
+    for signal in [
+        libc::SIGSEGV,
+        libc::SIGBUS,
+        libc::SIGILL,
+        libc::SIGFPE,
+        libc::SIGTRAP,
+    ] {
+        tick::handle(signal, on_fault);
+    }
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if cpu::this().is_none() {
+            return default(info); // a thread that isn't ours, or not yet
+        }
+        panicked(info)
+    }));
+}
+
+fn panicked(info: &PanicHookInfo) -> ! {
+    let message = info
+        .payload_as_str()
+        .unwrap_or("(a value that is no string)");
+    executive::crash::panicked_with(format_args!("{message}"), info.location())
+}
+
+/// Gives the calling thread a stack for signal handlers, never given back: CPU threads don't end. std's own
+/// is too small for a crash report.
+pub fn alternate_stack() {
+    let stack = stack::alloc(HANDLER_STACK_BYTES).expect("hosted: no memory for a signal stack");
+    let new = libc::stack_t {
+        ss_sp: stack.lo as _,
+        ss_flags: 0,
+        ss_size: stack.size(),
+    };
+    // SAFETY: memory that nothing else uses, for as long as the thread lives.
+    let r = unsafe { libc::sigaltstack(&new, core::ptr::null_mut()) };
+    assert!(
+        r == 0,
+        "hosted: sigaltstack: {}",
+        std::io::Error::last_os_error()
+    );
+}
+
+/// The kernel's frame takes up to 11 KiB of it (AVX-512, AMX); printing a report takes a few KiB.
+const HANDLER_STACK_BYTES: usize = 124 * 1024;
+
+extern "C" fn on_fault(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
+    if cpu::this().is_none() {
+        // Not the executive's: as if we had never been here. The instruction faults again when we return.
+        // SAFETY: restores the default action.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        return;
+    }
+    let at = tick::interrupted(context);
+    // SAFETY: the kernel passes a siginfo_t, and for these signals si_addr is set.
+    let address = unsafe { (*info).si_addr() } as usize;
+    match signal {
+        libc::SIGSEGV | libc::SIGBUS => {
+            let name = if signal == libc::SIGSEGV {
+                "SIGSEGV"
+            } else {
+                "SIGBUS"
+            };
+            executive::crash::page_fault(address, format_args!("{name} at {address:#x}"), &at)
+        }
+        libc::SIGILL => executive::crash::fault(format_args!("invalid opcode (SIGILL)"), &at),
+        libc::SIGFPE => executive::crash::fault(format_args!("arithmetic fault (SIGFPE)"), &at),
+        _ => executive::crash::fault(format_args!("breakpoint (SIGTRAP)"), &at),
+    }
+}
+
+pub fn freeze_others() {
+    CRASHING.store(true, Ordering::Relaxed);
+    tick::freeze_others();
+}
+
+/// Straight to standard error.
+pub fn write(mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        // SAFETY: writes from a slice.
+        let n = unsafe { libc::write(2, bytes.as_ptr().cast(), bytes.len()) };
+        if n <= 0 {
+            // SAFETY: errno is this thread's.
+            if n < 0 && unsafe { *libc::__errno_location() } == libc::EINTR {
+                continue;
+            }
+            return; // nobody listens
+        }
+        bytes = &bytes[n as usize..];
+    }
+}
+
+/// An orderly end flushes std's output, as `main`'s return would. After a crash we only leave: the report may have
+/// come out of a signal handler, and another CPU may be frozen with any lock held.
+pub fn exit(code: i32) -> ! {
+    if CRASHING.load(Ordering::Relaxed) {
+        // SAFETY: ends the process.
+        unsafe { libc::_exit(code) }
+    }
+    std::process::exit(code)
+}

@@ -1,0 +1,67 @@
+//! The contract, signed: each hook names the file that keeps it.
+#![allow(unsafe_code)] // an unsafe trait
+
+use crate::{cpu, crash, sleep, stack, symbols, tick};
+use core::fmt;
+use executive::atomic::AtomicU32;
+use executive::machine::{Machine, Stack};
+
+/// This process.
+pub struct Linux;
+
+executive::machine!(Linux);
+
+// SAFETY: kept by the files named; each promise has a test (executive::contract, run by tests/contract.rs).
+unsafe impl Machine for Linux {
+    fn cpus() -> usize {
+        cpu::count()
+    }
+    unsafe fn start_cpu(cpu: usize, block: *const (), entry: extern "C" fn() -> !) -> bool {
+        if cpu == 0 {
+            debug_assert!(cpu::this() == Some(0));
+            entry()
+        }
+        cpu::start(cpu, block, entry)
+    }
+    fn wait(word: &AtomicU32, expect: u32, deadline: u64) {
+        sleep::wait(word, expect, deadline)
+    }
+    fn wake(cpu: usize, word: &AtomicU32) {
+        sleep::wake(cpu, word)
+    }
+    fn now() -> u64 {
+        sleep::now()
+    }
+    fn tick_at(deadline: u64) {
+        tick::tick_at(deadline)
+    }
+    fn kick(cpu: usize) {
+        tick::kick(cpu)
+    }
+    fn alloc_stack(size: usize) -> Option<Stack> {
+        stack::alloc(size)
+    }
+    unsafe fn free_stack(stack: Stack) {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { stack::free(stack) }
+    }
+    unsafe fn trim_stack(stack: Stack) {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { stack::trim(stack) }
+    }
+    fn stack_committed(stack: Stack) -> usize {
+        stack::committed(stack)
+    }
+    fn write(bytes: &[u8]) {
+        crash::write(bytes)
+    }
+    fn freeze_others() {
+        crash::freeze_others()
+    }
+    fn symbol(pc: usize, out: &mut dyn fmt::Write) -> bool {
+        symbols::write(pc, out)
+    }
+    fn exit(code: i32) -> ! {
+        crash::exit(code)
+    }
+}

@@ -1,0 +1,77 @@
+//! wait and wake: a futex, and a flag that saves the waker the system call.
+//!
+//! Why no wake is lost. The waiter sets `asleep`, then (in the kernel) compares the word; the waker changes the word,
+//! then reads `asleep`. Both have a full fence in between, so at least one of them sees the other's write:
+//! - the waker sees `asleep`: it calls FUTEX_WAKE. Either the waiter is queued by then and is woken, or it is
+//!   not, and then the kernel's comparison, made under the lock of the same futex bucket after the wake went by, sees the new word;
+//! - the waker doesn't see `asleep`: then the waiter's comparison sees the new word, and doesn't sleep.
+//!
+//! Left: a fence-free handshake by a three-state word (awake, asleep, woken). It costs the waiter a second locked
+//! instruction and saves the waker nothing.
+#![allow(unsafe_code)] // the futex system call
+
+use crate::cpu;
+use core::sync::atomic::{AtomicU32, Ordering};
+use executive::atomic::full_fence;
+use executive::machine::NEVER;
+
+pub fn wait(word: &AtomicU32, expect: u32, deadline: u64) {
+    let me = cpu::table(cpu::this_cpu());
+    // SeqCst: on x86 an exchange, which is the full fence. Partner: `full_fence` in `wake`.
+    me.asleep.swap(true, Ordering::SeqCst);
+    let until = timespec(deadline);
+    let until = if deadline == NEVER {
+        core::ptr::null()
+    } else {
+        &raw const until
+    };
+    // SAFETY: `word` and `until` outlive the call. Whatever it returns (woken, EAGAIN, EINTR, ETIMEDOUT), `wait`
+    // may return early, so the caller looks for itself.
+    unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAIT_BITSET | libc::FUTEX_PRIVATE_FLAG, // BITSET: the time is absolute, CLOCK_MONOTONIC
+            expect,
+            until,
+            core::ptr::null::<u32>(),
+            libc::FUTEX_BITSET_MATCH_ANY,
+        );
+    }
+    // Relaxed: a waker that still sees `true` makes a system call for nothing, no more.
+    me.asleep.store(false, Ordering::Relaxed);
+}
+
+pub fn wake(cpu: usize, word: &AtomicU32) {
+    // The caller's change of the word before our look at the flag. Partner: the swap in `wait`.
+    full_fence();
+    if cpu::table(cpu).asleep.load(Ordering::Relaxed) {
+        // SAFETY: wakes whoever sleeps on this address; touches no memory of ours.
+        unsafe {
+            libc::syscall(
+                libc::SYS_futex,
+                word.as_ptr(),
+                libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
+                1,
+            );
+        }
+    }
+}
+
+/// CLOCK_MONOTONIC in nanoseconds, by the vDSO: about 25 ns, no system call. Async-signal-safe.
+pub fn now() -> u64 {
+    let mut t = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: writes `t`. It can't fail for this clock.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut t) };
+    t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
+}
+
+pub fn timespec(ns: u64) -> libc::timespec {
+    libc::timespec {
+        tv_sec: (ns / 1_000_000_000) as libc::time_t,
+        tv_nsec: (ns % 1_000_000_000) as libc::c_long,
+    }
+}

@@ -1,0 +1,159 @@
+//! Goroutine stacks: slots cut from large mappings, each with a guard page at its low end.
+//!
+//! A slot is a power of two, guard included, so a stack of 60 KiB lies in 64 KiB. Slots of one size are cut
+//! from regions of at least 64 MiB, and free ones are linked through their own topmost word: both ways are O(1).
+//!
+//! The guards are the difficulty. Linux allows a process 65,530 mappings (vm.max_map_count), and a page that is protected
+//! by `mprotect` splits a mapping in two, so that 32,000 stacks would be the end. Linux 6.13 has guard pages that live
+//! in the page table only (MADV_GUARD_INSTALL): a region stays one mapping, and a million stacks are 64 KiB apart in
+//! a thousand of them. On an older kernel we use `mprotect`, and `alloc_stack` says `None` when the kernel refuses: a
+//! stack without a guard would break the contract, and silently. (`sysctl vm.max_map_count` moves that end.)
+//!
+//! Left: one `mmap` per stack (a mapping each), and guards only for the first so many (see above).
+#![allow(unsafe_code)] // mappings, and the free list that lives in them
+
+use core::sync::atomic::{AtomicBool, Ordering};
+use executive::machine::Stack;
+use std::sync::Mutex;
+
+pub const PAGE: usize = 4096;
+const GUARD: usize = PAGE;
+const SMALLEST_SLOT: usize = 4 * PAGE;
+/// Classes: 16 KiB, 32 KiB, ... 128 MiB (a stack of 64 MiB and its guard).
+const CLASSES: usize = 14;
+const REGION: usize = 64 << 20;
+
+/// Do page-table guards work here? Until one was refused, yes.
+static LIGHT_GUARDS: AtomicBool = AtomicBool::new(true);
+
+/// The slots of one size.
+struct Class {
+    /// The top (`hi`) of the first free stack; its word at `hi - 8` holds the next one's; 0 ends the list.
+    free: usize,
+    /// The uncut rest of the newest region.
+    next: usize,
+    end: usize,
+}
+
+static TABLE: [Mutex<Class>; CLASSES] = [const {
+    Mutex::new(Class {
+        free: 0,
+        next: 0,
+        end: 0,
+    })
+}; CLASSES];
+
+/// Which class, and its slot size.
+fn class(size: usize) -> Option<(usize, usize)> {
+    let slot = size
+        .checked_add(GUARD)?
+        .checked_next_power_of_two()?
+        .max(SMALLEST_SLOT);
+    let class = (slot / SMALLEST_SLOT).trailing_zeros() as usize;
+    (class < CLASSES).then_some((class, slot))
+}
+
+pub fn alloc(size: usize) -> Option<Stack> {
+    let (class, slot) = class(size)?;
+    let mut class = TABLE[class].lock().unwrap();
+    let hi = class.free;
+    if hi != 0 {
+        // SAFETY: a free slot is ours, and its topmost word holds the link (see `free`).
+        class.free = unsafe { link(hi).read() };
+        return Some(Stack {
+            lo: hi - slot + GUARD,
+            hi,
+        });
+    }
+    if class.next == class.end {
+        let region = map_region(REGION.max(slot))?;
+        (class.next, class.end) = (region, region + REGION.max(slot));
+    }
+    if !guard(class.next) {
+        return None;
+    }
+    let lo = class.next;
+    class.next += slot;
+    drop(class);
+    let hi = lo + slot;
+    // SAFETY: the slot's topmost word, mapped, ours. Commits the page, as `alloc_stack` promises.
+    unsafe { link(hi).write_volatile(0) };
+    Some(Stack { lo: lo + GUARD, hi })
+}
+
+/// # Safety
+/// As [`executive::machine::Machine::free_stack`].
+pub unsafe fn free(stack: Stack) {
+    // SAFETY: the caller's promise covers the whole stack.
+    unsafe { trim(stack) };
+    let (class, slot) = class(stack.size()).expect("free_stack: no stack of ours");
+    debug_assert!(stack.size() + GUARD == slot);
+    let mut class = TABLE[class].lock().unwrap();
+    // SAFETY: nobody uses the stack any more, so its topmost word may hold the link.
+    unsafe { link(stack.hi).write(class.free) };
+    class.free = stack.hi;
+}
+
+fn link(hi: usize) -> *mut usize {
+    core::ptr::without_provenance_mut::<usize>(hi - size_of::<usize>())
+}
+
+/// # Safety
+/// As [`executive::machine::Machine::trim_stack`].
+pub unsafe fn trim(stack: Stack) {
+    // SAFETY: within one of our mappings; the caller gave up what stands there.
+    unsafe { libc::madvise(stack.lo as _, stack.size() - PAGE, libc::MADV_DONTNEED) };
+}
+
+/// Addresses without memory: NORESERVE, so that a thousand of these pass the kernel's overcommit check.
+fn map_region(bytes: usize) -> Option<usize> {
+    // SAFETY: a new anonymous mapping at an address that the kernel chooses.
+    let region = unsafe {
+        libc::mmap(
+            core::ptr::null_mut(),
+            bytes,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+            -1,
+            0,
+        )
+    };
+    if region == libc::MAP_FAILED {
+        return None;
+    }
+    // A huge page would commit 32 stacks at the first touch of one.
+    // SAFETY: advice about the new mapping.
+    unsafe { libc::madvise(region, bytes, libc::MADV_NOHUGEPAGE) };
+    Some(region as usize)
+}
+
+/// Makes the page at `at` fault.
+fn guard(at: usize) -> bool {
+    const MADV_GUARD_INSTALL: libc::c_int = 102; // asm-generic/mman-common.h, Linux 6.13
+    if LIGHT_GUARDS.load(Ordering::Relaxed) {
+        // SAFETY: a page of a new slot, which nobody uses.
+        if unsafe { libc::madvise(at as _, GUARD, MADV_GUARD_INSTALL) } == 0 {
+            return true;
+        }
+        LIGHT_GUARDS.store(false, Ordering::Relaxed);
+    }
+    // SAFETY: as above.
+    unsafe { libc::mprotect(at as _, GUARD, libc::PROT_NONE) == 0 }
+}
+
+/// Bytes of the stack that are backed by memory, as the kernel tells.
+pub fn committed(stack: Stack) -> usize {
+    let mut pages = [0u8; 256];
+    let mut total = 0;
+    let mut at = stack.lo;
+    while at < stack.hi {
+        let n = ((stack.hi - at) / PAGE).min(pages.len());
+        // SAFETY: writes `n` bytes of `pages`; the range is a mapping of ours.
+        if unsafe { libc::mincore(at as _, n * PAGE, pages.as_mut_ptr()) } != 0 {
+            return 0;
+        }
+        total += pages[..n].iter().filter(|&&p| p & 1 != 0).count() * PAGE;
+        at += n * PAGE;
+    }
+    total
+}

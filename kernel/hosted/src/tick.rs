@@ -1,0 +1,153 @@
+//! tick_at and kick: the CPU's timer and the interrupt between CPUs, both as one signal.
+//!
+//! The signal is SIGURG, as in Go: debuggers pass it, libc doesn't use it, it is ignored by default, and a program that
+//! really uses urgent socket data must expect it spuriously anyway. Not queued, so a storm of kicks is one
+//! signal. A thread's timer is made when it first asks for a tick.
+//!
+//! The handler runs on the thread's alternate stack (IRQ-CLEAN: never on a goroutine's), with SA_RESTART, so
+//! that a goroutine's system call doesn't fail for it. See the crate's head for why `pc` isn't written back.
+#![allow(unsafe_code)] // signal handlers and timers
+
+use crate::{cpu, sleep};
+use core::cell::Cell;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use executive::machine::{Interrupted, NEVER};
+
+const SIGNAL: libc::c_int = libc::SIGURG;
+
+/// The CPU (plus one) that prints a crash report while all others stand still; 0: none.
+static FROZEN_BY: AtomicUsize = AtomicUsize::new(0);
+/// How many have stopped for it.
+static FROZEN: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// This thread's timer, once made.
+    static TIMER: Cell<Option<libc::timer_t>> = const { Cell::new(None) };
+}
+
+pub fn init() {
+    handle(SIGNAL, on_signal);
+}
+
+/// Installs a handler that runs on the alternate stack.
+pub fn handle(
+    signal: libc::c_int,
+    handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void),
+) {
+    // SAFETY: all-zero is a valid sigaction; the handlers are async-signal-safe (they say why).
+    unsafe {
+        let mut action: libc::sigaction = core::mem::zeroed();
+        action.sa_sigaction = handler as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
+        libc::sigaction(signal, &action, core::ptr::null_mut());
+    }
+}
+
+/// What the signal interrupted.
+pub fn interrupted(context: *mut libc::c_void) -> Interrupted {
+    // SAFETY: the kernel passes a ucontext_t to a SA_SIGINFO handler.
+    let registers = unsafe { &(*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
+    Interrupted {
+        pc: registers[libc::REG_RIP as usize] as usize,
+        sp: registers[libc::REG_RSP as usize] as usize,
+        fp: registers[libc::REG_RBP as usize] as usize,
+    }
+}
+
+/// Async-signal-safe: `on_tick` takes no lock and allocates nothing, and we do neither.
+extern "C" fn on_signal(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    let Some(me) = cpu::this() else { return }; // not a CPU: no executive here
+    let frozen_by = FROZEN_BY.load(Ordering::Acquire);
+    if frozen_by != 0 && frozen_by != me + 1 {
+        FROZEN.fetch_add(1, Ordering::Release); // partner: the load in `freeze_others`
+        loop {
+            // SAFETY: sleeps until a signal; the end of the process ends this too.
+            unsafe { libc::pause() };
+        }
+    }
+    // SAFETY: errno is this thread's; the interrupted code may be about to read it.
+    let errno = unsafe { *libc::__errno_location() };
+    executive::on_tick(&mut interrupted(context)); // a copy: what it writes there goes nowhere
+    // SAFETY: as above.
+    unsafe { *libc::__errno_location() = errno };
+}
+
+/// Arms (or with [`NEVER`] disarms) this thread's timer.
+///
+/// Never inlined: see [`cpu::this`]. The caller is pinned or on g0, so the thread stays the same within.
+#[inline(never)]
+pub fn tick_at(deadline: u64) {
+    let timer = match TIMER.get() {
+        Some(timer) => timer,
+        None if deadline == NEVER => return,
+        None => make_timer(),
+    };
+    // A time of zero disarms; a deadline long past fires at once.
+    let value = sleep::timespec(if deadline == NEVER {
+        0
+    } else {
+        deadline.max(1)
+    });
+    let zero = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let spec = libc::itimerspec {
+        it_interval: zero,
+        it_value: value,
+    };
+    // SAFETY: the timer is this thread's and is never deleted.
+    let r =
+        unsafe { libc::timer_settime(timer, libc::TIMER_ABSTIME, &spec, core::ptr::null_mut()) };
+    debug_assert!(r == 0);
+}
+
+#[cold]
+fn make_timer() -> libc::timer_t {
+    // SAFETY: all-zero is a valid sigevent; `timer` is written before it is read.
+    unsafe {
+        let mut event: libc::sigevent = core::mem::zeroed();
+        event.sigev_notify = libc::SIGEV_THREAD_ID;
+        event.sigev_signo = SIGNAL;
+        event.sigev_notify_thread_id = libc::gettid();
+        let mut timer: libc::timer_t = core::ptr::null_mut();
+        if libc::timer_create(libc::CLOCK_MONOTONIC, &mut event, &mut timer) != 0 {
+            executive::fatal::throw("hosted: timer_create failed");
+        }
+        TIMER.set(Some(timer));
+        timer
+    }
+}
+
+pub fn kick(cpu: usize) {
+    // Acquire: the thread that has a tid has GS. Partner: the store in `cpu::become_cpu`.
+    let tid = cpu::table(cpu).tid.load(Ordering::Acquire);
+    if tid != 0 {
+        // SAFETY: a signal to a thread of this process which handles it; CPU threads never end.
+        unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, SIGNAL) };
+    }
+}
+
+/// Stops all other CPUs, for good. Waits for them 20 ms: one that doesn't come is in a system call that it
+/// can't be got out of, or gone.
+pub fn freeze_others() {
+    let me = cpu::this().map_or(usize::MAX, |cpu| cpu + 1);
+    if FROZEN_BY
+        .compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed)
+        .is_err()
+    {
+        return; // done already, or another CPU does it, and its signal will stop us soon
+    }
+    let mut others = 0;
+    for cpu in 0..cpu::count() {
+        if cpu + 1 != me && cpu::table(cpu).tid.load(Ordering::Acquire) != 0 {
+            others += 1;
+            kick(cpu);
+        }
+    }
+    let until = sleep::now() + 20_000_000;
+    while FROZEN.load(Ordering::Acquire) < others && sleep::now() < until {
+        // SAFETY: gives the processor away; no memory involved.
+        unsafe { libc::sched_yield() };
+    }
+}
