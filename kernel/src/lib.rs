@@ -1,1 +1,39 @@
+//! The PC as a machine for goroutines: start-up, and what [`executive`] asks of what it runs on.
+//!
+//! Say `kernel::entry!(main)` in a `no_std`, `no_main` binary, and `fn main()` is goroutine 1 of a bootable
+//! kernel. The modules below stand in layer order, each using only those above it: read from the top.
 #![no_std]
+
+extern crate alloc;
+
+// Numbers.
+pub mod layout;
+pub mod vectors;
+// Memory.
+pub mod window;
+pub mod frames;
+pub mod paging;
+pub mod stacks;
+pub mod heap;
+// The CPU and what surrounds it.
+pub mod cpu;
+pub mod gdt;
+pub mod acpi;
+pub mod apic;
+pub mod ioapic;
+pub mod tsc;
+pub mod calibrate;
+pub mod clock;
+pub mod serial;
+pub mod trap;
+pub mod idt;
+pub mod trampoline;
+pub mod smp;
+pub mod fwcfg;
+pub mod symbols;
+// The machine, and its start.
+pub mod pc;
+pub mod start;
+
+pub use bootloader_api;
+pub use fwcfg::command_line;

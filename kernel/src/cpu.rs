@@ -1,0 +1,50 @@
+//! The state a CPU must be in before it runs our code, the same on all of them: control registers, EFER, PAT.
+//!
+//! Firmware leaves these as it likes, differently on the boot CPU and the others (which come out of INIT with their
+//! caches off). So they are set whole, not patched. SSE stays off: the kernel is built without it, and
+//! an instruction of it would be reported as an invalid opcode instead of corrupting someone's registers.
+#![allow(unsafe_code)] // Control registers.
+
+use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags, Efer, EferFlags};
+use x86_64::registers::model_specific::{GsBase, Msr};
+use x86_64::VirtAddr;
+
+const IA32_PAT: u32 = 0x277;
+/// The power-on value (Intel SDM vol. 3A, 13.12.4): entry 3, which PCD and PWT choose, is uncached.
+const PAT_AT_RESET: u64 = 0x0007_0406_0007_0406;
+
+/// Points GS at this CPU's per-CPU block. Everything that takes a lock needs it.
+///
+/// # Safety
+/// `block` is `executive::percpu_block` of the calling CPU.
+pub unsafe fn set_gs(block: *const ()) {
+    GsBase::write(VirtAddr::from_ptr(block));
+}
+
+/// Brings the calling CPU into our state.
+pub fn init() {
+    let cr0 = Cr0Flags::PROTECTED_MODE_ENABLE
+        | Cr0Flags::MONITOR_COPROCESSOR
+        | Cr0Flags::EXTENSION_TYPE // always 1
+        | Cr0Flags::NUMERIC_ERROR
+        | Cr0Flags::WRITE_PROTECT // read-only pages are so for the kernel too
+        | Cr0Flags::PAGING; // caching on: CD and NW clear
+    // LA57 cannot be changed here and must stay as it is.
+    let cr4 = Cr4::read() & Cr4Flags::L5_PAGING
+        | Cr4Flags::PHYSICAL_ADDRESS_EXTENSION
+        | Cr4Flags::PAGE_GLOBAL
+        | Cr4Flags::MACHINE_CHECK_EXCEPTION;
+    // SAFETY: these are the modes that the bootloader already set up paging for, and NX is used by its tables.
+    unsafe {
+        Efer::update(|efer| efer.insert(EferFlags::NO_EXECUTE_ENABLE));
+        Cr4::write_raw(cr4.bits());
+        Cr0::write_raw(cr0.bits());
+        let mut pat = Msr::new(IA32_PAT);
+        if pat.read() != PAT_AT_RESET {
+            pat.write(PAT_AT_RESET);
+            // Forget what was cached under the old types.
+            core::arch::asm!("wbinvd", options(nostack, preserves_flags));
+            x86_64::instructions::tlb::flush_all();
+        }
+    }
+}

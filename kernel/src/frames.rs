@@ -1,0 +1,211 @@
+//! Physical frames: 4 KiB pieces of RAM, by physical address.
+//!
+//! Fresh memory is taken by moving a cursor through the bootloader's memory map, so that start-up
+//! touches none of it; given-back frames form a list threaded through the frames themselves (each holds the address
+//! of the next, written through the physical window). Both take a few instructions. A bitmap was left: it must be
+//! searched, and sized for memory we may not have.
+//!
+//! Most frames are taken one at a time from a small per-CPU reserve of zeroed frames, which needs no lock; it is
+//! filled in batches. The page-fault handler lives on it too: it may have interrupted this CPU anywhere, in this file as well.
+//! So every word of a reserve is changed by one instruction, and a CPU that is about to take the lock says so first
+//! ([`Cpu::busy`]): its page-fault handler then leaves the lock alone and lives on what the reserve holds,
+//! far more than the stack that this file's few frames need. The lock of the executive was left: releasing it may
+//! yield, which a handler cannot.
+//!
+//! The one rule: a frame has one owner, from [`alloc`] to [`free`]. The megabyte at the bottom is kept apart
+//! for code that starts in real mode ([`take_low_frame`]).
+#![allow(unsafe_code)] // The free list lives in the free frames.
+
+use crate::window::phys_to_virt;
+use bootloader_api::info::{MemoryRegion, MemoryRegionKind};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
+use executive::param::MAX_CPUS;
+use executive::percpu::{Pin, cpu};
+use spin::mutex::{SpinMutex, SpinMutexGuard};
+
+/// Bytes in a frame.
+pub const FRAME: u64 = 4096;
+const ONE_MIB: u64 = 0x10_0000;
+
+/// Frames in a CPU's reserve: enough that the lock is taken once in that many allocations; 64 KiB a CPU.
+const RESERVE: usize = 16;
+
+struct Frames {
+    /// The firmware's map, as the bootloader left it.
+    map: &'static [MemoryRegion],
+    /// The region the cursor is in, and the next fresh frame in it.
+    region: usize,
+    cursor: u64,
+    /// The first given-back frame; 0 is none (page 0 is never ours).
+    free: u64,
+    /// The next frame below 1 MiB that may be given out.
+    low: u64,
+}
+
+static FRAMES: SpinMutex<Frames> =
+    SpinMutex::new(Frames { map: &[], region: 0, cursor: 0, free: 0, low: FRAME });
+
+/// What belongs to one CPU; touched by it alone, pinned or from its page-fault handler.
+#[repr(align(64))]
+struct Cpu {
+    /// This CPU holds the lock or is about to. Only its own page-fault handler asks.
+    busy: AtomicBool,
+    /// Zeroed frames; 0 is an empty place.
+    reserve: [AtomicU64; RESERVE],
+}
+
+static CPUS: [Cpu; MAX_CPUS] = [const {
+    Cpu { busy: AtomicBool::new(false), reserve: [const { AtomicU64::new(0) }; RESERVE] }
+}; MAX_CPUS];
+
+/// Frames of usable RAM at and above 1 MiB, and how many of them are given out (reserves included). For reports.
+static TOTAL: AtomicUsize = AtomicUsize::new(0);
+static USED: AtomicUsize = AtomicUsize::new(0);
+
+/// Takes over the memory map.
+pub fn init(map: &'static [MemoryRegion]) {
+    let frames = |(start, end)| ((end - start) / FRAME) as usize;
+    TOTAL.store(map.iter().filter_map(usable).map(frames).sum(), Relaxed);
+    FRAMES.lock().map = map;
+}
+
+/// The whole frames of a region at and above 1 MiB, if any. Firmware's borders need not be page-aligned.
+fn usable(region: &MemoryRegion) -> Option<(u64, u64)> {
+    let start = region.start.max(ONE_MIB).next_multiple_of(FRAME);
+    let end = region.end / FRAME * FRAME;
+    (region.kind == MemoryRegionKind::Usable && start < end).then_some((start, end))
+}
+
+impl Frames {
+    fn take(&mut self) -> Option<u64> {
+        if self.free != 0 {
+            let frame = self.free;
+            // SAFETY: the frame is free, so its first word is our link, which only the lock's holder touches.
+            self.free = unsafe { phys_to_virt(frame).cast::<u64>().read() };
+            return Some(frame);
+        }
+        while let Some(region) = self.map.get(self.region) {
+            if let Some((start, end)) = usable(region) {
+                let frame = self.cursor.max(start);
+                if frame < end {
+                    self.cursor = frame + FRAME;
+                    return Some(frame);
+                }
+            }
+            self.region += 1;
+            self.cursor = 0;
+        }
+        None
+    }
+
+    /// Fills the empty places of a reserve with zeroed frames.
+    fn fill(&mut self, reserve: &[AtomicU64; RESERVE]) {
+        for place in reserve {
+            // A page fault between this look and the store can only empty more places: it never fills one while we
+            // are busy. So nothing is overwritten.
+            if place.load(Relaxed) == 0 {
+                let Some(frame) = self.take() else { return };
+                USED.fetch_add(1, Relaxed);
+                zero(frame);
+                place.store(frame, Relaxed);
+            }
+        }
+    }
+}
+
+/// Runs `f` with the lock, marked so that a page fault of this CPU does not want it as well. Pinned.
+fn locked<T>(f: impl FnOnce(SpinMutexGuard<'_, Frames>) -> T) -> T {
+    let busy = &CPUS[cpu()].busy;
+    // The only observer is a handler on this CPU, so keeping the compiler from reordering is enough.
+    busy.store(true, Relaxed);
+    compiler_fence(SeqCst);
+    let result = f(FRAMES.lock());
+    compiler_fence(SeqCst);
+    busy.store(false, Relaxed);
+    result
+}
+
+/// Takes a frame out of this CPU's reserve. Pinned or from its page-fault handler.
+fn take_reserved() -> Option<u64> {
+    let full = |place: &AtomicU64| match place.swap(0, Relaxed) {
+        0 => None,
+        frame => Some(frame),
+    };
+    // From the far end: places are filled from the near one.
+    CPUS[cpu()].reserve.iter().rev().find_map(full)
+}
+
+/// A frame of zeroes, without a lock in the common case. `None`: out of memory.
+pub fn alloc() -> Option<u64> {
+    let _pin = Pin::new();
+    take_reserved().or_else(|| {
+        locked(|mut frames| frames.fill(&CPUS[cpu()].reserve));
+        take_reserved()
+    })
+}
+
+/// [`alloc`] for the page-fault handler: wherever it interrupted this CPU, it needs nothing that could be held there.
+pub fn alloc_in_fault() -> Option<u64> {
+    let here = &CPUS[cpu()];
+    let frame = take_reserved();
+    // Fill up at half, so that the reserve is never low when this CPU goes `busy`. Another CPU may hold the lock: it
+    // will release it, because its handlers never wait for a lock of their own CPU.
+    let low = here.reserve[RESERVE / 2].load(Relaxed) == 0;
+    if low && !here.busy.load(Relaxed) {
+        FRAMES.lock().fill(&here.reserve);
+    }
+    frame.or_else(take_reserved)
+}
+
+/// Puts a frame that was not needed after all back into this CPU's reserve, if a place is empty (it is, unless this
+/// CPU filled it since). Pinned or from a page-fault handler.
+pub fn put_reserved(frame: u64) {
+    let reserve = &CPUS[cpu()].reserve;
+    for place in reserve {
+        if place.compare_exchange(0, frame, Relaxed, Relaxed).is_ok() {
+            return;
+        }
+    }
+    // No place: 4 KiB are lost until the next start. It takes a race of two CPUs for one page and a fill in between.
+}
+
+/// Gives a frame back.
+///
+/// # Safety
+/// It came from this allocator, and nothing maps or uses it any more, in any CPU's TLB either.
+pub unsafe fn free(frame: u64) {
+    let _pin = Pin::new();
+    locked(|mut frames| {
+        // SAFETY: the caller gives us the frame; the window maps it.
+        unsafe { phys_to_virt(frame).cast::<u64>().write(frames.free) };
+        frames.free = frame;
+        USED.fetch_sub(1, Relaxed);
+    });
+}
+
+/// Fills a frame of the caller's with zeroes.
+fn zero(frame: u64) {
+    // SAFETY: the window maps it; it is the caller's.
+    unsafe { phys_to_virt(frame).write_bytes(0, FRAME as usize) };
+}
+
+/// A frame below 1 MiB that the firmware left usable and nobody else was given: for code that a CPU starts in real
+/// mode. Page 0 is never given out. Not to be given back.
+pub fn take_low_frame() -> Option<u64> {
+    let _pin = Pin::new();
+    locked(|mut frames| {
+        let low = frames.low;
+        let start = |r: &MemoryRegion| r.start.max(low).next_multiple_of(FRAME);
+        let fits = |r: &&MemoryRegion| {
+            r.kind == MemoryRegionKind::Usable && start(r) + FRAME <= r.end.min(ONE_MIB)
+        };
+        let frame = frames.map.iter().find(fits).map(start)?;
+        frames.low = frame + FRAME;
+        Some(frame)
+    })
+}
+
+/// How many frames of RAM there are, and how many are given out.
+pub fn counts() -> (usize, usize) {
+    (TOTAL.load(Relaxed), USED.load(Relaxed))
+}

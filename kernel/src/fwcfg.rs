@@ -1,0 +1,78 @@
+//! The kernel's command line: from QEMU's fw_cfg device, or from the disk image.
+//!
+//! fw_cfg is a selector port and a data port (QEMU, docs/specs/fw_cfg.rst): write an item's key, then read its bytes. It is
+//! only looked for under a hypervisor: elsewhere these ports may be someone else's. On real hardware the image's
+//! ramdisk holds the command line as text.
+#![allow(unsafe_code)] // Ports.
+
+use core::arch::x86_64::__cpuid;
+use core::str;
+use spin::Once;
+use x86_64::instructions::port::{PortReadOnly, PortWriteOnly};
+
+const SELECTOR: u16 = 0x510;
+const DATA: u16 = 0x511;
+const KEY_SIGNATURE: u16 = 0;
+const KEY_DIRECTORY: u16 = 0x19;
+const NAME: &[u8] = b"opt/executive/cmdline";
+
+/// As much as we keep.
+const MOST: usize = 4096;
+
+static LINE: Once<([u8; MOST], usize)> = Once::new();
+
+/// The command line: what was given when the kernel was started; empty if nothing was. Read at the first call, which
+/// start-up makes.
+pub fn command_line() -> &'static str {
+    LINE.get().map_or("", |(bytes, length)| str::from_utf8(&bytes[..*length]).unwrap_or("").trim())
+}
+
+/// Reads the command line; `ramdisk` is the image's text, used when there is no fw_cfg item.
+pub fn init(ramdisk: &[u8]) {
+    LINE.call_once(|| {
+        let mut bytes = [0; MOST];
+        let length = from_qemu(&mut bytes).unwrap_or_else(|| {
+            let n = ramdisk.len().min(MOST);
+            bytes[..n].copy_from_slice(&ramdisk[..n]);
+            n
+        });
+        (bytes, length)
+    });
+}
+
+fn select(key: u16) {
+    // SAFETY: fw_cfg's selector; it only chooses what the data port reads.
+    unsafe { PortWriteOnly::new(SELECTOR).write(key) }
+}
+
+fn bytes<const N: usize>() -> [u8; N] {
+    // SAFETY: fw_cfg's data port; reading moves on to the item's next byte.
+    core::array::from_fn(|_| unsafe { PortReadOnly::<u8>::new(DATA).read() })
+}
+
+/// Copies the item into `out` and returns its length.
+fn from_qemu(out: &mut [u8; MOST]) -> Option<usize> {
+    const HYPERVISOR: u32 = 1 << 31;
+    if __cpuid(1).ecx & HYPERVISOR == 0 {
+        return None;
+    }
+    select(KEY_SIGNATURE);
+    if &bytes::<4>() != b"QEMU" {
+        return None;
+    }
+    select(KEY_DIRECTORY);
+    let count = u32::from_be_bytes(bytes());
+    for _ in 0..count.min(1024) {
+        let size = u32::from_be_bytes(bytes()) as usize;
+        let key = u16::from_be_bytes(bytes());
+        let _reserved: [u8; 2] = bytes();
+        let name: [u8; 56] = bytes();
+        if name.starts_with(NAME) && name[NAME.len()] == 0 {
+            select(key);
+            let length = size.min(MOST);
+            out[..length].fill_with(|| bytes::<1>()[0]);
+            return Some(length);
+        }
+    }
+    None
+}

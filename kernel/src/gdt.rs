@@ -1,0 +1,97 @@
+//! Segments and stacks of a CPU: its GDT, its TSS, and the stacks that its interrupt gates switch to.
+//!
+//! A fault in ring 0 pushes on the current stack unless its gate names an entry of the interrupt stack
+//! table (IST). A goroutine's stack may be full, or not there yet; so every gate names one: faults never need the stack
+//! they report on, and interrupts never push on a goroutine's (IRQ-CLEAN).
+//!
+//! The CPU starts at an entry's top each time, so what may interrupt what has entries of its own: an NMI in a page
+//! fault in an interrupt is the deepest that happens.
+//!
+//! The one rule: GS and FS selectors are never loaded: that would clear the base that GS-CURRENT stands on.
+#![allow(unsafe_code)] // Descriptor tables.
+
+use crate::layout::{CPU_STACKS, CPU_STACKS_END};
+use crate::paging;
+use core::cell::UnsafeCell;
+use executive::param::MAX_CPUS;
+use x86_64::VirtAddr;
+use x86_64::instructions::segmentation::{CS, DS, ES, SS, Segment};
+use x86_64::instructions::tables::load_tss;
+use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable};
+use x86_64::structures::tss::TaskStateSegment;
+
+/// Which IST entry a gate uses (index into the TSS's table; the gate holds one more).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u16)]
+pub enum Ist {
+    /// Device, timer and inter-processor interrupts: gates that keep interrupts off, so one at a time.
+    Interrupt = 0,
+    /// Page faults: also those of an interrupt handler that writes to a goroutine's stack.
+    PageFault = 1,
+    /// Faults that end the run.
+    Fault = 2,
+    DoubleFault = 3,
+    Nmi = 4,
+    MachineCheck = 5,
+}
+const ISTS: usize = 6;
+
+/// A CPU's own stacks lie this far apart; the lower part of each slot is its guard.
+const SLOT: u64 = 256 * 1024;
+/// A g0 runs the scheduler, a crash report, and `systemstack` work.
+const G0_BYTES: u64 = 64 * 1024;
+/// Room for a crash report with its backtrace, in a debug build.
+const IST_BYTES: u64 = 32 * 1024;
+/// g0's slot, then one per IST entry, rounded up to a power of two.
+const CPU_SPAN: u64 = SLOT * 8;
+const _: () = assert!(ISTS < 8 && MAX_CPUS as u64 * CPU_SPAN <= CPU_STACKS_END - CPU_STACKS);
+
+struct Tables {
+    gdt: GlobalDescriptorTable,
+    tss: TaskStateSegment,
+}
+
+struct PerCpu(UnsafeCell<Tables>);
+// SAFETY: element n is written by CPU n, once, in `load`; after that only its hardware looks at it.
+unsafe impl Sync for PerCpu {}
+
+static TABLES: [PerCpu; MAX_CPUS] = [const {
+    PerCpu(UnsafeCell::new(Tables { gdt: GlobalDescriptorTable::new(), tss: TaskStateSegment::new() }))
+}; MAX_CPUS];
+
+/// Maps the stack in `slot` of CPU `cpu` and returns its top. Below it lies the unmapped rest of the slot.
+fn stack(cpu: usize, slot: u64, bytes: u64) -> Option<u64> {
+    let top = CPU_STACKS + cpu as u64 * CPU_SPAN + (slot + 1) * SLOT;
+    (paging::map_fresh(top - bytes, top) == top).then_some(top)
+}
+
+/// A new stack of 64 KiB for the g0 of CPU `cpu`, with a guard; its top, 16-byte aligned. Once per CPU. `None`: out of
+/// memory.
+pub fn boot_stack_for(cpu: usize) -> Option<usize> {
+    stack(cpu, 0, G0_BYTES).map(|top| top as usize)
+}
+
+/// Gives the calling CPU its segments and interrupt stacks. Once per CPU; it runs as `cpu` from here on.
+///
+/// # Panics
+/// When there is no memory for the stacks.
+pub fn load(cpu: usize) {
+    // SAFETY: this CPU's own element, and this is the one time.
+    let tables: &'static mut Tables = unsafe { &mut *TABLES[cpu].0.get() };
+    for ist in 0..ISTS {
+        let top = stack(cpu, ist as u64 + 1, IST_BYTES).expect("no memory for interrupt stacks");
+        tables.tss.interrupt_stack_table[ist] = VirtAddr::new(top);
+    }
+    let code = tables.gdt.append(Descriptor::kernel_code_segment());
+    let data = tables.gdt.append(Descriptor::kernel_data_segment());
+    let tss = tables.gdt.append(Descriptor::tss_segment(&tables.tss));
+    tables.gdt.load();
+    // SAFETY: the selectors are the ones just made, in the table just loaded. GS and FS are left alone.
+    unsafe {
+        CS::set_reg(code);
+        SS::set_reg(data);
+        DS::set_reg(data);
+        ES::set_reg(data);
+        load_tss(tss);
+    }
+}

@@ -1,0 +1,293 @@
+//! The heap: `Box`, `Vec` and the executive's own nouns.
+//!
+//! Three levels, each asked only when the one before is empty or full:
+//!
+//! 1. this CPU's two chains of free blocks per size class: no lock, a few instructions;
+//! 2. the class's list of whole chains, under a lock of its own, so a lock is taken once per chain of blocks;
+//! 3. `linked_list_allocator` over a range of addresses that grows by mapping fresh frames. It also
+//!    serves what is larger than the largest class. It searches a list, so nothing small may live there.
+//!
+//! A block may be freed on any CPU: it joins that CPU's chain, and travels back with a whole one. Two chains
+//! a CPU, so that a free and an alloc at a chain's border do not take the lock in turn.
+//!
+//! The one rule: chains are touched pinned; nothing here runs from a handler (IRQ-CLEAN).
+#![allow(unsafe_code)] // An allocator hands out raw memory.
+
+use crate::{frames, layout, paging};
+use core::alloc::{GlobalAlloc, Layout};
+use core::cell::UnsafeCell;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use executive::lock::{Lock, Rank};
+use executive::param::MAX_CPUS;
+use executive::percpu::{Pin, cpu};
+
+/// Block sizes: at most a quarter is wasted. All are multiples of 16, and the powers of two among them are aligned
+/// to their size.
+const SIZES: [usize; 24] = [
+    16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536,
+    1792, 2048,
+];
+const LARGEST: usize = 2048;
+
+/// What a class takes from the backing heap at a time.
+const CHUNK: usize = 16 * 1024;
+/// The backing heap grows by at least this, if there is that much.
+const GROWTH: usize = 1024 * 1024;
+
+/// Blocks in a chain: about 4 KiB of them, so that 24 classes' chains stay small beside everything else.
+const fn chain_length(class: usize) -> usize {
+    let n = 4096 / SIZES[class];
+    if n > 64 { 64 } else { n }
+}
+
+/// The class for a layout; `None` is for the backing heap.
+const fn class_of(layout: Layout) -> Option<usize> {
+    let mut size = layout.size();
+    if layout.align() > 16 {
+        // Only powers of two are aligned to more than 16.
+        size = if size < layout.align() { layout.align() } else { size };
+        size = size.next_power_of_two();
+    }
+    if size > LARGEST {
+        return None;
+    }
+    if size <= 128 {
+        return Some(if size == 0 { 0 } else { (size - 1) / 16 });
+    }
+    // Four classes a doubling: 129..=256 are classes 8..=11, and so on.
+    let doubling = (size - 1).ilog2() as usize; // 7 for 129..=256
+    let quarter = (size - 1 >> (doubling - 2)) - 4;
+    Some(8 + (doubling - 7) * 4 + quarter)
+}
+
+const _: () = {
+    let mut size = 1;
+    while size <= LARGEST {
+        let Ok(layout) = Layout::from_size_align(size, 1) else { panic!() };
+        let Some(class) = class_of(layout) else { panic!() };
+        assert!(SIZES[class] >= size && (class == 0 || SIZES[class - 1] < size), "class_of and SIZES disagree");
+        size += 1;
+    }
+};
+
+/// A free block. The second word is used in the first block of a chain only.
+#[repr(C)]
+struct Block {
+    next: *mut Block,
+    next_chain: *mut Block,
+}
+
+/// Free blocks linked by `next`.
+#[derive(Clone, Copy)]
+struct Chain {
+    first: *mut Block,
+    length: usize,
+}
+
+impl Chain {
+    const EMPTY: Chain = Chain { first: ptr::null_mut(), length: 0 };
+
+    fn pop(&mut self) -> Option<NonNull<Block>> {
+        let block = NonNull::new(self.first)?;
+        // SAFETY: a free block of ours, so its words are links.
+        self.first = unsafe { block.as_ref().next };
+        self.length -= 1;
+        Some(block)
+    }
+
+    /// # Safety
+    /// `block` is free, and of the chain's class.
+    unsafe fn push(&mut self, block: *mut Block) {
+        // SAFETY: the caller's promise; every class has room for two words.
+        unsafe { (*block).next = self.first };
+        self.first = block;
+        self.length += 1;
+    }
+}
+
+/// A CPU's free blocks of one class.
+struct Cache {
+    active: Chain,
+    /// Empty, or a whole chain.
+    spare: Chain,
+}
+
+#[repr(align(64))]
+struct Caches(UnsafeCell<[Cache; SIZES.len()]>);
+// SAFETY: PINNED: element n of `CACHES` is touched by CPU n only, pinned.
+unsafe impl Sync for Caches {}
+
+static CACHES: [Caches; MAX_CPUS] = [const {
+    Caches(UnsafeCell::new([const { Cache { active: Chain::EMPTY, spare: Chain::EMPTY } }; SIZES.len()]))
+}; MAX_CPUS];
+
+/// What all CPUs share of a class.
+struct Shared {
+    /// Whole chains, linked by `next_chain`.
+    chains: *mut Block,
+    /// The part of the last chunk that was never given out.
+    fresh: usize,
+    fresh_end: usize,
+}
+// SAFETY: the pointers lead to free blocks, which belong to whoever holds the lock around this.
+unsafe impl Send for Shared {}
+
+static SHARED: [Lock<Shared>; SIZES.len()] = [const {
+    Lock::new(Rank::Heap, Shared { chains: ptr::null_mut(), fresh: 0, fresh_end: 0 })
+}; SIZES.len()];
+
+/// The backing heap and how far its range is mapped.
+struct Backing {
+    heap: linked_list_allocator::Heap,
+    end: u64,
+}
+
+static BACKING: Lock<Backing> =
+    Lock::new(Rank::Heap, Backing { heap: linked_list_allocator::Heap::empty(), end: layout::HEAP });
+
+/// Bytes mapped for the heap, and bytes of them that the backing heap has given out. For reports.
+static MAPPED: AtomicUsize = AtomicUsize::new(0);
+static GIVEN: AtomicUsize = AtomicUsize::new(0);
+
+impl Backing {
+    fn alloc(&mut self, layout: Layout) -> *mut u8 {
+        let block = self.heap.allocate_first_fit(layout).or_else(|()| {
+            let needed = layout.size() + layout.align() + 64;
+            if self.grow(needed.max(GROWTH)) || self.grow(needed) {
+                self.heap.allocate_first_fit(layout)
+            } else {
+                Err(())
+            }
+        });
+        GIVEN.store(self.heap.used(), Relaxed);
+        block.map_or(ptr::null_mut(), NonNull::as_ptr)
+    }
+
+    /// Maps at least `bytes` more; `false`: could not, though some may have been mapped.
+    fn grow(&mut self, bytes: usize) -> bool {
+        let wanted = self.end + (bytes as u64).next_multiple_of(frames::FRAME);
+        if wanted > layout::HEAP_END {
+            return false;
+        }
+        let start = self.end;
+        let end = paging::map_fresh(start, wanted);
+        let got = (end - start) as usize;
+        if got > 0 {
+            // SAFETY: `[start, end)` was just mapped, follows what the heap has, and is nobody else's.
+            unsafe {
+                if start == layout::HEAP {
+                    self.heap.init(start as *mut u8, got);
+                } else {
+                    self.heap.extend(got);
+                }
+            }
+            self.end = end;
+            MAPPED.fetch_add(got, Relaxed);
+        }
+        end == wanted
+    }
+}
+
+/// A chain of free blocks for a CPU that ran out. Empty: out of memory.
+#[cold]
+fn refill(class: usize) -> Chain {
+    let mut shared = SHARED[class].lock();
+    if let Some(first) = NonNull::new(shared.chains) {
+        // SAFETY: the first block of a whole, free chain.
+        shared.chains = unsafe { first.as_ref().next_chain };
+        return Chain { first: first.as_ptr(), length: chain_length(class) };
+    }
+    let size = SIZES[class];
+    let mut chain = Chain::EMPTY;
+    while chain.length < chain_length(class) {
+        if shared.fresh + size > shared.fresh_end {
+            let layout = Layout::from_size_align(CHUNK, 4096).expect("constants");
+            let chunk = BACKING.lock().alloc(layout) as usize;
+            if chunk == 0 {
+                break; // what was cut so far is still good
+            }
+            (shared.fresh, shared.fresh_end) = (chunk, chunk + CHUNK);
+        }
+        // SAFETY: cut from a chunk of ours, never given out, big enough.
+        unsafe { chain.push(shared.fresh as *mut Block) };
+        shared.fresh += size;
+    }
+    chain
+}
+
+/// Takes a whole chain that a CPU has too much.
+#[cold]
+fn take_back(class: usize, chain: Chain) {
+    let mut shared = SHARED[class].lock();
+    // SAFETY: the chain is free and whole; its first block's second word is ours.
+    unsafe { (*chain.first).next_chain = shared.chains };
+    shared.chains = chain.first;
+}
+
+struct KernelHeap;
+
+#[global_allocator]
+static HEAP: KernelHeap = KernelHeap;
+
+// SAFETY: blocks come from disjoint pieces of the range and have one owner; `class_of` is the same at both ends.
+unsafe impl GlobalAlloc for KernelHeap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let Some(class) = class_of(layout) else { return BACKING.lock().alloc(layout) };
+        let _pin = Pin::new();
+        // SAFETY: PINNED: this CPU's own, and no reference outlives the pin.
+        let cache = unsafe { &mut (*CACHES[cpu()].0.get())[class] };
+        if cache.active.length == 0 {
+            cache.active = core::mem::replace(&mut cache.spare, Chain::EMPTY);
+            if cache.active.length == 0 {
+                cache.active = refill(class);
+            }
+        }
+        cache.active.pop().map_or(ptr::null_mut(), |block| block.as_ptr().cast())
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        let Some(class) = class_of(layout) else {
+            let mut backing = BACKING.lock();
+            // SAFETY: the caller got it from `alloc`, which for this layout is the backing heap's; not null.
+            unsafe { backing.heap.deallocate(NonNull::new_unchecked(block), layout) };
+            GIVEN.store(backing.heap.used(), Relaxed);
+            return;
+        };
+        let _pin = Pin::new();
+        // SAFETY: as in `alloc`.
+        let cache = unsafe { &mut (*CACHES[cpu()].0.get())[class] };
+        if cache.active.length == chain_length(class) {
+            let full = core::mem::replace(&mut cache.active, Chain::EMPTY);
+            let old = core::mem::replace(&mut cache.spare, full);
+            if old.length != 0 {
+                take_back(class, old);
+            }
+        }
+        // SAFETY: the caller's block of this class, free from here on.
+        unsafe { cache.active.push(block.cast()) };
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the caller promises that `new_size`, rounded up to the alignment, does not overflow.
+        let new = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
+        let class = class_of(layout);
+        if class.is_some() && class == class_of(new) {
+            return block; // it fits where it is
+        }
+        // SAFETY: as `GlobalAlloc` says; both are valid for the smaller size and do not overlap.
+        unsafe {
+            let to = self.alloc(new);
+            if !to.is_null() {
+                ptr::copy_nonoverlapping(block, to, layout.size().min(new_size));
+                self.dealloc(block, layout);
+            }
+            to
+        }
+    }
+}
+
+/// Bytes mapped for the heap, and bytes given out by its backing (size-class chunks whole).
+pub fn usage() -> (usize, usize) {
+    (MAPPED.load(Relaxed), GIVEN.load(Relaxed))
+}

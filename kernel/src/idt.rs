@@ -1,0 +1,111 @@
+//! The interrupt descriptor table, one for all CPUs, and the stubs that its gates lead to.
+//!
+//! Every gate turns interrupts off and switches to an interrupt stack (gdt.rs). Each vector has a stub that pushes its
+//! number; the common part saves every register into a [`Frame`] and calls [`dispatch`], which may change what is restored:
+//! that is how a goroutine is preempted. `extern "x86-interrupt"` was left: it is not stable, and hides the registers.
+//!
+//! ```text
+//! pushed by:   CPU (ss rsp rflags cs rip [error])   stub ([0] vector)   common (rax .. r15)
+//! addresses:   high ------------------------------------------------------------------> low = &Frame
+//! ```
+#![allow(unsafe_code)] // Naked functions and the table that the CPU jumps through.
+
+use crate::gdt::Ist;
+use crate::trap::{Frame, dispatch, exception};
+use crate::vectors;
+use core::arch::naked_asm;
+use core::mem::size_of;
+use spin::Once;
+use x86_64::VirtAddr;
+use x86_64::structures::idt::{Entry, HandlerFunc, InterruptDescriptorTable};
+
+const _: () = assert!(size_of::<Frame>() % 16 == 0);
+
+/// Entered by the stubs with the vector on top of an error code. Saves all registers, lets `dispatch` look at and change
+/// them, and returns to where the frame then says. The direction flag is what the ABI wants; the interrupted
+/// code's comes back with rflags.
+///
+/// Alignment: the CPU aligns an interrupt stack's top to 16 before its pushes; 22 words follow, an even number.
+#[unsafe(naked)]
+extern "C" fn common() {
+    naked_asm!(
+        "push rax", "push rbx", "push rcx", "push rdx", "push rsi", "push rdi", "push rbp",
+        "push r8", "push r9", "push r10", "push r11", "push r12", "push r13", "push r14", "push r15",
+        "cld",
+        "mov rdi, rsp",
+        "call {dispatch}",
+        "pop r15", "pop r14", "pop r13", "pop r12", "pop r11", "pop r10", "pop r9", "pop r8",
+        "pop rbp", "pop rdi", "pop rsi", "pop rdx", "pop rcx", "pop rbx", "pop rax",
+        "add rsp, 16", // the vector and the error code
+        "iretq",
+        dispatch = sym dispatch,
+    )
+}
+
+/// The gate of a vector without an error code: pushes 0 for it.
+#[unsafe(naked)]
+extern "C" fn plain<const VECTOR: u8>() {
+    naked_asm!("push 0", "push {v}", "jmp {common}", v = const VECTOR, common = sym common)
+}
+
+/// The gate of a vector for which the CPU pushes an error code.
+#[unsafe(naked)]
+extern "C" fn with_error<const VECTOR: u8>() {
+    naked_asm!("push {v}", "jmp {common}", v = const VECTOR, common = sym common)
+}
+
+/// The stubs of the vectors from `16 * $high`, in order.
+macro_rules! sixteen {
+    ($high:literal) => {
+        [
+            stub::<{ $high * 16 }>(), stub::<{ $high * 16 + 1 }>(), stub::<{ $high * 16 + 2 }>(),
+            stub::<{ $high * 16 + 3 }>(), stub::<{ $high * 16 + 4 }>(), stub::<{ $high * 16 + 5 }>(),
+            stub::<{ $high * 16 + 6 }>(), stub::<{ $high * 16 + 7 }>(), stub::<{ $high * 16 + 8 }>(),
+            stub::<{ $high * 16 + 9 }>(), stub::<{ $high * 16 + 10 }>(), stub::<{ $high * 16 + 11 }>(),
+            stub::<{ $high * 16 + 12 }>(), stub::<{ $high * 16 + 13 }>(), stub::<{ $high * 16 + 14 }>(),
+            stub::<{ $high * 16 + 15 }>(),
+        ]
+    };
+}
+
+fn stub<const VECTOR: u8>() -> extern "C" fn() {
+    if exception::has_error_code(VECTOR) { with_error::<VECTOR> } else { plain::<VECTOR> }
+}
+
+const fn ist(vector: u8) -> Ist {
+    match vector {
+        exception::NMI => Ist::Nmi,
+        exception::DOUBLE_FAULT => Ist::DoubleFault,
+        exception::PAGE_FAULT => Ist::PageFault,
+        exception::MACHINE_CHECK => Ist::MachineCheck,
+        0..vectors::FIRST_IRQ => Ist::Fault,
+        _ => Ist::Interrupt,
+    }
+}
+
+static IDT: Once<InterruptDescriptorTable> = Once::new();
+
+/// Makes the calling CPU use the table (made at the first call). After `gdt::load`: gates name its code segment and stacks.
+pub fn load() {
+    IDT.call_once(make).load();
+}
+
+fn make() -> InterruptDescriptorTable {
+    let mut idt = InterruptDescriptorTable::new();
+    // SAFETY: a table is 256 gates of one shape (Intel SDM vol. 3A, 7.14.1); the type gives some of them
+    // signatures of their own, which the stubs do not need.
+    let gates = unsafe { &mut *(&raw mut idt).cast::<[Entry<HandlerFunc>; 256]>() };
+    let used = [(0x00, sixteen!(0)), (0x10, sixteen!(1)), (0x20, sixteen!(2)), (0xf0, sixteen!(15))];
+    for (first, stubs) in used {
+        for (vector, stub) in (first..).zip(stubs) {
+            // SAFETY: the stub is an interrupt handler that ends in iretq; its IST entry is set up on every CPU
+            // before the table is loaded there. (`set_stack_index` counts from 0.)
+            unsafe {
+                gates[vector as usize]
+                    .set_handler_addr(VirtAddr::new(stub as usize as u64))
+                    .set_stack_index(ist(vector as u8) as u16);
+            }
+        }
+    }
+    idt
+}

@@ -1,0 +1,41 @@
+//! Where everything lies in the virtual address space: one P4 slot (512 GiB) or more per purpose, all of them above
+//! what the bootloader hands out.
+//!
+//! The one rule: the P3 tables of these slots are made at start-up and stay ([`crate::paging::init`]), so the top
+//! level never changes again and a copy of it (an AP's first one) stays true.
+
+/// Bytes behind one entry of the top-level table.
+pub const P4_SLOT: u64 = 1 << 39;
+
+/// The first address of P4 slot `index`, in the upper half.
+pub const fn slot(index: u64) -> u64 {
+    assert!(index >= 256 && index < 512);
+    0xffff_0000_0000_0000 | index << 39
+}
+
+/// The bootloader's own choices (boot info, the boot stack, the physical window) end here.
+pub const DYNAMIC_START: u64 = slot(256);
+pub const DYNAMIC_END: u64 = slot(384) - 1;
+
+/// Goroutines' stacks, by size class: [`STACK_SLOTS_SMALLEST`] P4 slots for the smallest class, one each for the others.
+pub const STACKS: u64 = slot(384);
+/// 8 TiB of 64 KiB stacks: 134 million.
+pub const STACK_SLOTS_SMALLEST: u64 = 16;
+/// 64 KiB, 128 KiB, .. 64 MiB.
+pub const STACK_CLASSES: usize = 11;
+pub const STACKS_END: u64 = slot(384 + STACK_SLOTS_SMALLEST + STACK_CLASSES as u64 - 1);
+
+/// The heap, growing upwards.
+pub const HEAP: u64 = slot(448);
+pub const HEAP_END: u64 = slot(449);
+
+/// Device registers.
+pub const MMIO: u64 = slot(449);
+pub const MMIO_END: u64 = slot(450);
+
+/// Each CPU's own stacks (its g0's, and those of its interrupt gates).
+pub const CPU_STACKS: u64 = slot(450);
+pub const CPU_STACKS_END: u64 = slot(451);
+
+/// Where the kernel is loaded: fixed, so that a debugger can be told (`add-symbol-file kernel -o 0xffffffff80000000`).
+pub const KERNEL: u64 = 0xffff_ffff_8000_0000;

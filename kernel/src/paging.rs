@@ -1,0 +1,158 @@
+//! Mapping: device registers, the heap's pages, CPUs' own stacks, and the one executable page below 1 MiB.
+//!
+//! Goroutines' stacks are not mapped here: they change on every CPU at once, without this file's lock (stacks.rs).
+//! The two never meet, because they own different entries of the top-level table.
+//!
+//! All CPUs share one set of tables. Making a page present needs no word to other CPUs: a TLB keeps no
+//! not-present translations (Intel SDM vol. 3A, 5.10.2.3). The only page taken away here is
+//! the trampoline's, which only this CPU and one that does not run yet ever used.
+#![allow(unsafe_code)] // Page tables are memory that the CPU reads behind the language's back.
+
+use crate::layout;
+use crate::frames;
+use executive::lock::{Lock, Rank};
+use x86_64::registers::control::Cr3;
+use x86_64::structures::paging::mapper::{MapToError, MapperFlush};
+use x86_64::structures::paging::{
+    FrameAllocator, Mapper, OffsetPageTable, Page, PageTable, PageTableFlags as Flags, PhysFrame, Size4KiB,
+};
+use x86_64::{PhysAddr, VirtAddr};
+
+pub use crate::window::phys_to_virt;
+
+/// What the lock protects: all tables but those of stacks.rs, and the next free address for device registers.
+struct Tables {
+    mmio: u64,
+}
+
+static TABLES: Lock<Tables> = Lock::new(Rank::Paging, Tables { mmio: layout::MMIO });
+
+/// Tables come from the frame allocator.
+struct Source;
+
+// SAFETY: `frames::alloc` gives each frame to one owner.
+unsafe impl FrameAllocator<Size4KiB> for Source {
+    fn allocate_frame(&mut self) -> Option<PhysFrame> {
+        frames::alloc().map(|frame| PhysFrame::containing_address(PhysAddr::new(frame)))
+    }
+}
+
+/// The tables in use, for the holder of `TABLES`.
+fn mapper(_held: &mut Tables) -> OffsetPageTable<'_> {
+    let top = Cr3::read().0.start_address().as_u64();
+    let table = phys_to_virt(top).cast::<PageTable>();
+    let offset = VirtAddr::from_ptr(phys_to_virt(0));
+    // SAFETY: the window maps every table at `offset`; the borrow of `TABLES` keeps others out.
+    unsafe { OffsetPageTable::new(&mut *table, offset) }
+}
+
+/// Physical address of the top-level table.
+pub fn top_table() -> u64 {
+    Cr3::read().0.start_address().as_u64()
+}
+
+/// Makes the P3 tables of all our slots (layout.rs), so that the top-level table never changes again.
+pub fn init() {
+    let mut tables = TABLES.lock();
+    let mut mapper = mapper(&mut tables);
+    let ours = (layout::STACKS..layout::STACKS_END)
+        .step_by(layout::P4_SLOT as usize)
+        .chain([layout::HEAP, layout::MMIO, layout::CPU_STACKS]);
+    for address in ours {
+        let entry = &mut mapper.level_4_table_mut()[VirtAddr::new(address).p4_index()];
+        assert!(entry.is_unused(), "the bootloader used a slot of ours: {address:#x}");
+        let frame = frames::alloc().expect("no memory for the first page tables");
+        entry.set_addr(PhysAddr::new(frame), Flags::PRESENT | Flags::WRITABLE);
+    }
+}
+
+/// Maps one page; `false`: out of memory for the tables, nothing is mapped.
+fn map(tables: &mut Tables, address: u64, frame: u64, flags: Flags) -> bool {
+    let page = Page::<Size4KiB>::containing_address(VirtAddr::new(address));
+    let frame = PhysFrame::containing_address(PhysAddr::new(frame));
+    let parents = Flags::PRESENT | Flags::WRITABLE;
+    // SAFETY: the page lies in a slot of ours (or is the trampoline's) and is mapped once; the frame is the caller's.
+    match unsafe { mapper(tables).map_to_with_table_flags(page, frame, flags, parents, &mut Source) } {
+        // Nothing stale to flush: the page was not present.
+        Ok(flush) => flush.ignore(),
+        Err(MapToError::FrameAllocationFailed) => return false,
+        Err(e) => panic!("mapping {address:#x}: {e:?}"),
+    }
+    true
+}
+
+/// Maps `len` bytes of device registers at `phys`, uncached, and returns where. They stay mapped.
+///
+/// # Panics
+/// When there is no memory for page tables.
+pub fn map_mmio(phys: u64, len: u64) -> *mut u8 {
+    let first = phys / frames::FRAME * frames::FRAME;
+    let pages = (phys + len - first).div_ceil(frames::FRAME);
+    let mut tables = TABLES.lock();
+    let at = tables.mmio;
+    assert!(at + pages * frames::FRAME <= layout::MMIO_END);
+    tables.mmio += pages * frames::FRAME;
+    let flags = Flags::PRESENT | Flags::WRITABLE | Flags::NO_EXECUTE | Flags::NO_CACHE | Flags::WRITE_THROUGH;
+    for page in (0..pages).map(|n| n * frames::FRAME) {
+        assert!(map(&mut tables, at + page, first + page, flags), "no memory to map device registers");
+    }
+    (at + (phys - first)) as *mut u8
+}
+
+/// Backs the pages `[start, end)` with fresh zeroed frames: ordinary memory, never executable. Returns where it got
+/// to: less than `end` means out of memory.
+pub fn map_fresh(start: u64, end: u64) -> u64 {
+    let mut tables = TABLES.lock();
+    let mut at = start;
+    while at < end {
+        let Some(frame) = frames::alloc() else { break };
+        if !map(&mut tables, at, frame, Flags::PRESENT | Flags::WRITABLE | Flags::NO_EXECUTE) {
+            // SAFETY: just allocated, mapped nowhere.
+            unsafe { frames::free(frame) };
+            break;
+        }
+        at += frames::FRAME;
+    }
+    at
+}
+
+/// Maps the frame at the address that equals its physical one, writable and executable: a CPU that turns paging
+/// on goes on at the same address. Undo it with [`unmap_identity`] as soon as that CPU has left.
+///
+/// # Panics
+/// When something else is mapped there.
+pub fn identity_map_exec(frame: u64) {
+    let mut tables = TABLES.lock();
+    let page = Page::<Size4KiB>::containing_address(VirtAddr::new(frame));
+    let flags = Flags::PRESENT | Flags::WRITABLE;
+    let same = PhysFrame::containing_address(PhysAddr::new(frame));
+    let parents = Flags::PRESENT | Flags::WRITABLE;
+    let mut mapper = mapper(&mut tables);
+    // SAFETY: the frame is the caller's; nothing of ours lives at such low addresses.
+    match unsafe { mapper.map_to_with_table_flags(page, same, flags, parents, &mut Source) } {
+        Ok(flush) => flush.flush(),
+        // The bootloader may have left the page it switched tables in.
+        Err(MapToError::PageAlreadyMapped(old)) if old == same => {
+            // SAFETY: as above; it only gains rights.
+            let changed = unsafe { mapper.update_flags(page, flags) };
+            changed.map(MapperFlush::flush).expect("mapped a moment ago");
+        }
+        Err(e) => panic!("identity mapping {frame:#x}: {e:?}"),
+    }
+}
+
+/// Takes back [`identity_map_exec`]'s page, on this CPU.
+pub fn unmap_identity(frame: u64) {
+    let mut tables = TABLES.lock();
+    let page = Page::<Size4KiB>::containing_address(VirtAddr::new(frame));
+    if let Ok((_, flush)) = mapper(&mut tables).unmap(page) {
+        flush.flush();
+    }
+}
+
+/// The physical address behind a mapped virtual one.
+pub fn virt_to_phys(address: u64) -> Option<u64> {
+    use x86_64::structures::paging::Translate;
+    let mut tables = TABLES.lock();
+    mapper(&mut tables).translate_addr(VirtAddr::new(address)).map(PhysAddr::as_u64)
+}

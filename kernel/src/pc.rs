@@ -1,0 +1,129 @@
+//! The PC as the executive's [`Machine`]: each hook, and why it keeps its promise.
+#![allow(unsafe_code)] // `unsafe impl Machine`; sti and hlt.
+
+use crate::vectors::{KICK, WAKE};
+use crate::{apic, clock, serial, smp, stacks, symbols, trap};
+use core::arch::asm;
+use core::fmt;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use executive::atomic::full_fence;
+use executive::machine::{Machine, NEVER, Stack};
+use executive::param::MAX_CPUS;
+use executive::percpu::cpu;
+use x86_64::instructions::interrupts;
+use x86_64::instructions::port::Port;
+
+/// The PC this kernel runs on.
+pub struct Pc;
+
+executive::machine!(Pc);
+
+/// A CPU is in `hlt` or about to be: who changes its word must send an interrupt. A line each: wakers only write their
+/// target's.
+#[repr(align(64))]
+struct Halted(AtomicBool);
+static HALTED: [Halted; MAX_CPUS] = [const { Halted(AtomicBool::new(false)) }; MAX_CPUS];
+
+// SAFETY: each hook says how it keeps what the contract asks.
+unsafe impl Machine for Pc {
+    fn cpus() -> usize {
+        smp::cpus()
+    }
+
+    unsafe fn start_cpu(cpu: usize, block: *const (), entry: extern "C" fn() -> !) -> bool {
+        if cpu == 0 {
+            // We are CPU 0, on the bootloader's stack (start.rs asked for its size), GS set at the very first.
+            interrupts::enable();
+            entry()
+        }
+        // SAFETY: the caller's promise, passed on.
+        unsafe { smp::start_cpu(cpu, block, entry) }
+    }
+
+    /// Interrupts are off from before the check until `hlt`, so an interrupt that comes between stays pending and ends
+    /// the `hlt`. `sti` lets the next instruction begin before it delivers any: hence `hlt` right behind it.
+    fn wait(word: &AtomicU32, expect: u32, deadline: u64) {
+        let halted = &HALTED[cpu()].0;
+        interrupts::disable();
+        halted.store(true, Ordering::Relaxed);
+        // Partner of the fence in `wake`: either it sees the flag, or we see its word.
+        full_fence();
+        let unchanged = word.load(Ordering::Acquire) == expect;
+        if unchanged && (deadline == NEVER || clock::now_ns() < deadline) {
+            clock::arm_timer(deadline);
+            // SAFETY: on g0, which interrupt gates do not touch. Not `nomem`: handlers change memory.
+            unsafe { asm!("sti", "hlt", options(nostack)) };
+        } else {
+            interrupts::enable();
+        }
+        halted.store(false, Ordering::Relaxed);
+    }
+
+    fn wake(cpu: usize, _word: &AtomicU32) {
+        // The caller changed the word. Partner of the fence in `wait`.
+        full_fence();
+        // Taking the flag down makes one interrupt enough for several wakers.
+        let halted = &HALTED[cpu].0;
+        if halted.load(Ordering::Relaxed) && halted.swap(false, Ordering::Relaxed) {
+            apic::send_ipi(cpu, WAKE);
+        }
+    }
+
+    fn now() -> u64 {
+        clock::now_ns()
+    }
+
+    fn tick_at(deadline: u64) {
+        clock::arm_timer(deadline);
+    }
+
+    fn kick(cpu: usize) {
+        apic::send_ipi(cpu, KICK);
+    }
+
+    fn alloc_stack(size: usize) -> Option<Stack> {
+        stacks::alloc(size)
+    }
+
+    unsafe fn free_stack(stack: Stack) {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { stacks::free(stack) }
+    }
+
+    unsafe fn trim_stack(_stack: Stack) {
+        // Nothing yet: the pages stay.
+    }
+
+    fn stack_committed(stack: Stack) -> usize {
+        stacks::committed(stack)
+    }
+
+    fn write(bytes: &[u8]) {
+        serial::write_raw(bytes);
+    }
+
+    fn freeze_others() {
+        trap::freeze_others();
+    }
+
+    fn symbol(pc: usize, out: &mut dyn fmt::Write) -> bool {
+        symbols::name(pc, out)
+    }
+
+    fn exit(code: i32) -> ! {
+        exit(code)
+    }
+}
+
+/// Ends the run. In QEMU with `-device isa-debug-exit`, which ends it with status `(value << 1) | 1`: the value is
+/// `code + 0x10`, so that no code of ours looks like a status of QEMU's own. Elsewhere nothing is at that
+/// port, and the machine halts.
+fn exit(code: i32) -> ! {
+    const DEBUG_EXIT: u16 = 0xf4;
+    interrupts::disable();
+    // SAFETY: QEMU's exit device, or nothing.
+    unsafe { Port::<u32>::new(DEBUG_EXIT).write(code as u32 + 0x10) };
+    serial::write_raw(b"halted\n");
+    trap::freeze_others();
+    trap::halt()
+}

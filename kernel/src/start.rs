@@ -1,0 +1,93 @@
+//! Start-up: from the bootloader's jump to goroutine 1, one call a line.
+#![allow(unsafe_code)] // GS, and slices that the bootloader describes by numbers.
+
+use crate::vectors::COM1;
+use crate::{acpi, apic, clock, cpu, frames, fwcfg, gdt, idt, ioapic, layout, paging, serial, symbols, window};
+use bootloader_api::config::{BootloaderConfig, Mapping};
+use bootloader_api::info::{BootInfo, MemoryRegion};
+use core::slice;
+
+/// What we ask of the bootloader.
+pub const BOOT: BootloaderConfig = {
+    let mut config = BootloaderConfig::new_default();
+    config.mappings.physical_memory = Some(Mapping::Dynamic);
+    config.mappings.kernel_base = Mapping::FixedAddress(layout::KERNEL);
+    config.mappings.dynamic_range_start = Some(layout::DYNAMIC_START);
+    config.mappings.dynamic_range_end = Some(layout::DYNAMIC_END);
+    // It becomes the g0 stack of CPU 0, below which a guard page lies.
+    config.kernel_stack_size = 128 * 1024;
+    config
+};
+
+/// The boot CPU starts here, on the bootloader's stack. `main` becomes goroutine 1; when it returns, the run ends with
+/// status 0.
+pub fn start(info: &'static mut BootInfo, main: fn()) -> ! {
+    x86_64::instructions::interrupts::disable(); // the bootloader leaves them as the firmware did
+    // SAFETY: this is CPU 0.
+    unsafe { cpu::set_gs(executive::percpu_block(0)) }; // locks work from here on
+    cpu::init();
+    serial::init(); // printing works from here on
+    let boot = Boot::read(info);
+    window::init(boot.window);
+    frames::init(boot.map);
+    paging::init(); // the heap works from here on
+    symbols::init(boot.kernel, boot.kernel_length, boot.kernel_offset);
+    fwcfg::init(boot.ramdisk);
+    gdt::load(0);
+    idt::load(); // faults are reported from here on
+    let platform = acpi::init(boot.rsdp);
+    apic::init_this_cpu();
+    clock::init(platform);
+    ioapic::init();
+    ioapic::route_irq(4, COM1, 0); // ISA interrupt 4 is the first serial port's
+    serial::enable_input();
+    executive::start(main)
+}
+
+/// What the bootloader tells, as plain values.
+struct Boot {
+    window: u64,
+    map: &'static [MemoryRegion],
+    rsdp: Option<u64>,
+    ramdisk: &'static [u8],
+    kernel: u64,
+    kernel_length: u64,
+    kernel_offset: u64,
+}
+
+impl Boot {
+    fn read(info: &'static mut BootInfo) -> Boot {
+        let ramdisk = match info.ramdisk_addr.into_option() {
+            // SAFETY: the bootloader mapped that many bytes there, and nobody writes them.
+            Some(at) => unsafe { slice::from_raw_parts(at as *const u8, info.ramdisk_len as usize) },
+            None => &[],
+        };
+        Boot {
+            window: info.physical_memory_offset.into_option().expect("BOOT asks for it"),
+            rsdp: info.rsdp_addr.into_option(),
+            ramdisk,
+            kernel: info.kernel_addr,
+            kernel_length: info.kernel_len,
+            kernel_offset: info.kernel_image_offset,
+            map: &info.memory_regions,
+        }
+    }
+}
+
+/// Makes `fn main()` goroutine 1 of a bootable kernel. Say it once, in a `no_std`, `no_main` binary.
+#[macro_export]
+macro_rules! entry {
+    ($main:path) => {
+        const _: () = {
+            fn start(info: &'static mut $crate::bootloader_api::BootInfo) -> ! {
+                $crate::start::start(info, $main)
+            }
+            $crate::bootloader_api::entry_point!(start, config = &$crate::start::BOOT);
+        };
+    };
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo) -> ! {
+    executive::crash::panicked(info)
+}

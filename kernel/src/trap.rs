@@ -1,0 +1,199 @@
+//! What happens when the CPU leaves our code on its own: exceptions and interrupts, after the stubs of idt.rs have
+//! saved every register.
+//!
+//! The one rule (IRQ-CLEAN): nothing here takes a lock that interrupted code could hold, allocates, or yields. The stack
+//! is one of this CPU's interrupt stacks, so whatever the goroutine's looks like, it is not touched.
+#![allow(unsafe_code)] // Control registers; the frame belongs to the interrupted code.
+
+use crate::stacks::{self, Growth};
+use crate::vectors;
+use crate::{apic, serial};
+use core::arch::asm;
+use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
+use executive::machine::Interrupted;
+use x86_64::registers::control::Cr2;
+
+/// Everything the interrupted code had, in the order in which the stubs push it; the last five are the CPU's own pushes
+/// (Intel SDM vol. 3A, figure 7-9).
+#[repr(C)]
+#[derive(Debug)]
+pub struct Frame {
+    pub r15: u64,
+    pub r14: u64,
+    pub r13: u64,
+    pub r12: u64,
+    pub r11: u64,
+    pub r10: u64,
+    pub r9: u64,
+    pub r8: u64,
+    pub rbp: u64,
+    pub rdi: u64,
+    pub rsi: u64,
+    pub rdx: u64,
+    pub rcx: u64,
+    pub rbx: u64,
+    pub rax: u64,
+    pub vector: u64,
+    /// The CPU's error code, or 0 where it pushes none.
+    pub error: u64,
+    pub rip: u64,
+    pub cs: u64,
+    pub rflags: u64,
+    pub rsp: u64,
+    pub ss: u64,
+}
+
+impl Frame {
+    fn interrupted(&self) -> Interrupted {
+        Interrupted { pc: self.rip as usize, sp: self.rsp as usize, fp: self.rbp as usize }
+    }
+}
+
+impl fmt::Display for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "  rip {:016x}  rsp {:016x}  rflags {:08x}  error {:#x}", self.rip, self.rsp, self.rflags, self.error)?;
+        writeln!(f, "  rax {:016x}  rbx {:016x}  rcx {:016x}  rdx {:016x}", self.rax, self.rbx, self.rcx, self.rdx)?;
+        writeln!(f, "  rsi {:016x}  rdi {:016x}  rbp {:016x}  r8  {:016x}", self.rsi, self.rdi, self.rbp, self.r8)?;
+        writeln!(f, "  r9  {:016x}  r10 {:016x}  r11 {:016x}  r12 {:016x}", self.r9, self.r10, self.r11, self.r12)?;
+        write!(f, "  r13 {:016x}  r14 {:016x}  r15 {:016x}  cr2 {:016x}", self.r13, self.r14, self.r15, Cr2::read_raw())
+    }
+}
+
+/// The stubs' only call. On return they restore what is in the frame.
+pub extern "C" fn dispatch(frame: &mut Frame) {
+    match frame.vector as u8 {
+        exception::NMI => nmi(frame),
+        exception::PAGE_FAULT => page_fault(frame),
+        vector @ 0..vectors::FIRST_IRQ => fault(vector, frame),
+        vector => interrupt(vector, frame),
+    }
+}
+
+fn interrupt(vector: u8, frame: &mut Frame) {
+    match vector {
+        vectors::TIMER | vectors::KICK => {
+            // Before the call: if the goroutine is made to yield, the next timer must not wait for it.
+            apic::eoi();
+            let mut at = frame.interrupted();
+            executive::on_tick(&mut at);
+            frame.rip = at.pc as u64;
+            frame.rsp = at.sp as u64;
+        }
+        // Its arrival has ended the `hlt`; that was its purpose.
+        vectors::WAKE => apic::eoi(),
+        vectors::FLUSH => {
+            x86_64::instructions::tlb::flush_all();
+            apic::eoi();
+        }
+        vectors::COM1 => {
+            serial::on_interrupt();
+            apic::eoi();
+        }
+        // Not in service at the APIC: an EOI would end another interrupt.
+        vectors::SPURIOUS => {}
+        _ => executive::crash::fault(format_args!("interrupt {vector:#x} that nobody asked for\n{frame}"), &frame.interrupted()),
+    }
+}
+
+fn page_fault(frame: &mut Frame) {
+    /// Error code bits (Intel SDM vol. 3A, 5.7).
+    const PRESENT: u64 = 1 << 0;
+    const WRITE: u64 = 1 << 1;
+    const RESERVED: u64 = 1 << 3;
+    const FETCH: u64 = 1 << 4;
+    let address = Cr2::read_raw() as usize;
+    let missing = frame.error & (PRESENT | RESERVED | FETCH) == 0;
+    let growth = if missing { stacks::grow(address) } else { Growth::NotAStack };
+    let access = match frame.error {
+        e if e & FETCH != 0 => "executing",
+        e if e & WRITE != 0 => "writing",
+        _ => "reading",
+    };
+    let why = match growth {
+        Growth::Done => return,
+        Growth::OutOfMemory => "a stack page, but there is no memory",
+        Growth::Guard => "a stack's guard page",
+        Growth::NotAStack if missing => "a page that is not there",
+        Growth::NotAStack => "a page that does not allow it",
+    };
+    executive::crash::page_fault(address, format_args!("{access} {why}\n{frame}"), &frame.interrupted())
+}
+
+fn fault(vector: u8, frame: &Frame) -> ! {
+    let name = exception::NAMES[vector as usize];
+    executive::crash::fault(format_args!("{name} (exception {vector})\n{frame}"), &frame.interrupted())
+}
+
+/// Set once a CPU is writing the last report: the others stop where they are.
+static FROZEN: AtomicBool = AtomicBool::new(false);
+
+/// Stops the other CPUs, by an interrupt that cannot be held off. Returns at once; they stop within microseconds.
+pub fn freeze_others() {
+    FROZEN.store(true, Ordering::SeqCst);
+    apic::send_nmi_others();
+}
+
+fn nmi(frame: &Frame) {
+    if FROZEN.load(Ordering::SeqCst) {
+        halt();
+    }
+    // Nobody here sends them for anything else: memory or bus errors.
+    fault(exception::NMI, frame)
+}
+
+/// This CPU stops for good.
+pub fn halt() -> ! {
+    loop {
+        // SAFETY: nothing of ours runs on this CPU again. An NMI can end the `hlt`; hence the loop.
+        unsafe { asm!("cli", "hlt", options(nomem, nostack)) };
+    }
+}
+
+/// The CPU's exceptions (Intel SDM vol. 3A, table 7-1).
+pub mod exception {
+    pub const NMI: u8 = 2;
+    pub const DOUBLE_FAULT: u8 = 8;
+    pub const PAGE_FAULT: u8 = 14;
+    pub const MACHINE_CHECK: u8 = 18;
+
+    /// Whether the CPU pushes an error code for it.
+    pub const fn has_error_code(vector: u8) -> bool {
+        matches!(vector, 8 | 10..=14 | 17 | 21 | 29 | 30)
+    }
+
+    pub const NAMES: [&str; 32] = [
+        "divide error",
+        "debug exception",
+        "non-maskable interrupt",
+        "breakpoint",
+        "overflow",
+        "bound range exceeded",
+        "invalid opcode",
+        "device not available",
+        "double fault",
+        "coprocessor segment overrun",
+        "invalid TSS",
+        "segment not present",
+        "stack fault",
+        "general protection fault",
+        "page fault",
+        "reserved exception",
+        "x87 floating-point error",
+        "alignment check",
+        "machine check",
+        "SIMD floating-point error",
+        "virtualization exception",
+        "control protection exception",
+        "reserved exception",
+        "reserved exception",
+        "reserved exception",
+        "reserved exception",
+        "reserved exception",
+        "reserved exception",
+        "hypervisor injection exception",
+        "VMM communication exception",
+        "security exception",
+        "reserved exception",
+    ];
+}
