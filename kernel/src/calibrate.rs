@@ -1,0 +1,317 @@
+//! How fast do the TSC and the local APIC's timer run? Measured against clocks whose rate is known, and believed
+//! only when two sources agree: each of them is wrong on some machine (overclocked CPUs misreport CPUID, emulators
+//! get the PIT wrong, chipsets the PM timer).
+//!
+//! A reading of a clock is bracketed by two of the TSC; of several tries the tightest counts, so that
+//! being interrupted by a hypervisor spoils nothing. Waits are ended by a clock, not by a count of loops.
+#![allow(unsafe_code)] // Device registers.
+
+use crate::acpi::Platform;
+use crate::apic;
+use crate::paging;
+use crate::tsc;
+use alloc::vec::Vec;
+use core::arch::x86_64::__cpuid;
+use core::fmt;
+use x86_64::instructions::port::{Port, PortReadOnly};
+
+/// What [`measure`] found.
+#[derive(Debug)]
+pub struct Rates {
+    pub tsc_hz: u64,
+    /// Counts of the APIC timer per second, at the divider that apic.rs sets. Means nothing if it takes TSC values.
+    pub apic_timer_hz: u64,
+    /// Whose word was taken for the TSC, and who agreed, if anybody.
+    pub source: Source,
+    pub witness: Option<Source>,
+}
+
+/// Who can say how fast the TSC is; first the one that is most exact when it is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    Cpuid,
+    Hypervisor,
+    Hpet,
+    PmTimer,
+    Pit,
+}
+
+/// So many ticks of the TSC in a second, says `source`.
+type Claim = (Source, u64);
+
+/// Two agree if they differ by less than one part in so many: half a percent.
+const AGREEMENT: u64 = 200;
+/// The first measurement's length; each further one is twice as long, but no longer than the PIT can count (55 ms).
+const FIRST_NS: u64 = 10_000_000;
+const LONGEST_NS: u64 = 40_000_000;
+const ROUNDS: u32 = 8;
+/// More readings than any such length takes: the end of waiting for clocks that all stand still.
+const READINGS: u32 = 10_000_000;
+
+/// Measures until two sources agree. On the boot CPU, with interrupts off.
+///
+/// # Panics
+/// When the machine has no clock.
+pub fn measure(platform: &Platform) -> Rates {
+    let told: Vec<Claim> = cpuid().into_iter().chain(hypervisor()).collect();
+    let hpet = platform.hpet.and_then(Clock::hpet);
+    let pm_timer = platform.pm_timer.map(Clock::pm_timer);
+    let mut clocks: Vec<Clock> = hpet.into_iter().chain(pm_timer).collect();
+    let mut best = None;
+    for round in 0..ROUNDS {
+        if round > 0 || told.len() + clocks.len() < 2 {
+            // Firmware need not list the PIT. It is the last resort: slow to read, and 16 bits wide.
+            clocks.truncate(2);
+            clocks.push(Clock::pit());
+        }
+        let (measured, apic_per_tsc) = compare(&clocks, (FIRST_NS << round).min(LONGEST_NS));
+        let claims: Vec<Claim> = told.iter().copied().chain(measured).collect();
+        let rates = |(source, tsc_hz), witness| Rates {
+            tsc_hz,
+            apic_timer_hz: scale(tsc_hz, apic_per_tsc),
+            source,
+            witness,
+        };
+        if let Some((claim, witness)) = agreed(&claims) {
+            return rates(claim, Some(witness));
+        }
+        best = claims.first().map(|&claim| rates(claim, None)).or(best);
+    }
+    best.expect("clock: nothing to measure the TSC by: no HPET, no ACPI timer, no PIT")
+}
+
+/// The first claim that a later one confirms, and who that was.
+fn agreed(claims: &[Claim]) -> Option<(Claim, Source)> {
+    claims.iter().enumerate().find_map(|(i, &claim)| {
+        let confirms = |other: &&Claim| claim.1.abs_diff(other.1) < claim.1 / AGREEMENT;
+        claims[i + 1..]
+            .iter()
+            .find(confirms)
+            .map(|&(witness, _)| (claim, witness))
+    })
+}
+
+/// Lets the clocks run for `ns`. The TSC rate that follows from each, and the APIC timer's counts per TSC tick.
+fn compare(clocks: &[Clock], ns: u64) -> (Vec<Claim>, Fraction) {
+    let apic = Clock::apic_timer();
+    let begin: Vec<Sample> = clocks.iter().map(Clock::sample).collect();
+    let apic_begin = apic.sample();
+    // Long enough by any of them: one that stands still must not hold us up.
+    let ended = |(clock, begin): (&Clock, &Sample)| {
+        u128::from(clock.since(begin, clock.read())) * 1_000_000_000
+            > u128::from(ns) * u128::from(clock.hz)
+    };
+    for _ in 0..READINGS {
+        if clocks.iter().zip(&begin).any(ended) {
+            break;
+        }
+        core::hint::spin_loop();
+    }
+    let claims = clocks.iter().zip(&begin).filter_map(|(clock, begin)| {
+        let end = clock.sample();
+        let passed = clock.since(begin, end.value);
+        (passed > 0).then(|| {
+            (
+                clock.source,
+                scale(clock.hz, fraction(end.tsc - begin.tsc, passed)),
+            )
+        })
+    });
+    let claims = claims.collect();
+    let apic_end = apic.sample();
+    let counts = apic.since(&apic_begin, apic_end.value);
+    (claims, fraction(counts, apic_end.tsc - apic_begin.tsc))
+}
+
+/// A quotient, times 2^32.
+type Fraction = u128;
+
+fn fraction(a: u64, b: u64) -> Fraction {
+    (u128::from(a) << 32) / u128::from(b.max(1))
+}
+
+fn scale(hz: u64, by: Fraction) -> u64 {
+    (u128::from(hz) * by >> 32) as u64
+}
+
+/// A counter, and how fast it counts.
+struct Clock {
+    source: Source,
+    hz: u64,
+    /// It counts modulo this plus one.
+    mask: u64,
+    counter: Counter,
+}
+
+enum Counter {
+    Hpet(*const u32),
+    PmTimer(u16),
+    Pit,
+    ApicTimer,
+}
+
+/// A clock's value, and the TSC's when it was read.
+struct Sample {
+    value: u64,
+    tsc: u64,
+}
+
+impl Clock {
+    /// `None`: the registers make no sense. The counter is started if it stood (IA-PC HPET specification 1.0a, 2.3).
+    fn hpet(address: u64) -> Option<Clock> {
+        const PERIOD_FEMTOSECONDS: usize = 0x4;
+        const CONFIGURATION: usize = 0x10;
+        const COUNTER: usize = 0xf0;
+        const SLOWEST_FEMTOSECONDS: u32 = 100_000_000;
+        let registers = paging::map_mmio(address, 0x400);
+        // SAFETY: ACPI says the HPET's registers are there, and they are mapped; 32-bit accesses are allowed for all.
+        let period = unsafe {
+            let configuration = registers.add(CONFIGURATION).cast::<u32>();
+            configuration.write_volatile(configuration.read_volatile() | 1);
+            registers
+                .add(PERIOD_FEMTOSECONDS)
+                .cast::<u32>()
+                .read_volatile()
+        };
+        // The lower half of the counter is enough, and has no torn reads.
+        let counter = Counter::Hpet(registers.wrapping_add(COUNTER).cast());
+        let hz = 1_000_000_000_000_000 / u64::from(period.max(1));
+        (1..=SLOWEST_FEMTOSECONDS)
+            .contains(&period)
+            .then_some(Clock {
+                source: Source::Hpet,
+                hz,
+                mask: u32::MAX.into(),
+                counter,
+            })
+    }
+
+    /// 24 bits count on every one; bits above are read as they please (ACPI specification 4.8.3.3).
+    fn pm_timer(port: u16) -> Clock {
+        Clock {
+            source: Source::PmTimer,
+            hz: 3_579_545,
+            mask: 0xff_ffff,
+            counter: Counter::PmTimer(port),
+        }
+    }
+
+    /// Starts channel 2 counting down from its maximum once, the speaker off (Intel 8254 data sheet, mode 0).
+    fn pit() -> Clock {
+        // SAFETY: the PIT's ports and the speaker's on every PC; nobody else uses them.
+        unsafe {
+            let mut gate = Port::<u8>::new(0x61);
+            let value = gate.read();
+            gate.write(value & !0b11 | 0b01);
+            Port::<u8>::new(0x43).write(0b10_11_000_0);
+            let mut counter = Port::<u8>::new(0x42);
+            counter.write(0xff);
+            counter.write(0xff);
+        }
+        Clock {
+            source: Source::Pit,
+            hz: 1_193_182,
+            mask: u64::MAX,
+            counter: Counter::Pit,
+        }
+    }
+
+    fn apic_timer() -> Clock {
+        apic::timer_count(u32::MAX);
+        Clock {
+            source: Source::Cpuid,
+            hz: 0,
+            mask: u32::MAX.into(),
+            counter: Counter::ApicTimer,
+        }
+    }
+
+    /// Up-counting, modulo the mask.
+    fn read(&self) -> u64 {
+        match self.counter {
+            // SAFETY: `hpet` mapped it.
+            Counter::Hpet(counter) => unsafe { counter.read_volatile().into() },
+            // SAFETY: the port is the timer's, says ACPI; reading it changes nothing.
+            Counter::PmTimer(port) => unsafe { PortReadOnly::<u32>::new(port).read().into() },
+            Counter::Pit => read_pit(),
+            Counter::ApicTimer => (!apic::timer_left()).into(),
+        }
+    }
+
+    fn since(&self, begin: &Sample, value: u64) -> u64 {
+        value.wrapping_sub(begin.value) & self.mask
+    }
+
+    fn sample(&self) -> Sample {
+        let tries = (0..8).map(|_| {
+            let before = tsc::read();
+            let value = self.read();
+            let width = tsc::read().wrapping_sub(before);
+            (
+                width,
+                Sample {
+                    value,
+                    tsc: before.wrapping_add(width / 2),
+                },
+            )
+        });
+        tries.min_by_key(|(width, _)| *width).expect("8 tries").1
+    }
+}
+
+/// Counts since [`Clock::pit`]. Past the end it stands still, one count beyond what it can count.
+fn read_pit() -> u64 {
+    const OUT: u8 = 1 << 5;
+    // SAFETY: as in `Clock::pit`. The latch command holds both halves of the count for the two reads.
+    unsafe {
+        if Port::<u8>::new(0x61).read() & OUT != 0 {
+            return 0x1_0000;
+        }
+        Port::<u8>::new(0x43).write(0b10_00_000_0);
+        let mut counter = Port::<u8>::new(0x42);
+        let left = u16::from_le_bytes([counter.read(), counter.read()]);
+        u64::from(u16::MAX - left)
+    }
+}
+
+/// What CPUID says, exact if it knows the crystal (leaf 15h), else the nominal rate in MHz (leaf 16h).
+fn cpuid() -> Option<Claim> {
+    let max = __cpuid(0).eax;
+    if max < 0x15 {
+        return None;
+    }
+    let ratio = __cpuid(0x15);
+    let exact = u64::from(ratio.ecx) * u64::from(ratio.ebx) / u64::from(ratio.eax.max(1));
+    let nominal = if max >= 0x16 {
+        u64::from(__cpuid(0x16).eax & 0xffff) * 1_000_000
+    } else {
+        0
+    };
+    [exact, nominal]
+        .into_iter()
+        .find(|&hz| hz != 0)
+        .map(|hz| (Source::Cpuid, hz))
+}
+
+/// The timing leaf that VMware began and KVM can show (QEMU's `vmware-cpuid-freq`): TSC kHz.
+fn hypervisor() -> Option<Claim> {
+    const PRESENT: u32 = 1 << 31;
+    const TIMING: u32 = 0x4000_0010;
+    if __cpuid(1).ecx & PRESENT == 0 || __cpuid(0x4000_0000).eax < TIMING {
+        return None;
+    }
+    let khz = __cpuid(TIMING).eax;
+    (khz != 0).then_some((Source::Hypervisor, u64::from(khz) * 1000))
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Source::Cpuid => "CPUID",
+            Source::Hypervisor => "the hypervisor",
+            Source::Hpet => "the HPET",
+            Source::PmTimer => "the PM timer",
+            Source::Pit => "the PIT",
+        })
+    }
+}

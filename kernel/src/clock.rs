@@ -1,0 +1,113 @@
+//! Time in nanoseconds: what time it is, and one alarm per CPU. The TSC tells the time, the local APIC's timer rings.
+//!
+//! Conversions multiply and shift; nobody divides on the way to the time. The one rule: time never goes back, on one CPU
+//! or from one to another. Where CPUs' TSCs disagree ([`distrust_tsc`]) the latest time given out is
+//! remembered in one shared word: slow, and right.
+
+use crate::acpi::Platform;
+use crate::apic;
+use crate::calibrate::{self, Rates};
+use crate::tsc;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use executive::machine::NEVER;
+
+/// How ticks become nanoseconds and back. Written by [`init`], before there is a second CPU.
+struct Scale {
+    /// The TSC at time 0.
+    zero: AtomicU64,
+    /// Nanoseconds per TSC tick, times 2^32.
+    ns_per_tick: AtomicU64,
+    /// TSC ticks per nanosecond, times 2^32.
+    ticks_per_ns: AtomicU64,
+    /// Counts of the APIC timer per nanosecond, times 2^32.
+    counts_per_ns: AtomicU64,
+}
+
+static SCALE: Scale = Scale {
+    zero: AtomicU64::new(0),
+    ns_per_tick: AtomicU64::new(0),
+    ticks_per_ns: AtomicU64::new(0),
+    counts_per_ns: AtomicU64::new(0),
+};
+
+/// Set once two CPUs were seen to disagree; read without order, because it is set before the second one runs anything.
+static TSC_DISTRUSTED: AtomicBool = AtomicBool::new(false);
+/// The latest time given out, once the TSC is distrusted.
+static LATEST: AtomicU64 = AtomicU64::new(0);
+
+/// Finds out how fast things count; time begins. On the boot CPU, interrupts off, after its [`apic::init_this_cpu`].
+/// Takes some 10 ms.
+pub fn init(platform: &Platform) -> Rates {
+    let rates = calibrate::measure(platform);
+    let per_ns = |hz: u64| ((u128::from(hz) << 32) / 1_000_000_000) as u64;
+    SCALE.ns_per_tick.store(
+        ((1_000_000_000u128 << 32) / u128::from(rates.tsc_hz)) as u64,
+        Ordering::Relaxed,
+    );
+    SCALE
+        .ticks_per_ns
+        .store(per_ns(rates.tsc_hz), Ordering::Relaxed);
+    SCALE
+        .counts_per_ns
+        .store(per_ns(rates.apic_timer_hz), Ordering::Relaxed);
+    SCALE.zero.store(tsc::read(), Ordering::Relaxed);
+    rates
+}
+
+/// Nanoseconds since [`init`]; 0 before. The same clock on every CPU.
+#[inline]
+pub fn now_ns() -> u64 {
+    let ticks = tsc::read().saturating_sub(SCALE.zero.load(Ordering::Relaxed));
+    let ns = scaled(ticks, &SCALE.ns_per_tick) as u64;
+    if TSC_DISTRUSTED.load(Ordering::Relaxed) {
+        return LATEST.fetch_max(ns, Ordering::Relaxed).max(ns);
+    }
+    ns
+}
+
+/// From now on time is kept from going back by other means: CPUs' TSCs disagree.
+pub fn distrust_tsc() {
+    TSC_DISTRUSTED.store(true, Ordering::Relaxed);
+}
+
+/// TSC ticks in nanoseconds. For reports.
+pub fn ns_of_ticks(ticks: u64) -> u64 {
+    scaled(ticks, &SCALE.ns_per_tick) as u64
+}
+
+/// One [`crate::vectors::TIMER`] interrupt on this CPU at `deadline_ns`, at once if that is past, never for
+/// [`NEVER`]; replaces what was set before. One that is more than half a minute away may come early.
+///
+/// Called with interrupts off or pinned to the CPU.
+pub fn arm_timer(deadline_ns: u64) {
+    if apic::has_tsc_deadline() {
+        let ticks = scaled(deadline_ns, &SCALE.ticks_per_ns).min(u64::MAX.into()) as u64;
+        // Rounded up, lest it ring early. 0 would be never.
+        let tsc = SCALE
+            .zero
+            .load(Ordering::Relaxed)
+            .saturating_add(ticks)
+            .saturating_add(1);
+        apic::timer_deadline(if deadline_ns == NEVER { 0 } else { tsc });
+    } else {
+        let counts = scaled(deadline_ns.saturating_sub(now_ns()), &SCALE.counts_per_ns) + 1;
+        apic::timer_count(if deadline_ns == NEVER {
+            0
+        } else {
+            counts.min(u32::MAX.into()) as u32
+        });
+    }
+}
+
+/// Waits at the CPU's expense; for device delays while starting up.
+pub fn busy_wait_ns(ns: u64) {
+    let begin = now_ns();
+    while now_ns() - begin < ns {
+        core::hint::spin_loop();
+    }
+}
+
+#[inline]
+fn scaled(value: u64, factor: &AtomicU64) -> u128 {
+    u128::from(value) * u128::from(factor.load(Ordering::Relaxed)) >> 32
+}

@@ -1,0 +1,167 @@
+//! Starting the other CPUs, one at a time.
+//!
+//! INIT, 10 ms, start-up IPI; a second one only if the first was lost (Intel SDM vol. 3A, 10.4.4.1). Then there is no
+//! guessing by delays: the CPU says that it is there, and one that does not within [`PATIENCE_NS`] is reported and
+//! left out. It is sent back to INIT, and a letter has one addressee, so it cannot come late and be taken for another.
+//! On a loaded host a virtual CPU may not run at all for a second; so patience is long, and only for
+//! CPUs that are missing.
+//!
+//! Rejected: broadcasting the start (it wakes CPUs that firmware disabled), and starting all at once (one
+//! letter would not do, and a hang would have no name).
+#![allow(unsafe_code)] // CR3.
+
+use crate::apic;
+use crate::clock::{self, busy_wait_ns, now_ns};
+use crate::cpu;
+use crate::gdt;
+use crate::idt;
+use crate::trampoline::{Addressee, DISMISSED, INVITED, Letter, Trampoline, WITHDRAWN};
+use core::fmt::Write;
+use core::sync::atomic::Ordering;
+use spin::Mutex;
+use x86_64::PhysAddr;
+use x86_64::instructions::interrupts;
+use x86_64::registers::control::{Cr3, Cr3Flags};
+use x86_64::structures::paging::PhysFrame;
+
+const MS: u64 = 1_000_000;
+const AFTER_INIT_NS: u64 = 10 * MS;
+const BEFORE_SECOND_STARTUP_NS: u64 = MS;
+/// How long a CPU may take to come, and again to set itself up.
+const PATIENCE_NS: u64 = 5_000 * MS;
+
+/// Made at the first start, gone after the last.
+static TRAMPOLINE: Mutex<Option<Trampoline>> = Mutex::new(None);
+
+/// How many CPUs there are to start, the boot CPU included.
+pub fn cpus() -> usize {
+    apic::cpus()
+}
+
+/// [`executive::machine::Machine::start_cpu`].
+///
+/// # Safety
+/// As there.
+pub unsafe fn start_cpu(cpu: usize, block: *const (), entry: extern "C" fn() -> !) -> bool {
+    if cpu == 0 {
+        entry();
+    }
+    match start(cpu, block, entry) {
+        Ok(()) => true,
+        Err(why) => {
+            let _ = writeln!(
+                Report,
+                "cpu {cpu} (apic id {}) did not come up: {why}",
+                apic::id_of(cpu)
+            );
+            false
+        }
+    }
+}
+
+fn start(cpu: usize, block: *const (), entry: extern "C" fn() -> !) -> Result<(), &'static str> {
+    let stack = gdt::boot_stack_for(cpu).ok_or("no memory for its stack")?;
+    let mut slot = TRAMPOLINE.lock();
+    let mut trampoline = match slot.take() {
+        Some(trampoline) => trampoline,
+        None => Trampoline::new().ok_or("no free page below 1 MiB")?,
+    };
+    let letter = trampoline.invite(Addressee {
+        cpu,
+        block,
+        stack,
+        main: started,
+        entry,
+    });
+    let result = call(cpu, trampoline.page, letter);
+    if result.is_err() {
+        apic::send_init(cpu);
+    }
+    if cpu + 1 == cpus() && result.is_ok() {
+        trampoline.retire();
+    } else {
+        // Also after a failure at the end: whatever the missing CPU still does, it must find code here.
+        *slot = Some(trampoline);
+    }
+    result
+}
+
+/// Calls the CPU until it is there, compares clocks with it, and lets it go.
+fn call(cpu: usize, page: u64, letter: &'static Letter) -> Result<(), &'static str> {
+    let came = |patience: u64| {
+        let begin = now_ns();
+        // Acquire: partner of the trampoline's compare-exchange.
+        while letter.state.load(Ordering::Acquire) == INVITED {
+            if now_ns() - begin > patience {
+                return false;
+            }
+            core::hint::spin_loop();
+        }
+        true
+    };
+    apic::send_init(cpu);
+    busy_wait_ns(AFTER_INIT_NS);
+    apic::send_startup(cpu, page);
+    if !came(BEFORE_SECOND_STARTUP_NS) {
+        apic::send_startup(cpu, page);
+        let withdrawn = || {
+            letter
+                .state
+                .compare_exchange(INVITED, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire)
+        };
+        if !came(PATIENCE_NS) && withdrawn().is_ok() {
+            return Err("it never answered");
+        }
+    }
+    let begin = now_ns();
+    let backwards = letter
+        .rally
+        .answer(|| now_ns() - begin > PATIENCE_NS)
+        .ok_or("it hangs while setting itself up")?;
+    if backwards > 0 {
+        clock::distrust_tsc();
+        let ns = clock::ns_of_ticks(backwards);
+        let _ = writeln!(
+            Report,
+            "cpu {cpu}: its TSC differs from cpu 0's by at least {ns} ns; keeping time the slow way"
+        );
+    }
+    // Release: partner of the Acquire in `started`: it knows by then whether the TSC is trusted.
+    letter.state.store(DISMISSED, Ordering::Release);
+    Ok(())
+}
+
+/// Where the trampoline leads: on the new CPU, on its g0's stack, in the low tables, interrupts off.
+extern "C" fn started(letter: &'static Letter) -> ! {
+    // SAFETY: the kernel's own tables, in which this code and this stack are where they are now.
+    unsafe {
+        Cr3::write(
+            PhysFrame::containing_address(PhysAddr::new(letter.tables)),
+            Cr3Flags::empty(),
+        )
+    };
+    // SAFETY: the executive gave this block for this CPU.
+    unsafe { cpu::set_gs(letter.block) };
+    cpu::init();
+    gdt::load(letter.cpu);
+    idt::load();
+    apic::init_this_cpu();
+    letter.rally.serve();
+    // Acquire: partner of the Release in `call`. After it the letter is the next CPU's.
+    let entry = letter.entry;
+    while letter.state.load(Ordering::Acquire) != DISMISSED {
+        core::hint::spin_loop();
+    }
+    interrupts::enable();
+    entry()
+}
+
+/// Where reports go.
+struct Report;
+
+impl Write for Report {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        executive::machine::write(text.as_bytes());
+        Ok(())
+    }
+}

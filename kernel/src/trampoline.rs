@@ -1,0 +1,303 @@
+//! The first instructions of a CPU that another one starts: from 16-bit real mode to 64-bit code in the kernel.
+//!
+//! They run from a page below 1 MiB, which also holds their GDT and the [`Letter`] with all they need to know. Nothing
+//! here knows at link time which page that is: real mode addresses relative to CS, and what must be an address
+//! [`lay_out`] fills in.
+//!
+//! Two things are on the way in nobody else's sight: page tables of their own ([`tables`]), in which this page is mapped where
+//! it physically is, executable and writable, as the kernel's own tables never have it; and below
+//! 4 GiB, as 32-bit code must load them. The CPU leaves both with its jump into the kernel.
+//!
+//! ```text
+//! page:  0          code, then the GDT          0x800    Letter             0x1000
+//! ```
+#![allow(unsafe_code)] // Assembly, and the page it is copied to.
+
+use crate::apic;
+use crate::frames;
+use crate::paging;
+use crate::tsc::Rally;
+use crate::window::phys_to_virt;
+use core::arch::global_asm;
+use core::mem::offset_of;
+use core::sync::atomic::{AtomicU32, Ordering};
+use x86_64::registers::control::EferFlags;
+
+/// Where the letter lies in the page.
+const LETTER: usize = 0x800;
+
+/// What the starting CPU must know, and how it answers. One CPU reads it at a time: its addressee.
+#[repr(C)]
+pub struct Letter {
+    gdt_pointer: GdtPointer,
+    start_32: FarPointer,
+    start_64: FarPointer,
+    /// Physical address of the low tables.
+    low_tables: u32,
+    /// EFER as it must be before paging is on: long mode, and NX, which the kernel's tables use.
+    efer: u32,
+    /// xAPIC's registers, mapped; 0: the APIC speaks x2APIC.
+    pub apic: u64,
+    /// To whom this is written: any other CPU that gets here halts.
+    pub apic_id: u32,
+    /// One of the states below.
+    pub state: AtomicU32,
+    /// The stack to begin on, and where to go on it: out of this page.
+    pub stack: usize,
+    pub main: extern "C" fn(&'static Letter) -> !,
+    /// This letter's address in the physical window, for `main`.
+    this: *const Letter,
+
+    // Below: of no interest to the assembly.
+    /// The kernel's own tables: physical address of the top one.
+    pub tables: u64,
+    pub cpu: usize,
+    pub block: *const (),
+    pub entry: extern "C" fn() -> !,
+    pub rally: Rally,
+}
+
+/// As `lgdt` takes it in 32-bit form: limit, and the base's two halves.
+#[repr(C)]
+struct GdtPointer([u16; 3]);
+
+/// As an indirect far jump takes it.
+#[repr(C)]
+struct FarPointer {
+    offset: u32,
+    selector: u16,
+}
+
+/// Nobody is expected.
+pub const WITHDRAWN: u32 = 0;
+/// The addressee may come. Its claim and the boot CPU's withdrawal are both read-modify-write: one wins.
+pub const INVITED: u32 = 1;
+/// It has come: set by the trampoline.
+pub const CLAIMED: u32 = 2;
+/// It may leave for its entry, and the letter is free for the next one.
+pub const DISMISSED: u32 = 3;
+
+const CODE_32: u16 = 0x08;
+const CODE_64: u16 = 0x10;
+const DATA: u16 = 0x18;
+
+global_asm!(r#"
+    .pushsection .rodata.trampoline, "a"
+    .balign 16
+trampoline_begin:
+
+    # Real mode, at offset 0 of segment CS; every register but CS and IP holds what INIT left.
+    .code16
+    cli
+    cld
+    mov     ax, cs
+    mov     ds, ax
+    movzx   ebx, ax
+    shl     ebx, 4                          # ebx: physical address of this page, to the end
+    lgdtd   [{gdt_pointer}]
+    mov     eax, cr0
+    or      eax, 1                          # protected mode
+    mov     cr0, eax
+    jmp     fword ptr [{start_32}]
+
+    # 32-bit protected mode, flat segments, no paging.
+    .code32
+trampoline_32:
+    mov     ax, {DATA}                       # data
+    mov     ds, ax
+    mov     es, ax
+    mov     ss, ax
+    mov     eax, 0x20                       # CR4: PAE, which long mode needs; the rest waits for the kernel
+    mov     cr4, eax
+    mov     eax, [ebx + {low_tables}]
+    mov     cr3, eax
+    mov     ecx, 0xc0000080                 # EFER: long mode enable, and NX before the first walk of tables with NX
+    mov     eax, [ebx + {efer}]
+    xor     edx, edx
+    wrmsr
+    mov     eax, 0x80010033                 # CR0: PG WP NE ET MP PE. CD and NW, which INIT set, go off: caches on
+    mov     cr0, eax
+    jmp     fword ptr [ebx + {start_64}]
+
+    # 64-bit code, still in this page, in the low tables.
+    .code64
+trampoline_64:
+    mov     ebx, ebx                        # the upper half was undefined so far
+    mov     rdx, [rbx + {apic}]
+    test    rdx, rdx
+    jz      2f
+    mov     eax, [rdx + 0x20]               # xAPIC: id register, bits 24..32
+    shr     eax, 24
+    jmp     3f
+2:  mov     ecx, 0x1b                       # IA32_APIC_BASE: on, x2APIC. It should be so already; as it is on the boot CPU
+    rdmsr
+    or      eax, 0xc00
+    wrmsr
+    mov     ecx, 0x802                      # x2APIC: id register
+    rdmsr
+3:  cmp     eax, [rbx + {apic_id}]
+    jne     4f
+    mov     eax, {INVITED}
+    mov     ecx, {CLAIMED}
+    lock cmpxchg [rbx + {state}], ecx
+    jne     4f
+    mov     rsp, [rbx + {stack}]
+    mov     rdi, [rbx + {this}]
+    xor     ebp, ebp                        # backtraces end here
+    push    rbp                             # as after a call
+    jmp     [rbx + {main}]
+
+    # Not for us, or too late.
+4:  cli
+    hlt
+    jmp     4b
+
+    .balign 8
+trampoline_gdt:
+    .quad   0
+    .quad   0x00cf9b000000ffff              # 0x08: 32-bit code, flat
+    .quad   0x00af9b000000ffff              # 0x10: 64-bit code
+    .quad   0x00cf93000000ffff              # 0x18: data, flat
+trampoline_end:
+    .popsection
+"#,
+    DATA = const DATA,
+    INVITED = const INVITED,
+    CLAIMED = const CLAIMED,
+    gdt_pointer = const LETTER + offset_of!(Letter, gdt_pointer),
+    start_32 = const LETTER + offset_of!(Letter, start_32),
+    start_64 = const LETTER + offset_of!(Letter, start_64),
+    low_tables = const LETTER + offset_of!(Letter, low_tables),
+    efer = const LETTER + offset_of!(Letter, efer),
+    apic = const LETTER + offset_of!(Letter, apic),
+    apic_id = const LETTER + offset_of!(Letter, apic_id),
+    state = const LETTER + offset_of!(Letter, state),
+    stack = const LETTER + offset_of!(Letter, stack),
+    main = const LETTER + offset_of!(Letter, main),
+    this = const LETTER + offset_of!(Letter, this),
+);
+
+unsafe extern "C" {
+    // Only their addresses mean something.
+    static trampoline_begin: u8;
+    static trampoline_32: u8;
+    static trampoline_64: u8;
+    static trampoline_gdt: u8;
+    static trampoline_end: u8;
+}
+
+/// Where something of the trampoline's lies in its page.
+fn offset_in_page(label: *const u8) -> usize {
+    label as usize - &raw const trampoline_begin as usize
+}
+
+/// The page, and the low tables: everything a starting CPU needs below 4 GiB.
+pub struct Trampoline {
+    /// Physical address of the page.
+    pub page: u64,
+    letter: *mut Letter,
+    low_tables: u32,
+    /// The three lower tables.
+    tables: [u64; 3],
+}
+
+// SAFETY: plain addresses; what they lead to is the trampoline's own.
+unsafe impl Send for Trampoline {}
+
+impl Trampoline {
+    /// Finds two frames below 1 MiB and three anywhere, and lays everything out. `None`: there are not that many.
+    pub fn new() -> Option<Trampoline> {
+        let page = frames::take_low_frame()?;
+        let low_tables = frames::take_low_frame()?;
+        let tables = [frames::alloc()?, frames::alloc()?, frames::alloc()?];
+        map_page(page, low_tables, tables);
+        let code = &raw const trampoline_begin;
+        let bytes = offset_in_page(&raw const trampoline_end);
+        assert!(bytes <= LETTER);
+        // SAFETY: the frame is ours, seen through the window; the code's bytes lie between its labels.
+        unsafe { code.copy_to_nonoverlapping(phys_to_virt(page), bytes) };
+        let letter = phys_to_virt(page + LETTER as u64).cast();
+        Some(Trampoline {
+            page,
+            letter,
+            low_tables: low_tables as u32,
+            tables,
+        })
+    }
+
+    /// Writes the letter; whom it is for may come from now on.
+    pub fn invite(&mut self, addressee: Addressee) -> &'static Letter {
+        let at = |label| self.page as u32 + offset_in_page(label) as u32;
+        let gdt = at(&raw const trampoline_gdt);
+        let gdt_bytes =
+            offset_in_page(&raw const trampoline_end) - offset_in_page(&raw const trampoline_gdt);
+        let letter = Letter {
+            gdt_pointer: GdtPointer([gdt_bytes as u16 - 1, gdt as u16, (gdt >> 16) as u16]),
+            start_32: FarPointer {
+                offset: at(&raw const trampoline_32),
+                selector: CODE_32,
+            },
+            start_64: FarPointer {
+                offset: at(&raw const trampoline_64),
+                selector: CODE_64,
+            },
+            low_tables: self.low_tables,
+            efer: (EferFlags::LONG_MODE_ENABLE | EferFlags::NO_EXECUTE_ENABLE).bits() as u32,
+            apic: apic::registers() as u64,
+            apic_id: apic::id_of(addressee.cpu),
+            state: AtomicU32::new(WITHDRAWN),
+            stack: addressee.stack,
+            main: addressee.main,
+            this: self.letter,
+            tables: paging::top_table(),
+            cpu: addressee.cpu,
+            block: addressee.block,
+            entry: addressee.entry,
+            rally: Rally::new(),
+        };
+        // SAFETY: ours, aligned, within the page; the last addressee was dismissed or stopped by an INIT.
+        let letter = unsafe {
+            self.letter.write(letter);
+            &*self.letter
+        };
+        // Release: partner of the locked compare-exchange in the trampoline.
+        letter.state.store(INVITED, Ordering::Release);
+        letter
+    }
+
+    /// Gives back what the frame allocator takes back, when every CPU is there. Nobody may come any more.
+    pub fn retire(self) {
+        for table in self.tables {
+            // SAFETY: reached from the low tables only, which no CPU uses now: all have loaded the kernel's.
+            unsafe { frames::free(table) };
+        }
+    }
+}
+
+/// A CPU to start, and what for.
+pub struct Addressee {
+    pub cpu: usize,
+    pub block: *const (),
+    pub stack: usize,
+    pub main: extern "C" fn(&'static Letter) -> !,
+    pub entry: extern "C" fn() -> !,
+}
+
+/// The low tables: the kernel's top table, with the bottom 512 GiB replaced by the page alone, where it
+/// physically is. Nothing of the kernel's lives there, and the top table never changes (layout.rs).
+fn map_page(page: u64, low_tables: u64, tables: [u64; 3]) {
+    const PRESENT_WRITABLE: u64 = 0b11;
+    let table = |frame| phys_to_virt(frame).cast::<u64>();
+    // SAFETY: five tables of 512 entries: the kernel's, mapped in the window and not changing, and four frames of ours.
+    unsafe {
+        table(paging::top_table()).copy_to_nonoverlapping(table(low_tables), 512);
+        let mut parent = low_tables;
+        for child in tables {
+            table(parent).write(child | PRESENT_WRITABLE); // entry 0: addresses from 0 on
+            parent = child;
+        }
+        table(parent)
+            .add((page / 4096) as usize)
+            .write(page | PRESENT_WRITABLE);
+    }
+}
