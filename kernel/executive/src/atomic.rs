@@ -3,13 +3,9 @@
 //! Nothing else in the executive names either.
 
 #[cfg(not(loom))]
-pub use core::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
-};
+pub use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 #[cfg(loom)]
-pub use loom::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
-};
+pub use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
 /// A full fence: no access of this CPU after it is made before one that precedes it (store-load included).
 ///
@@ -18,6 +14,7 @@ pub use loom::sync::atomic::{
 #[inline(always)]
 pub fn full_fence() {
     #[cfg(all(not(loom), not(miri)))]
+    #[allow(unsafe_code)]
     // SAFETY: writes back what it read, at rsp, which is always mapped and ours.
     unsafe {
         core::arch::asm!("lock or dword ptr [rsp], 0");

@@ -10,6 +10,8 @@
 //! one that called [`crate::start`]. Times are nanoseconds of one monotonic clock that all CPUs share.
 //! **From a handler** means from an interrupt or signal handler, whatever it interrupted.
 
+#![allow(unsafe_code)] // The contract's promises, and symbols bound at link time.
+
 use crate::atomic::AtomicU32;
 use core::fmt;
 
@@ -142,11 +144,7 @@ macro_rules! machine {
                 unsafe { <M as Machine>::start_cpu(cpu, block, entry) }
             }
             #[unsafe(no_mangle)]
-            extern "Rust" fn _executive_wait(
-                word: &$crate::atomic::AtomicU32,
-                expect: u32,
-                deadline: u64,
-            ) {
+            extern "Rust" fn _executive_wait(word: &$crate::atomic::AtomicU32, expect: u32, deadline: u64) {
                 <M as Machine>::wait(word, expect, deadline)
             }
             #[unsafe(no_mangle)]
@@ -209,11 +207,7 @@ mod link {
     use super::*;
     unsafe extern "Rust" {
         pub safe fn _executive_cpus() -> usize;
-        pub unsafe fn _executive_start_cpu(
-            cpu: usize,
-            block: *const (),
-            entry: extern "C" fn() -> !,
-        ) -> bool;
+        pub unsafe fn _executive_start_cpu(cpu: usize, block: *const (), entry: extern "C" fn() -> !) -> bool;
         pub safe fn _executive_wait(word: &AtomicU32, expect: u32, deadline: u64);
         pub safe fn _executive_wake(cpu: usize, word: &AtomicU32);
         pub safe fn _executive_now() -> u64;
@@ -231,9 +225,8 @@ mod link {
 }
 pub use link::{
     _executive_alloc_stack as alloc_stack, _executive_cpus as cpus, _executive_exit as exit,
-    _executive_free_stack as free_stack, _executive_freeze_others as freeze_others,
-    _executive_kick as kick, _executive_now as now, _executive_stack_committed as stack_committed,
-    _executive_start_cpu as start_cpu, _executive_symbol as symbol, _executive_tick_at as tick_at,
-    _executive_trim_stack as trim_stack, _executive_wait as wait, _executive_wake as wake,
-    _executive_write as write,
+    _executive_free_stack as free_stack, _executive_freeze_others as freeze_others, _executive_kick as kick,
+    _executive_now as now, _executive_stack_committed as stack_committed, _executive_start_cpu as start_cpu,
+    _executive_symbol as symbol, _executive_tick_at as tick_at, _executive_trim_stack as trim_stack,
+    _executive_wait as wait, _executive_wake as wake, _executive_write as write,
 };

@@ -1,0 +1,158 @@
+//! A spin lock that pins: while it is held the goroutine is neither preempted nor moved, and must not park.
+//!
+//! **Rule (RANK):** locks are taken in rising rank; debug builds throw at the first one out of order, long before it would
+//! deadlock. Interrupt handlers take none (IRQ-CLEAN), so interrupts stay on.
+//!
+//! The spinning itself is `spin`'s. Without the pin a holder could be preempted, and on one CPU the next
+//! goroutine would spin on it for its whole slice.
+
+use crate::fatal::throw;
+use crate::percpu;
+use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Locks in the order in which they may be taken. Several of one rank may be held together only where their user has an
+/// order of its own (channels in a select: by address).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub enum Rank {
+    /// For users of the executive: taken first.
+    User = 0,
+    /// A P's timer heap: its callbacks take what follows.
+    Timers = 4,
+    /// Channels and sync objects.
+    Chan = 8,
+    /// A wait queue below them.
+    Wait = 10,
+    /// The global run queue, the global list of free g's, a CPU's inbox.
+    Sched = 16,
+    /// The machine's: stacks, page tables, frames, heap, in that order.
+    Stacks = 20,
+    Heap = 22,
+    Paging = 24,
+    Frames = 26,
+    /// Output: taken last, from anywhere.
+    Output = 30,
+}
+
+/// A spin lock around a `T`. Blocks by spinning; throws in debug builds when taken out of rank.
+pub struct Lock<T: ?Sized> {
+    rank: Rank,
+    acquired: AtomicU64,
+    contended: AtomicU64,
+    inner: spin::mutex::SpinMutex<T>,
+}
+
+/// The lock is held, and the goroutine pinned, while this lives.
+pub struct LockGuard<'a, T: ?Sized> {
+    lock: &'a Lock<T>,
+    // `ManuallyDrop` would do; `Option` would cost a test. Released by `Drop` below, before the unpin.
+    inner: core::mem::ManuallyDrop<spin::mutex::SpinMutexGuard<'a, T>>,
+    _not_send: core::marker::PhantomData<*const ()>,
+}
+
+impl<T> Lock<T> {
+    pub const fn new(rank: Rank, value: T) -> Self {
+        Lock {
+            rank,
+            acquired: AtomicU64::new(0),
+            contended: AtomicU64::new(0),
+            inner: spin::mutex::SpinMutex::new(value),
+        }
+    }
+    pub fn into_inner(self) -> T {
+        self.inner.into_inner()
+    }
+}
+
+impl<T: ?Sized> Lock<T> {
+    /// Takes the lock; spins while another CPU holds it.
+    #[inline]
+    pub fn lock(&self) -> LockGuard<'_, T> {
+        percpu::pin();
+        let inner = match self.inner.try_lock() {
+            Some(inner) => inner,
+            None => self.contend(),
+        };
+        self.taken(inner)
+    }
+
+    /// Takes the lock if nobody holds it.
+    #[inline]
+    pub fn try_lock(&self) -> Option<LockGuard<'_, T>> {
+        percpu::pin();
+        match self.inner.try_lock() {
+            Some(inner) => Some(self.taken(inner)),
+            None => {
+                percpu::unpin();
+                None
+            }
+        }
+    }
+
+    #[cold]
+    fn contend(&self) -> spin::mutex::SpinMutexGuard<'_, T> {
+        self.contended.fetch_add(1, Relaxed);
+        self.inner.lock()
+    }
+
+    #[inline]
+    fn taken<'a>(&'a self, inner: spin::mutex::SpinMutexGuard<'a, T>) -> LockGuard<'a, T> {
+        // Only the holder counts, so load and store will do.
+        self.acquired.store(self.acquired.load(Relaxed) + 1, Relaxed);
+        if cfg!(debug_assertions) && !percpu::rank_taken(self.rank as u32) {
+            throw("lock: taken out of rank order");
+        }
+        LockGuard { lock: self, inner: core::mem::ManuallyDrop::new(inner), _not_send: core::marker::PhantomData }
+    }
+
+    /// How often it was taken, and how often someone had to spin for it. For reports.
+    pub fn stats(&self) -> (u64, u64) {
+        (self.acquired.load(Relaxed), self.contended.load(Relaxed))
+    }
+}
+
+impl<T: ?Sized> LockGuard<'_, T> {
+    /// Releases on g0 the lock of a goroutine that has just parked: no preemption is honoured there.
+    #[inline]
+    pub(crate) fn release_on_g0(self) {
+        let mut guard = core::mem::ManuallyDrop::new(self);
+        guard.release();
+        percpu::unpin_quietly();
+    }
+
+    #[inline]
+    fn release(&mut self) {
+        if cfg!(debug_assertions) {
+            percpu::rank_released(self.lock.rank as u32);
+        }
+        // SAFETY: called once, from `drop` or `release_on_g0`, and the guard is gone after either.
+        #[allow(unsafe_code)]
+        unsafe {
+            core::mem::ManuallyDrop::drop(&mut self.inner)
+        };
+    }
+}
+
+impl<T: ?Sized> Deref for LockGuard<'_, T> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.inner
+    }
+}
+
+impl<T: ?Sized> DerefMut for LockGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.inner
+    }
+}
+
+impl<T: ?Sized> Drop for LockGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.release();
+        percpu::unpin();
+    }
+}

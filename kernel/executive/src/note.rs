@@ -1,0 +1,66 @@
+//! A note: one m sleeps on it, anyone wakes it, once. Go: `note`, `notesleep`, `notewakeup`, `noteclear`.
+//!
+//! **Rule:** between two [`clear`](Note::clear)s at most one m sleeps and the note is woken at most once; a wakeup that comes
+//! before the sleep is not lost. The word is what the machine's `wait` checks together with going to sleep.
+
+use crate::atomic::{AtomicU32, Ordering};
+
+const CLEAR: u32 = 0;
+const WOKEN: u32 = 1;
+
+pub struct Note {
+    word: AtomicU32,
+}
+
+/// What a note needs of the machine; a model checker brings its own.
+pub trait Sleeper {
+    fn wait(&self, word: &AtomicU32, expect: u32, deadline: u64);
+    fn wake(&self, word: &AtomicU32);
+}
+
+impl Note {
+    #[cfg(not(loom))]
+    pub const fn new() -> Self {
+        Note { word: AtomicU32::new(CLEAR) }
+    }
+    #[cfg(loom)]
+    pub fn new() -> Self {
+        Note { word: AtomicU32::new(CLEAR) }
+    }
+
+    /// Makes the note ready for its next use. By its m, awake. Go: `noteclear`.
+    pub fn clear(&self) {
+        self.word.store(CLEAR, Ordering::Relaxed);
+    }
+
+    /// Whether it was woken since it was cleared.
+    pub fn woken(&self) -> bool {
+        // Acquire: partner of the Release in `wakeup`; what the waker did before is seen.
+        self.word.load(Ordering::Acquire) == WOKEN
+    }
+
+    /// Sleeps until woken, until `deadline`, or until the machine returns early; tells whether it was woken. Go: `notetsleep`.
+    pub fn sleep(&self, machine: &impl Sleeper, deadline: u64) -> bool {
+        if !self.woken() {
+            machine.wait(&self.word, CLEAR, deadline);
+        }
+        self.woken()
+    }
+
+    /// Wakes the sleeper, or the next one to sleep. Tells whether this call did: `false` if it was woken already. May be called
+    /// from an interrupt handler. Go: `notewakeup`.
+    pub fn wakeup(&self, machine: &impl Sleeper) -> bool {
+        // Release: partner of the Acquire in `woken`. The machine's `wake` orders this against the sleeper's check.
+        let first = self.word.swap(WOKEN, Ordering::AcqRel) == CLEAR;
+        if first {
+            machine.wake(&self.word);
+        }
+        first
+    }
+}
+
+impl Default for Note {
+    fn default() -> Self {
+        Self::new()
+    }
+}
