@@ -1,0 +1,252 @@
+//! The g: a goroutine. A stack, a saved stack pointer, and who may touch them.
+//!
+//! **Rule (STACK-OWNER):** the status says who may run on or write the stack: `Running`: the goroutine itself; `Waiting`:
+//! whoever it waits for, through what it left there; otherwise the m or the list that has the g.
+//!
+//! A g is never freed, only reused, so `&'static G` is what everyone holds. It lives in the heap and not at its
+//! stack's end: a stack's pages may be given back or be untouched while others look at the g.
+#![allow(unsafe_code)] // `Sync` for cells whose owner the status names, and pointers from GS made references.
+
+use crate::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use crate::fatal::throw;
+use crate::machine::Stack;
+use crate::percpu;
+use crate::runq::Linked;
+use core::cell::Cell;
+use core::panic::Location;
+use core::ptr::null_mut;
+
+/// What a goroutine is doing. Go: `_Gidle` .. `_Gdead`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Status {
+    /// Just made, never used.
+    Idle = 0,
+    /// On a run queue (ONE-QUEUE).
+    Runnable = 1,
+    /// On its stack, on some CPU.
+    Running = 2,
+    /// Parked; somebody has it and will ready it.
+    Waiting = 4,
+    /// Over: on a free list, or exited and not yet joined.
+    Dead = 6,
+}
+
+/// Why a goroutine waits. Go: `waitReason`, and its words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum WaitReason {
+    None,
+    ChanReceive,
+    ChanSend,
+    Select,
+    SelectNoCases,
+    Sleep,
+    Join,
+    Scope,
+    Irq,
+    MutexLock,
+    RwLockRead,
+    RwLockWrite,
+    CondWait,
+    Semacquire,
+    WaitGroup,
+    Once,
+    Barrier,
+    Future,
+    Forever,
+}
+
+impl WaitReason {
+    pub const fn words(self) -> &'static str {
+        match self {
+            WaitReason::None => "",
+            WaitReason::ChanReceive => "chan receive",
+            WaitReason::ChanSend => "chan send",
+            WaitReason::Select => "select",
+            WaitReason::SelectNoCases => "select (no cases)",
+            WaitReason::Sleep => "sleep",
+            WaitReason::Join => "join",
+            WaitReason::Scope => "scope",
+            WaitReason::Irq => "IRQ wait",
+            WaitReason::MutexLock => "sync.Mutex.Lock",
+            WaitReason::RwLockRead => "sync.RWMutex.RLock",
+            WaitReason::RwLockWrite => "sync.RWMutex.Lock",
+            WaitReason::CondWait => "sync.Cond.Wait",
+            WaitReason::Semacquire => "semacquire",
+            WaitReason::WaitGroup => "sync.WaitGroup.Wait",
+            WaitReason::Once => "sync.Once",
+            WaitReason::Barrier => "barrier",
+            WaitReason::Future => "future",
+            WaitReason::Forever => "parked forever",
+        }
+    }
+    fn from_u8(n: u8) -> Self {
+        // SAFETY: only discriminants are ever stored in `wait_reason`.
+        unsafe { core::mem::transmute(n) }
+    }
+}
+
+/// May run on any CPU (`G::locked_to`).
+pub const ANY_CPU: u32 = u32::MAX;
+
+/// One goroutine. `repr(C)`: switch.rs reads `sched_sp` at its offset.
+#[repr(C, align(64))]
+pub struct G {
+    // The switch's: whoever owns the stack.
+    /// The saved rsp while the goroutine is off its CPU; what it pushed there is told in switch.rs. Go: `g.sched`.
+    pub(crate) sched_sp: Cell<usize>,
+    pub(crate) stack: Cell<Stack>,
+
+    /// The stack is of the usual size, and stays with the g when the goroutine ends.
+    pub(crate) usual_stack: Cell<bool>,
+
+    // Written by the owner, read by anyone for reports.
+    status: AtomicU8,
+    wait_reason: AtomicU8,
+    /// g0's are not goroutines.
+    pub(crate) is_g0: Cell<bool>,
+    /// CPU it must run on, or ANY_CPU. Written by itself.
+    pub(crate) locked_to: AtomicU32,
+    id: AtomicU64,
+    /// Coarse time (ns) of the last park.
+    pub(crate) waiting_since: AtomicU64,
+    /// The CPU that it last ran on.
+    pub(crate) last_cpu: AtomicU32,
+
+    // The list's that has the g (ONE-QUEUE).
+    pub(crate) schedlink: AtomicPtr<G>,
+    /// All g's ever made, in a list that only grows.
+    pub(crate) alllink: AtomicPtr<G>,
+
+    // The goroutine's own.
+    /// What its waker tells it (which select arm won, whether a channel was closed). Go: `g.param`.
+    pub(crate) param: Cell<*mut ()>,
+    /// Set to 1 by the one waker that wins a select. Go: `g.selectDone`.
+    pub(crate) select_done: AtomicU32,
+    /// Where an interrupted goroutine goes on (written by the tick handler while the goroutine stands still).
+    pub(crate) preempt_pc: Cell<usize>,
+
+    // Birth's and join's.
+    pub(crate) started_at: Cell<Option<&'static Location<'static>>>,
+    name: Cell<Option<&'static str>>,
+    /// Who waits for the end: see birth.rs.
+    pub(crate) joiner: AtomicPtr<G>,
+    /// Where closure and result lie, on the goroutine's own stack.
+    pub(crate) body: Cell<*mut ()>,
+    /// Drops a result that nobody will take.
+    pub(crate) drop_result: Cell<Option<unsafe extern "C" fn(*mut ())>>,
+}
+
+// SAFETY: cells are touched by the owner that the status names (STACK-OWNER) or by the list that has the g (ONE-QUEUE);
+// the rest is atomic.
+unsafe impl Sync for G {}
+// SAFETY: as above.
+unsafe impl Send for G {}
+
+impl Linked for G {
+    fn link(&self) -> &AtomicPtr<G> {
+        &self.schedlink
+    }
+}
+
+impl G {
+    pub(crate) const fn new() -> Self {
+        G {
+            sched_sp: Cell::new(0),
+            stack: Cell::new(Stack { lo: 0, hi: 0 }),
+            usual_stack: Cell::new(false),
+            status: AtomicU8::new(Status::Idle as u8),
+            wait_reason: AtomicU8::new(WaitReason::None as u8),
+            is_g0: Cell::new(false),
+            locked_to: AtomicU32::new(ANY_CPU),
+            id: AtomicU64::new(0),
+            waiting_since: AtomicU64::new(0),
+            last_cpu: AtomicU32::new(0),
+            schedlink: AtomicPtr::new(null_mut()),
+            alllink: AtomicPtr::new(null_mut()),
+            param: Cell::new(null_mut()),
+            select_done: AtomicU32::new(0),
+            preempt_pc: Cell::new(0),
+            started_at: Cell::new(None),
+            name: Cell::new(None),
+            joiner: AtomicPtr::new(null_mut()),
+            body: Cell::new(null_mut()),
+            drop_result: Cell::new(None),
+        }
+    }
+
+    /// Its number: 1 is main; never reused, though the g is. Go: `goid`.
+    pub fn id(&self) -> u64 {
+        self.id.load(Ordering::Relaxed)
+    }
+    pub(crate) fn set_id(&self, id: u64) {
+        self.id.store(id, Ordering::Relaxed);
+    }
+    pub fn name(&self) -> Option<&'static str> {
+        self.name.get()
+    }
+    pub(crate) fn set_name(&self, name: Option<&'static str>) {
+        self.name.set(name);
+    }
+
+    /// What it is doing. Anyone may ask; the answer is a moment old. Go: `readgstatus`.
+    pub fn status(&self) -> Status {
+        match self.status.load(Ordering::Relaxed) {
+            0 => Status::Idle,
+            1 => Status::Runnable,
+            2 => Status::Running,
+            4 => Status::Waiting,
+            _ => Status::Dead,
+        }
+    }
+
+    /// The owner changes the status; throws when it is not what the owner thinks. Go: `casgstatus`, without the compare-and-swap:
+    /// there is no garbage collector that changes it too, and queue and lock operations order the store.
+    #[inline]
+    pub(crate) fn set_status(&self, from: Status, to: Status, otherwise: &'static str) {
+        if self.status.load(Ordering::Relaxed) != from as u8 {
+            throw(otherwise);
+        }
+        self.status.store(to as u8, Ordering::Relaxed);
+    }
+
+    pub fn wait_reason(&self) -> WaitReason {
+        WaitReason::from_u8(self.wait_reason.load(Ordering::Relaxed))
+    }
+    #[inline]
+    pub(crate) fn set_wait_reason(&self, reason: WaitReason) {
+        self.wait_reason.store(reason as u8, Ordering::Relaxed);
+    }
+
+    pub(crate) fn as_ptr(&'static self) -> *mut G {
+        core::ptr::from_ref(self).cast_mut()
+    }
+    /// # Safety
+    /// `g` came from [`as_ptr`](Self::as_ptr).
+    #[inline]
+    pub(crate) unsafe fn from_ptr(g: *mut G) -> Option<&'static G> {
+        // SAFETY: g's are never freed.
+        unsafe { g.as_ref() }
+    }
+}
+
+/// The current g: the goroutine that asks, or its CPU's g0. Go: `getg`, `get_tls`.
+#[doc(alias = "get_tls")]
+#[inline(always)]
+pub fn getg() -> &'static G {
+    // SAFETY: GS-CURRENT.
+    unsafe { &*percpu::raw_g().cast::<G>() }
+}
+
+/// The goroutine this CPU runs, also seen from g0. Pinned or on g0.
+pub(crate) fn curg() -> Option<&'static G> {
+    // SAFETY: written by `execute` alone, with a g or null.
+    unsafe { percpu::raw_curg().cast::<G>().as_ref() }
+}
+
+/// Whether the caller is on its CPU's g0.
+#[inline]
+pub(crate) fn on_g0() -> bool {
+    core::ptr::eq(percpu::raw_g(), percpu::raw_g0())
+}

@@ -1,0 +1,189 @@
+//! Who sleeps and who searches: the one place where a wake could be lost.
+//!
+//! A pure structure with named transitions, so that a model checker can have it (tests/loom_idle.rs).
+//!
+//! **Rule (NO-LOST-WAKE)**, in six lines:
+//! - *Submit:* publish work; full fence; [`wakep`](Idle::wakep): if nobody searches and somebody is idle, claim one idle CPU, as a searcher.
+//! - One searcher at a time is woken; a searcher that finds work wakes the next ([`found_work`](Idle::found_work)).
+//! - *Give up:* [`go_idle`](Idle::go_idle): set my bit, stop counting as searcher, full fence; then **recheck every source**, and sleep only if
+//!   all are empty. The sleep itself is made atomic by the machine.
+//! - A claimed CPU's bit is off before it is woken: it wakes knowing that it is a searcher (Go: the P is taken before the M is started).
+//! - A CPU that wakes by itself takes its own bit back ([`take_back`](Idle::take_back)); if it is gone, a waker has claimed it.
+//!
+//! Why it holds: submitter's fence and idler's fence are ordered one way or the other. If the submitter's comes first, the idler's recheck sees the work.
+//! If the idler's comes first, the submitter sees the bit and no searcher, and claims; or sees a searcher, who has not passed *its* fence yet,
+//! and will recheck, or will find work and then wake another.
+//!
+//! How this differs from Go 1.26: there the idle list is under `sched.lock`, and only searchers recheck; so a submitter that finds no idle P
+//! must leave a mark (`needspinning`) for an M that is about to give up without having searched. Here there is no lock: *every* CPU that goes idle rechecks, and
+//! a submitter that counted as searcher for a moment and found nobody looks once more after it has stopped counting.
+//! That second look is `needspinning`. (docs/decisions/0002)
+
+use crate::atomic::{AtomicU32, AtomicU64, Ordering, full_fence};
+use crate::param::MAX_CPUS;
+
+const WORDS: usize = if cfg!(loom) { 1 } else { MAX_CPUS / 64 };
+
+pub struct Idle {
+    /// How many CPUs look for work and have none, or were woken to. Go: `sched.nmspinning`.
+    searching: AtomicU32,
+    /// Bit n: CPU n is idle and may be claimed. Go: `sched.pidle`.
+    idle: [AtomicU64; WORDS],
+    /// Low half: how many are idle (Go: `sched.npidle`); high half: how many times one stopped being idle.
+    /// Seen unchanged over a look at every source with all CPUs idle, it proves that nothing can ever run (checkdead).
+    count_and_epoch: AtomicU64,
+}
+
+const ONE_IDLE: u64 = 1;
+const ONE_EPOCH: u64 = 1 << 32;
+
+impl Idle {
+    #[cfg(not(loom))]
+    pub const fn new() -> Self {
+        Idle {
+            searching: AtomicU32::new(0),
+            idle: [const { AtomicU64::new(0) }; WORDS],
+            count_and_epoch: AtomicU64::new(0),
+        }
+    }
+    #[cfg(loom)]
+    pub fn new() -> Self {
+        Idle {
+            searching: AtomicU32::new(0),
+            idle: core::array::from_fn(|_| AtomicU64::new(0)),
+            count_and_epoch: AtomicU64::new(0),
+        }
+    }
+
+    /// After work was published: the idle CPU that must be woken for it, if any. It counts as searching from here on.
+    /// Lock-free; may be called from an interrupt handler. Go: `wakep`, `pidlegetSpinning`.
+    #[must_use = "a claimed CPU must be woken"]
+    #[inline]
+    pub fn wakep(&self) -> Option<usize> {
+        full_fence(); // partner: the fence in `go_idle`
+        if self.searching.load(Ordering::Relaxed) != 0 || self.idle_count() == 0 {
+            return None;
+        }
+        self.claim_one()
+    }
+
+    #[cold]
+    fn claim_one(&self) -> Option<usize> {
+        loop {
+            if self.searching.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+                return None; // one searcher at a time
+            }
+            if let Some(cpu) = self.take_any() {
+                return Some(cpu);
+            }
+            self.searching.fetch_sub(1, Ordering::AcqRel);
+            // Someone who went idle since, and a submitter who left the matter to us because we counted
+            // as a searcher: the second look finds the one for the other.
+            full_fence(); // partner: the fence in `go_idle`
+            if !self.anyone_idle() {
+                return None;
+            }
+        }
+    }
+
+    fn anyone_idle(&self) -> bool {
+        self.idle.iter().any(|word| word.load(Ordering::Relaxed) != 0)
+    }
+
+    fn take_any(&self) -> Option<usize> {
+        for (w, word) in self.idle.iter().enumerate() {
+            let bits = word.load(Ordering::Relaxed);
+            if bits != 0 {
+                let cpu = w * 64 + bits.trailing_zeros() as usize;
+                if self.take(cpu) {
+                    return Some(cpu);
+                }
+            }
+        }
+        None
+    }
+
+    fn take(&self, cpu: usize) -> bool {
+        let bit = 1 << (cpu % 64);
+        // AcqRel: partner of the Release half of the same RMW in `go_idle`, and of other takers.
+        if self.idle[cpu / 64].fetch_and(!bit, Ordering::AcqRel) & bit == 0 {
+            return false;
+        }
+        self.count_and_epoch.fetch_add(ONE_EPOCH.wrapping_sub(ONE_IDLE), Ordering::AcqRel);
+        true
+    }
+
+    /// Claims this very CPU for work that only it can do; `true`: it was idle and must be woken. It counts as searching.
+    #[must_use = "a claimed CPU must be woken"]
+    pub fn wake_this(&self, cpu: usize) -> bool {
+        full_fence(); // partner: the fence in `go_idle`
+        self.searching.fetch_add(1, Ordering::AcqRel);
+        let taken = self.take(cpu);
+        if !taken {
+            self.searching.fetch_sub(1, Ordering::AcqRel);
+            full_fence();
+        }
+        taken
+    }
+
+    /// May this CPU, which ran dry, search the others' queues? At most half of the busy ones do, or they would mostly find each other.
+    /// `true`: it counts as searching. Go: the `2*nmspinning < gomaxprocs - npidle` test, `becomeSpinning`.
+    pub fn may_search(&self, cpus: u32) -> bool {
+        let idle = self.count_and_epoch.load(Ordering::Relaxed) as u32;
+        if 2 * self.searching.load(Ordering::Relaxed) >= cpus.wrapping_sub(idle) {
+            return false;
+        }
+        self.searching.fetch_add(1, Ordering::AcqRel);
+        true
+    }
+
+    /// This CPU has taken itself back and looks for work. Go: `becomeSpinning`.
+    pub fn start_searching(&self) {
+        self.searching.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A searcher has found work and runs it. `true`: it was the last searcher, so someone must wake another if there is more work
+    /// (the caller calls [`wakep`](Self::wakep)). Go: `resetspinning`.
+    #[must_use = "the last searcher that finds work wakes the next"]
+    pub fn found_work(&self) -> bool {
+        self.searching.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// This CPU is out of work. When this returns it may be claimed at any time; the caller **rechecks every source**, then sleeps. Go: `pidleput`
+    /// and the "delicate dance" after it.
+    pub fn go_idle(&self, cpu: usize, searching: bool) {
+        // The bit before the count: who sees a count of 0 is before our fence, and who sees the count finds the bit.
+        self.idle[cpu / 64].fetch_or(1 << (cpu % 64), Ordering::AcqRel); // partner: `take`
+        self.count_and_epoch.fetch_add(ONE_IDLE, Ordering::AcqRel);
+        if searching {
+            self.searching.fetch_sub(1, Ordering::AcqRel);
+        }
+        full_fence(); // partner: the fences in `wakep`
+    }
+
+    /// This CPU, awake by itself, wants to work. `false`: a waker has claimed it; its note is or will be woken, and it counts as searching.
+    pub fn take_back(&self, cpu: usize) -> bool {
+        self.take(cpu)
+    }
+
+    /// How many are idle.
+    pub fn idle_count(&self) -> u32 {
+        self.count_and_epoch.load(Ordering::Relaxed) as u32
+    }
+    pub fn searching(&self) -> u32 {
+        self.searching.load(Ordering::Relaxed)
+    }
+
+    /// If all of `cpus` are idle, a stamp that changes as soon as one stops being so.
+    pub fn all_idle(&self, cpus: u32) -> Option<u64> {
+        let stamp = self.count_and_epoch.load(Ordering::SeqCst);
+        (stamp as u32 == cpus).then_some(stamp)
+    }
+}
+
+#[cfg(not(loom))]
+impl Default for Idle {
+    fn default() -> Self {
+        Self::new()
+    }
+}

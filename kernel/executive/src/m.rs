@@ -1,0 +1,170 @@
+//! The m: what runs goroutines. A CPU on bare metal, a thread on Linux. One per CPU, with its g0 and its p.
+//!
+//! **Rule:** an m's cells are its own, on g0 or pinned; others wake its note, and put g's that are locked to it into its inbox.
+#![allow(unsafe_code)] // `Sync` for cells of the owner.
+
+use crate::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use crate::g::G;
+use crate::lock::{Lock, Rank};
+use crate::machine::{self, NEVER};
+use crate::note::{Note, Sleeper};
+use crate::param::MAX_CPUS;
+use crate::percpu;
+use crate::runq::List;
+use core::cell::Cell;
+
+/// What a CPU is doing, for reports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum CpuState {
+    /// Not started, or did not come up.
+    Offline = 0,
+    /// Runs a goroutine.
+    Running = 1,
+    /// Looks for work.
+    Searching = 2,
+    /// Sleeps until it is woken.
+    Idle = 3,
+}
+
+/// When the slice ends. Its own CPU writes it; others may look whether there is one.
+pub(crate) struct Slice(AtomicU64);
+impl Slice {
+    #[inline]
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+    #[inline]
+    pub(crate) fn set(&self, end: u64) {
+        self.0.store(end, Ordering::Relaxed);
+    }
+}
+
+#[repr(C, align(128))]
+pub struct M {
+    /// The g whose stack the scheduler itself runs on here.
+    pub(crate) g0: G,
+
+    // Its own.
+    /// Counts as searching in `Idle`. Go: `m.spinning`.
+    pub(crate) spinning: Cell<bool>,
+    /// When `on_tick` is due here, as far as we asked for it; NEVER: not at all.
+    tick: Cell<u64>,
+    /// A slice under contention ends at this time (ns); NEVER: none was begun.
+    pub(crate) slice_end: Slice,
+    /// The schedtick that was seen when the slice began.
+    pub(crate) slice_tick: Cell<u32>,
+    random: Cell<u32>,
+
+    // For others.
+    state: AtomicU8,
+    pub(crate) park: Note,
+    /// Goroutines that are locked to this CPU and runnable, and whether there are any.
+    inbox: Lock<List<G>>,
+    has_inbox: AtomicBool,
+}
+
+// SAFETY: cells are the owner's; the rest is atomic or locked.
+unsafe impl Sync for M {}
+
+static MS: [M; MAX_CPUS] = [const {
+    M {
+        g0: G::new(),
+        spinning: Cell::new(false),
+        tick: Cell::new(NEVER),
+        slice_end: Slice(AtomicU64::new(NEVER)),
+        slice_tick: Cell::new(0),
+        random: Cell::new(1),
+        state: AtomicU8::new(CpuState::Offline as u8),
+        park: Note::new(),
+        inbox: Lock::new(Rank::Sched, List::new()),
+        has_inbox: AtomicBool::new(false),
+    }
+}; MAX_CPUS];
+
+/// CPU `cpu`'s m.
+pub(crate) fn m_of(cpu: usize) -> &'static M {
+    &MS[cpu]
+}
+
+/// This CPU's m. Pinned or on g0.
+#[inline]
+pub(crate) fn m() -> &'static M {
+    // SAFETY: set up before this CPU started, and never changed.
+    unsafe { &*percpu::raw_m().cast::<M>() }
+}
+
+/// The machine, as CPU n's note sees it.
+pub(crate) struct Cpu(pub usize);
+impl Sleeper for Cpu {
+    fn wait(&self, word: &AtomicU32, expect: u32, deadline: u64) {
+        machine::wait(word, expect, deadline)
+    }
+    fn wake(&self, word: &AtomicU32) {
+        machine::wake(self.0, word)
+    }
+}
+
+impl M {
+    pub(crate) fn seed(&self, seed: u32) {
+        self.random.set(seed | 1);
+    }
+
+    /// A fast random number, for choosing victims and arms. Go: `cheaprand`.
+    #[inline]
+    pub(crate) fn random(&self) -> u32 {
+        let mut x = self.random.get(); // xorshift32 (Marsaglia 2003)
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        self.random.set(x);
+        x
+    }
+
+    #[inline]
+    pub(crate) fn set_state(&self, state: CpuState) {
+        self.state.store(state as u8, Ordering::Relaxed);
+    }
+    pub(crate) fn state(&self) -> CpuState {
+        match self.state.load(Ordering::Relaxed) {
+            0 => CpuState::Offline,
+            1 => CpuState::Running,
+            2 => CpuState::Searching,
+            _ => CpuState::Idle,
+        }
+    }
+
+    /// Asks for `on_tick` at `deadline` unless one comes earlier. On its own CPU, pinned, on g0 or in the handler.
+    #[inline]
+    pub(crate) fn tick_by(&self, deadline: u64) {
+        if deadline < self.tick.get() {
+            self.tick.set(deadline);
+            machine::tick_at(deadline);
+        }
+    }
+    /// No tick is asked for any more: it came, or a wait has used the timer up.
+    pub(crate) fn tick_is_gone(&self) {
+        self.tick.set(NEVER);
+    }
+    /// Whether a slice runs here: others wait, and `on_tick` will see to them. Anyone may ask.
+    pub(crate) fn in_slice(&self) -> bool {
+        self.slice_end.get() != NEVER
+    }
+
+    /// Puts a goroutine that is locked to this CPU where this CPU alone looks.
+    pub(crate) fn put_inbox(&self, g: &'static G) {
+        let mut inbox = self.inbox.lock();
+        inbox.push_back(g);
+        self.has_inbox.store(true, Ordering::Release); // partner: `has_inbox`
+    }
+    #[inline]
+    pub(crate) fn has_inbox(&self) -> bool {
+        self.has_inbox.load(Ordering::Acquire) // partner: `put_inbox`
+    }
+    pub(crate) fn take_inbox(&self) -> Option<&'static G> {
+        let mut inbox = self.inbox.lock();
+        let g = inbox.pop_front();
+        self.has_inbox.store(!inbox.is_empty(), Ordering::Release);
+        g
+    }
+}

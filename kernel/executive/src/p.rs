@@ -1,0 +1,128 @@
+//! The p: the right to run g's, and a queue of them. One per CPU; it stays with its m (docs/decisions/0001).
+//!
+//! **Rule (PINNED):** a p is touched by its owner only, pinned or on g0; everyone else gets at the thief's half
+//! of its ring, at its timers under their lock, and at its counters.
+#![allow(unsafe_code)] // `Sync` for cells of the owner.
+
+use crate::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::g::G;
+use crate::param::MAX_CPUS;
+use crate::percpu;
+use crate::runq::{List, Owner, Runq, Thief};
+use crate::timers::Timers;
+use core::cell::{Cell, RefCell};
+
+#[repr(C, align(128))]
+pub struct P {
+    /// Owner's half and thief's half: see runq.rs.
+    runq: Runq<G>,
+    /// Its own lock.
+    pub(crate) timers: Timers,
+
+    // The owner's.
+    /// Counts slices begun: a g that inherits its slice through runnext does not count. Go: `schedtick`.
+    pub(crate) schedtick: Cell<u32>,
+    /// Free g's, with stacks of the usual size. Go: `gFree`.
+    pub(crate) gfree: RefCell<List<G>>,
+    /// Goroutine numbers taken from the global counter in batches. Go: `goidcache`.
+    pub(crate) goid_next: Cell<u64>,
+    pub(crate) goid_end: Cell<u64>,
+    /// The time (ns) when this CPU last looked at the clock: within a slice or so. For "waiting for".
+    pub(crate) coarse_now: Cell<u64>,
+
+    // Counters: written by the owner, read by anyone.
+    pub(crate) stats: Stats,
+}
+
+/// A counter that its owner bumps and anyone reads.
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    const fn new() -> Self {
+        Counter(AtomicU64::new(0))
+    }
+    /// By the owner alone: so load and store will do.
+    #[inline]
+    pub(crate) fn bump(&self) {
+        self.0.store(self.0.load(Relaxed) + 1, Relaxed);
+    }
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// What a CPU has done so far.
+pub struct Stats {
+    /// Times a g was run.
+    pub runs: Counter,
+    /// Steals that brought something.
+    pub steals: Counter,
+    /// Idle CPUs woken by this one.
+    pub wakes_sent: Counter,
+    /// Times this one was claimed and woken.
+    pub wakes_received: Counter,
+    /// Times it went to sleep.
+    pub halts: Counter,
+    pub ticks: Counter,
+    pub preemptions: Counter,
+    pub born: Counter,
+    pub died: Counter,
+}
+
+// SAFETY: cells are the owner's (PINNED); the rest is atomic or locked.
+unsafe impl Sync for P {}
+
+static PS: [P; MAX_CPUS] = [const {
+    P {
+        runq: Runq::new(),
+        timers: Timers::new(),
+        schedtick: Cell::new(0),
+        gfree: RefCell::new(List::new()),
+        goid_next: Cell::new(0),
+        goid_end: Cell::new(0),
+        coarse_now: Cell::new(0),
+        stats: Stats {
+            runs: Counter::new(),
+            steals: Counter::new(),
+            wakes_sent: Counter::new(),
+            wakes_received: Counter::new(),
+            halts: Counter::new(),
+            ticks: Counter::new(),
+            preemptions: Counter::new(),
+            born: Counter::new(),
+            died: Counter::new(),
+        },
+    }
+}; MAX_CPUS];
+
+/// CPU `cpu`'s p.
+pub(crate) fn p_of(cpu: usize) -> &'static P {
+    &PS[cpu]
+}
+
+/// This CPU's p. Pinned or on g0.
+#[inline]
+pub(crate) fn p() -> &'static P {
+    // SAFETY: set up before this CPU started, and never changed.
+    unsafe { &*percpu::raw_p().cast::<P>() }
+}
+
+impl P {
+    /// The owner's half of the queue. Called on [`p()`](p) alone.
+    #[inline]
+    pub(crate) fn runq(&self) -> Owner<'_, G> {
+        debug_assert!(core::ptr::eq(self, p()), "PINNED");
+        // SAFETY: PINNED: `p()` is this CPU's own, and its callers are pinned or on g0.
+        unsafe { self.runq.owner() }
+    }
+    /// The half that others have.
+    pub(crate) fn others(&self) -> Thief<'_, G> {
+        self.runq.thief()
+    }
+    pub(crate) fn runq_is_empty(&self) -> bool {
+        self.runq.is_empty()
+    }
+    pub(crate) fn runq_len(&self) -> usize {
+        self.runq.len()
+    }
+}

@@ -1,0 +1,339 @@
+//! A P's queue of runnable g's: a ring that its owner fills and empties and that thieves take from, and `runnext`.
+//!
+//! **Rule (ONE-QUEUE, PINNED):** only the owner writes `tail` and the slots between tail and head + N; owner and thieves
+//! move `head` by compare-and-swap; `runnext` goes from null to a g by the owner only, and from a g to null or another by whoever wins it.
+//! The two roles are two types, [`Owner`] and [`Thief`], so that a thief cannot even name the owner's half.
+//!
+//! Orderings and partners: a slot is published by the Release store of `tail` and seen by a thief's Acquire load of it. A slot is given
+//! back by the Release half of the `head` exchange, and its reuse waits for the owner's Acquire load of `head`. Go: `runqput`,
+//! `runqget`, `runqgrab`, `runqsteal` (proc.go), with the same orderings.
+
+use crate::atomic::{AtomicPtr, AtomicU32, Ordering};
+use crate::param::RUNQ_SIZE;
+use core::ptr::null_mut;
+
+const N: u32 = RUNQ_SIZE as u32;
+
+/// What can stand in a [`List`]: it has room for one link.
+pub trait Linked {
+    fn link(&self) -> &AtomicPtr<Self>
+    where
+        Self: Sized;
+}
+
+/// A singly linked queue through the elements themselves; whoever has the list has its elements. Go: `gQueue`, `gList`.
+pub struct List<T: Linked + 'static> {
+    head: Option<&'static T>,
+    tail: Option<&'static T>,
+    len: usize,
+}
+
+impl<T: Linked> List<T> {
+    pub const fn new() -> Self {
+        List { head: None, tail: None, len: 0 }
+    }
+    pub fn len(&self) -> usize {
+        self.len
+    }
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+    pub fn push_back(&mut self, t: &'static T) {
+        // Relaxed throughout: the list is published by whatever lock or queue hands it over.
+        t.link().store(null_mut(), Ordering::Relaxed);
+        match self.tail {
+            Some(tail) => tail.link().store(ptr(t), Ordering::Relaxed),
+            None => self.head = Some(t),
+        }
+        self.tail = Some(t);
+        self.len += 1;
+    }
+    pub fn push_front(&mut self, t: &'static T) {
+        t.link().store(self.head.map_or(null_mut(), ptr), Ordering::Relaxed);
+        self.head = Some(t);
+        self.tail = self.tail.or(Some(t));
+        self.len += 1;
+    }
+    pub fn pop_front(&mut self) -> Option<&'static T> {
+        let t = self.head?;
+        self.head = reference(t.link().load(Ordering::Relaxed));
+        if self.head.is_none() {
+            self.tail = None;
+        }
+        self.len -= 1;
+        Some(t)
+    }
+    /// Moves all of `other` behind what is here.
+    pub fn append(&mut self, other: List<T>) {
+        let Some(first) = other.head else { return };
+        match self.tail {
+            Some(tail) => tail.link().store(ptr(first), Ordering::Relaxed),
+            None => self.head = Some(first),
+        }
+        self.tail = other.tail;
+        self.len += other.len;
+    }
+    /// Takes up to `n` from the front.
+    pub fn take(&mut self, n: usize) -> List<T> {
+        let mut taken = List::new();
+        while taken.len < n {
+            let Some(t) = self.pop_front() else { break };
+            taken.push_back(t);
+        }
+        taken
+    }
+}
+
+impl<T: Linked> Default for List<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn ptr<T>(t: &'static T) -> *mut T {
+    core::ptr::from_ref(t).cast_mut()
+}
+
+/// Our own pointers back as what they were: queues hold only what came in as `&'static T`.
+#[inline]
+fn reference<T>(t: *mut T) -> Option<&'static T> {
+    // SAFETY: made by `ptr` from a `&'static T`, or null.
+    #[allow(unsafe_code)]
+    unsafe {
+        t.as_ref()
+    }
+}
+
+/// The queue itself; what one may do with it is in [`Owner`] and [`Thief`].
+#[repr(C, align(64))]
+pub struct Runq<T: Linked + 'static> {
+    head: AtomicU32,
+    tail: AtomicU32,
+    /// The g that runs next, and on the rest of the current slice: one that was readied by the running one. It makes
+    /// a pair that talks cost one hop instead of a whole queue's. Go: `runnext`.
+    runnext: AtomicPtr<T>,
+    slots: [AtomicPtr<T>; RUNQ_SIZE],
+}
+
+impl<T: Linked> Runq<T> {
+    #[cfg(not(loom))]
+    pub const fn new() -> Self {
+        Runq {
+            head: AtomicU32::new(0),
+            tail: AtomicU32::new(0),
+            runnext: AtomicPtr::new(null_mut()),
+            slots: [const { AtomicPtr::new(null_mut()) }; RUNQ_SIZE],
+        }
+    }
+    #[cfg(loom)]
+    pub fn new() -> Self {
+        Runq {
+            head: AtomicU32::new(0),
+            tail: AtomicU32::new(0),
+            runnext: AtomicPtr::new(null_mut()),
+            slots: core::array::from_fn(|_| AtomicPtr::new(null_mut())),
+        }
+    }
+
+    /// The owner's half.
+    ///
+    /// # Safety
+    /// PINNED: the caller is the one owner, pinned or on g0, while it uses what it gets.
+    #[allow(unsafe_code)] // only the promise is unsafe, nothing in here
+    #[inline]
+    pub unsafe fn owner(&self) -> Owner<'_, T> {
+        Owner(self)
+    }
+
+    /// The half that everyone else has.
+    #[inline]
+    pub fn thief(&self) -> Thief<'_, T> {
+        Thief(self)
+    }
+
+    /// Whether nothing is here, seen by anyone. Go: `runqempty`: head, tail and runnext are read as of one moment, or a g that the owner
+    /// moves from runnext to the ring could be missed.
+    pub fn is_empty(&self) -> bool {
+        loop {
+            let head = self.head.load(Ordering::Acquire);
+            let tail = self.tail.load(Ordering::Acquire);
+            let next = self.runnext.load(Ordering::Acquire);
+            if tail == self.tail.load(Ordering::Acquire) {
+                return head == tail && next.is_null();
+            }
+        }
+    }
+
+    /// How many g's are here, for reports.
+    pub fn len(&self) -> usize {
+        let ring = self.tail.load(Ordering::Relaxed).wrapping_sub(self.head.load(Ordering::Relaxed));
+        (ring as i32).max(0) as usize + usize::from(!self.runnext.load(Ordering::Relaxed).is_null())
+    }
+
+    fn slot(&self, index: u32) -> &AtomicPtr<T> {
+        &self.slots[(index % N) as usize]
+    }
+}
+
+#[cfg(not(loom))]
+impl<T: Linked> Default for Runq<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+pub struct Owner<'a, T: Linked + 'static>(&'a Runq<T>);
+
+impl<'a, T: Linked> Owner<'a, T> {
+    /// Makes `t` the next to run; the one that was goes to the ring's tail. What did not fit comes back as a batch for
+    /// the global queue. Go: `runqput` with next = true.
+    #[must_use = "a batch that is dropped is goroutines lost"]
+    #[inline]
+    pub fn put_next(&self, t: &'static T) -> Option<List<T>> {
+        // AcqRel: partner of the thief's exchange in `take_runnext`. A store would do but for a thief that takes the old one.
+        let old = reference(self.0.runnext.swap(ptr(t), Ordering::AcqRel))?;
+        self.put(old)
+    }
+
+    /// Puts `t` at the ring's tail. When the ring is full, half of it and `t` come back as one batch for the global queue.
+    /// Go: `runqput` with next = false, `runqputslow`.
+    #[must_use = "a batch that is dropped is goroutines lost"]
+    #[inline]
+    pub fn put(&self, t: &'static T) -> Option<List<T>> {
+        let q = self.0;
+        loop {
+            let head = q.head.load(Ordering::Acquire); // partner: a consumer's Release of head
+            let tail = q.tail.load(Ordering::Relaxed); // ours
+            if tail.wrapping_sub(head) < N {
+                q.slot(tail).store(ptr(t), Ordering::Relaxed);
+                q.tail.store(tail.wrapping_add(1), Ordering::Release); // partner: a thief's Acquire of tail
+                return None;
+            }
+            if let Some(batch) = self.spill(head, t) {
+                return Some(batch);
+            }
+            // A thief took some meanwhile: there is room now.
+        }
+    }
+
+    #[cold]
+    fn spill(&self, head: u32, t: &'static T) -> Option<List<T>> {
+        let q = self.0;
+        // Read first, own afterwards: the exchange fails if a thief was faster, and then what was read is not ours.
+        let half: [*mut T; RUNQ_SIZE / 2] =
+            core::array::from_fn(|i| q.slot(head.wrapping_add(i as u32)).load(Ordering::Relaxed));
+        q.head.compare_exchange(head, head.wrapping_add(N / 2), Ordering::Release, Ordering::Relaxed).ok()?;
+        let mut batch = List::new();
+        for spilled in half {
+            batch.push_back(reference(spilled)?);
+        }
+        batch.push_back(t);
+        Some(batch)
+    }
+
+    /// The next g to run. True if it inherits the slice of the one before (it was `runnext`). Go: `runqget`.
+    #[inline]
+    pub fn get(&self) -> Option<(&'static T, bool)> {
+        let q = self.0;
+        let next = q.runnext.load(Ordering::Relaxed);
+        // If the exchange fails, a thief took it: only the owner makes it anything but null.
+        if !next.is_null() && q.runnext.compare_exchange(next, null_mut(), Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        {
+            return Some((reference(next)?, true));
+        }
+        self.get_from_ring().map(|t| (t, false))
+    }
+
+    #[inline]
+    fn get_from_ring(&self) -> Option<&'static T> {
+        let q = self.0;
+        loop {
+            let head = q.head.load(Ordering::Acquire); // partner: other consumers
+            let tail = q.tail.load(Ordering::Relaxed); // ours
+            if head == tail {
+                return None;
+            }
+            let t = q.slot(head).load(Ordering::Relaxed);
+            if q.head.compare_exchange(head, head.wrapping_add(1), Ordering::Release, Ordering::Relaxed).is_ok() {
+                return reference(t);
+            }
+        }
+    }
+
+    /// Puts a batch into the ring as far as there is room; what did not fit is left in `batch`. Go: `runqputbatch`.
+    pub fn put_batch(&self, batch: &mut List<T>) {
+        let q = self.0;
+        let head = q.head.load(Ordering::Acquire); // partner: a consumer's Release of head
+        let mut tail = q.tail.load(Ordering::Relaxed); // ours
+        while tail.wrapping_sub(head) < N {
+            let Some(t) = batch.pop_front() else { break };
+            q.slot(tail).store(ptr(t), Ordering::Relaxed);
+            tail = tail.wrapping_add(1);
+        }
+        q.tail.store(tail, Ordering::Release); // partner: a thief's Acquire of tail
+    }
+
+    /// Steals half of what `victim` has into this ring, which must be empty, and returns one of them to run at once.
+    /// Go: `runqsteal`, `runqgrab`.
+    pub fn steal_from(&self, victim: Thief<'_, T>) -> Option<&'static T> {
+        let q = self.0;
+        let tail = q.tail.load(Ordering::Relaxed); // ours
+        let n = victim.grab_into(q, tail)?;
+        // The last one is run; the others are published.
+        let t = q.slot(tail.wrapping_add(n - 1)).load(Ordering::Relaxed);
+        if n > 1 {
+            q.tail.store(tail.wrapping_add(n - 1), Ordering::Release); // partner: a thief's Acquire of tail
+        }
+        reference(t)
+    }
+
+    /// Whether the ring or runnext has something.
+    #[inline]
+    pub fn has_work(&self) -> bool {
+        let q = self.0;
+        q.head.load(Ordering::Relaxed) != q.tail.load(Ordering::Relaxed) || !q.runnext.load(Ordering::Relaxed).is_null()
+    }
+}
+
+pub struct Thief<'a, T: Linked + 'static>(&'a Runq<T>);
+
+impl<T: Linked> Thief<'_, T> {
+    /// Copies half of the victim's ring to `into`'s slots from `at` on, and owns them if the exchange succeeds.
+    fn grab_into(&self, into: &Runq<T>, at: u32) -> Option<u32> {
+        let q = self.0;
+        loop {
+            let head = q.head.load(Ordering::Acquire); // partner: other consumers
+            let tail = q.tail.load(Ordering::Acquire); // partner: the owner's Release of tail
+            let available = tail.wrapping_sub(head);
+            let n = available - available / 2;
+            if n == 0 {
+                return None;
+            }
+            if n > N / 2 {
+                continue; // head and tail were not read as of one moment
+            }
+            for i in 0..n {
+                let t = q.slot(head.wrapping_add(i)).load(Ordering::Relaxed);
+                into.slot(at.wrapping_add(i)).store(t, Ordering::Relaxed);
+            }
+            if q.head.compare_exchange(head, head.wrapping_add(n), Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                return Some(n);
+            }
+        }
+    }
+
+    /// Whether the victim has a `runnext` that a thief could take.
+    pub fn has_runnext(&self) -> bool {
+        !self.0.runnext.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Takes the victim's `runnext`, the last thing a thief should take: its owner is likely to run it in the
+    /// next instant, so the thief pauses first (see steal_work).
+    pub fn take_runnext(&self) -> Option<&'static T> {
+        let next = self.0.runnext.load(Ordering::Acquire);
+        if next.is_null() {
+            return None;
+        }
+        self.0.runnext.compare_exchange(next, null_mut(), Ordering::AcqRel, Ordering::Relaxed).ok().and_then(reference)
+    }
+}

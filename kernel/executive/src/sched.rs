@@ -1,0 +1,154 @@
+//! What all CPUs share: the global queue, the free g's, who is idle, and the list of all g's. Go: `schedt`.
+//!
+//! **Rule:** the lists are their locks', taken only when a ring overflows or runs dry, or a P has too many or too few free g's: never in
+//! the common path of a spawn, an exit, a park or a ready. What may be known without a lock is atomic, and a hint.
+#![allow(unsafe_code)] // Raw links of the injection stack and of the list of all g's.
+
+use crate::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::g::G;
+use crate::idle::Idle;
+use crate::lock::{Lock, Rank};
+use crate::runq::List;
+use core::ptr::null_mut;
+
+pub struct Sched {
+    runq: Lock<List<G>>,
+    /// The global queue's length, without its lock.
+    runq_len: AtomicUsize,
+    /// Free g's that some P had too many of. Go: `gFree`.
+    pub(crate) gfree: Lock<List<G>>,
+    pub(crate) idle: Idle,
+    /// Goroutines readied by interrupt handlers, newest first: a stack that takes no lock.
+    injected: AtomicPtr<G>,
+    allgs: AtomicPtr<G>,
+    pub(crate) allgs_len: AtomicUsize,
+    pub(crate) goid: AtomicU64,
+    /// CPUs that run goroutines. Go: `gomaxprocs`.
+    cpus: AtomicU32,
+    /// CPU numbers there are: more than `cpus` if one did not come up.
+    slots: AtomicU32,
+    pub(crate) main_started: AtomicBool,
+    /// Goroutines that wait for an interrupt: while there are any, sleeping CPUs are no deadlock.
+    pub(crate) irq_waiters: AtomicU32,
+}
+
+pub(crate) static SCHED: Sched = Sched {
+    runq: Lock::new(Rank::Sched, List::new()),
+    runq_len: AtomicUsize::new(0),
+    gfree: Lock::new(Rank::Sched, List::new()),
+    idle: Idle::new(),
+    injected: AtomicPtr::new(null_mut()),
+    allgs: AtomicPtr::new(null_mut()),
+    allgs_len: AtomicUsize::new(0),
+    goid: AtomicU64::new(1),
+    cpus: AtomicU32::new(0),
+    slots: AtomicU32::new(0),
+    main_started: AtomicBool::new(false),
+    irq_waiters: AtomicU32::new(0),
+};
+
+impl Sched {
+    pub(crate) fn cpus(&self) -> u32 {
+        self.cpus.load(Ordering::Relaxed)
+    }
+    pub(crate) fn set_cpus(&self, n: u32) {
+        self.cpus.store(n, Ordering::Relaxed);
+    }
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.load(Ordering::Relaxed) as usize
+    }
+    pub(crate) fn set_slots(&self, n: usize) {
+        self.slots.store(n as u32, Ordering::Relaxed);
+    }
+
+    /// Puts goroutines at the global queue's end, in one hold of the lock. Go: `globrunqputbatch`.
+    pub(crate) fn put_batch(&self, batch: List<G>) {
+        let mut runq = self.runq.lock();
+        runq.append(batch);
+        self.runq_len.store(runq.len(), Ordering::Release); // partner: `has_global`
+    }
+
+    pub(crate) fn put(&self, g: &'static G) {
+        let mut batch = List::new();
+        batch.push_back(g);
+        self.put_batch(batch);
+    }
+
+    /// Whether the global queue has something: a hint, and after `Idle`'s fence the truth.
+    #[inline]
+    pub(crate) fn has_global(&self) -> bool {
+        self.runq_len.load(Ordering::Acquire) != 0 // partner: `put_batch`
+    }
+
+    /// A fair share of the global queue: its length over the number of P's, but at most `max`. Go: `globrunqget`, `globrunqgetbatch`.
+    pub(crate) fn get_batch(&self, max: usize) -> List<G> {
+        if !self.has_global() {
+            return List::new();
+        }
+        let mut runq = self.runq.lock();
+        let share = runq.len() / self.cpus() as usize + 1;
+        let batch = runq.take(share.min(max));
+        self.runq_len.store(runq.len(), Ordering::Release);
+        batch
+    }
+
+    /// Hands over a goroutine from an interrupt handler: no lock, no queue of any P. The caller then calls `wakep`.
+    pub(crate) fn inject(&self, g: &'static G) {
+        let mut head = self.injected.load(Ordering::Relaxed);
+        loop {
+            g.schedlink.store(head, Ordering::Relaxed);
+            // Release: partner of the Acquire in `take_injected`.
+            match self.injected.compare_exchange_weak(head, g.as_ptr(), Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(now) => head = now,
+            }
+        }
+    }
+    #[inline]
+    pub(crate) fn has_injected(&self) -> bool {
+        !self.injected.load(Ordering::Relaxed).is_null()
+    }
+    /// All that was handed over, oldest first.
+    pub(crate) fn take_injected(&self) -> List<G> {
+        let mut list = List::new();
+        // Taking everything at once leaves no ABA. Acquire: partner of the Release in `inject`.
+        let mut next = self.injected.swap(null_mut(), Ordering::Acquire);
+        // SAFETY: only g's are injected.
+        while let Some(g) = unsafe { G::from_ptr(next) } {
+            next = g.schedlink.load(Ordering::Relaxed);
+            list.push_front(g);
+        }
+        list
+    }
+
+    /// Enters a new g into the list of all. Go: `allgadd`.
+    pub(crate) fn add_g(&self, g: &'static G) {
+        let mut head = self.allgs.load(Ordering::Relaxed);
+        loop {
+            g.alllink.store(head, Ordering::Relaxed);
+            // Release: partner of the Acquire in `all`.
+            match self.allgs.compare_exchange_weak(head, g.as_ptr(), Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => break,
+                Err(now) => head = now,
+            }
+        }
+        self.allgs_len.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Every g ever made, dead ones too, newest first. Takes no lock. Go: `allgs`.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &'static G> {
+        // SAFETY: the list holds g's only, and they are never freed.
+        let mut next = unsafe { G::from_ptr(self.allgs.load(Ordering::Acquire)) };
+        core::iter::from_fn(move || {
+            let g = next?;
+            // SAFETY: as above.
+            next = unsafe { G::from_ptr(g.alllink.load(Ordering::Relaxed)) };
+            Some(g)
+        })
+    }
+
+    /// Acquisitions and contended ones of the global queue's and the free list's lock.
+    pub(crate) fn lock_stats(&self) -> [(&'static str, (u64, u64)); 2] {
+        [("sched.runq", self.runq.stats()), ("sched.gfree", self.gfree.stats())]
+    }
+}

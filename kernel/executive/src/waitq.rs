@@ -1,0 +1,142 @@
+//! A queue of goroutines that wait for the same thing, first come first served. Go: `waitq`, `sudog`.
+//!
+//! **Rule:** everything here is under the lock of what is waited for. A [`Waiter`] lies on the stack of its parked goroutine; whoever takes
+//! it off the queue, under that lock, may write through `slot` and must then ready the goroutine: until then it cannot run,
+//! so the waiter stays alive.
+//!
+//! A goroutine in a select stands in several queues at once. The first who takes it off one *claims* it by setting `G::select_done`; to the others
+//! its remaining waiters are as good as gone, and it removes them itself when it runs again.
+#![allow(unsafe_code)] // Intrusive links to waiters on other goroutines' stacks.
+
+use crate::atomic::Ordering;
+use crate::g::G;
+use core::cell::Cell;
+use core::ptr::null;
+
+/// One goroutine's place in one queue. Go: `sudog`.
+pub(crate) struct Waiter {
+    pub(crate) g: &'static G,
+    /// What is handed over lies here, or shall be put here; null if nothing is handed over. Go: `elem`.
+    pub(crate) slot: Cell<*mut ()>,
+    /// Woken because something was handed over, not because of a close. Go: `success`.
+    pub(crate) success: Cell<bool>,
+    /// One of several in a select, which the waker must claim first. Go: `isSelect`.
+    is_select: bool,
+    queued: Cell<bool>,
+    prev: Cell<*const Waiter>,
+    next: Cell<*const Waiter>,
+}
+
+impl Waiter {
+    pub(crate) fn new(g: &'static G, slot: *mut ()) -> Self {
+        Self::make(g, slot, false)
+    }
+    /// For a select; the goroutine has set its `select_done` to 0 before it queues the first.
+    pub(crate) fn of_select(g: &'static G, slot: *mut ()) -> Self {
+        Self::make(g, slot, true)
+    }
+    fn make(g: &'static G, slot: *mut (), is_select: bool) -> Self {
+        Waiter {
+            g,
+            slot: Cell::new(slot),
+            success: Cell::new(false),
+            is_select,
+            queued: Cell::new(false),
+            prev: Cell::new(null()),
+            next: Cell::new(null()),
+        }
+    }
+}
+
+/// Claims a goroutine that is in a select: of all who try, one is told `true`, and readies it.
+pub(crate) fn claim(g: &G) -> bool {
+    // AcqRel: partner of the same exchange by the others.
+    g.select_done.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+}
+
+pub(crate) struct WaitQ {
+    first: Cell<*const Waiter>,
+    last: Cell<*const Waiter>,
+}
+
+// SAFETY: used under the lock of what is waited for (the rule above).
+unsafe impl Send for WaitQ {}
+
+impl WaitQ {
+    pub(crate) const fn new() -> Self {
+        WaitQ { first: Cell::new(null()), last: Cell::new(null()) }
+    }
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.get().is_null()
+    }
+
+    /// Queues a waiter behind the others.
+    ///
+    /// # Safety
+    /// The waiter stays where it is until it was taken off, by [`dequeue`](Self::dequeue) or [`remove`](Self::remove).
+    pub(crate) unsafe fn enqueue(&self, w: &Waiter) {
+        let last = self.last.get();
+        w.prev.set(last);
+        w.next.set(null());
+        w.queued.set(true);
+        match self.get(last) {
+            Some(last) => last.next.set(w),
+            None => self.first.set(w),
+        }
+        self.last.set(w);
+    }
+
+    /// Queues a waiter before the others (a mutex in starvation mode gives a woken one its place back).
+    ///
+    /// # Safety
+    /// As for [`enqueue`](Self::enqueue).
+    pub(crate) unsafe fn enqueue_front(&self, w: &Waiter) {
+        let first = self.first.get();
+        w.prev.set(null());
+        w.next.set(first);
+        w.queued.set(true);
+        match self.get(first) {
+            Some(first) => first.prev.set(w),
+            None => self.last.set(w),
+        }
+        self.first.set(w);
+    }
+
+    /// Takes the first one off, passing over those whose select was won elsewhere. Its goroutine is the caller's to ready. Go: `waitq.dequeue`.
+    pub(crate) fn dequeue(&self) -> Option<&Waiter> {
+        loop {
+            let w = self.get(self.first.get())?;
+            self.unlink(w);
+            if !w.is_select || claim(w.g) {
+                return Some(w);
+            }
+        }
+    }
+
+    /// Takes this one off; `false` if it is not queued any more. Go: `waitq.dequeueSudoG`.
+    pub(crate) fn remove(&self, w: &Waiter) -> bool {
+        let queued = w.queued.get();
+        if queued {
+            self.unlink(w);
+        }
+        queued
+    }
+
+    fn unlink(&self, w: &Waiter) {
+        let (prev, next) = (w.prev.get(), w.next.get());
+        match self.get(prev) {
+            Some(prev) => prev.next.set(next),
+            None => self.first.set(next),
+        }
+        match self.get(next) {
+            Some(next) => next.prev.set(prev),
+            None => self.last.set(prev),
+        }
+        w.queued.set(false);
+    }
+
+    fn get(&self, w: *const Waiter) -> Option<&Waiter> {
+        // SAFETY: queued waiters are alive (`enqueue`'s promise).
+        unsafe { w.as_ref() }
+    }
+}
