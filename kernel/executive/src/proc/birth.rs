@@ -1,0 +1,292 @@
+//! How a goroutine is born and how it ends.
+//!
+//! The closure of `go(f)` is moved onto the new goroutine's stack, and its result is left in the same place: no heap allocation between `go` and
+//! `join`. A [`JoinHandle`](crate::JoinHandle) is thus a g: one that has ended is kept, stack and all, until its result was taken.
+//!
+//! **Rule:** `joiner` decides who frees a g that has ended. It goes from null (a handle exists) to DETACHED (it was dropped) or to a goroutine that waits; the
+//! end sets it to DONE, off the stack, on g0. Who finds the other's mark frees the g: `goexit0` finds DETACHED; the handle finds DONE.
+#![allow(unsafe_code)] // First frames, closures and results by pointer, raw states in a pointer.
+
+use super::schedule::{execute, schedule};
+use super::wake::{put_next, ready};
+use crate::fatal::throw;
+use crate::g::{ANY_CPU, G, Status, getg};
+use crate::machine::{self, Stack};
+use crate::p::{P, p};
+use crate::param::{GFREE_KEEP, GFREE_MAX, STACK_BYTES};
+use crate::sched::SCHED;
+use crate::{percpu, switch};
+use alloc::boxed::Box;
+use core::mem::{ManuallyDrop, align_of, needs_drop, size_of};
+use core::panic::Location;
+use core::ptr::null_mut;
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+
+/// `joiner`: nobody wants the result.
+pub(crate) const DETACHED: *mut G = 1 as *mut G;
+/// `joiner`: it has ended and left its stack.
+pub(crate) const DONE: *mut G = 2 as *mut G;
+
+/// How to start a goroutine.
+#[derive(Clone, Copy)]
+pub(crate) struct Start {
+    pub(crate) name: Option<&'static str>,
+    /// Usable bytes of stack.
+    pub(crate) stack_bytes: usize,
+    pub(crate) at: &'static Location<'static>,
+    pub(crate) detached: bool,
+}
+
+/// Why a goroutine could not be started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// The machine has no memory or no addresses for a stack.
+    OutOfMemory,
+    /// Closure or result do not fit into half of the stack.
+    StackTooSmall,
+}
+
+impl core::fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            SpawnError::OutOfMemory => "out of memory for a goroutine's stack",
+            SpawnError::StackTooSmall => "closure or result too large for the goroutine's stack",
+        })
+    }
+}
+impl core::error::Error for SpawnError {}
+
+/// Closure before, result after, in the same place at the top of the stack.
+pub(crate) union Body<F, T> {
+    f: ManuallyDrop<F>,
+    pub(crate) result: ManuallyDrop<T>,
+}
+
+/// Starts a goroutine that runs `f`: next on this P. On the system stack: [`newproc1`], runqput(next), and wakep. Go: `newproc`.
+pub(crate) fn newproc<F, T>(start: Start, f: F) -> Result<&'static G, (SpawnError, F)>
+where
+    F: FnOnce() -> T,
+{
+    let mut f = ManuallyDrop::new(f);
+    let f_ptr = &raw const *f;
+    let started = switch::systemstack(|| {
+        let g = newproc1(&start, size_of::<Body<F, T>>(), align_of::<Body<F, T>>(), run::<F, T>)?;
+        // SAFETY: STACK-OWNER: g is ours until it is queued; `newproc1` left room for a `Body` there. The closure is moved: the caller forgets it.
+        unsafe { core::ptr::copy_nonoverlapping(f_ptr, g.body.get().cast::<F>(), 1) };
+        if needs_drop::<T>() {
+            g.drop_result.set(Some(drop_result::<F, T>));
+        }
+        put_next(g); // and wakep, which finds no idle CPU before main has started
+        Ok(g)
+    });
+    match started {
+        Ok(g) => Ok(g),
+        // SAFETY: it was not moved.
+        Err(e) => Err((e, unsafe { ManuallyDrop::take(&mut f) })),
+    }
+}
+
+/// A runnable g whose first instruction calls `run(body)`, with room for a body of that layout; in no queue yet. On g0. Go: `newproc1`.
+fn newproc1(
+    start: &Start,
+    size: usize,
+    align: usize,
+    run: unsafe extern "C" fn(*mut ()),
+) -> Result<&'static G, SpawnError> {
+    let p = p();
+    if size + align > start.stack_bytes / 2 {
+        return Err(SpawnError::StackTooSmall);
+    }
+    let g = gfget(p, start.stack_bytes).ok_or(SpawnError::OutOfMemory)?;
+    if g.status() != Status::Dead {
+        throw("newproc1: new g is not Dead");
+    }
+    let body = (g.stack.get().hi - size) & !(align.max(16) - 1);
+    g.body.set(body as *mut ());
+    // SAFETY: STACK-OWNER: a Dead g from the free list is ours; its first page is committed.
+    g.sched_sp.set(unsafe { switch::newborn(body, run, body as *mut ()) });
+    g.set_id(next_goid(p));
+    g.set_name(start.name);
+    g.started_at.set(Some(start.at));
+    // Relaxed: the queue that publishes g publishes this.
+    g.joiner.store(if start.detached { DETACHED } else { null_mut() }, Relaxed);
+    g.drop_result.set(None);
+    g.set_status(Status::Dead, Status::Runnable, "newproc1: new g is not Dead");
+    p.stats.born.bump();
+    Ok(g)
+}
+
+/// What a goroutine runs: the closure, and then the result takes its place.
+unsafe extern "C" fn run<F: FnOnce() -> T, T>(body: *mut ()) {
+    let body = body.cast::<Body<F, T>>();
+    // SAFETY: `newproc` put the closure there; it is taken once.
+    let f = unsafe { ManuallyDrop::into_inner(core::ptr::read(&raw const (*body).f)) };
+    let result = f();
+    // SAFETY: the place is this goroutine's, and free now.
+    unsafe { (&raw mut (*body).result).write(ManuallyDrop::new(result)) };
+    let g = getg();
+    // Acquire: partner of the handle's drop. If it detaches after this look, `goexit0` sees to it.
+    if needs_drop::<T>() && g.joiner.load(Acquire) == DETACHED {
+        g.drop_result.set(None);
+        // SAFETY: nobody else will look at it.
+        unsafe { drop_result::<F, T>(body.cast()) };
+    }
+}
+
+unsafe extern "C" fn drop_result<F, T>(body: *mut ()) {
+    // SAFETY: the caller says that a result is there and that it is the last to use it.
+    unsafe { ManuallyDrop::drop(&mut (*body.cast::<Body<F, T>>()).result) }
+}
+
+/// The last thing a goroutine does. Called by `goexit`, which its function returned to. Go: `goexit1`.
+pub(crate) extern "C" fn goexit1() -> ! {
+    // SAFETY: `goexit0` takes no argument and does not return.
+    unsafe { switch::mcall(goexit0, null_mut()) };
+    throw("goexit1: a dead goroutine goes on")
+}
+
+/// The goroutine is off its stack: it becomes Dead, its joiner is readied, and it goes to the free list unless a handle wants its result. On
+/// g0. Go: `goexit0`.
+unsafe extern "C" fn goexit0(g: &'static G, _: *mut ()) -> ! {
+    let p = p();
+    percpu::set_curg(core::ptr::null());
+    g.locked_to.store(ANY_CPU, Relaxed);
+    // AcqRel: partner of the handle's exchanges in `joined` and `detach`. From here on a handle may free g.
+    let detached_late = g.drop_result.get();
+    g.set_status(Status::Running, Status::Dead, "goexit0: goroutine is not running");
+    let joiner = g.joiner.swap(DONE, AcqRel);
+    if joiner == DETACHED {
+        if let Some(drop_result) = detached_late {
+            resurrect(g, drop_result);
+        }
+        p.stats.died.bump();
+        gfput(p, g);
+    } else {
+        p.stats.died.bump();
+        // SAFETY: not a mark, so a goroutine that waits in `joined`, or null.
+        if let Some(waiting) = unsafe { G::from_ptr(joiner) } {
+            ready(waiting);
+        }
+    }
+    schedule()
+}
+
+/// The handle was dropped while the goroutine ended, so its result is to be dropped by someone. Dropping may park, so it needs a goroutine: this one
+/// lives once more, to run `drop_result` on its own stack, below the result.
+#[cold]
+fn resurrect(g: &'static G, drop_result: unsafe extern "C" fn(*mut ())) -> ! {
+    let body = g.body.get();
+    g.drop_result.set(None);
+    g.joiner.store(DETACHED, Relaxed);
+    // SAFETY: STACK-OWNER: g is Dead, detached and in no list: ours.
+    g.sched_sp.set(unsafe { switch::newborn(body as usize, drop_result, body) });
+    g.set_status(Status::Dead, Status::Runnable, "resurrect: goroutine is not Dead");
+    execute(g, false)
+}
+
+/// The handle's wait: parks until `g` has ended. Called once per handle.
+pub(crate) fn wait_for_end(g: &'static G) {
+    if g.joiner.load(Acquire) == DONE {
+        return; // partner: the swap in `goexit0`
+    }
+    super::park::park(crate::g::WaitReason::Join, |me| {
+        // If it fails it is DONE: go on. Partner: the swap in `goexit0`.
+        g.joiner.compare_exchange(null_mut(), me.as_ptr(), AcqRel, Acquire).is_ok()
+    });
+}
+
+/// Gives up a handle; `true`: the goroutine had ended, and the caller drops the result and calls [`reap`].
+pub(crate) fn detach(g: &'static G) -> bool {
+    g.joiner.compare_exchange(null_mut(), DETACHED, AcqRel, Acquire).is_err()
+}
+
+/// The result was taken: the g of an ended goroutine is free for the next.
+pub(crate) fn reap(g: &'static G) {
+    percpu::pin();
+    gfput(p(), g);
+    percpu::unpin();
+}
+
+/// A free g with a stack of this size, or a new one. Go: `gfget`, and `malg` where it finds none.
+fn gfget(p: &P, stack_bytes: usize) -> Option<&'static G> {
+    let mut free = p.gfree.borrow_mut();
+    if free.is_empty() {
+        free.append(SCHED.gfree.lock().take(GFREE_KEEP));
+    }
+    let g = match free.pop_front() {
+        Some(g) => g,
+        None => return malg(stack_bytes),
+    };
+    if stack_bytes == STACK_BYTES && g.stack.get().hi != 0 {
+        return Some(g);
+    }
+    // An unusual size: usual stacks stay with their g's, so this g's is given back first. Go does likewise.
+    let Some(stack) = machine::alloc_stack(stack_bytes) else {
+        free.push_front(g);
+        return None;
+    };
+    free_stack(g);
+    g.stack.set(stack);
+    g.usual_stack.set(stack_bytes == STACK_BYTES);
+    Some(g)
+}
+
+/// Puts a Dead g on this P's free list, with its stack if that is of the usual size; too many go to the global one. On g0 or pinned. Go: `gfput`.
+fn gfput(p: &P, g: &'static G) {
+    if !g.usual_stack.get() {
+        free_stack(g);
+    }
+    g.set_name(None);
+    g.joiner.store(null_mut(), Relaxed); // ended and joined: not in reports any more
+    let mut free = p.gfree.borrow_mut();
+    free.push_front(g);
+    if free.len() >= GFREE_MAX {
+        let surplus = free.take(GFREE_MAX - GFREE_KEEP);
+        SCHED.gfree.lock().append(surplus);
+    }
+}
+
+fn free_stack(g: &G) {
+    let stack = g.stack.replace(Stack { lo: 0, hi: 0 });
+    if stack.hi != 0 {
+        // SAFETY: STACK-OWNER: g is Dead and ours, so nothing runs on its stack.
+        unsafe { machine::free_stack(stack) };
+    }
+}
+
+/// A new g with a fresh stack, Dead. Go: `malg`, `allgadd`.
+#[cold]
+fn malg(stack_bytes: usize) -> Option<&'static G> {
+    let stack = machine::alloc_stack(stack_bytes)?;
+    // SAFETY: a layout of nonzero size.
+    let g = unsafe { alloc::alloc::alloc(core::alloc::Layout::new::<G>()) }.cast::<G>();
+    if g.is_null() {
+        // SAFETY: nothing has used it.
+        unsafe { machine::free_stack(stack) };
+        return None;
+    }
+    // SAFETY: just allocated for a G. Never freed: g's are only reused.
+    let g: &'static G = unsafe {
+        g.write(G::new());
+        Box::leak(Box::from_raw(g))
+    };
+    g.stack.set(stack);
+    g.usual_stack.set(stack_bytes == STACK_BYTES);
+    g.set_status(Status::Idle, Status::Dead, "malg: new g is not Idle");
+    SCHED.add_g(g);
+    Some(g)
+}
+
+/// A goroutine number that was never used; taken from the global counter 16 at a time. Go: `goidcache`.
+fn next_goid(p: &P) -> u64 {
+    const BATCH: u64 = 16;
+    if p.goid_next.get() == p.goid_end.get() {
+        let first = SCHED.goid.fetch_add(BATCH, Relaxed);
+        p.goid_next.set(first);
+        p.goid_end.set(first + BATCH);
+    }
+    let id = p.goid_next.get();
+    p.goid_next.set(id + 1);
+    id
+}

@@ -1,0 +1,63 @@
+//! A goroutine leaves its CPU: because it waits, or to let others run.
+//!
+//! **Rule (PARK-COMMIT):** what makes it findable for its waker (releasing a lock, publishing a pointer) happens on g0, after the g is saved. Otherwise
+//! another CPU could run it while it still stands on its stack.
+#![allow(unsafe_code)] // Calls of `mcall`, and moving a closure to g0.
+
+use super::schedule::{execute, schedule};
+use super::wake::put_last;
+use crate::g::{G, Status, WaitReason, getg};
+use crate::lock::LockGuard;
+use crate::p::p;
+use crate::{percpu, switch};
+use core::mem::ManuallyDrop;
+use core::sync::atomic::Ordering::Relaxed;
+
+/// Parks the calling goroutine. `commit` runs on g0 once it is saved, and gives it to its waker; if it says `false` there is nothing
+/// to wait for, and the goroutine goes on. Throws on g0, and if a lock is still held after `commit`. Go: `gopark`.
+#[doc(alias = "gopark")]
+pub(crate) fn park<F: FnOnce(&'static G) -> bool>(reason: WaitReason, commit: F) {
+    unsafe extern "C" fn park_m<F: FnOnce(&'static G) -> bool>(g: &'static G, arg: *mut ()) -> ! {
+        // SAFETY: `arg` is `commit` on the stack of g, which is saved and still ours; it is read once and forgotten there.
+        let commit = unsafe { arg.cast::<F>().read() };
+        g.waiting_since.store(p().coarse_now.get(), Relaxed);
+        g.set_status(Status::Running, Status::Waiting, "park: goroutine is not running");
+        percpu::set_curg(core::ptr::null());
+        if !commit(g) {
+            g.set_status(Status::Waiting, Status::Runnable, "park: goroutine was readied by two");
+            execute(g, true);
+        }
+        schedule()
+    }
+    getg().set_wait_reason(reason);
+    let mut commit = ManuallyDrop::new(commit);
+    // SAFETY: `park_m::<F>` fits `commit` and does not return.
+    unsafe { switch::mcall(park_m::<F>, (&raw mut commit).cast()) }
+}
+
+/// Parks the calling goroutine and releases the lock under which its waker will find it. Go: `goparkunlock`.
+#[doc(alias = "goparkunlock")]
+pub(crate) fn park_unlock<T: ?Sized>(reason: WaitReason, guard: LockGuard<'_, T>) {
+    park(reason, move |_| {
+        guard.release_on_g0();
+        true
+    });
+}
+
+/// Lets the other goroutines of this P run before this one goes on. Goes to the end of this P's queue, as Go's `goyield` does; Go's `Gosched` takes
+/// the global one, and its lock, each time. Throws when pinned.
+///
+/// It wakes nobody: one goroutine goes on the queue and one comes off, and whoever had to hear of the queued ones has been told.
+#[doc(alias = "Gosched")]
+#[doc(alias = "goyield")]
+#[inline]
+pub fn yield_now() {
+    unsafe extern "C" fn yield_m(g: &'static G, _: *mut ()) -> ! {
+        g.set_status(Status::Running, Status::Runnable, "yield: goroutine is not running");
+        percpu::set_curg(core::ptr::null());
+        put_last(g);
+        schedule()
+    }
+    // SAFETY: `yield_m` takes no argument and does not return.
+    unsafe { switch::mcall(yield_m, core::ptr::null_mut()) }
+}

@@ -1,0 +1,172 @@
+//! Taking the CPU from a goroutine that does not give it: slices, due timers, and where it is safe.
+//!
+//! **Rule (IRQ-CLEAN):** the tick handler takes no lock, allocates nothing and pushes nothing on a goroutine's stack. It rewrites the interrupted
+//! context so that the goroutine itself, on its own stack, saves its registers and yields. Pinned code, g0, and the code of switch.rs are not
+//! preempted; there the handler leaves a mark, which the unpin or the next switch honours.
+//!
+//! There is a tick only when somebody waits: at the end of a slice under contention, at the deadline of this P's first timer, or when another CPU kicks.
+#![allow(unsafe_code)] // The stub that a preempted goroutine runs.
+
+use super::wake::{new_slice, wakep};
+use crate::g::{G, Status, getg, on_g0};
+use crate::m::m;
+use crate::machine::{self, Interrupted, NEVER};
+use crate::p::p;
+use crate::percpu::{self, G as CURRENT};
+use crate::sched::SCHED;
+use crate::switch;
+use core::arch::naked_asm;
+use core::mem::offset_of;
+
+/// The timer that was asked for by `tick_at`, or another CPU's `kick`, interrupted this CPU. Called by the machine's handler, with
+/// interrupts off, on a stack of its own; on return the CPU goes on at `at.pc`. A machine that cannot preempt ignores what is written there, and
+/// the goroutine yields at its next unpin instead.
+pub fn on_tick(at: &mut Interrupted) {
+    let (m, p) = (m(), p());
+    let now = machine::now();
+    p.stats.ticks.bump();
+    m.tick_is_gone();
+
+    let due = p.timers.next();
+    let others_wait = p.runq().has_work() || SCHED.has_global() || SCHED.has_injected() || m.has_inbox();
+    let mut yields = due <= now || m.has_inbox() || SCHED.has_injected();
+    if m.slice_end.get() <= now {
+        // The same goroutine, or the same slice handed on through runnext, as when it began?
+        yields |= others_wait && m.slice_tick.get() == p.schedtick.get();
+        m.slice_end.set(NEVER);
+    }
+    if others_wait && m.slice_end.get() == NEVER {
+        new_slice(now);
+    }
+    if due > now {
+        m.tick_by(due);
+    } else {
+        wakep(); // an idle CPU can run our timers sooner than we
+    }
+    m.tick_by(m.slice_end.get());
+    if yields {
+        preempt(at);
+    }
+}
+
+/// Makes the interrupted goroutine yield: at once if it may be preempted here, else at its next unpin.
+fn preempt(at: &mut Interrupted) {
+    percpu::set_preempt(true);
+    if on_g0() || percpu::pins() != 0 || switch::contains(at.pc) {
+        return;
+    }
+    let g = getg();
+    g.preempt_pc.set(at.pc);
+    at.pc = async_preempt as *const () as usize;
+}
+
+/// What a preempted goroutine runs: saves what the interrupted code may have in any register, yields, restores, and goes on where it was.
+/// Go: `asyncPreempt`.
+///
+/// Interrupted once more in here before `preempt_pc` is on the stack, it would lose its way: so this lies in the section that is never preempted; what it calls does not.
+/// The target has no red zone. Vector registers are not saved: this kernel's code has none, and a machine whose code has them must not preempt.
+///
+/// ```text
+///   | (interrupted code's stack)   |
+///   | pc it goes on at             | <- `ret` takes it
+///   | flags                        |
+///   | rax rcx rdx rbx rsi rdi rbp r8..r15 |
+/// ```
+#[unsafe(naked)]
+#[unsafe(link_section = "executive_switch")]
+unsafe extern "C" fn async_preempt() {
+    naked_asm!(
+        "push rax",                 // place for pc
+        "pushfq",
+        "push rax",
+        "push rcx",
+        "push rdx",
+        "push rbx",
+        "push rsi",
+        "push rdi",
+        "push rbp",
+        "push r8",
+        "push r9",
+        "push r10",
+        "push r11",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "mov rax, gs:[{g}]",
+        "mov rax, [rax + {pc}]",
+        "mov [rsp + 16*8], rax",    // 15 registers and the flags above us
+        "mov rbx, rsp",             // rbx keeps rsp over the call
+        "and rsp, -16",
+        "cld",
+        "call {yield}",
+        "mov rsp, rbx",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop r11",
+        "pop r10",
+        "pop r9",
+        "pop r8",
+        "pop rbp",
+        "pop rdi",
+        "pop rsi",
+        "pop rbx",
+        "pop rdx",
+        "pop rcx",
+        "pop rax",
+        "popfq",
+        "ret",
+        g = const CURRENT,
+        pc = const offset_of!(G, preempt_pc),
+        yield = sym preempt_yield,
+    )
+}
+
+extern "C" fn preempt_yield() {
+    if percpu::preempt() != 0 {
+        gopreempt();
+    }
+}
+
+/// The last unpin finds that a preemption came meanwhile.
+#[unsafe(no_mangle)]
+fn _executive_preempted() {
+    if percpu::pins() == 0 && !on_g0() {
+        gopreempt();
+    }
+}
+
+/// Gives the CPU to others. A goroutine whose slice is over goes to the global queue, so that it is shared evenly. Go: `gopreempt_m`, `goschedImpl`.
+#[cold]
+fn gopreempt() {
+    unsafe extern "C" fn preempt_m(g: &'static G, _: *mut ()) -> ! {
+        let p = p();
+        p.stats.preemptions.bump();
+        g.set_status(Status::Running, Status::Runnable, "preempt: goroutine is not running");
+        percpu::set_curg(core::ptr::null());
+        percpu::set_preempt(false);
+        if g.locked_to.load(core::sync::atomic::Ordering::Relaxed) != crate::g::ANY_CPU {
+            super::wake::put_last(g);
+        } else {
+            SCHED.put(g);
+            wakep();
+            kick_hogs();
+        }
+        super::schedule::schedule()
+    }
+    // SAFETY: `preempt_m` takes no argument and does not return.
+    unsafe { switch::mcall(preempt_m, core::ptr::null_mut()) }
+}
+
+/// The global queue has a goroutine now that every CPU should share in: a CPU on which nobody else waits has no slice running; its tick begins one.
+fn kick_hogs() {
+    let me = percpu::cpu();
+    for cpu in 0..SCHED.slots() {
+        let other = crate::m::m_of(cpu);
+        if cpu != me && other.state() == crate::m::CpuState::Running && !other.in_slice() {
+            machine::kick(cpu);
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! The loop that every m is in when it runs no goroutine: find one, run it.
+//!
+//! **Rule:** this runs on g0, holds no lock and no pin when it takes a g, and never returns: the next round begins when a g comes back by `mcall`.
+//!
+//! The order in which sources are asked is Go's; where Go 1.16 and 1.26 differ it is 1.26's (the 61st tick's look at the global queue
+//! stands here, the global queue is taken in batches).
+#![allow(unsafe_code)] // One call of `gogo`.
+
+use super::wake::{ready, slice_begins, wakep};
+use crate::fatal::throw;
+use crate::g::{G, Status};
+use crate::m::{Cpu, CpuState, M, m};
+use crate::machine::{self, NEVER};
+use crate::p::{P, p, p_of};
+use crate::param::{GLOBAL_QUEUE_EVERY_TICKS, RUNQ_SIZE, STEAL_ROUNDS};
+use crate::sched::SCHED;
+use crate::{atomic, percpu, switch};
+use core::sync::atomic::Ordering::Relaxed;
+
+/// How long a thief leaves a running P alone with its runnext (ns). Go: `usleep(3)`.
+const RUNNEXT_PAUSE_NS: u64 = 3_000;
+
+/// One round: finds a runnable g and runs it. On g0. Throws if a lock is held. Go: `schedule`.
+pub(crate) fn schedule() -> ! {
+    if percpu::pins() != 0 {
+        throw("schedule: holding locks");
+    }
+    let (g, inherit_slice) = find_runnable();
+    let m = m();
+    if m.spinning.get() {
+        // Before running what was found: there may be more, and those who put it there counted on us.
+        reset_spinning(m);
+    }
+    execute(g, inherit_slice)
+}
+
+/// Go: `resetspinning`.
+#[cold]
+fn reset_spinning(m: &M) {
+    m.spinning.set(false);
+    m.set_state(CpuState::Running);
+    if SCHED.idle.found_work() {
+        wakep();
+    }
+}
+
+/// Runs a runnable g that the caller has taken off its queue. Go: `execute`.
+pub(crate) fn execute(g: &'static G, inherit_slice: bool) -> ! {
+    let p = p();
+    g.set_status(Status::Runnable, Status::Running, "execute: goroutine is not runnable");
+    g.last_cpu.store(percpu::this_cpu(), Relaxed);
+    percpu::set_curg(g.as_ptr().cast());
+    if !inherit_slice {
+        p.schedtick.set(p.schedtick.get().wrapping_add(1));
+        percpu::set_preempt(false);
+    }
+    p.stats.runs.bump();
+    let due = p.timers.next();
+    if due != NEVER {
+        m().tick_by(due); // a hog must not make sleepers late
+    }
+    if p.runq().has_work() {
+        slice_begins(); // nor those who wait behind it
+    }
+    // SAFETY: STACK-OWNER: it is Running, here; it was saved by mcall or is newborn.
+    unsafe { switch::gogo(g) }
+}
+
+/// Finds a runnable g; sleeps until there is one. True if it runs on its predecessor's slice. Go: `findRunnable`.
+#[doc(alias = "findrunnable")]
+fn find_runnable() -> (&'static G, bool) {
+    let p = p();
+    loop {
+        if p.timers.next() != NEVER {
+            check_timers(p);
+        }
+        if SCHED.has_injected() {
+            take_injected();
+        }
+        if p.schedtick.get().is_multiple_of(GLOBAL_QUEUE_EVERY_TICKS)
+            && let Some(g) = once_in_61(p)
+        {
+            return (g, false);
+        }
+        if let Some(g) = from_inbox(p) {
+            return (g, false);
+        }
+        if let Some(found) = p.runq().get() {
+            return found;
+        }
+        if let Some(g) = from_global(p).or_else(|| search(p)) {
+            return (g, false);
+        }
+    }
+}
+
+/// Two goroutines that keep readying each other would starve the global queue; once in a while it comes first. The clock is read too.
+#[cold]
+fn once_in_61(p: &P) -> Option<&'static G> {
+    p.coarse_now.set(machine::now());
+    SCHED.get_batch(1).pop_front()
+}
+
+/// A goroutine locked to this CPU: every other time before the queue, so that neither starves.
+#[inline]
+fn from_inbox(p: &P) -> Option<&'static G> {
+    let m = m();
+    if !m.has_inbox() || (p.schedtick.get() & 1 == 1 && p.runq().has_work()) {
+        return None;
+    }
+    m.take_inbox()
+}
+
+/// A batch of the global queue: one to run, the others into our ring, which is empty. Go: `globrunqgetbatch`, `runqputbatch`.
+fn from_global(p: &P) -> Option<&'static G> {
+    let mut batch = SCHED.get_batch(RUNQ_SIZE / 2);
+    let g = batch.pop_front()?;
+    p.runq().put_batch(&mut batch);
+    if !batch.is_empty() {
+        throw("from_global: batch does not fit into an empty ring");
+    }
+    Some(g)
+}
+
+/// Nothing here: look at the others, if not too many do so already; then sleep. `None`: look at everything again.
+#[cold]
+fn search(p: &'static P) -> Option<&'static G> {
+    let m = m();
+    if m.spinning.get() || SCHED.idle.may_search(SCHED.cpus()) {
+        m.spinning.set(true);
+        m.set_state(CpuState::Searching);
+        if let Some(g) = steal_work(p) {
+            p.stats.steals.bump();
+            return Some(g);
+        }
+    }
+    stop_m(p);
+    None
+}
+
+/// Tries every other P, four times round in a random order, and its timers and its runnext the last time only. Go: `stealWork`.
+fn steal_work(p: &'static P) -> Option<&'static G> {
+    let me = percpu::cpu();
+    let slots = SCHED.slots();
+    for round in 0..STEAL_ROUNDS {
+        let last = round == STEAL_ROUNDS - 1;
+        for cpu in random_order(slots, m().random()) {
+            if cpu == me {
+                continue;
+            }
+            let victim = p_of(cpu);
+            if let Some(g) = p.runq().steal_from(victim.others()) {
+                return Some(g);
+            }
+            if !last {
+                continue;
+            }
+            if victim.timers.next() != NEVER && victim.timers.run(machine::now()) > 0 {
+                // What they readied is on our queue now.
+                if let Some((g, _)) = p.runq().get() {
+                    return Some(g);
+                }
+            }
+            if let Some(g) = steal_runnext(cpu, victim) {
+                return Some(g);
+            }
+        }
+    }
+    None
+}
+
+/// Takes a victim's runnext, after a pause: a running P is about to run it, and moving a g that talks to its neighbour costs both.
+fn steal_runnext(cpu: usize, victim: &P) -> Option<&'static G> {
+    if !victim.others().has_runnext() {
+        return None;
+    }
+    if crate::m::m_of(cpu).state() == CpuState::Running {
+        let patience = machine::now() + RUNNEXT_PAUSE_NS;
+        while machine::now() < patience {
+            if !victim.others().has_runnext() {
+                return None;
+            }
+            atomic::relax();
+        }
+    }
+    victim.others().take_runnext()
+}
+
+/// All of `0..n`, from a random start in random steps that have no factor in common with `n`. Go: `randomOrder`.
+fn random_order(n: usize, random: u32) -> impl Iterator<Item = usize> {
+    let mut at = random as usize % n;
+    let mut step = (random >> 8) as usize % n + 1;
+    while gcd(step, n) != 1 {
+        step += 1;
+    }
+    (0..n).map(move |_| {
+        at = (at + step) % n;
+        at
+    })
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cold]
+fn check_timers(p: &P) {
+    let now = machine::now();
+    p.coarse_now.set(now);
+    if p.timers.next() <= now {
+        p.timers.run(now);
+    }
+}
+
+#[cold]
+fn take_injected() {
+    let mut list = SCHED.take_injected();
+    while let Some(g) = list.pop_front() {
+        ready(g);
+    }
+}
+
+/// Sleeps until there may be work. When it returns this CPU counts as searching. Go: the end of `findRunnable`, `stopm`.
+fn stop_m(p: &P) {
+    let m = m();
+    let cpu = percpu::cpu();
+    m.park.clear();
+    SCHED.idle.go_idle(cpu, m.spinning.replace(false));
+    // From here on a waker may have claimed us. Recheck every source (NO-LOST-WAKE).
+    if work_anywhere(m) {
+        return wake_up(p, m, cpu);
+    }
+    check_dead();
+    m.set_state(CpuState::Idle);
+    p.stats.halts.bump();
+    loop {
+        let woken = m.park.sleep(&Cpu(cpu), p.timers.next());
+        m.tick_is_gone();
+        m.slice_end.set(NEVER);
+        let now = machine::now();
+        p.coarse_now.set(now);
+        if woken || p.timers.next() <= now || work_anywhere(m) {
+            return wake_up(p, m, cpu);
+        }
+        // An interrupt of no consequence for us.
+    }
+}
+
+/// We want to work: by our own will, or because a waker has claimed us. Either way we count as searching.
+fn wake_up(p: &P, m: &M, cpu: usize) {
+    if SCHED.idle.take_back(cpu) {
+        SCHED.idle.start_searching();
+    } else {
+        // Claimed: the note is woken or about to be, and we are counted already.
+        while !m.park.sleep(&Cpu(cpu), NEVER) {}
+        p.stats.wakes_received.bump();
+    }
+    m.spinning.set(true);
+    m.set_state(CpuState::Searching);
+}
+
+/// Whether any source but timers has work that this CPU could do. After `go_idle`'s fence the answer is the truth.
+fn work_anywhere(m: &M) -> bool {
+    SCHED.has_global()
+        || SCHED.has_injected()
+        || m.has_inbox()
+        || (0..SCHED.slots()).any(|cpu| !p_of(cpu).runq_is_empty())
+}
+
+/// All CPUs idle, no timer, nobody waits for an interrupt: nothing can ever run again. Go: `checkdead`.
+fn check_dead() {
+    let Some(stamp) = SCHED.idle.all_idle(SCHED.cpus()) else {
+        return;
+    };
+    let may_wake = SCHED.irq_waiters.load(Relaxed) != 0
+        || (0..SCHED.slots()).any(|cpu| {
+            p_of(cpu).timers.next() != NEVER || crate::m::m_of(cpu).has_inbox() || !p_of(cpu).runq_is_empty()
+        })
+        || SCHED.has_global()
+        || SCHED.has_injected();
+    // Unchanged: nobody worked while we looked.
+    if !may_wake && SCHED.idle.all_idle(SCHED.cpus()) == Some(stamp) {
+        throw("all goroutines are asleep - deadlock!");
+    }
+}

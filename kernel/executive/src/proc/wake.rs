@@ -1,0 +1,98 @@
+//! Work was made: put it where this P finds it first, and see that an idle CPU hears of it.
+
+use crate::g::{ANY_CPU, G, Status};
+use crate::m::{Cpu, m, m_of};
+use crate::machine;
+use crate::p::p;
+use crate::param::SLICE_NS;
+use crate::percpu;
+use crate::runq::List;
+use crate::sched::SCHED;
+use core::sync::atomic::Ordering::Relaxed;
+
+/// Makes a waiting goroutine runnable, on this P, next. Called by a goroutine or on g0, not from an interrupt handler. Throws if it
+/// does not wait. Go: `goready`, `ready`.
+#[doc(alias = "goready")]
+pub(crate) fn ready(g: &'static G) {
+    percpu::pin();
+    g.set_status(Status::Waiting, Status::Runnable, "ready: goroutine is not waiting");
+    put_next(g);
+    percpu::unpin();
+}
+
+/// Puts a runnable g next on this P, and wakes an idle CPU if there is one. Pinned or on g0.
+#[inline]
+pub(crate) fn put_next(g: &'static G) {
+    if g.locked_to.load(Relaxed) != ANY_CPU {
+        return put_locked(g);
+    }
+    if let Some(batch) = p().runq().put_next(g) {
+        spill(batch);
+    }
+    slice_begins();
+    wakep();
+}
+
+/// Puts a runnable g last on this P. It wakes nobody: the caller has taken one off, or wakes. Pinned or on g0.
+#[inline]
+pub(crate) fn put_last(g: &'static G) {
+    if g.locked_to.load(Relaxed) != ANY_CPU {
+        return put_locked(g);
+    }
+    if let Some(batch) = p().runq().put(g) {
+        spill(batch);
+    }
+    slice_begins();
+}
+
+/// The ring was full: half of it goes to everyone, in one hold of the lock.
+#[cold]
+fn spill(batch: List<G>) {
+    SCHED.put_batch(batch);
+}
+
+/// A goroutine that is locked to a CPU waits where only that CPU looks, and that CPU is told.
+#[cold]
+fn put_locked(g: &'static G) {
+    let cpu = g.locked_to.load(Relaxed) as usize;
+    m_of(cpu).put_inbox(g);
+    if SCHED.idle.wake_this(cpu) {
+        startm(cpu);
+    } else if cpu != percpu::cpu() {
+        machine::kick(cpu); // it runs something: let it look soon
+    }
+}
+
+/// Wakes one idle CPU, unless somebody searches for work already. Also from interrupt handlers. Go: `wakep`.
+#[inline]
+pub(crate) fn wakep() {
+    if let Some(cpu) = SCHED.idle.wakep() {
+        startm(cpu);
+    }
+}
+
+/// Wakes a CPU that was claimed: it will count as searching. Go: `startm`, with the P taken before.
+#[cold]
+fn startm(cpu: usize) {
+    p().stats.wakes_sent.bump();
+    m_of(cpu).park.wakeup(&Cpu(cpu));
+}
+
+/// Others wait on this P now: a slice begins, at whose end `on_tick` looks whether the one that runs should go on. There is no tick
+/// while nobody waits. Pinned or on g0.
+#[inline]
+pub(crate) fn slice_begins() {
+    let m = m();
+    if m.slice_end.get() == machine::NEVER {
+        new_slice(machine::now());
+    }
+}
+
+#[cold]
+pub(crate) fn new_slice(now: u64) {
+    let (m, p) = (m(), p());
+    p.coarse_now.set(now);
+    m.slice_end.set(now + SLICE_NS);
+    m.slice_tick.set(p.schedtick.get());
+    m.tick_by(now + SLICE_NS);
+}
