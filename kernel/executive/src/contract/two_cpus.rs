@@ -1,0 +1,149 @@
+//! Checks that need a second CPU, which obeys `ORDER` and counts in `DONE` the orders it has carried out.
+
+use super::{MS, Verdict, expect, pass, soon, ticks};
+use crate::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst, relax};
+use crate::machine::{self, NEVER, now};
+use crate::percpu;
+use crate::proc::boot;
+
+const SPIN: u32 = 0;
+const SLEEP: u32 = 1;
+const SLEEP_TILL_TICK: u32 = 2;
+const TELL_TIME: u32 = 3;
+const COUNT: u32 = 4;
+
+static ORDER: AtomicU32 = AtomicU32::new(SPIN);
+static DONE: AtomicU32 = AtomicU32::new(0);
+/// What the other CPU waits on.
+static WORD: AtomicU32 = AtomicU32::new(0);
+/// How often the other CPU saw the word change.
+static WOKEN: AtomicU32 = AtomicU32::new(0);
+static TIME: AtomicU64 = AtomicU64::new(0);
+static COUNTER: AtomicUsize = AtomicUsize::new(0);
+/// What the other CPU found at its start: its number by GS, plus one.
+static UP: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn other() -> ! {
+    let room = use_stack(48);
+    UP.store(percpu::cpu() as u32 + room, SeqCst);
+    loop {
+        match ORDER.load(SeqCst) {
+            // Sleeps until the word is odd, then says so.
+            SLEEP => {
+                while WORD.load(SeqCst) % 2 == 0 {
+                    machine::wait(&WORD, WORD.load(SeqCst) & !1, NEVER);
+                }
+                WORD.fetch_add(1, SeqCst);
+                WOKEN.fetch_add(1, SeqCst);
+                continue; // until told otherwise
+            }
+            SLEEP_TILL_TICK => {
+                let before = ticks(1);
+                TIME.store(0, SeqCst);
+                while ticks(1) == before {
+                    machine::wait(&WORD, WORD.load(SeqCst), now() + 10 * MS);
+                }
+            }
+            TELL_TIME => TIME.store(now(), SeqCst),
+            COUNT => loop {
+                COUNTER.fetch_add(1, SeqCst);
+            },
+            _ => {
+                relax();
+                continue;
+            }
+        }
+        ORDER.store(SPIN, SeqCst);
+        DONE.fetch_add(1, SeqCst);
+    }
+}
+
+/// Recurses through so many KiB of stack; returns 1.
+#[inline(never)]
+fn use_stack(kib: u32) -> u32 {
+    let page = core::hint::black_box([kib as u8; 1024]);
+    if kib == 0 { 1 } else { use_stack(kib - 1) + (page[0] as u32 - kib) }
+}
+
+/// Gives the other CPU an order and waits until it is carried out.
+fn order(what: u32) -> Verdict {
+    let before = DONE.load(SeqCst);
+    ORDER.store(what, SeqCst);
+    expect(soon(|| DONE.load(SeqCst) != before), "the other CPU doesn't answer")
+}
+
+pub(super) fn the_other_cpu_starts() -> Verdict {
+    boot::set_up(1);
+    // SAFETY: block 1 is CPU 1's, which is started here only.
+    let up = unsafe { machine::start_cpu(1, percpu::percpu_block(1), other) };
+    expect(up, "didn't start")?;
+    expect(soon(|| UP.load(SeqCst) != 0), "said to have started, and doesn't run")?;
+    expect(UP.load(SeqCst) == 2, "its GS base isn't its block")
+}
+
+pub(super) fn now_is_shared() -> Verdict {
+    for _ in 0..1000 {
+        let before = now();
+        order(TELL_TIME)?;
+        let there = TIME.load(SeqCst);
+        expect(before <= there, "the other CPU's clock is behind")?;
+        expect(there <= now(), "the other CPU's clock is ahead")?;
+    }
+    Ok(())
+}
+
+pub(super) fn wakes_are_not_lost() -> Verdict {
+    ORDER.store(SLEEP, SeqCst);
+    let mut random = 12345u32;
+    for i in 0..3000 {
+        // From "it is asleep for long" to "it is just about to".
+        random = random.wrapping_mul(1664525).wrapping_add(1013904223);
+        let spins = if i % 50 == 0 { 200_000 } else { random >> 22 };
+        for _ in 0..spins {
+            relax();
+        }
+        let before = WOKEN.load(SeqCst);
+        WORD.fetch_add(1, SeqCst); // even to odd: the other side makes it even again
+        machine::wake(1, &WORD);
+        expect(soon(|| WOKEN.load(SeqCst) != before), "a wake was lost")?;
+    }
+    ORDER.store(SPIN, SeqCst);
+    WORD.fetch_add(1, SeqCst);
+    machine::wake(1, &WORD);
+    expect(soon(|| WORD.load(SeqCst) % 2 == 0), "a wake was lost")
+}
+
+pub(super) fn waking_the_awake_is_harmless() -> Verdict {
+    for _ in 0..1000 {
+        machine::wake(1, &WORD);
+        machine::wake(0, &WORD);
+    }
+    order(TELL_TIME)
+}
+
+pub(super) fn kick_the_other() -> Verdict {
+    let (here, there) = (ticks(0), ticks(1));
+    machine::kick(1);
+    expect(soon(|| ticks(1) != there), "no tick")?;
+    expect(ticks(0) == here, "ticked here")
+}
+
+pub(super) fn kick_a_sleeper() -> Verdict {
+    TIME.store(1, SeqCst);
+    let before = DONE.load(SeqCst);
+    ORDER.store(SLEEP_TILL_TICK, SeqCst);
+    expect(soon(|| TIME.load(SeqCst) == 0), "the other CPU doesn't answer")?;
+    pass(5 * MS);
+    expect(DONE.load(SeqCst) == before, "woke without a tick")?;
+    machine::kick(1);
+    expect(soon(|| DONE.load(SeqCst) != before), "no tick")
+}
+
+pub(super) fn frozen_cpus_stand_still() -> Verdict {
+    ORDER.store(COUNT, SeqCst);
+    expect(soon(|| COUNTER.load(SeqCst) > 1000), "the other CPU doesn't answer")?;
+    machine::freeze_others();
+    let then = COUNTER.load(SeqCst);
+    pass(20 * MS);
+    expect(COUNTER.load(SeqCst) == then, "it runs on")
+}

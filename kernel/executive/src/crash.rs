@@ -1,0 +1,305 @@
+//! Last words: what runs where, every goroutine and why it waits, and where it stands.
+//!
+//! **Rule:** takes no lock and allocates nothing, and reads others' data knowing that it may be torn. The first CPU to crash reports; the others stop.
+//! A debugger finds the same things in [`crate::sched`]'s list of all g's and in each CPU's block.
+#![allow(unsafe_code)] // Walks stacks by frame pointers.
+
+use crate::g::{G, Status, curg, getg, on_g0};
+use crate::m::{CpuState, m_of};
+use crate::machine::{self, Interrupted};
+use crate::p::p_of;
+use crate::sched::SCHED;
+use crate::{percpu, switch};
+use core::fmt::{self, Write};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// Goroutines listed in a crash report, and frames of each.
+const MAX_GOROUTINES: usize = 100;
+const MAX_FRAMES: usize = 32;
+/// Status of a run that ended in a crash. Go's.
+const STATUS: i32 = 2;
+
+/// Writes where the machine's last words go.
+pub struct Out;
+impl Write for Out {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        machine::write(s.as_bytes());
+        Ok(())
+    }
+}
+
+/// Our bug. Called by [`crate::fatal::throw`].
+#[unsafe(no_mangle)]
+fn _executive_throw(words: &'static str) -> ! {
+    let mut out = begin();
+    let _ = writeln!(out, "fatal error: {words}");
+    report(&mut out, None)
+}
+
+/// The caller's bug: a goroutine panicked. Called by the machine's panic handler.
+pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
+    panicked_with(format_args!("{}", info.message()), info.location())
+}
+
+/// As [`panicked`], for panics that come in another shape (`std`'s hook).
+pub fn panicked_with(message: fmt::Arguments<'_>, location: Option<&core::panic::Location<'_>>) -> ! {
+    let mut out = begin();
+    let _ = writeln!(out, "panic: {message}");
+    if let Some(location) = location {
+        let _ = writeln!(out, "\tat {location}");
+    }
+    report(&mut out, None)
+}
+
+/// The machine's: a CPU exception that nobody handles.
+pub fn fault(what: fmt::Arguments<'_>, at: &Interrupted) -> ! {
+    let mut out = begin();
+    let _ = writeln!(out, "{what}");
+    report(&mut out, Some(at))
+}
+
+/// A page fault that nobody handles: if `address` lies just below the current goroutine's stack, it has overflowed.
+pub fn page_fault(address: usize, what: fmt::Arguments<'_>, at: &Interrupted) -> ! {
+    let mut out = begin();
+    if let Some(g) = curg()
+        && let stack = g.stack.get()
+        && (stack.lo.saturating_sub(GUARD_REACH)..stack.lo).contains(&address)
+    {
+        let _ = writeln!(out, "fatal error: stack overflow in goroutine {}, {} bytes", Named(g), stack.size());
+    }
+    let _ = writeln!(out, "{what}");
+    report(&mut out, Some(at))
+}
+
+/// How far below a stack an access still counts as its overflow: a large frame may step over the guard's first page.
+const GUARD_REACH: usize = 64 * 1024;
+
+/// The first to crash goes on; later ones wait for the end.
+fn begin() -> Out {
+    static CRASHED: AtomicBool = AtomicBool::new(false);
+    static BY: AtomicU32 = AtomicU32::new(0);
+    percpu::pin();
+    let me = percpu::this_cpu() + 1;
+    if CRASHED.swap(true, Ordering::AcqRel) {
+        if BY.load(Ordering::Relaxed) == me {
+            // The report itself crashed: no second one.
+            machine::write(b"\n(crashed again while reporting)\n");
+            machine::exit(STATUS);
+        }
+        loop {
+            core::hint::spin_loop();
+        }
+    }
+    BY.store(me, Ordering::Relaxed);
+    machine::freeze_others();
+    Out
+}
+
+fn report(out: &mut Out, at: Option<&Interrupted>) -> ! {
+    let here = if on_g0() { None } else { Some(getg()) };
+    match here.or(curg()) {
+        Some(g) => {
+            let _ = write!(out, "\ngoroutine {} [running on CPU {}]:\n", Named(g), percpu::cpu());
+        }
+        None => {
+            let _ = write!(out, "\ng0 [of CPU {}]:\n", percpu::cpu());
+        }
+    }
+    match at {
+        Some(at) => {
+            frame_line(out, at.pc);
+            backtrace(out, at.fp);
+        }
+        None => backtrace(out, frame_pointer()),
+    }
+    let _ = writeln!(out, "\nCPUs:");
+    for cpu in 0..SCHED.slots() {
+        let _ = write!(out, "  CPU {cpu}: {:?}", m_of(cpu).state());
+        // SAFETY: `curg` is a g or null, and g's are never freed.
+        if let Some(g) = unsafe { percpu::peek_curg(cpu).cast::<G>().as_ref() } {
+            let _ = write!(out, ", goroutine {}", Named(g));
+        }
+        let _ = writeln!(out);
+    }
+    let _ = writeln!(out, "\ngoroutines:");
+    let mut left_out = 0;
+    let mut listed = 0;
+    let now = machine::now();
+    for g in SCHED.all().filter(|g| is_goroutine(g)) {
+        if listed == MAX_GOROUTINES {
+            left_out += 1;
+            continue;
+        }
+        listed += 1;
+        let _ = writeln!(out, "  {}", Line { g, now });
+        if g.status() == Status::Waiting || g.status() == Status::Runnable {
+            // SAFETY: it does not run; if that changes while we look, we print nonsense.
+            let (pc, fp) = unsafe { switch::left_at(g.sched_sp.get()) };
+            frame_line(out, pc);
+            backtrace_in(out, fp, g);
+        }
+    }
+    if left_out != 0 {
+        let _ = writeln!(out, "  ... and {left_out} more");
+    }
+    machine::exit(STATUS)
+}
+
+/// Frames of the current stack.
+fn backtrace(out: &mut Out, fp: usize) {
+    walk(out, fp, |_| true);
+}
+/// Frames of a stack that is off its CPU; nothing outside of it is read.
+fn backtrace_in(out: &mut Out, fp: usize, g: &G) {
+    let stack = g.stack.get();
+    walk(out, fp, |fp| stack.contains(fp) && stack.contains(fp + 15));
+}
+
+fn walk(out: &mut Out, mut fp: usize, readable: impl Fn(usize) -> bool) {
+    for _ in 0..MAX_FRAMES {
+        if fp == 0 || !fp.is_multiple_of(8) || !readable(fp) {
+            return;
+        }
+        // SAFETY: a frame made with frame pointers (we and our std are built so), or one that `readable` vouches for.
+        let (next, pc) = unsafe { ((fp as *const usize).read_volatile(), (fp as *const usize).add(1).read_volatile()) };
+        if pc == 0 {
+            return;
+        }
+        frame_line(out, pc - 1); // a return address: the call is before it
+        if next <= fp {
+            return; // stacks grow down
+        }
+        fp = next;
+    }
+}
+
+fn frame_line(out: &mut Out, pc: usize) {
+    let _ = write!(out, "\t{pc:#x} ");
+    if !machine::symbol(pc, out) {
+        let _ = write!(out, "?");
+    }
+    let _ = writeln!(out);
+}
+
+#[inline(always)]
+fn frame_pointer() -> usize {
+    let fp: usize;
+    // SAFETY: reads a register.
+    unsafe { core::arch::asm!("mov {}, rbp", out(reg) fp, options(nomem, nostack, preserves_flags)) };
+    fp
+}
+
+/// `N` or `N (name)`.
+struct Named(&'static G);
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.id())?;
+        match self.0.name() {
+            Some(name) => write!(f, " ({name})"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn is_goroutine(g: &G) -> bool {
+    match g.status() {
+        Status::Idle => false,
+        // Ended, and its handle is still there.
+        Status::Dead => g.joiner.load(Ordering::Relaxed) == crate::proc::birth::DONE,
+        _ => true,
+    }
+}
+
+/// One goroutine's line: `7 (name) [chan receive, 12 ms] started at src/main.rs:10:5`.
+pub(crate) struct Line {
+    pub(crate) g: &'static G,
+    pub(crate) now: u64,
+}
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let g = self.g;
+        write!(f, "{} [", Named(g))?;
+        match g.status() {
+            Status::Waiting => {
+                let ms = self.now.saturating_sub(g.waiting_since.load(Ordering::Relaxed)) / 1_000_000;
+                write!(f, "{}, {ms} ms", g.wait_reason().words())?;
+            }
+            Status::Running => write!(f, "running on CPU {}", g.last_cpu.load(Ordering::Relaxed))?,
+            Status::Runnable => write!(f, "runnable")?,
+            _ => write!(f, "ended, not joined")?,
+        }
+        write!(f, "]")?;
+        if let Some(at) = g.started_at.get() {
+            write!(f, " started at {at}")?;
+        }
+        Ok(())
+    }
+}
+
+/// How much there is of everything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Census {
+    /// Goroutines that have not ended.
+    pub goroutines: u64,
+    /// Bytes reserved for stacks, in use and free.
+    pub stack_bytes: usize,
+}
+
+/// Counts. Takes no lock; a moment's truth.
+pub fn census() -> Census {
+    let mut c = Census::default();
+    for cpu in 0..SCHED.slots() {
+        let stats = &p_of(cpu).stats;
+        c.goroutines = c.goroutines.wrapping_add(stats.born.get()).wrapping_sub(stats.died.get());
+    }
+    c.stack_bytes = SCHED.all().map(|g| g.stack.get().size()).sum();
+    c
+}
+
+/// What a CPU does and has done, for `cpus` at the console.
+pub struct CpuReport {
+    pub cpu: usize,
+    pub state: CpuState,
+    pub runs: u64,
+    pub steals: u64,
+    pub wakes_sent: u64,
+    pub wakes_received: u64,
+    pub halts: u64,
+    pub ticks: u64,
+    pub preemptions: u64,
+    /// Goroutines queued there.
+    pub queued: usize,
+}
+
+pub fn cpu_reports() -> impl Iterator<Item = CpuReport> {
+    (0..SCHED.slots()).map(|cpu| {
+        let (p, m) = (p_of(cpu), m_of(cpu));
+        CpuReport {
+            cpu,
+            state: m.state(),
+            runs: p.stats.runs.get(),
+            steals: p.stats.steals.get(),
+            wakes_sent: p.stats.wakes_sent.get(),
+            wakes_received: p.stats.wakes_received.get(),
+            halts: p.stats.halts.get(),
+            ticks: p.stats.ticks.get(),
+            preemptions: p.stats.preemptions.get(),
+            queued: p.runq_len(),
+        }
+    })
+}
+
+/// Every goroutine, newest g first, as a line each to display.
+pub fn goroutines() -> impl Iterator<Item = impl fmt::Display> {
+    let now = machine::now();
+    SCHED.all().filter(|g| is_goroutine(g)).map(move |g| Line { g, now })
+}
+
+/// Acquisitions and contended acquisitions of the scheduler's locks, by name.
+pub fn locks() -> impl Iterator<Item = (&'static str, (u64, u64))> {
+    let timers = (0..SCHED.slots()).fold((0, 0), |(a, c), cpu| {
+        let (a1, c1) = p_of(cpu).timers.stats();
+        (a + a1, c + c1)
+    });
+    SCHED.lock_stats().into_iter().chain([("p.timers", timers)])
+}
