@@ -22,8 +22,12 @@ static FROZEN: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     /// This thread's timer, once made.
-    static TIMER: Cell<Option<libc::timer_t>> = const { Cell::new(None) };
+    static TIMER: Cell<Option<KernelTimer>> = const { Cell::new(None) };
 }
+
+/// The kernel's name for a timer. libc's own wrapper may allocate, and `on_tick` asks for its next tick from within the
+/// signal handler.
+type KernelTimer = libc::c_int;
 
 pub fn init() {
     handle(SIGNAL, on_signal);
@@ -96,22 +100,36 @@ pub fn tick_at(deadline: u64) {
         it_interval: zero,
         it_value: value,
     };
-    // SAFETY: the timer is this thread's and is never deleted.
-    let r =
-        unsafe { libc::timer_settime(timer, libc::TIMER_ABSTIME, &spec, core::ptr::null_mut()) };
+    // SAFETY: the timer is this thread's and is never deleted; `spec` outlives the call.
+    let r = unsafe {
+        libc::syscall(
+            libc::SYS_timer_settime,
+            timer,
+            libc::TIMER_ABSTIME,
+            &raw const spec,
+            core::ptr::null_mut::<libc::itimerspec>(),
+        )
+    };
     debug_assert!(r == 0);
 }
 
 #[cold]
-fn make_timer() -> libc::timer_t {
-    // SAFETY: all-zero is a valid sigevent; `timer` is written before it is read.
+fn make_timer() -> KernelTimer {
+    // SAFETY: all-zero is a valid sigevent; both structs outlive the call.
     unsafe {
         let mut event: libc::sigevent = core::mem::zeroed();
         event.sigev_notify = libc::SIGEV_THREAD_ID;
         event.sigev_signo = SIGNAL;
         event.sigev_notify_thread_id = libc::gettid();
-        let mut timer: libc::timer_t = core::ptr::null_mut();
-        if libc::timer_create(libc::CLOCK_MONOTONIC, &mut event, &mut timer) != 0 {
+        let mut timer: KernelTimer = 0;
+        let clock = libc::CLOCK_MONOTONIC;
+        if libc::syscall(
+            libc::SYS_timer_create,
+            clock,
+            &raw mut event,
+            &raw mut timer,
+        ) != 0
+        {
             executive::fatal::throw("hosted: timer_create failed");
         }
         TIMER.set(Some(timer));
