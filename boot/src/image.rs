@@ -1,0 +1,87 @@
+//! A kernel's ELF file -> a disk image that boots it.
+//!
+//! The BIOS reads the disk in small pieces, so the image must be small: debug information stays out. The symbol
+//! table stays in, for the kernel reads its own names when it crashes.
+//!
+//! Left: the `object` crate's rewriter (moves sections of an executable about); the toolchain's llvm-objcopy, which
+//! `bootloader` needs anyway, doesn't.
+
+use anyhow::{Context, Result, ensure};
+use bootloader::{BootConfig, DiskImageBuilder};
+use bootloader_boot_config::LevelFilter;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Firmware {
+    Bios,
+    Uefi,
+}
+
+/// The image of `kernel`, beside it; made anew only if the kernel (or this tool) is newer.
+pub fn cached(kernel: &Path, firmware: Firmware) -> Result<PathBuf> {
+    let image = kernel.with_extension(match firmware {
+        Firmware::Bios => "bios.img",
+        Firmware::Uefi => "uefi.img",
+    });
+    let tool = std::env::current_exe()?;
+    if !(newer(&image, kernel) && newer(&image, &tool)) {
+        write(kernel, firmware, None, &image)?;
+    }
+    Ok(image)
+}
+
+fn newer(a: &Path, b: &Path) -> bool {
+    let time = |p: &Path| fs::metadata(p).and_then(|m| m.modified()).ok();
+    matches!((time(a), time(b)), (Some(a), Some(b)) if a > b)
+}
+
+/// Writes the image to `path`, with `command_line` in it for machines without fw_cfg: it is the image's ramdisk.
+pub fn write(kernel: &Path, firmware: Firmware, command_line: Option<&str>, path: &Path) -> Result<()> {
+    // Made beside its place and moved there when whole, so that two runs at a time don't see half an image.
+    let part = |what: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{}.{what}", std::process::id()));
+        PathBuf::from(name)
+    };
+    let (small, whole, ramdisk) = (part("elf"), part("part"), part("ramdisk"));
+    let made = (|| -> Result<()> {
+        strip_debug(kernel, &small)?;
+        let mut builder = DiskImageBuilder::new(small.clone());
+        builder.set_boot_config(&quiet());
+        if let Some(text) = command_line {
+            fs::write(&ramdisk, text)?;
+            builder.set_ramdisk(ramdisk.clone());
+        }
+        match firmware {
+            Firmware::Bios => builder.create_bios_image(&whole)?,
+            Firmware::Uefi => builder.create_uefi_image(&whole)?,
+        }
+        fs::rename(&whole, path)?;
+        Ok(())
+    })();
+    for leftover in [small, whole, ramdisk] {
+        let _ = fs::remove_file(leftover); // the last step's are gone already
+    }
+    made.with_context(|| format!("cannot write the image {}", path.display()))
+}
+
+/// The serial line is the kernel's: the bootloader speaks only when something is wrong.
+fn quiet() -> BootConfig {
+    let mut config = BootConfig::default();
+    config.log_level = LevelFilter::Warn;
+    config
+}
+
+/// Copies an ELF file without its debug information, but with its symbols.
+pub fn strip_debug(from: &Path, to: &Path) -> Result<()> {
+    ensure!(from.is_file(), "there is no kernel at {}", from.display());
+    let objcopy = llvm_tools::LlvmTools::new()
+        .ok()
+        .and_then(|tools| tools.tool(&llvm_tools::exe("llvm-objcopy")))
+        .context("llvm-objcopy is missing: `rustup component add llvm-tools`")?;
+    let done = Command::new(objcopy).arg("--strip-debug").args([from, to]).output()?;
+    ensure!(done.status.success(), "llvm-objcopy: {}", String::from_utf8_lossy(&done.stderr));
+    Ok(())
+}

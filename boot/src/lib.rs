@@ -1,0 +1,22 @@
+//! From a kernel's ELF file to a machine that ran it: the host's half of a boot.
+//!
+//! ```text
+//! options  what the person asked for
+//! outcome  how a run ended, and what status that is for the caller
+//! image    ELF -> BIOS or UEFI disk image, kept while the ELF is unchanged
+//! firmware where this host keeps its UEFI firmware
+//! qemu     the machine: QEMU's command line
+//! serial   the machine's serial line: out to us, and in from us
+//! run      starts the machine, watches the clock, reads how it ended
+//! ```
+
+pub mod options;
+pub mod outcome;
+
+pub mod image;
+
+pub mod firmware;
+pub mod qemu;
+pub mod serial;
+
+pub mod run;

@@ -1,0 +1,125 @@
+//! What the person asked for. qemu-run.sh passes its own options through, so these are its options too.
+
+use lexopt::prelude::*;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a run without a person may take when nobody says.
+pub const DEFAULT_LIMIT: Duration = Duration::from_secs(300);
+
+pub const USAGE: &str = "\
+usage: boot --kernel ELF [OPTIONS] [-- QEMU-ARGUMENTS]
+  --kernel ELF      the kernel to boot
+  --smp N           CPUs (default: twice the host's, at most 4)
+  --mem SIZE        memory, as QEMU writes it: 64M, 2G (default 512M)
+  --uefi            boot from UEFI (default: BIOS)
+  --run \"A; B\"      run these console commands, then power off; status 0 only if all succeeded
+  --timeout SECONDS end the machine after so long, status 124 (default: 300 without a person, else never)
+  --gdb             wait for a debugger on port 1234
+  --image PATH      only write the disk image; --run goes into it";
+
+#[derive(Debug, Default, PartialEq)]
+pub struct Options {
+    pub kernel: PathBuf,
+    /// 0: nobody said.
+    pub smp: usize,
+    pub mem: Option<String>,
+    pub uefi: bool,
+    pub run: Option<String>,
+    pub timeout: Option<Duration>,
+    pub gdb: bool,
+    pub image: Option<PathBuf>,
+    /// Goes to QEMU as it is.
+    pub rest: Vec<OsString>,
+}
+
+/// `None`: the person wants [`USAGE`].
+pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Option<Options>, lexopt::Error> {
+    let mut o = Options::default();
+    let mut args = lexopt::Parser::from_iter(args);
+    loop {
+        if let Some(raw) = args.try_raw_args()
+            && raw.peek().is_some_and(|a| a == "--")
+        {
+            o.rest = raw.skip(1).collect();
+            break;
+        }
+        let Some(arg) = args.next()? else { break };
+        match arg {
+            Long("kernel") => o.kernel = args.value()?.into(),
+            Long("smp") => o.smp = args.value()?.parse_with(at_least_one)?,
+            Long("mem") => o.mem = Some(args.value()?.parse_with(memory)?),
+            Long("uefi") => o.uefi = true,
+            Long("run") => o.run = Some(args.value()?.string()?),
+            Long("timeout") => o.timeout = Some(args.value()?.parse_with(seconds)?),
+            Long("gdb") => o.gdb = true,
+            Long("image") => o.image = Some(args.value()?.into()),
+            Long("help") | Short('h') => return Ok(None),
+            _ => return Err(arg.unexpected()),
+        }
+    }
+    if o.kernel.as_os_str().is_empty() {
+        return Err("which kernel? (--kernel ELF)".into());
+    }
+    Ok(Some(o))
+}
+
+fn at_least_one(s: &str) -> Result<usize, String> {
+    s.parse().ok().filter(|&n| n > 0).ok_or("a number from 1 on is needed".into())
+}
+
+fn memory(s: &str) -> Result<String, String> {
+    let number = s.strip_suffix(['K', 'M', 'G', 'k', 'm', 'g']).unwrap_or(s);
+    match number.parse::<u32>() {
+        Ok(n) if n > 0 => Ok(s.into()),
+        _ => Err("a size such as 64M or 2G is needed".into()),
+    }
+}
+
+fn seconds(s: &str) -> Result<Duration, String> {
+    let n = s.parse().ok().filter(|&n: &f64| n > 0.0);
+    n.and_then(|n| Duration::try_from_secs_f64(n).ok()).ok_or("a number of seconds is needed".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(line: &[&str]) -> Result<Option<Options>, String> {
+        parse(["boot", "--kernel", "k"].iter().chain(line).copied()).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn what_follows_two_dashes_is_qemus() {
+        let o = of(&["--smp", "3", "--", "-display", "gtk", "--smp"]).unwrap().unwrap();
+        assert_eq!((o.smp, o.rest), (3, ["-display", "gtk", "--smp"].map(OsString::from).to_vec()));
+    }
+
+    #[test]
+    fn a_command_may_hold_anything() {
+        let o = of(&["--run", "spawn 5, 6; --smp=\"x\""]).unwrap().unwrap();
+        assert_eq!(o.run.unwrap(), "spawn 5, 6; --smp=\"x\"");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_in_one_line() {
+        for line in [
+            &["--frob"][..],
+            &["stray"],
+            &["--smp"],
+            &["--smp", "0"],
+            &["--smp", "x"],
+            &["--mem", "M"],
+            &["--mem", "64Q"],
+            &["--timeout", "-1"],
+            &["--timeout", "soon"],
+            &["--timeout", "inf"],
+            &["--uefi=yes"],
+        ] {
+            let told = of(line).expect_err(&format!("{line:?} was taken"));
+            assert!(!told.is_empty() && !told.contains('\n'), "{told}");
+        }
+        assert!(parse(["boot"]).is_err(), "no kernel");
+    }
+}

@@ -1,0 +1,125 @@
+//! Starts the machine, watches the clock, reads how it ended.
+//!
+//! The one rule: QEMU never outlives us. On time-out we end it ourselves; if we are killed, the host's kernel does.
+#![allow(unsafe_code)] // Two system calls that std has no name for: prctl and kill.
+
+use crate::image::{self, Firmware};
+use crate::options::{DEFAULT_LIMIT, Options};
+use crate::outcome::Outcome;
+use crate::qemu::{self, Line};
+use crate::serial;
+use anyhow::{Context, Result};
+use std::io::{self, BufRead, BufReader, IsTerminal};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+/// Does what was asked. `Ok(None)`: an image was written, nothing was run.
+pub fn run(o: &Options) -> Result<Option<Outcome>> {
+    let firmware = if o.uefi { Firmware::Uefi } else { Firmware::Bios };
+    if let Some(path) = &o.image {
+        image::write(&o.kernel, firmware, o.run.as_deref(), path)?;
+        return Ok(None);
+    }
+    let image = image::cached(&o.kernel, firmware)?;
+    let person = o.run.is_none() && io::stdin().is_terminal();
+    let line = if person { Line::Terminal } else { Line::Pipes };
+    let limit = o.timeout.or((!person && !o.gdb).then_some(DEFAULT_LIMIT));
+    if o.gdb {
+        eprintln!("{}", debugger_hint(&o.kernel));
+    }
+    let command = qemu::command(o, &image, firmware, line)?;
+    match line {
+        Line::Terminal => with_terminal(|| drive(command, line, limit)),
+        Line::Pipes => drive(command, line, limit),
+    }
+    .map(Some)
+}
+
+/// Runs QEMU to its end or to the limit.
+fn drive(mut qemu: Command, line: Line, limit: Option<Duration>) -> Result<Outcome> {
+    if line == Line::Pipes {
+        qemu.stdout(Stdio::piped());
+    }
+    qemu.stderr(Stdio::piped()); // what it says, and its end: the pipe closes
+    die_with_us(&mut qemu);
+    let mut child = qemu.spawn().context("cannot start qemu-system-x86_64")?;
+
+    let (ended, end) = channel();
+    let out = child.stdout.take().map(|out| {
+        thread::spawn(move || {
+            // A reader that went away (`| head`) is no reason to stop the machine.
+            let _ = serial::copy(out, io::stdout());
+        })
+    });
+    let errors = child.stderr.take().context("no pipe")?;
+    let err = thread::spawn(move || {
+        for line in BufReader::new(errors).lines().map_while(Result::ok) {
+            // What it says when we end it: we tell that better.
+            if !line.contains("terminating on signal") {
+                eprintln!("{line}");
+            }
+        }
+        let _ = ended.send(());
+    });
+
+    let timed_out = match limit {
+        Some(limit) => end.recv_timeout(limit) == Err(RecvTimeoutError::Timeout),
+        None => end.recv().is_err(),
+    };
+    if timed_out {
+        terminate(&child);
+    }
+    let status = child.wait()?;
+    err.join().expect("the reader of QEMU's errors died");
+    out.map(|out| out.join().expect("the reader of the serial line died"));
+    Ok(match limit {
+        Some(limit) if timed_out => Outcome::TimedOut(limit),
+        _ => Outcome::of(status),
+    })
+}
+
+/// Asks the host's kernel to end QEMU when this thread ends: a killed test leaves no machine behind.
+fn die_with_us(qemu: &mut Command) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: between fork and exec only async-signal-safe calls are made: one system call.
+    unsafe {
+        qemu.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        });
+    }
+}
+
+/// Ends QEMU by SIGTERM, which it obeys in an orderly way: it takes its terminal settings back.
+fn terminate(qemu: &Child) {
+    // SAFETY: a system call on our own child, which has not been waited for: its id is still its own.
+    unsafe { libc::kill(qemu.id() as i32, libc::SIGTERM) };
+}
+
+/// Runs `f` and then gives the terminal back as it was, whatever QEMU left.
+fn with_terminal<T>(f: impl FnOnce() -> T) -> T {
+    let saved = Command::new("stty").arg("-g").stdin(Stdio::inherit()).output().ok();
+    let result = f();
+    if let Some(saved) = saved.filter(|s| s.status.success()) {
+        let settings = String::from_utf8_lossy(&saved.stdout);
+        let _ = Command::new("stty").arg(settings.trim()).status();
+    }
+    result
+}
+
+/// Where kernel/src/layout.rs has the bootloader load the kernel.
+const KERNEL_AT: &str = "0xffffffff80000000";
+
+fn debugger_hint(kernel: &Path) -> String {
+    let kernel = kernel.canonicalize().unwrap_or(kernel.to_owned());
+    format!(
+        "the machine waits for a debugger; in another terminal:\n  \
+         gdb -ex 'add-symbol-file {} -o {KERNEL_AT}' -ex 'target remote :1234'\n\
+         then `break kernel::start::start` and `continue`",
+        kernel.display()
+    )
+}

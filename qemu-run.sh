@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Builds the kernel and its disk image, and boots it in QEMU with a console in this terminal.
+# Installs what is missing. The machine itself is boot/src/qemu.rs.
+set -euo pipefail
+shopt -s nullglob # no match is no word
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+usage() {
+    cat <<'END'
+usage: ./qemu-run.sh [OPTIONS] [-- QEMU-ARGUMENTS]
+
+Boots the kernel in QEMU. You talk to its console: `help` lists the commands, `exit` powers off.
+Ctrl-A X ends QEMU from outside, Ctrl-A C is its monitor.
+
+  --smp N            CPUs (default: twice the host's, at most 4)
+  --mem SIZE         memory, as QEMU writes it: 64M, 2G (default 512M)
+  --uefi             boot from UEFI (default: BIOS)
+  --run "A; B"       run these console commands without a person, then power off;
+                     the exit status is 0 only if every command succeeded
+  --timeout SECONDS  end the machine after so long, with status 124
+                     (default: 300 without a person, otherwise never)
+  --gdb              wait for a debugger on port 1234, and tell how to start it
+  --example NAME     boot kernel/examples/NAME.rs instead
+  --image PATH       only write the disk image (for a real machine, say); --run goes into it
+  --help             this text
+
+What follows -- goes to QEMU: `./qemu-run.sh -- -display gtk`.
+Status: the kernel's own; 124 timed out; 125 the machine died without a word (a triple fault);
+126 QEMU or the image failed; 2 an option is wrong; 3 a program is missing and cannot be installed from here.
+END
+}
+
+wrong() {
+    echo "qemu-run.sh: $1 (--help tells the options)" >&2
+    exit 2
+}
+
+example=
+options=()
+while (($#)); do
+    case $1 in
+    --help | -h) usage && exit 0 ;;
+    --uefi | --gdb) options+=("$1") && shift ;;
+    --smp | --mem | --run | --timeout | --image | --example)
+        (($# >= 2)) || wrong "$1 needs a value"
+        value=$2
+        case $1 in
+        --smp) [[ $2 =~ ^[1-9][0-9]*$ ]] || wrong "--smp needs a number from 1 on, not '$2'" ;;
+        --mem) [[ $2 =~ ^[1-9][0-9]*[KMGkmg]?$ ]] || wrong "--mem needs a size such as 64M, not '$2'" ;;
+        --timeout) [[ $2 =~ ^[0-9]+(\.[0-9]+)?$ ]] || wrong "--timeout needs a number of seconds, not '$2'" ;;
+        --image) [[ -d $(dirname -- "$OLDPWD/$2") || $2 = /* ]] || wrong "--image: no such directory: '$2'" ;;
+        --example)
+            [[ -f kernel/examples/$2.rs ]] || wrong "no example '$2'; there are: $(basename -s .rs -a kernel/examples/*.rs | xargs)"
+            example=$2
+            shift 2
+            continue
+            ;;
+        esac
+        [[ $1 != --image || $value = /* ]] || value=$OLDPWD/$value # it was said where the caller stands
+        options+=("$1" "$value")
+        shift 2
+        ;;
+    --) options+=("$@") && break ;;
+    -*) wrong "unknown option '$1'" ;;
+    *) wrong "unexpected '$1'; did you mean --run \"$*\"?" ;;
+    esac
+done
+
+source tests/lib/setup.sh
+need_rust
+case " ${options[*]} " in
+*" --image "*) ;;
+*" --uefi "*) need_qemu ovmf ;;
+*) need_qemu ;;
+esac
+
+source tests/lib/build.sh
+build_boot
+build_kernel "$example" # says where: $kernel
+exec "$boot" --kernel "$kernel" "${options[@]}"

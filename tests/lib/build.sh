@@ -1,0 +1,21 @@
+# Sourced by qemu-run.sh and tests/run.sh: the host tool and the kernel, built once and in one way.
+
+target=${CARGO_TARGET_DIR:-$PWD/target}
+[[ $target = /* ]] || target=$PWD/$target
+
+# The host tool, at $boot. In the dev profile and with no target directory in the environment: see boot/Cargo.toml.
+build_boot() {
+    env -u CARGO_TARGET_DIR -u CARGO_BUILD_TARGET_DIR cargo build --quiet --package boot --target-dir "$target"
+    boot=$target/debug/boot
+}
+
+# build_kernel [EXAMPLE]: the kernel, or one of its examples, at $kernel.
+build_kernel() {
+    local what=(--bin kernel)
+    kernel=$target/x86_64-unknown-none/release/kernel
+    if [[ -n ${1-} ]]; then
+        what=(--example "$1")
+        kernel=$target/x86_64-unknown-none/release/examples/$1
+    fi
+    cargo build --quiet --package kernel "${what[@]}" --release --target x86_64-unknown-none --target-dir "$target"
+}
