@@ -5,9 +5,9 @@
 //! an instruction of it would be reported as an invalid opcode instead of corrupting someone's registers.
 #![allow(unsafe_code)] // Control registers.
 
+use x86_64::VirtAddr;
 use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags, Efer, EferFlags};
 use x86_64::registers::model_specific::{GsBase, Msr};
-use x86_64::VirtAddr;
 
 const IA32_PAT: u32 = 0x277;
 /// The power-on value (Intel SDM vol. 3A, 13.12.4): entry 3, which PCD and PWT choose, is uncached.

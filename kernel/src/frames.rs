@@ -29,6 +29,10 @@ const ONE_MIB: u64 = 0x10_0000;
 
 /// Frames in a CPU's reserve: enough that the lock is taken once in that many allocations; 64 KiB a CPU.
 const RESERVE: usize = 16;
+/// Places of a reserve that only the page-fault handler empties: more pages than this file's code has stack.
+const FOR_FAULTS: usize = 4;
+/// Frames that only the page-fault handler takes: when all else is refused, what runs can still run.
+const MARGIN: usize = 256;
 
 struct Frames {
     /// The firmware's map, as the bootloader left it.
@@ -42,8 +46,7 @@ struct Frames {
     low: u64,
 }
 
-static FRAMES: SpinMutex<Frames> =
-    SpinMutex::new(Frames { map: &[], region: 0, cursor: 0, free: 0, low: FRAME });
+static FRAMES: SpinMutex<Frames> = SpinMutex::new(Frames { map: &[], region: 0, cursor: 0, free: 0, low: FRAME });
 
 /// What belongs to one CPU; touched by it alone, pinned or from its page-fault handler.
 #[repr(align(64))]
@@ -54,9 +57,8 @@ struct Cpu {
     reserve: [AtomicU64; RESERVE],
 }
 
-static CPUS: [Cpu; MAX_CPUS] = [const {
-    Cpu { busy: AtomicBool::new(false), reserve: [const { AtomicU64::new(0) }; RESERVE] }
-}; MAX_CPUS];
+static CPUS: [Cpu; MAX_CPUS] =
+    [const { Cpu { busy: AtomicBool::new(false), reserve: [const { AtomicU64::new(0) }; RESERVE] } }; MAX_CPUS];
 
 /// Frames of usable RAM at and above 1 MiB, and how many of them are given out (reserves included). For reports.
 static TOTAL: AtomicUsize = AtomicUsize::new(0);
@@ -98,9 +100,12 @@ impl Frames {
         None
     }
 
-    /// Fills the empty places of a reserve with zeroed frames.
-    fn fill(&mut self, reserve: &[AtomicU64; RESERVE]) {
+    /// Fills the empty places of a reserve with zeroed frames, while more than `keep` are left in all.
+    fn fill(&mut self, reserve: &[AtomicU64; RESERVE], keep: usize) {
         for place in reserve {
+            if USED.load(Relaxed) + keep >= TOTAL.load(Relaxed) {
+                return;
+            }
             // A page fault between this look and the store can only empty more places: it never fills one while we
             // are busy. So nothing is overwritten.
             if place.load(Relaxed) == 0 {
@@ -125,36 +130,36 @@ fn locked<T>(f: impl FnOnce(SpinMutexGuard<'_, Frames>) -> T) -> T {
     result
 }
 
-/// Takes a frame out of this CPU's reserve. Pinned or from its page-fault handler.
-fn take_reserved() -> Option<u64> {
+/// Takes a frame out of this CPU's reserve, from place `from` up. Pinned or from its page-fault handler.
+fn take_reserved(from: usize) -> Option<u64> {
     let full = |place: &AtomicU64| match place.swap(0, Relaxed) {
         0 => None,
         frame => Some(frame),
     };
     // From the far end: places are filled from the near one.
-    CPUS[cpu()].reserve.iter().rev().find_map(full)
+    CPUS[cpu()].reserve[from..].iter().rev().find_map(full)
 }
 
 /// A frame of zeroes, without a lock in the common case. `None`: out of memory.
 pub fn alloc() -> Option<u64> {
     let _pin = Pin::new();
-    take_reserved().or_else(|| {
-        locked(|mut frames| frames.fill(&CPUS[cpu()].reserve));
-        take_reserved()
+    take_reserved(FOR_FAULTS).or_else(|| {
+        locked(|mut frames| frames.fill(&CPUS[cpu()].reserve, MARGIN));
+        take_reserved(FOR_FAULTS)
     })
 }
 
 /// [`alloc`] for the page-fault handler: wherever it interrupted this CPU, it needs nothing that could be held there.
 pub fn alloc_in_fault() -> Option<u64> {
     let here = &CPUS[cpu()];
-    let frame = take_reserved();
+    let frame = take_reserved(0);
     // Fill up at half, so that the reserve is never low when this CPU goes `busy`. Another CPU may hold the lock: it
     // will release it, because its handlers never wait for a lock of their own CPU.
     let low = here.reserve[RESERVE / 2].load(Relaxed) == 0;
     if low && !here.busy.load(Relaxed) {
-        FRAMES.lock().fill(&here.reserve);
+        FRAMES.lock().fill(&here.reserve, 0);
     }
-    frame.or_else(take_reserved)
+    frame.or_else(|| take_reserved(0))
 }
 
 /// Puts a frame that was not needed after all back into this CPU's reserve, if a place is empty (it is, unless this
@@ -196,9 +201,7 @@ pub fn take_low_frame() -> Option<u64> {
     locked(|mut frames| {
         let low = frames.low;
         let start = |r: &MemoryRegion| r.start.max(low).next_multiple_of(FRAME);
-        let fits = |r: &&MemoryRegion| {
-            r.kind == MemoryRegionKind::Usable && start(r) + FRAME <= r.end.min(ONE_MIB)
-        };
+        let fits = |r: &&MemoryRegion| r.kind == MemoryRegionKind::Usable && start(r) + FRAME <= r.end.min(ONE_MIB);
         let frame = frames.map.iter().find(fits).map(start)?;
         frames.low = frame + FRAME;
         Some(frame)

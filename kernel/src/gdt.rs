@@ -55,9 +55,9 @@ struct PerCpu(UnsafeCell<Tables>);
 // SAFETY: element n is written by CPU n, once, in `load`; after that only its hardware looks at it.
 unsafe impl Sync for PerCpu {}
 
-static TABLES: [PerCpu; MAX_CPUS] = [const {
-    PerCpu(UnsafeCell::new(Tables { gdt: GlobalDescriptorTable::new(), tss: TaskStateSegment::new() }))
-}; MAX_CPUS];
+static TABLES: [PerCpu; MAX_CPUS] =
+    [const { PerCpu(UnsafeCell::new(Tables { gdt: GlobalDescriptorTable::new(), tss: TaskStateSegment::new() })) };
+        MAX_CPUS];
 
 /// Maps the stack in `slot` of CPU `cpu` and returns its top. Below it lies the unmapped rest of the slot.
 fn stack(cpu: usize, slot: u64, bytes: u64) -> Option<u64> {

@@ -25,8 +25,8 @@ use executive::percpu::{Pin, cpu};
 /// Block sizes: at most a quarter is wasted. All are multiples of 16, and the powers of two among them are aligned
 /// to their size.
 const SIZES: [usize; 24] = [
-    16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536,
-    1792, 2048,
+    16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 1792,
+    2048,
 ];
 const LARGEST: usize = 2048;
 
@@ -118,9 +118,9 @@ struct Caches(UnsafeCell<[Cache; SIZES.len()]>);
 // SAFETY: PINNED: element n of `CACHES` is touched by CPU n only, pinned.
 unsafe impl Sync for Caches {}
 
-static CACHES: [Caches; MAX_CPUS] = [const {
-    Caches(UnsafeCell::new([const { Cache { active: Chain::EMPTY, spare: Chain::EMPTY } }; SIZES.len()]))
-}; MAX_CPUS];
+static CACHES: [Caches; MAX_CPUS] =
+    [const { Caches(UnsafeCell::new([const { Cache { active: Chain::EMPTY, spare: Chain::EMPTY } }; SIZES.len()])) };
+        MAX_CPUS];
 
 /// What all CPUs share of a class.
 struct Shared {
@@ -133,9 +133,8 @@ struct Shared {
 // SAFETY: the pointers lead to free blocks, which belong to whoever holds the lock around this.
 unsafe impl Send for Shared {}
 
-static SHARED: [Lock<Shared>; SIZES.len()] = [const {
-    Lock::new(Rank::Heap, Shared { chains: ptr::null_mut(), fresh: 0, fresh_end: 0 })
-}; SIZES.len()];
+static SHARED: [Lock<Shared>; SIZES.len()] =
+    [const { Lock::new(Rank::Heap, Shared { chains: ptr::null_mut(), fresh: 0, fresh_end: 0 }) }; SIZES.len()];
 
 /// The backing heap and how far its range is mapped.
 struct Backing {

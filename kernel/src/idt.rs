@@ -10,6 +10,7 @@
 //! ```
 #![allow(unsafe_code)] // Naked functions and the table that the CPU jumps through.
 
+use crate::flush;
 use crate::gdt::Ist;
 use crate::trap::{Frame, dispatch, exception};
 use crate::vectors;
@@ -58,11 +59,21 @@ extern "C" fn with_error<const VECTOR: u8>() {
 macro_rules! sixteen {
     ($high:literal) => {
         [
-            stub::<{ $high * 16 }>(), stub::<{ $high * 16 + 1 }>(), stub::<{ $high * 16 + 2 }>(),
-            stub::<{ $high * 16 + 3 }>(), stub::<{ $high * 16 + 4 }>(), stub::<{ $high * 16 + 5 }>(),
-            stub::<{ $high * 16 + 6 }>(), stub::<{ $high * 16 + 7 }>(), stub::<{ $high * 16 + 8 }>(),
-            stub::<{ $high * 16 + 9 }>(), stub::<{ $high * 16 + 10 }>(), stub::<{ $high * 16 + 11 }>(),
-            stub::<{ $high * 16 + 12 }>(), stub::<{ $high * 16 + 13 }>(), stub::<{ $high * 16 + 14 }>(),
+            stub::<{ $high * 16 }>(),
+            stub::<{ $high * 16 + 1 }>(),
+            stub::<{ $high * 16 + 2 }>(),
+            stub::<{ $high * 16 + 3 }>(),
+            stub::<{ $high * 16 + 4 }>(),
+            stub::<{ $high * 16 + 5 }>(),
+            stub::<{ $high * 16 + 6 }>(),
+            stub::<{ $high * 16 + 7 }>(),
+            stub::<{ $high * 16 + 8 }>(),
+            stub::<{ $high * 16 + 9 }>(),
+            stub::<{ $high * 16 + 10 }>(),
+            stub::<{ $high * 16 + 11 }>(),
+            stub::<{ $high * 16 + 12 }>(),
+            stub::<{ $high * 16 + 13 }>(),
+            stub::<{ $high * 16 + 14 }>(),
             stub::<{ $high * 16 + 15 }>(),
         ]
     };
@@ -85,9 +96,10 @@ const fn ist(vector: u8) -> Ist {
 
 static IDT: Once<InterruptDescriptorTable> = Once::new();
 
-/// Makes the calling CPU use the table (made at the first call). After `gdt::load`: gates name its code segment and stacks.
+/// Makes the calling CPU use the table (made at the first call). After GS is set, and `gdt::load`: gates name its code segment and stacks.
 pub fn load() {
     IDT.call_once(make).load();
+    flush::join();
 }
 
 fn make() -> InterruptDescriptorTable {

@@ -8,8 +8,8 @@
 //! the trampoline's, which only this CPU and one that does not run yet ever used.
 #![allow(unsafe_code)] // Page tables are memory that the CPU reads behind the language's back.
 
-use crate::layout;
 use crate::frames;
+use crate::layout;
 use executive::lock::{Lock, Rank};
 use x86_64::registers::control::Cr3;
 use x86_64::structures::paging::mapper::{MapToError, MapperFlush};
@@ -55,9 +55,11 @@ pub fn top_table() -> u64 {
 pub fn init() {
     let mut tables = TABLES.lock();
     let mut mapper = mapper(&mut tables);
-    let ours = (layout::STACKS..layout::STACKS_END)
-        .step_by(layout::P4_SLOT as usize)
-        .chain([layout::HEAP, layout::MMIO, layout::CPU_STACKS]);
+    let ours = (layout::STACKS..layout::STACKS_END).step_by(layout::P4_SLOT as usize).chain([
+        layout::HEAP,
+        layout::MMIO,
+        layout::CPU_STACKS,
+    ]);
     for address in ours {
         let entry = &mut mapper.level_4_table_mut()[VirtAddr::new(address).p4_index()];
         assert!(entry.is_unused(), "the bootloader used a slot of ours: {address:#x}");

@@ -90,8 +90,9 @@ unsafe impl Machine for Pc {
         unsafe { stacks::free(stack) }
     }
 
-    unsafe fn trim_stack(_stack: Stack) {
-        // Nothing yet: the pages stay.
+    unsafe fn trim_stack(stack: Stack) {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { stacks::trim(stack) }
     }
 
     fn stack_committed(stack: Stack) -> usize {

@@ -16,11 +16,12 @@
 //! The one rule: [`grow`] takes no lock. It only ever turns an empty entry into a present one, by one compare-and-swap, and
 //! what it needs comes from this CPU's reserve of frames. Making a page present needs no TLB shootdown.
 //!
-//! A stack given back keeps its pages and goes on a list of its class, threaded through its topmost page.
+//! A stack given back keeps its pages and goes on a list of its class, threaded through its topmost page. [`trim`]
+//! takes pages away, and that needs every CPU to forget them (flush.rs) before they are used again.
 #![allow(unsafe_code)] // Page tables, and a list that lives in free stacks.
 
 use crate::layout::{self, P4_SLOT, STACK_CLASSES, STACK_SLOTS_SMALLEST};
-use crate::{frames, paging, window};
+use crate::{flush, frames, paging, window};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use executive::lock::{Lock, Rank};
 use executive::machine::Stack;
@@ -41,8 +42,7 @@ struct Class {
 }
 
 /// One lock a class: two sizes never wait for each other.
-static CLASSES: [Lock<Class>; STACK_CLASSES] =
-    [const { Lock::new(Rank::Stacks, Class { free: 0 }) }; STACK_CLASSES];
+static CLASSES: [Lock<Class>; STACK_CLASSES] = [const { Lock::new(Rank::Stacks, Class { free: 0 }) }; STACK_CLASSES];
 
 /// Slots of each class that were ever given out: those below are mapped at least at their top. Written under the
 /// class's lock (Release), read by `grow` (Acquire): whoever runs on a slot sees the mark above it.
@@ -75,8 +75,7 @@ fn find(address: usize) -> Option<(usize, usize)> {
     }
     let index = (address - range_start(class)) / slot_bytes(class);
     // Acquire: partner of the Release in `alloc`.
-    (index < MADE[class].load(Ordering::Acquire))
-        .then(|| (class, range_start(class) + index * slot_bytes(class)))
+    (index < MADE[class].load(Ordering::Acquire)).then(|| (class, range_start(class) + index * slot_bytes(class)))
 }
 
 /// A stack of at least `size` usable bytes. `None`: out of memory, or larger than we have.
@@ -110,9 +109,7 @@ pub fn alloc(size: usize) -> Option<Stack> {
 /// # Safety
 /// It came from [`alloc`], and nothing runs on it or points into it.
 pub unsafe fn free(stack: Stack) {
-    let Some((class, _)) = find(stack.lo) else {
-        executive::fatal::throw("free_stack: not a stack of ours")
-    };
+    let Some((class, _)) = find(stack.lo) else { executive::fatal::throw("free_stack: not a stack of ours") };
     let mut list = CLASSES[class].lock();
     // SAFETY: STACK-OWNER: the caller owns the stack and gives it to us; the topmost page is mapped.
     unsafe { (stack.hi as *mut usize).sub(1).write(list.free) };
@@ -190,21 +187,59 @@ fn fill(entry: &AtomicU64, source: fn() -> Option<u64>, flags: u64) -> Option<(u
     }
 }
 
+/// Takes the memory of all but the topmost page away. Interrupts every CPU if there was any.
+///
+/// # Safety
+/// It came from [`alloc`], and nothing runs on it or points into it but its topmost page.
+pub unsafe fn trim(stack: Stack) {
+    // Taken frames, each holding the address of the next. Writing to them before the flush is sound: a stale
+    // translation could only serve uses of these pages, of which there are none.
+    let mut taken = 0;
+    for page in (stack.lo..stack.hi - PAGE).step_by(PAGE) {
+        let Some(entry) = page_entry(page) else { continue };
+        let old = entry.swap(0, Ordering::AcqRel);
+        if old & PRESENT != 0 {
+            let frame = old & ADDRESS;
+            // SAFETY: STACK-OWNER: the caller owns the stack; nothing uses the page. The window maps the frame.
+            unsafe { window::phys_to_virt(frame).cast::<u64>().write(taken) };
+            taken = frame;
+            PAGES.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+    if taken == 0 {
+        return;
+    }
+    flush::everywhere();
+    while taken != 0 {
+        let frame = taken;
+        // SAFETY: the link written above; after the flush nothing maps the frame, in any TLB.
+        unsafe {
+            taken = window::phys_to_virt(frame).cast::<u64>().read();
+            frames::free(frame);
+        }
+    }
+}
+
 /// How many bytes of a stack are backed by memory now.
 pub fn committed(stack: Stack) -> usize {
     (stack.lo..stack.hi).step_by(PAGE).filter(|&page| is_present(page)).count() * PAGE
 }
 
-fn is_present(address: usize) -> bool {
+/// The page-table entry for a page, if there is a table.
+fn page_entry(address: usize) -> Option<&'static AtomicU64> {
     let mut table = paging::top_table();
-    for level in [3, 2, 1, 0] {
+    for level in [3, 2, 1] {
         let value = entry(table, address, level).load(Ordering::Acquire);
         if value & PRESENT == 0 {
-            return false;
+            return None;
         }
         table = value & ADDRESS;
     }
-    true
+    Some(entry(table, address, 0))
+}
+
+fn is_present(page: usize) -> bool {
+    page_entry(page).is_some_and(|entry| entry.load(Ordering::Acquire) & PRESENT != 0)
 }
 
 /// What all stacks take together.

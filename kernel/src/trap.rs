@@ -7,7 +7,7 @@
 
 use crate::stacks::{self, Growth};
 use crate::vectors;
-use crate::{apic, serial};
+use crate::{apic, flush, serial};
 use core::arch::asm;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -52,7 +52,11 @@ impl Frame {
 
 impl fmt::Display for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "  rip {:016x}  rsp {:016x}  rflags {:08x}  error {:#x}", self.rip, self.rsp, self.rflags, self.error)?;
+        writeln!(
+            f,
+            "  rip {:016x}  rsp {:016x}  rflags {:08x}  error {:#x}",
+            self.rip, self.rsp, self.rflags, self.error
+        )?;
         writeln!(f, "  rax {:016x}  rbx {:016x}  rcx {:016x}  rdx {:016x}", self.rax, self.rbx, self.rcx, self.rdx)?;
         writeln!(f, "  rsi {:016x}  rdi {:016x}  rbp {:016x}  r8  {:016x}", self.rsi, self.rdi, self.rbp, self.r8)?;
         writeln!(f, "  r9  {:016x}  r10 {:016x}  r11 {:016x}  r12 {:016x}", self.r9, self.r10, self.r11, self.r12)?;
@@ -83,7 +87,7 @@ fn interrupt(vector: u8, frame: &mut Frame) {
         // Its arrival has ended the `hlt`; that was its purpose.
         vectors::WAKE => apic::eoi(),
         vectors::FLUSH => {
-            x86_64::instructions::tlb::flush_all();
+            flush::on_interrupt();
             apic::eoi();
         }
         vectors::COM1 => {
@@ -92,7 +96,10 @@ fn interrupt(vector: u8, frame: &mut Frame) {
         }
         // Not in service at the APIC: an EOI would end another interrupt.
         vectors::SPURIOUS => {}
-        _ => executive::crash::fault(format_args!("interrupt {vector:#x} that nobody asked for\n{frame}"), &frame.interrupted()),
+        _ => executive::crash::fault(
+            format_args!("interrupt {vector:#x} that nobody asked for\n{frame}"),
+            &frame.interrupted(),
+        ),
     }
 }
 

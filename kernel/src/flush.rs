@@ -1,0 +1,58 @@
+//! TLB shootdown: every CPU forgets translations that were taken away.
+//!
+//! Each flush has a number. Who took pages away draws the next one, interrupts all CPUs, and waits until each has
+//! written that it has flushed for this number or a later one. Only taking away needs it; making pages present does not.
+//!
+//! The one rule: wait with interrupts on. Two CPUs that flush at the same time then serve each other.
+
+use crate::{apic, vectors};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use executive::param::MAX_CPUS;
+use executive::percpu::{Pin, cpu};
+use x86_64::instructions::{interrupts, tlb};
+
+/// The last number drawn.
+static DRAWN: AtomicU64 = AtomicU64::new(0);
+
+struct Cpu {
+    /// This CPU has its gates and answers.
+    online: AtomicBool,
+    /// The last number it has flushed for.
+    flushed: AtomicU64,
+}
+
+static CPUS: [Cpu; MAX_CPUS] = [const { Cpu { online: AtomicBool::new(false), flushed: AtomicU64::new(0) } }; MAX_CPUS];
+
+/// The calling CPU's gates are up: from here on it answers.
+pub fn join() {
+    CPUS[cpu()].online.store(true, Ordering::SeqCst);
+}
+
+/// This CPU flushes. Interrupts off, or pinned.
+pub fn on_interrupt() {
+    // Acquire: partner of `everywhere`'s increment: entries cleared before a number was drawn are seen cleared by page
+    // walks after it was read.
+    let number = DRAWN.load(Ordering::Acquire);
+    tlb::flush_all();
+    // Release: partner of the Acquire in `everywhere`: our use of the old translations came before.
+    // A lower number than an interrupt in between stored is harmless: its waiter has seen it or asks again.
+    CPUS[cpu()].flushed.fetch_max(number, Ordering::Release);
+}
+
+/// When it returns, no CPU uses a translation that was taken away before the call. Blocks by spinning, for as long as it
+/// takes to interrupt every CPU: gather pages first.
+pub fn everywhere() {
+    debug_assert!(interrupts::are_enabled());
+    let _pin = Pin::new();
+    let number = DRAWN.fetch_add(1, Ordering::AcqRel) + 1;
+    let others = || CPUS.iter().enumerate().filter(|(n, c)| *n != cpu() && c.online.load(Ordering::Acquire));
+    for (n, _) in others() {
+        apic::send_ipi(n, vectors::FLUSH);
+    }
+    on_interrupt();
+    for (_, other) in others() {
+        while other.flushed.load(Ordering::Acquire) < number {
+            core::hint::spin_loop();
+        }
+    }
+}
