@@ -64,11 +64,12 @@ static CPUS: AtomicUsize = AtomicUsize::new(0);
 static ONLINE: [AtomicBool; MAX_CPUS] = [const { AtomicBool::new(false) }; MAX_CPUS];
 
 /// Makes this CPU's local APIC take interrupts: spurious vector set, timer quiet, every priority let through. The boot
-/// CPU does it first, after [`acpi::init`]; it then numbers the CPUs and silences the old 8259s.
+/// CPU does it first, after [`acpi::init`]; it then numbers the CPUs, stops the others, and silences the old 8259s.
 pub fn init_this_cpu() {
     if CPUS.load(Ordering::Relaxed) == 0 {
         find_mode();
         number_cpus();
+        stop_others();
         silence_8259s();
     } else {
         join_mode();
@@ -77,17 +78,10 @@ pub fn init_this_cpu() {
     write(reg::LVT_LINT0, LVT_MASKED); // the 8259s' way in
     write(reg::ERROR_STATUS, 0);
     timer_stop();
-    let mode = if TSC_DEADLINE.load(Ordering::Relaxed) {
-        LVT_TSC_DEADLINE
-    } else {
-        0
-    };
+    let mode = if TSC_DEADLINE.load(Ordering::Relaxed) { LVT_TSC_DEADLINE } else { 0 };
     write(reg::LVT_TIMER, mode | u32::from(vectors::TIMER));
     write(reg::DIVIDE, DIVIDE_BY_16);
-    write(
-        reg::SPURIOUS,
-        SPURIOUS_ENABLE | u32::from(vectors::SPURIOUS),
-    );
+    write(reg::SPURIOUS, SPURIOUS_ENABLE | u32::from(vectors::SPURIOUS));
     // The timer's mode must be in force before its deadline is written (Intel SDM vol. 3A, 12.5.4.1).
     fence_for_msrs();
     let id = id();
@@ -113,11 +107,7 @@ fn find_mode() {
 fn join_mode() {
     let found = read_msr(IA32_APIC_BASE);
     let kept = found & !(BASE_X2APIC | BASE_ENABLED);
-    let want = if is_x2apic() {
-        BASE_X2APIC | BASE_ENABLED
-    } else {
-        BASE_ENABLED
-    };
+    let want = if is_x2apic() { BASE_X2APIC | BASE_ENABLED } else { BASE_ENABLED };
     if found & (BASE_X2APIC | BASE_ENABLED) == want {
         return;
     }
@@ -142,6 +132,14 @@ fn number_cpus() {
     CPUS.store(cpus, Ordering::Release);
 }
 
+/// From here on the other CPUs wait for [`send_startup`]. Until now they ran the firmware's waiting loop: in memory that may be
+/// ours now, and some of them (UEFI's) without halting, which leaves little of a small host to us.
+fn stop_others() {
+    for cpu in 1..cpus() {
+        send_init(cpu);
+    }
+}
+
 /// How many CPUs the machine has; at most [`MAX_CPUS`]. 0 before the boot CPU's [`init_this_cpu`].
 pub fn cpus() -> usize {
     CPUS.load(Ordering::Acquire)
@@ -154,11 +152,7 @@ pub fn id_of(cpu: usize) -> u32 {
 
 /// The APIC id of this CPU.
 pub fn id() -> u32 {
-    if is_x2apic() {
-        read(reg::ID)
-    } else {
-        read(reg::ID) >> 24
-    }
+    if is_x2apic() { read(reg::ID) } else { read(reg::ID) >> 24 }
 }
 
 /// Whether the APICs are used through MSRs.
@@ -199,20 +193,14 @@ pub fn send_init(cpu: usize) {
 /// Makes a CPU that waits after INIT start in real mode at the physical address `page`, a page below 1 MiB.
 pub fn send_startup(cpu: usize, page: u64) {
     assert!(page < 0x10_0000 && page.is_multiple_of(0x1000));
-    command(
-        id_of(cpu),
-        ICR_ASSERT | ICR_STARTUP | (page / 0x1000) as u32,
-    );
+    command(id_of(cpu), ICR_ASSERT | ICR_STARTUP | (page / 0x1000) as u32);
 }
 
 fn command(apic_id: u32, low: u32) {
     if is_x2apic() {
         // Unlike a store to a device page, this wrmsr may overtake our stores to memory (SDM 12.12.3).
         fence_for_msrs();
-        write_msr(
-            x2apic_msr(reg::ICR),
-            u64::from(apic_id) << 32 | u64::from(low),
-        );
+        write_msr(x2apic_msr(reg::ICR), u64::from(apic_id) << 32 | u64::from(low));
         return;
     }
     // A handler that sends between our two writes would redirect us.
@@ -264,13 +252,9 @@ fn silence_8259s() {
     const BASE: u8 = vectors::SPURIOUS & !7;
     // Intel 8259A data sheet: ICW1 to the command port, then ICW2 (vectors), ICW3 (wiring), ICW4 (8086 mode), mask.
     for (command, wiring) in [(0x20, 1 << 2), (0xa0, 2)] {
-        for (port, value) in [
-            (command, 0x11),
-            (command + 1, BASE),
-            (command + 1, wiring),
-            (command + 1, 1),
-            (command + 1, 0xff),
-        ] {
+        for (port, value) in
+            [(command, 0x11), (command + 1, BASE), (command + 1, wiring), (command + 1, 1), (command + 1, 0xff)]
+        {
             // SAFETY: these ports are the 8259s' on every PC; nothing else of ours uses them.
             unsafe { x86_64::instructions::port::Port::<u8>::new(port).write(value) };
         }
@@ -299,11 +283,7 @@ fn write(register: u32, value: u32) {
         return write_msr(x2apic_msr(register), value.into());
     }
     // SAFETY: as in `read`.
-    unsafe {
-        base.add(register as usize)
-            .cast::<u32>()
-            .write_volatile(value)
-    }
+    unsafe { base.add(register as usize).cast::<u32>().write_volatile(value) }
 }
 
 #[inline]

@@ -7,6 +7,7 @@
 use crate::acpi::Platform;
 use crate::apic;
 use crate::calibrate::{self, Rates};
+use crate::println;
 use crate::tsc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use executive::machine::NEVER;
@@ -39,17 +40,13 @@ static LATEST: AtomicU64 = AtomicU64::new(0);
 /// Takes some 10 ms.
 pub fn init(platform: &Platform) -> Rates {
     let rates = calibrate::measure(platform);
+    if rates.witness.is_none() {
+        println!("clock: nobody agrees that the TSC makes {} Hz; {} says so", rates.tsc_hz, rates.source);
+    }
     let per_ns = |hz: u64| ((u128::from(hz) << 32) / 1_000_000_000) as u64;
-    SCALE.ns_per_tick.store(
-        ((1_000_000_000u128 << 32) / u128::from(rates.tsc_hz)) as u64,
-        Ordering::Relaxed,
-    );
-    SCALE
-        .ticks_per_ns
-        .store(per_ns(rates.tsc_hz), Ordering::Relaxed);
-    SCALE
-        .counts_per_ns
-        .store(per_ns(rates.apic_timer_hz), Ordering::Relaxed);
+    SCALE.ns_per_tick.store(((1_000_000_000u128 << 32) / u128::from(rates.tsc_hz)) as u64, Ordering::Relaxed);
+    SCALE.ticks_per_ns.store(per_ns(rates.tsc_hz), Ordering::Relaxed);
+    SCALE.counts_per_ns.store(per_ns(rates.apic_timer_hz), Ordering::Relaxed);
     SCALE.zero.store(tsc::read(), Ordering::Relaxed);
     rates
 }
@@ -83,19 +80,11 @@ pub fn arm_timer(deadline_ns: u64) {
     if apic::has_tsc_deadline() {
         let ticks = scaled(deadline_ns, &SCALE.ticks_per_ns).min(u64::MAX.into()) as u64;
         // Rounded up, lest it ring early. 0 would be never.
-        let tsc = SCALE
-            .zero
-            .load(Ordering::Relaxed)
-            .saturating_add(ticks)
-            .saturating_add(1);
+        let tsc = SCALE.zero.load(Ordering::Relaxed).saturating_add(ticks).saturating_add(1);
         apic::timer_deadline(if deadline_ns == NEVER { 0 } else { tsc });
     } else {
         let counts = scaled(deadline_ns.saturating_sub(now_ns()), &SCALE.counts_per_ns) + 1;
-        apic::timer_count(if deadline_ns == NEVER {
-            0
-        } else {
-            counts.min(u32::MAX.into()) as u32
-        });
+        apic::timer_count(if deadline_ns == NEVER { 0 } else { counts.min(u32::MAX.into()) as u32 });
     }
 }
 

@@ -1,8 +1,8 @@
 //! Starting the other CPUs, one at a time.
 //!
-//! INIT, 10 ms, start-up IPI; a second one only if the first was lost (Intel SDM vol. 3A, 10.4.4.1). Then there is no
-//! guessing by delays: the CPU says that it is there, and one that does not within [`PATIENCE_NS`] is reported and
-//! left out. It is sent back to INIT, and a letter has one addressee, so it cannot come late and be taken for another.
+//! INIT (apic.rs has sent it to all of them), 10 ms, start-up IPI; a second one only if the first was lost (Intel SDM
+//! vol. 3A, 10.4.4.1). Then there is no guessing by delays: the CPU says that it is there, and one that does not within
+//! [`PATIENCE_NS`] is reported and left out. It is sent back to INIT, and a letter has one addressee, so it cannot come late and be taken for another.
 //! On a loaded host a virtual CPU may not run at all for a second; so patience is long, and only for
 //! CPUs that are missing.
 //!
@@ -13,10 +13,11 @@
 use crate::apic;
 use crate::clock::{self, busy_wait_ns, now_ns};
 use crate::cpu;
+use crate::flush;
 use crate::gdt;
 use crate::idt;
+use crate::println;
 use crate::trampoline::{Addressee, DISMISSED, INVITED, Letter, Trampoline, WITHDRAWN};
-use core::fmt::Write;
 use core::sync::atomic::Ordering;
 use spin::Mutex;
 use x86_64::PhysAddr;
@@ -49,11 +50,7 @@ pub unsafe fn start_cpu(cpu: usize, block: *const (), entry: extern "C" fn() -> 
     match start(cpu, block, entry) {
         Ok(()) => true,
         Err(why) => {
-            let _ = writeln!(
-                Report,
-                "cpu {cpu} (apic id {}) did not come up: {why}",
-                apic::id_of(cpu)
-            );
+            println!("cpu {cpu} (apic id {}) did not come up: {why}", apic::id_of(cpu));
             false
         }
     }
@@ -66,21 +63,16 @@ fn start(cpu: usize, block: *const (), entry: extern "C" fn() -> !) -> Result<()
         Some(trampoline) => trampoline,
         None => Trampoline::new().ok_or("no free page below 1 MiB")?,
     };
-    let letter = trampoline.invite(Addressee {
-        cpu,
-        block,
-        stack,
-        main: started,
-        entry,
-    });
+    let letter = trampoline.invite(Addressee { cpu, block, stack, main: started, entry });
     let result = call(cpu, trampoline.page, letter);
     if result.is_err() {
         apic::send_init(cpu);
     }
-    if cpu + 1 == cpus() && result.is_ok() {
+    trampoline.missing |= result.is_err();
+    if cpu + 1 == cpus() && !trampoline.missing {
         trampoline.retire();
     } else {
-        // Also after a failure at the end: whatever the missing CPU still does, it must find code here.
+        // Kept for good if a CPU is missing: whatever it still does, it must find code here.
         *slot = Some(trampoline);
     }
     result
@@ -99,32 +91,22 @@ fn call(cpu: usize, page: u64, letter: &'static Letter) -> Result<(), &'static s
         }
         true
     };
-    apic::send_init(cpu);
-    busy_wait_ns(AFTER_INIT_NS);
+    // Time began after the INITs.
+    busy_wait_ns(AFTER_INIT_NS.saturating_sub(now_ns()));
     apic::send_startup(cpu, page);
     if !came(BEFORE_SECOND_STARTUP_NS) {
         apic::send_startup(cpu, page);
-        let withdrawn = || {
-            letter
-                .state
-                .compare_exchange(INVITED, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire)
-        };
+        let withdrawn = || letter.state.compare_exchange(INVITED, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire);
         if !came(PATIENCE_NS) && withdrawn().is_ok() {
             return Err("it never answered");
         }
     }
     let begin = now_ns();
-    let backwards = letter
-        .rally
-        .answer(|| now_ns() - begin > PATIENCE_NS)
-        .ok_or("it hangs while setting itself up")?;
+    let backwards = letter.rally.answer(|| now_ns() - begin > PATIENCE_NS).ok_or("it hangs while setting itself up")?;
     if backwards > 0 {
         clock::distrust_tsc();
         let ns = clock::ns_of_ticks(backwards);
-        let _ = writeln!(
-            Report,
-            "cpu {cpu}: its TSC differs from cpu 0's by at least {ns} ns; keeping time the slow way"
-        );
+        println!("cpu {cpu}: its TSC differs from cpu 0's by at least {ns} ns; keeping time the slow way");
     }
     // Release: partner of the Acquire in `started`: it knows by then whether the TSC is trusted.
     letter.state.store(DISMISSED, Ordering::Release);
@@ -134,18 +116,14 @@ fn call(cpu: usize, page: u64, letter: &'static Letter) -> Result<(), &'static s
 /// Where the trampoline leads: on the new CPU, on its g0's stack, in the low tables, interrupts off.
 extern "C" fn started(letter: &'static Letter) -> ! {
     // SAFETY: the kernel's own tables, in which this code and this stack are where they are now.
-    unsafe {
-        Cr3::write(
-            PhysFrame::containing_address(PhysAddr::new(letter.tables)),
-            Cr3Flags::empty(),
-        )
-    };
+    unsafe { Cr3::write(PhysFrame::containing_address(PhysAddr::new(letter.tables)), Cr3Flags::empty()) };
     // SAFETY: the executive gave this block for this CPU.
     unsafe { cpu::set_gs(letter.block) };
     cpu::init();
     gdt::load(letter.cpu);
     idt::load();
     apic::init_this_cpu();
+    flush::join();
     letter.rally.serve();
     // Acquire: partner of the Release in `call`. After it the letter is the next CPU's.
     let entry = letter.entry;
@@ -154,14 +132,4 @@ extern "C" fn started(letter: &'static Letter) -> ! {
     }
     interrupts::enable();
     entry()
-}
-
-/// Where reports go.
-struct Report;
-
-impl Write for Report {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        executive::machine::write(text.as_bytes());
-        Ok(())
-    }
 }

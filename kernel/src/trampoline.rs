@@ -199,6 +199,8 @@ pub struct Trampoline {
     low_tables: u32,
     /// The three lower tables.
     tables: [u64; 3],
+    /// A CPU was called and did not come.
+    pub missing: bool,
 }
 
 // SAFETY: plain addresses; what they lead to is the trampoline's own.
@@ -217,30 +219,18 @@ impl Trampoline {
         // SAFETY: the frame is ours, seen through the window; the code's bytes lie between its labels.
         unsafe { code.copy_to_nonoverlapping(phys_to_virt(page), bytes) };
         let letter = phys_to_virt(page + LETTER as u64).cast();
-        Some(Trampoline {
-            page,
-            letter,
-            low_tables: low_tables as u32,
-            tables,
-        })
+        Some(Trampoline { page, letter, low_tables: low_tables as u32, tables, missing: false })
     }
 
     /// Writes the letter; whom it is for may come from now on.
     pub fn invite(&mut self, addressee: Addressee) -> &'static Letter {
         let at = |label| self.page as u32 + offset_in_page(label) as u32;
         let gdt = at(&raw const trampoline_gdt);
-        let gdt_bytes =
-            offset_in_page(&raw const trampoline_end) - offset_in_page(&raw const trampoline_gdt);
+        let gdt_bytes = offset_in_page(&raw const trampoline_end) - offset_in_page(&raw const trampoline_gdt);
         let letter = Letter {
             gdt_pointer: GdtPointer([gdt_bytes as u16 - 1, gdt as u16, (gdt >> 16) as u16]),
-            start_32: FarPointer {
-                offset: at(&raw const trampoline_32),
-                selector: CODE_32,
-            },
-            start_64: FarPointer {
-                offset: at(&raw const trampoline_64),
-                selector: CODE_64,
-            },
+            start_32: FarPointer { offset: at(&raw const trampoline_32), selector: CODE_32 },
+            start_64: FarPointer { offset: at(&raw const trampoline_64), selector: CODE_64 },
             low_tables: self.low_tables,
             efer: (EferFlags::LONG_MODE_ENABLE | EferFlags::NO_EXECUTE_ENABLE).bits() as u32,
             apic: apic::registers() as u64,
@@ -296,8 +286,6 @@ fn map_page(page: u64, low_tables: u64, tables: [u64; 3]) {
             table(parent).write(child | PRESENT_WRITABLE); // entry 0: addresses from 0 on
             parent = child;
         }
-        table(parent)
-            .add((page / 4096) as usize)
-            .write(page | PRESENT_WRITABLE);
+        table(parent).add((page / 4096) as usize).write(page | PRESENT_WRITABLE);
     }
 }
