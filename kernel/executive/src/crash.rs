@@ -224,7 +224,12 @@ impl fmt::Display for Line {
                 let ms = self.now.saturating_sub(g.waiting_since.load(Ordering::Relaxed)) / 1_000_000;
                 write!(f, "{}, {ms} ms", g.wait_reason().words())?;
             }
-            Status::Running => write!(f, "running on CPU {}", g.last_cpu.load(Ordering::Relaxed))?,
+            Status::Running => {
+                match (0..SCHED.slots()).find(|&cpu| core::ptr::eq(percpu::peek_curg(cpu), g.as_ptr().cast())) {
+                    Some(cpu) => write!(f, "running on CPU {cpu}")?,
+                    None => write!(f, "running")?,
+                }
+            }
             Status::Runnable => write!(f, "runnable")?,
             _ => write!(f, "ended, not joined")?,
         }

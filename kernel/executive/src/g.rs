@@ -111,8 +111,6 @@ pub struct G {
     id: AtomicU64,
     /// Coarse time (ns) of the last park.
     pub(crate) waiting_since: AtomicU64,
-    /// The CPU that it last ran on.
-    pub(crate) last_cpu: AtomicU32,
 
     // The list's that has the g (ONE-QUEUE).
     pub(crate) schedlink: AtomicPtr<G>,
@@ -162,7 +160,6 @@ impl G {
             locked_to: AtomicU32::new(ANY_CPU),
             id: AtomicU64::new(0),
             waiting_since: AtomicU64::new(0),
-            last_cpu: AtomicU32::new(0),
             schedlink: AtomicPtr::new(null_mut()),
             alllink: AtomicPtr::new(null_mut()),
             param: Cell::new(null_mut()),

@@ -150,7 +150,6 @@ pub(crate) extern "C" fn goexit1() -> ! {
 /// g0. Go: `goexit0`.
 unsafe extern "C" fn goexit0(g: &'static G, _: *mut ()) -> ! {
     let p = p();
-    percpu::set_curg(core::ptr::null());
     g.locked_to.store(ANY_CPU, Relaxed);
     // AcqRel: partner of the handle's exchanges in `joined` and `detach`. From here on a handle may free g.
     let detached_late = g.drop_result.get();

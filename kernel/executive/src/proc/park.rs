@@ -9,7 +9,7 @@ use super::wake::put_last;
 use crate::g::{G, Status, WaitReason, getg};
 use crate::lock::LockGuard;
 use crate::p::p;
-use crate::{percpu, switch};
+use crate::switch;
 use core::mem::ManuallyDrop;
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -22,7 +22,6 @@ pub(crate) fn park<F: FnOnce(&'static G) -> bool>(reason: WaitReason, commit: F)
         let commit = unsafe { arg.cast::<F>().read() };
         g.waiting_since.store(p().coarse_now.get(), Relaxed);
         g.set_status(Status::Running, Status::Waiting, "park: goroutine is not running");
-        percpu::set_curg(core::ptr::null());
         if !commit(g) {
             g.set_status(Status::Waiting, Status::Runnable, "park: goroutine was readied by two");
             execute(g, true);
@@ -54,7 +53,6 @@ pub(crate) fn park_unlock<T: ?Sized>(reason: WaitReason, guard: LockGuard<'_, T>
 pub fn yield_now() {
     unsafe extern "C" fn yield_m(g: &'static G, _: *mut ()) -> ! {
         g.set_status(Status::Running, Status::Runnable, "yield: goroutine is not running");
-        percpu::set_curg(core::ptr::null());
         put_last(g);
         schedule()
     }

@@ -145,7 +145,6 @@ fn gopreempt() {
         let p = p();
         p.stats.preemptions.bump();
         g.set_status(Status::Running, Status::Runnable, "preempt: goroutine is not running");
-        percpu::set_curg(core::ptr::null());
         percpu::set_preempt(false);
         if g.locked_to.load(core::sync::atomic::Ordering::Relaxed) != crate::g::ANY_CPU {
             super::wake::put_last(g);

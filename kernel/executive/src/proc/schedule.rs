@@ -6,7 +6,7 @@
 //! stands here, the global queue is taken in batches).
 #![allow(unsafe_code)] // One call of `gogo`.
 
-use super::wake::{ready, slice_begins, wakep};
+use super::wake::{new_slice, ready, wakep};
 use crate::fatal::throw;
 use crate::g::{G, Status};
 use crate::m::{Cpu, CpuState, M, m};
@@ -21,12 +21,36 @@ use core::sync::atomic::Ordering::Relaxed;
 const RUNNEXT_PAUSE_NS: u64 = 3_000;
 
 /// One round: finds a runnable g and runs it. On g0. Throws if a lock is held. Go: `schedule`.
+#[inline(always)]
 pub(crate) fn schedule() -> ! {
     if percpu::pins() != 0 {
         throw("schedule: holding locks");
     }
-    let (g, inherit_slice) = find_runnable();
-    let m = m();
+    let (p, m) = (p(), m());
+    if nothing_special(p, m)
+        && let Some((g, inherit_slice)) = p.runq().get()
+    {
+        execute(g, inherit_slice)
+    }
+    schedule_slowly(p, m)
+}
+
+/// The common case, in which the next g comes from this P's own queue: no timer, no interrupt's or locked goroutine, not the 61st tick, not searching.
+#[inline(always)]
+fn nothing_special(p: &P, m: &M) -> bool {
+    p.timers.next() == NEVER
+        && !SCHED.has_injected()
+        && !m.has_inbox()
+        && !m.spinning.get()
+        && !p.schedtick.get().is_multiple_of(GLOBAL_QUEUE_EVERY_TICKS)
+}
+
+/// Everything that `schedule` knows.
+#[cold]
+#[inline(never)]
+fn schedule_slowly(p: &'static P, m: &M) -> ! {
+    percpu::set_curg(core::ptr::null());
+    let (g, inherit_slice) = find_runnable(p);
     if m.spinning.get() {
         // Before running what was found: there may be more, and those who put it there counted on us.
         reset_spinning(m);
@@ -35,7 +59,6 @@ pub(crate) fn schedule() -> ! {
 }
 
 /// Go: `resetspinning`.
-#[cold]
 fn reset_spinning(m: &M) {
     m.spinning.set(false);
     m.set_state(CpuState::Running);
@@ -45,10 +68,10 @@ fn reset_spinning(m: &M) {
 }
 
 /// Runs a runnable g that the caller has taken off its queue. Go: `execute`.
+#[inline(always)]
 pub(crate) fn execute(g: &'static G, inherit_slice: bool) -> ! {
-    let p = p();
+    let (p, m) = (p(), m());
     g.set_status(Status::Runnable, Status::Running, "execute: goroutine is not runnable");
-    g.last_cpu.store(percpu::this_cpu(), Relaxed);
     percpu::set_curg(g.as_ptr().cast());
     if !inherit_slice {
         p.schedtick.set(p.schedtick.get().wrapping_add(1));
@@ -57,10 +80,10 @@ pub(crate) fn execute(g: &'static G, inherit_slice: bool) -> ! {
     p.stats.runs.bump();
     let due = p.timers.next();
     if due != NEVER {
-        m().tick_by(due); // a hog must not make sleepers late
+        m.tick_by(due); // a hog must not make sleepers late
     }
-    if p.runq().has_work() {
-        slice_begins(); // nor those who wait behind it
+    if !m.in_slice() && p.runq().has_work() {
+        new_slice(machine::now()); // nor those who wait behind it
     }
     // SAFETY: STACK-OWNER: it is Running, here; it was saved by mcall or is newborn.
     unsafe { switch::gogo(g) }
@@ -68,8 +91,7 @@ pub(crate) fn execute(g: &'static G, inherit_slice: bool) -> ! {
 
 /// Finds a runnable g; sleeps until there is one. True if it runs on its predecessor's slice. Go: `findRunnable`.
 #[doc(alias = "findrunnable")]
-fn find_runnable() -> (&'static G, bool) {
-    let p = p();
+fn find_runnable(p: &'static P) -> (&'static G, bool) {
     loop {
         if p.timers.next() != NEVER {
             check_timers(p);

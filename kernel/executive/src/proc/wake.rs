@@ -82,8 +82,7 @@ fn startm(cpu: usize) {
 /// while nobody waits. Pinned or on g0.
 #[inline]
 pub(crate) fn slice_begins() {
-    let m = m();
-    if m.slice_end.get() == machine::NEVER {
+    if !m().in_slice() {
         new_slice(machine::now());
     }
 }
