@@ -2,7 +2,6 @@
 # Builds the kernel and its disk image, and boots it in QEMU with a console in this terminal.
 # Installs what is missing. The machine itself is boot/src/qemu.rs.
 set -euo pipefail
-shopt -s nullglob # no match is no word
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 usage() {
@@ -48,15 +47,17 @@ while (($#)); do
         --smp) [[ $2 =~ ^[1-9][0-9]*$ ]] || wrong "--smp needs a number from 1 on, not '$2'" ;;
         --mem) [[ $2 =~ ^[1-9][0-9]*[KMGkmg]?$ ]] || wrong "--mem needs a size such as 64M, not '$2'" ;;
         --timeout) [[ $2 =~ ^[0-9]+(\.[0-9]+)?$ ]] || wrong "--timeout needs a number of seconds, not '$2'" ;;
-        --image) [[ -d $(dirname -- "$OLDPWD/$2") || $2 = /* ]] || wrong "--image: no such directory: '$2'" ;;
+        --image)
+            [[ $2 = /* ]] || value=$OLDPWD/$2 # it was said where the caller stands
+            [[ -d ${value%/*}/ ]] || wrong "--image: there is no directory '${value%/*}'"
+            ;;
         --example)
-            [[ -f kernel/examples/$2.rs ]] || wrong "no example '$2'; there are: $(basename -s .rs -a kernel/examples/*.rs | xargs)"
+            [[ -f kernel/examples/$2.rs ]] || wrong "no example '$2'; there are: $(ls kernel/examples | sed -n 's/\.rs$//p' | xargs)"
             example=$2
             shift 2
             continue
             ;;
         esac
-        [[ $1 != --image || $value = /* ]] || value=$OLDPWD/$value # it was said where the caller stands
         options+=("$1" "$value")
         shift 2
         ;;

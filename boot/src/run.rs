@@ -31,7 +31,10 @@ pub fn run(o: &Options) -> Result<Option<Outcome>> {
     if o.gdb {
         eprintln!("{}", debugger_hint(&o.kernel));
     }
-    let command = qemu::command(o, &image, firmware, line)?;
+    let mut command = qemu::command(o, &image, firmware, line)?;
+    if o.run.is_some() {
+        command.stdin(Stdio::null()); // nobody types, and the terminal stays as it is
+    }
     match line {
         Line::Terminal => with_terminal(|| drive(command, line, limit)),
         Line::Pipes => drive(command, line, limit),

@@ -1,1 +1,18 @@
-#![no_std]
+//! Boots kernels in QEMU and looks at what they say. A test is a claim in three lines:
+//!
+//! ```no_run
+//! # use tests::boots;
+//! boots().smp(4).run("sieve 100").says("541").ok();
+//! boots().uefi().run("crash panic").says("panic: ").dies(2);
+//! ```
+//!
+//! [`boots`] describes a machine; `run` lets it do console commands by itself, [`console`](Boot::console)
+//! lets a test type. Only so many machines run at a time as the host has CPUs to run them.
+
+mod build;
+mod console;
+mod machine;
+mod slots;
+
+pub use console::Console;
+pub use machine::{Boot, Transcript, boots};

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Runs every test and ends with the line `N passed, N failed`. Installs what is missing.
+# usage: tests/run.sh [STEP...]     only these steps, by the names that are printed (default: all of them)
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
+[[ ${1-} != -* ]] || { sed -n '2,3s/^# //p' tests/run.sh && exit 2; }
+
+source tests/lib/setup.sh
+source tests/lib/build.sh
+need_rust
+need_qemu ovmf
+logs=$target/test-logs
+mkdir -p "$logs"
+passed=0 failed=0 skipped=0
+only=" $* "
+begun_all=$SECONDS
+
+# step NAME COMMAND...: runs it, shows what it says, and adds up what cargo counted. A step without tests, or one that
+# fails without a failed test, counts as one.
+step() {
+    local name=$1 log=$logs/$1.log begun=$SECONDS status n p f s
+    shift
+    [[ $only = "  " || $only = *" $name "* ]] || return 0
+    printf '\n=== %s: %s\n' "$name" "$*"
+    "$@" 2>&1 </dev/null | tee "$log"
+    status=${PIPESTATUS[0]}
+    read -r n p f s < <(awk '/^test result:/ { n++; p += $4; f += $6; s += $8 } END { print n + 0, p + 0, f + 0, s + 0 }' "$log")
+    if ((status == 0 && n == 0)); then p=1; fi
+    if ((status != 0 && f == 0)); then f=1; fi
+    ((passed += p, failed += f, skipped += s))
+    printf '=== %s: %d passed, %d failed (%d s)\n' "$name" "$p" "$f" $((SECONDS - begun))
+}
+
+host=(-p executive -p hosted -p bench -p boot) # these run here; -p tests boots machines
+bare=(-p kernel --release --target x86_64-unknown-none)
+# boot's build script must not see this (boot/Cargo.toml); every cargo below gets it as an option.
+unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
+
+units() {
+    cargo test --target-dir "$target" --no-fail-fast "${host[@]}"
+}
+
+# Each model is a test file or a module named loom*; loom wants optimised code.
+loom() {
+    local models=(kernel/executive/tests/loom*.rs)
+    if [[ -e ${models[0]} ]]; then
+        RUSTFLAGS="--cfg loom" cargo test --target-dir "$target/loom" --release --no-fail-fast -p executive --test 'loom*'
+    else
+        RUSTFLAGS="--cfg loom" cargo test --target-dir "$target/loom" --release --no-fail-fast -p executive --lib loom
+    fi
+}
+
+kernel() {
+    build_boot && build_kernel
+}
+
+in_qemu() {
+    build_boot && build_kernel || return
+    CARGO_TARGET_DIR=$target BOOT=$boot KERNEL=$kernel cargo test --no-fail-fast -p tests
+}
+
+step format cargo fmt --all --check
+step kernel kernel
+step clippy cargo clippy --target-dir "$target" "${host[@]}" -p tests --all-targets -- -D warnings
+step clippy-kernel cargo clippy --target-dir "$target" "${bare[@]}" --lib --bins --examples -- -D warnings
+step units units
+step loom loom
+step qemu in_qemu
+
+printf '\n(%d s; the logs are in %s)\n' $((SECONDS - begun_all)) "$logs"
+printf '%d passed, %d failed' "$passed" "$failed"
+((skipped == 0)) || printf ', %d skipped' "$skipped"
+echo
+((failed == 0))

@@ -1,0 +1,181 @@
+//! A machine to be, what it shall do, and what it said: [`boots`], [`Boot`], [`Transcript`].
+
+use crate::console::Console;
+use crate::{build, slots};
+use std::fmt;
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A machine with 4 CPUs and 512 MiB, booted from BIOS, unless told otherwise.
+pub fn boots() -> Boot {
+    Boot { args: Vec::new(), example: None, run: None, wanted: Vec::new(), unwanted: Vec::new(), limit: 60 }.smp(4)
+}
+
+/// A machine that has not been started, and what is expected of it.
+#[must_use = "a machine runs at ok(), dies() or console()"]
+pub struct Boot {
+    args: Vec<String>,
+    example: Option<&'static str>,
+    run: Option<String>,
+    wanted: Vec<String>,
+    unwanted: Vec<String>,
+    /// Seconds.
+    limit: u64,
+}
+
+impl Boot {
+    pub fn smp(self, cpus: usize) -> Self {
+        self.arg("--smp").arg(cpus)
+    }
+    pub fn mem(self, size: &str) -> Self {
+        self.arg("--mem").arg(size)
+    }
+    pub fn uefi(self) -> Self {
+        self.arg("--uefi")
+    }
+    /// Boots kernel/examples/`name`.rs.
+    pub fn example(mut self, name: &'static str) -> Self {
+        self.example = Some(name);
+        self
+    }
+    /// Console commands, separated by `;`.
+    pub fn run(mut self, commands: &str) -> Self {
+        self.run = Some(commands.into());
+        self
+    }
+    /// The machine has to end by itself within this time, boot included (default: 60 s). Not for figures: a host may
+    /// be busy.
+    pub fn within_secs(mut self, seconds: u64) -> Self {
+        self.limit = seconds;
+        self
+    }
+    /// The text is somewhere in the output, after what earlier `says` found.
+    pub fn says(mut self, text: &str) -> Self {
+        self.wanted.push(text.into());
+        self
+    }
+    pub fn never_says(mut self, text: &str) -> Self {
+        self.unwanted.push(text.into());
+        self
+    }
+
+    /// Runs it; every command must have succeeded.
+    pub fn ok(self) -> Transcript {
+        self.dies(0)
+    }
+
+    /// Runs it; it must end with this status, by itself.
+    pub fn dies(self, status: i32) -> Transcript {
+        let _slot = slots::take();
+        let mut command = self.command();
+        if let Some(commands) = &self.run {
+            command.args(["--run", commands]);
+        }
+        let asked = format!("{command:?}");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the boot tool starts");
+        let mut errors = child.stderr.take().expect("a pipe");
+        let errors = std::thread::spawn(move || {
+            let mut said = Vec::new();
+            errors.read_to_end(&mut said).map(|_| said)
+        });
+        let mut said = Said::default();
+        let mut out = child.stdout.take().expect("a pipe");
+        let mut buffer = [0; 4096];
+        while let n @ 1.. = out.read(&mut buffer).expect("the machine's output can be read") {
+            said.add(&buffer[..n]);
+        }
+        let ended = Instant::now();
+        let got = child.wait().expect("the boot tool can be waited for").code();
+        let errors = errors.join().expect("the reader lives").expect("its errors can be read");
+
+        let transcript = Transcript { text: said.text(), said, ended, errors: String::from_utf8_lossy(&errors).into() };
+        assert_eq!(got, Some(status), "{asked}\nended with the wrong status\n{transcript}");
+        self.check(&asked, &transcript);
+        transcript
+    }
+
+    fn check(&self, asked: &str, transcript: &Transcript) {
+        let mut rest = transcript.text.as_str();
+        for wanted in &self.wanted {
+            match rest.split_once(wanted.as_str()) {
+                Some((_, after)) => rest = after,
+                None => panic!("{asked}\ndid not say {wanted:?} (in this order)\n{transcript}"),
+            }
+        }
+        for unwanted in &self.unwanted {
+            assert!(!transcript.text.contains(unwanted.as_str()), "{asked}\nsaid {unwanted:?}\n{transcript}");
+        }
+    }
+
+    /// Starts it for a test that types at its console.
+    pub fn console(self) -> Console {
+        Console::start(slots::take(), self.command())
+    }
+
+    fn command(&self) -> Command {
+        let built = build::built(self.example);
+        let mut command = Command::new(built.boot);
+        command.arg("--kernel").arg(built.kernel).args(["--timeout", &self.limit.to_string()]).args(&self.args);
+        command
+    }
+
+    fn arg(mut self, arg: impl ToString) -> Self {
+        self.args.push(arg.to_string());
+        self
+    }
+}
+
+/// What a machine said, and when.
+#[derive(Default)]
+pub(crate) struct Said {
+    bytes: Vec<u8>,
+    /// Up to which byte, by when.
+    when: Vec<(usize, Instant)>,
+}
+
+impl Said {
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.bytes.extend(bytes);
+        self.when.push((self.bytes.len(), Instant::now()));
+    }
+    /// With plain line ends.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).replace('\r', "")
+    }
+}
+
+/// The output of a machine that has ended.
+pub struct Transcript {
+    said: Said,
+    ended: Instant,
+    errors: String,
+    /// All that came over its serial line.
+    pub text: String,
+}
+
+impl Transcript {
+    /// How long the machine ran on after it had said this.
+    pub fn end_after(&self, text: &str) -> Duration {
+        let at = self.said.bytes.windows(text.len()).position(|w| w == text.as_bytes());
+        let at = at.unwrap_or_else(|| panic!("it did not say {text:?}\n{self}"));
+        let when = self.said.when.iter().find(|(upto, _)| *upto > at).expect("every byte came at some time").1;
+        self.ended - when
+    }
+    /// The first line that begins so, blanks aside.
+    pub fn line(&self, beginning: &str) -> &str {
+        let mut lines = self.text.lines().map(str::trim);
+        lines.find(|line| line.starts_with(beginning)).unwrap_or_else(|| panic!("no line begins {beginning:?}\n{self}"))
+    }
+}
+
+impl fmt::Display for Transcript {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "--- it said:\n{}\n--- and the boot tool:\n{}---", self.text, self.errors)
+    }
+}

@@ -1,0 +1,24 @@
+//! How many machines may run at a time: each wants two CPUs of the host, or its clock runs too slowly to be called
+//! a test of anything but patience.
+
+use std::sync::{Condvar, LazyLock, Mutex};
+
+static FREE: LazyLock<Mutex<usize>> =
+    LazyLock::new(|| Mutex::new((std::thread::available_parallelism().map_or(1, |n| n.get()) / 2).max(1)));
+static GIVEN_BACK: Condvar = Condvar::new();
+
+/// The right to run one machine, until it is dropped.
+pub struct Slot(());
+
+pub fn take() -> Slot {
+    let free = FREE.lock().expect("nobody panics with it");
+    *GIVEN_BACK.wait_while(free, |free| *free == 0).expect("nobody panics with it") -= 1;
+    Slot(())
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        *FREE.lock().expect("nobody panics with it") += 1;
+        GIVEN_BACK.notify_one();
+    }
+}
