@@ -21,8 +21,8 @@ pub const DYNAMIC_END: u64 = slot(384) - 1;
 pub const STACKS: u64 = slot(384);
 /// 8 TiB of 64 KiB stacks: 134 million.
 pub const STACK_SLOTS_SMALLEST: u64 = 16;
-/// 64 KiB, 128 KiB, .. 64 MiB.
-pub const STACK_CLASSES: usize = 11;
+/// 64 KiB, 128 KiB, .. 128 MiB, so that 64 MiB and a guard fit too.
+pub const STACK_CLASSES: usize = 12;
 pub const STACKS_END: u64 = slot(384 + STACK_SLOTS_SMALLEST + STACK_CLASSES as u64 - 1);
 
 /// The heap, growing upwards.

@@ -1,6 +1,6 @@
 //! Goroutines' stacks: much address space, little memory.
 //!
-//! Each size class owns a range of addresses (layout.rs), cut into slots of a power of two from 64 KiB to 64 MiB. The
+//! Each size class owns a range of addresses (layout.rs), cut into slots of a power of two from 64 KiB to 128 MiB. The
 //! lowest page of a slot is never mapped (the guard); the topmost is mapped when the slot is first given out; the
 //! pages between are mapped one by one by the page-fault handler ([`grow`]) as they are touched.
 //!

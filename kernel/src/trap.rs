@@ -124,7 +124,7 @@ fn page_fault(frame: &mut Frame) {
         Growth::NotAStack if missing => "a page that is not there",
         Growth::NotAStack => "a page that does not allow it",
     };
-    executive::crash::page_fault(address, format_args!("{access} {why}\n{frame}"), &frame.interrupted())
+    executive::crash::page_fault(address, format_args!("page fault at {address:#x}: {access} {why}\n{frame}"), &frame.interrupted())
 }
 
 fn fault(vector: u8, frame: &Frame) -> ! {
