@@ -12,7 +12,7 @@ need_qemu ovmf
 logs=$target/test-logs
 mkdir -p "$logs"
 passed=0 failed=0 skipped=0
-only=" $* "
+only=" $* " known=
 begun_all=$SECONDS
 
 # step NAME COMMAND...: runs it, shows what it says, and adds up what cargo counted. A step without tests, or one that
@@ -20,6 +20,7 @@ begun_all=$SECONDS
 step() {
     local name=$1 log=$logs/$1.log begun=$SECONDS status n p f s
     shift
+    known+=" $name"
     [[ $only = "  " || $only = *" $name "* ]] || return 0
     printf '\n=== %s: %s\n' "$name" "$*"
     "$@" 2>&1 </dev/null | tee "$log"
@@ -67,6 +68,9 @@ step units units
 step loom loom
 step qemu in_qemu
 
+for name in "$@"; do
+    [[ " $known " = *" $name "* ]] || { echo "run.sh: no step '$name'; there are:$known" >&2 && exit 2; }
+done
 printf '\n(%d s; the logs are in %s)\n' $((SECONDS - begun_all)) "$logs"
 printf '%d passed, %d failed' "$passed" "$failed"
 ((skipped == 0)) || printf ', %d skipped' "$skipped"

@@ -78,7 +78,9 @@ fn drive(mut qemu: Command, line: Line, limit: Option<Duration>) -> Result<Outco
     }
     let status = child.wait()?;
     err.join().expect("the reader of QEMU's errors died");
-    out.map(|out| out.join().expect("the reader of the serial line died"));
+    if let Some(out) = out {
+        out.join().expect("the reader of the serial line died");
+    }
     Ok(match limit {
         Some(limit) if timed_out => Outcome::TimedOut(limit),
         _ => Outcome::of(status),

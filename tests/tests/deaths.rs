@@ -6,12 +6,8 @@ use tests::boots;
 
 /// `crash KIND` says `words` and all that a crash report has to tell, within 5 seconds.
 fn dies_saying(kind: &str, words: &str) {
-    let said = boots()
-        .run(&format!("sieve 10; crash {kind}; sieve 100"))
-        .says("29")
-        .says(words)
-        .never_says("541")
-        .dies(2);
+    let said =
+        boots().run(&format!("sieve 10; crash {kind}; sieve 100")).says("29").says(words).never_says("541").dies(2);
     let took = said.end_after("29");
     assert!(took < Duration::from_secs(5), "took {took:?}\n{said}");
     for told in ["CPU", "goroutine", "kernel::"] {
