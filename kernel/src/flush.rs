@@ -28,6 +28,11 @@ pub fn join() {
     CPUS[cpu()].online.store(true, Ordering::SeqCst);
 }
 
+/// How many CPUs answer.
+pub fn online() -> usize {
+    CPUS.iter().filter(|cpu| cpu.online.load(Ordering::Acquire)).count()
+}
+
 /// This CPU flushes. Interrupts off, or pinned.
 pub fn on_interrupt() {
     // Acquire: partner of `everywhere`'s increment: entries cleared before a number was drawn are seen cleared by page

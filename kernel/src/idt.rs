@@ -10,7 +10,6 @@
 //! ```
 #![allow(unsafe_code)] // Naked functions and the table that the CPU jumps through.
 
-use crate::flush;
 use crate::gdt::Ist;
 use crate::trap::{Frame, dispatch, exception};
 use crate::vectors;
@@ -99,7 +98,6 @@ static IDT: Once<InterruptDescriptorTable> = Once::new();
 /// Makes the calling CPU use the table (made at the first call). After GS is set, and `gdt::load`: gates name its code segment and stacks.
 pub fn load() {
     IDT.call_once(make).load();
-    flush::join();
 }
 
 fn make() -> InterruptDescriptorTable {

@@ -25,6 +25,7 @@ pub mod tsc;
 pub mod calibrate;
 pub mod clock;
 pub mod flush;
+pub mod pages;
 pub mod stacks;
 pub mod trap;
 pub mod idt;
@@ -38,3 +39,5 @@ pub mod start;
 
 pub use bootloader_api;
 pub use fwcfg::command_line;
+#[doc(hidden)]
+pub use x86_64;

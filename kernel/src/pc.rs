@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // `unsafe impl Machine`; sti and hlt.
 
 use crate::vectors::{KICK, WAKE};
-use crate::{apic, clock, serial, smp, stacks, symbols, trap};
+use crate::{apic, clock, pages, serial, smp, stacks, symbols, trap};
 use core::arch::asm;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -96,7 +96,7 @@ unsafe impl Machine for Pc {
     }
 
     fn stack_committed(stack: Stack) -> usize {
-        stacks::committed(stack)
+        pages::committed(stack)
     }
 
     fn write(bytes: &[u8]) {

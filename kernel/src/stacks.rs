@@ -13,27 +13,21 @@
 //! share a page table with neighbours, so it is made under the lock when a slot is first given out; larger ones have page tables of
 //! their own, which [`grow`] makes.
 //!
-//! The one rule: [`grow`] takes no lock. It only ever turns an empty entry into a present one, by one compare-and-swap, and
-//! what it needs comes from this CPU's reserve of frames. Making a page present needs no TLB shootdown.
+//! The one rule: [`grow`] takes no lock (pages.rs).
 //!
-//! A stack given back keeps its pages and goes on a list of its class, threaded through its topmost page. [`trim`]
-//! takes pages away, and that needs every CPU to forget them (flush.rs) before they are used again.
-#![allow(unsafe_code)] // Page tables, and a list that lives in free stacks.
+//! A stack given back goes on a list of its class, threaded through its topmost page, which it keeps. Taking its other
+//! pages away needs every CPU to forget them (flush.rs), so stacks that have any wait on one more list
+//! ([`DIRTY`]) until there are enough of them for one flush.
+#![allow(unsafe_code)] // Lists that live in free stacks.
 
+use crate::frames;
 use crate::layout::{self, P4_SLOT, STACK_CLASSES, STACK_SLOTS_SMALLEST};
-use crate::{flush, frames, paging, window};
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::pages::{self, PAGE, Taken, commit, committed};
+use core::sync::atomic::{AtomicUsize, Ordering};
 use executive::lock::{Lock, Rank};
 use executive::machine::Stack;
 
-const PAGE: usize = 4096;
 const SMALLEST_SLOT: usize = 64 * 1024;
-
-/// Page-table entry bits (Intel SDM vol. 3A, 5.5.4): present, writable, not executable.
-const PRESENT: u64 = 1;
-const WRITABLE: u64 = 1 << 1;
-const NO_EXECUTE: u64 = 1 << 63;
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 /// The slots of one size.
 struct Class {
@@ -47,10 +41,8 @@ static CLASSES: [Lock<Class>; STACK_CLASSES] = [const { Lock::new(Rank::Stacks, 
 /// Slots of each class that were ever given out: those below are mapped at least at their top. Written under the
 /// class's lock (Release), read by `grow` (Acquire): whoever runs on a slot sees the mark above it.
 static MADE: [AtomicUsize; STACK_CLASSES] = [const { AtomicUsize::new(0) }; STACK_CLASSES];
-/// Slots on the free lists, and pages of memory in all slots. For reports.
+/// Slots on the free lists. For reports.
 static FREE: [AtomicUsize; STACK_CLASSES] = [const { AtomicUsize::new(0) }; STACK_CLASSES];
-static PAGES: AtomicUsize = AtomicUsize::new(0);
-static TABLES: AtomicUsize = AtomicUsize::new(0);
 
 const fn slot_bytes(class: usize) -> usize {
     SMALLEST_SLOT << class
@@ -81,6 +73,11 @@ fn find(address: usize) -> Option<(usize, usize)> {
 /// A stack of at least `size` usable bytes. `None`: out of memory, or larger than we have.
 pub fn alloc(size: usize) -> Option<Stack> {
     let class = (0..STACK_CLASSES).find(|&class| slot_bytes(class) - PAGE >= size)?;
+    take(class).or_else(|| if clean() { take(class) } else { None })
+}
+
+/// A free stack of the class, or a new one.
+fn take(class: usize) -> Option<Stack> {
     let mut list = CLASSES[class].lock();
     if list.free != 0 {
         let hi = list.free;
@@ -104,17 +101,88 @@ pub fn alloc(size: usize) -> Option<Stack> {
     Some(Stack { lo: base + PAGE, hi })
 }
 
-/// Gives a stack back. It keeps its pages.
+/// Gives a stack back.
 ///
 /// # Safety
 /// It came from [`alloc`], and nothing runs on it or points into it.
 pub unsafe fn free(stack: Stack) {
     let Some((class, _)) = find(stack.lo) else { executive::fatal::throw("free_stack: not a stack of ours") };
+    let below_top = committed(stack) / PAGE - 1;
+    if below_top == 0 {
+        // SAFETY: STACK-OWNER: the caller owns the stack and gives it to us.
+        return unsafe { put(class, stack.hi) };
+    }
+    let full = {
+        let mut dirty = DIRTY.lock();
+        // SAFETY: as above; the topmost page is mapped.
+        unsafe { (stack.hi as *mut usize).sub(1).write(dirty.first) };
+        dirty.first = stack.hi;
+        dirty.pages += below_top;
+        dirty.pages > MOST_DIRTY_PAGES
+    };
+    if full {
+        clean();
+    }
+}
+
+/// Puts a stack without pages below its topmost on its class's list.
+///
+/// # Safety
+/// It is the caller's, who gives it up.
+unsafe fn put(class: usize, hi: usize) {
     let mut list = CLASSES[class].lock();
-    // SAFETY: STACK-OWNER: the caller owns the stack and gives it to us; the topmost page is mapped.
-    unsafe { (stack.hi as *mut usize).sub(1).write(list.free) };
-    list.free = stack.hi;
+    // SAFETY: the caller's promise; the topmost page is mapped.
+    unsafe { (hi as *mut usize).sub(1).write(list.free) };
+    list.free = hi;
     FREE[class].fetch_add(1, Ordering::Relaxed);
+}
+
+/// Free stacks with pages below their topmost.
+struct Dirty {
+    /// `hi` of the first; linked as the classes' lists are.
+    first: usize,
+    pages: usize,
+}
+
+static DIRTY: Lock<Dirty> = Lock::new(Rank::Stacks, Dirty { first: 0, pages: 0 });
+
+/// One flush interrupts every CPU, so it should be worth 2 MiB.
+const MOST_DIRTY_PAGES: usize = 512;
+
+/// Makes all dirty stacks clean, with one flush for all. `false`: there were none.
+fn clean() -> bool {
+    let first = core::mem::replace(&mut *DIRTY.lock(), Dirty { first: 0, pages: 0 }).first;
+    let mut taken = Taken::new();
+    let next = |hi: usize| {
+        // SAFETY: the link that `free` wrote; the list is ours now.
+        unsafe { (hi as *const usize).sub(1).read() }
+    };
+    let each = || core::iter::successors(Some(first), |&hi| Some(next(hi))).take_while(|&hi| hi != 0);
+    let class = |hi: usize| find(hi - PAGE).expect("it was found when it was freed").0;
+    for hi in each() {
+        // SAFETY: free, and off every list but ours.
+        unsafe { taken.pages_of(Stack { lo: hi - slot_bytes(class(hi)) + PAGE, hi }) };
+    }
+    taken.flush_and_free();
+    let mut hi = first;
+    while hi != 0 {
+        let after = next(hi);
+        // SAFETY: as above; it has only its topmost page now.
+        unsafe { put(class(hi), hi) };
+        hi = after;
+    }
+    first != 0
+}
+
+/// Takes the memory of all but the topmost page away. Interrupts every CPU if there was any.
+///
+/// # Safety
+/// It came from [`alloc`], and nothing runs on it or points into it but its topmost page.
+pub unsafe fn trim(stack: Stack) {
+    let mut taken = Taken::new();
+    // SAFETY: the caller's promise, passed on.
+    unsafe { taken.pages_of(stack) };
+    taken.flush_and_free();
 }
 
 /// From the page-fault handler: backs the touched page, if it lies in the usable part of a stack.
@@ -137,111 +205,6 @@ pub enum Growth {
     OutOfMemory,
 }
 
-/// Backs one page with a frame from `source`, making page tables on the way. `false`: out of memory.
-///
-/// Several CPUs may be here for one entry (a sender that writes to a parked receiver's stack): the first one's frame
-/// is taken, and the others give theirs back.
-fn commit(address: usize, source: fn() -> Option<u64>) -> bool {
-    let mut table = paging::top_table();
-    for level in [3, 2, 1] {
-        let entry = entry(table, address, level);
-        table = match fill(entry, source, 0) {
-            None => return false,
-            Some((table, new)) => {
-                TABLES.fetch_add(new as usize, Ordering::Relaxed);
-                table
-            }
-        };
-    }
-    match fill(entry(table, address, 0), source, NO_EXECUTE) {
-        None => false,
-        Some((_, new)) => {
-            PAGES.fetch_add(new as usize, Ordering::Relaxed);
-            true
-        }
-    }
-}
-
-/// The entry for `address` in `table`; level 3 is the top-level table, 0 a page table.
-fn entry(table: u64, address: usize, level: u32) -> &'static AtomicU64 {
-    let index = address >> (12 + 9 * level) & 511;
-    // SAFETY: `table` is a page table of ours, which are never freed, seen through the window; all who change
-    // entries of these slots do so by atomic instructions. The CPU sets accessed and dirty bits atomically.
-    unsafe { &*window::phys_to_virt(table).cast::<AtomicU64>().add(index) }
-}
-
-/// What the entry points to, made present if it is not, and whether this call did that.
-fn fill(entry: &AtomicU64, source: fn() -> Option<u64>, flags: u64) -> Option<(u64, bool)> {
-    let old = entry.load(Ordering::Acquire);
-    if old & PRESENT != 0 {
-        return Some((old & ADDRESS, false));
-    }
-    let frame = source()?;
-    // Release: whoever follows the entry (a CPU's page walk, or `load` above) sees the frame's zeroes.
-    match entry.compare_exchange(old, frame | PRESENT | WRITABLE | flags, Ordering::AcqRel, Ordering::Acquire) {
-        Ok(_) => Some((frame, true)),
-        Err(theirs) => {
-            frames::put_reserved(frame);
-            Some((theirs & ADDRESS, false))
-        }
-    }
-}
-
-/// Takes the memory of all but the topmost page away. Interrupts every CPU if there was any.
-///
-/// # Safety
-/// It came from [`alloc`], and nothing runs on it or points into it but its topmost page.
-pub unsafe fn trim(stack: Stack) {
-    // Taken frames, each holding the address of the next. Writing to them before the flush is sound: a stale
-    // translation could only serve uses of these pages, of which there are none.
-    let mut taken = 0;
-    for page in (stack.lo..stack.hi - PAGE).step_by(PAGE) {
-        let Some(entry) = page_entry(page) else { continue };
-        let old = entry.swap(0, Ordering::AcqRel);
-        if old & PRESENT != 0 {
-            let frame = old & ADDRESS;
-            // SAFETY: STACK-OWNER: the caller owns the stack; nothing uses the page. The window maps the frame.
-            unsafe { window::phys_to_virt(frame).cast::<u64>().write(taken) };
-            taken = frame;
-            PAGES.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-    if taken == 0 {
-        return;
-    }
-    flush::everywhere();
-    while taken != 0 {
-        let frame = taken;
-        // SAFETY: the link written above; after the flush nothing maps the frame, in any TLB.
-        unsafe {
-            taken = window::phys_to_virt(frame).cast::<u64>().read();
-            frames::free(frame);
-        }
-    }
-}
-
-/// How many bytes of a stack are backed by memory now.
-pub fn committed(stack: Stack) -> usize {
-    (stack.lo..stack.hi).step_by(PAGE).filter(|&page| is_present(page)).count() * PAGE
-}
-
-/// The page-table entry for a page, if there is a table.
-fn page_entry(address: usize) -> Option<&'static AtomicU64> {
-    let mut table = paging::top_table();
-    for level in [3, 2, 1] {
-        let value = entry(table, address, level).load(Ordering::Acquire);
-        if value & PRESENT == 0 {
-            return None;
-        }
-        table = value & ADDRESS;
-    }
-    Some(entry(table, address, 0))
-}
-
-fn is_present(page: usize) -> bool {
-    page_entry(page).is_some_and(|entry| entry.load(Ordering::Acquire) & PRESENT != 0)
-}
-
 /// What all stacks take together.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
@@ -255,10 +218,5 @@ pub struct Usage {
 
 pub fn usage() -> Usage {
     let sum = |counts: &[AtomicUsize]| counts.iter().map(|n| n.load(Ordering::Relaxed)).sum();
-    Usage {
-        made: sum(&MADE),
-        free: sum(&FREE),
-        committed: PAGES.load(Ordering::Relaxed) * PAGE,
-        tables: TABLES.load(Ordering::Relaxed) * PAGE,
-    }
+    Usage { made: sum(&MADE), free: sum(&FREE), committed: pages::in_use() * PAGE, tables: pages::tables() * PAGE }
 }

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // GS, and slices that the bootloader describes by numbers.
 
 use crate::vectors::COM1;
-use crate::{acpi, apic, clock, cpu, frames, fwcfg, gdt, idt, ioapic, layout, paging, serial, symbols, window};
+use crate::{acpi, apic, clock, cpu, flush, frames, fwcfg, gdt, idt, ioapic, layout, paging, serial, symbols, window};
 use bootloader_api::config::{BootloaderConfig, Mapping};
 use bootloader_api::info::{BootInfo, MemoryRegion};
 use core::slice;
@@ -22,6 +22,12 @@ pub const BOOT: BootloaderConfig = {
 /// The boot CPU starts here, on the bootloader's stack. `main` becomes goroutine 1; when it returns, the run ends with
 /// status 0.
 pub fn start(info: &'static mut BootInfo, main: fn()) -> ! {
+    bring_up(info);
+    executive::start(main)
+}
+
+/// From the bootloader's state to one in which every hook of the machine works.
+pub fn bring_up(info: &'static mut BootInfo) {
     x86_64::instructions::interrupts::disable(); // the bootloader leaves them as the firmware did
     // SAFETY: this is CPU 0.
     unsafe { cpu::set_gs(executive::percpu_block(0)) }; // locks work from here on
@@ -37,11 +43,11 @@ pub fn start(info: &'static mut BootInfo, main: fn()) -> ! {
     idt::load(); // faults are reported from here on
     let platform = acpi::init(boot.rsdp);
     apic::init_this_cpu();
+    flush::join(); // the APIC takes interrupts: not before
     clock::init(platform);
     ioapic::init();
     ioapic::route_irq(4, COM1, 0); // ISA interrupt 4 is the first serial port's
     serial::enable_input();
-    executive::start(main)
 }
 
 /// What the bootloader tells, as plain values.
@@ -75,12 +81,24 @@ impl Boot {
 }
 
 /// Makes `fn main()` goroutine 1 of a bootable kernel. Say it once, in a `no_std`, `no_main` binary.
+///
+/// `entry!(machine: main)` is for tests of the machine: `fn main() -> !` runs on CPU 0 with the machine up, interrupts on, and no executive.
 #[macro_export]
 macro_rules! entry {
+    (machine: $main:path) => {
+        $crate::entry!(@ |info| {
+            $crate::start::bring_up(info);
+            $crate::x86_64::instructions::interrupts::enable();
+            $main()
+        });
+    };
     ($main:path) => {
+        $crate::entry!(@ |info| $crate::start::start(info, $main));
+    };
+    (@ |$info:ident| $body:expr) => {
         const _: () = {
-            fn start(info: &'static mut $crate::bootloader_api::BootInfo) -> ! {
-                $crate::start::start(info, $main)
+            fn start($info: &'static mut $crate::bootloader_api::BootInfo) -> ! {
+                $body
             }
             $crate::bootloader_api::entry_point!(start, config = &$crate::start::BOOT);
         };

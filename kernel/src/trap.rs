@@ -10,7 +10,7 @@ use crate::vectors;
 use crate::{apic, flush, serial};
 use core::arch::asm;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use executive::machine::Interrupted;
 use x86_64::registers::control::Cr2;
 
@@ -124,7 +124,11 @@ fn page_fault(frame: &mut Frame) {
         Growth::NotAStack if missing => "a page that is not there",
         Growth::NotAStack => "a page that does not allow it",
     };
-    executive::crash::page_fault(address, format_args!("page fault at {address:#x}: {access} {why}\n{frame}"), &frame.interrupted())
+    executive::crash::page_fault(
+        address,
+        format_args!("page fault at {address:#x}: {access} {why}\n{frame}"),
+        &frame.interrupted(),
+    )
 }
 
 fn fault(vector: u8, frame: &Frame) -> ! {
@@ -134,15 +138,30 @@ fn fault(vector: u8, frame: &Frame) -> ! {
 
 /// Set once a CPU is writing the last report: the others stop where they are.
 static FROZEN: AtomicBool = AtomicBool::new(false);
+/// How many have. Each adds itself (Release); the writer of the report waits for them (Acquire).
+static STOPPED: AtomicUsize = AtomicUsize::new(0);
 
-/// Stops the other CPUs, by an interrupt that cannot be held off. Returns at once; they stop within microseconds.
+/// Stops the other CPUs, by an interrupt that cannot be held off, and waits for them: but not for long, for the
+/// report must come out even if one is lost.
 pub fn freeze_others() {
-    FROZEN.store(true, Ordering::SeqCst);
+    /// A fifth of a second or so. Counted, not timed: the clock may be what failed.
+    const PATIENCE: usize = 2_000_000;
+    if FROZEN.swap(true, Ordering::SeqCst) {
+        return;
+    }
     apic::send_nmi_others();
+    let others = flush::online().saturating_sub(1);
+    for _ in 0..PATIENCE {
+        if STOPPED.load(Ordering::Acquire) >= others {
+            break;
+        }
+        core::hint::spin_loop();
+    }
 }
 
 fn nmi(frame: &Frame) {
     if FROZEN.load(Ordering::SeqCst) {
+        STOPPED.fetch_add(1, Ordering::Release);
         halt();
     }
     // Nobody here sends them for anything else: memory or bus errors.
