@@ -7,6 +7,31 @@ pub use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU
 #[cfg(loom)]
 pub use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
+/// A `const fn`; for the model checker, whose atomics cannot be made at compile time, a `fn`.
+macro_rules! const_fn {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident() -> $ret:ty $body:block) => {
+        #[cfg(not(loom))]
+        $(#[$meta])*
+        $vis const fn $name() -> $ret $body
+        #[cfg(loom)]
+        $(#[$meta])*
+        $vis fn $name() -> $ret $body
+    };
+}
+pub(crate) use const_fn;
+
+/// An array of atomics, for use in a [`const_fn`].
+macro_rules! atomics {
+    ($each:expr; $n:expr) => {{
+        #[cfg(not(loom))]
+        let array = [const { $each }; $n];
+        #[cfg(loom)]
+        let array: [_; $n] = core::array::from_fn(|_| $each);
+        array
+    }};
+}
+pub(crate) use atomics;
+
 /// A full fence: no access of this CPU after it is made before one that precedes it (store-load included).
 ///
 /// On x86 a locked no-op on the stack's top orders as `mfence` does for write-back memory and costs half as

@@ -205,7 +205,7 @@ fn is_goroutine(g: &G) -> bool {
     match g.status() {
         Status::Idle => false,
         // Ended, and its handle is still there.
-        Status::Dead => g.joiner.load(Ordering::Relaxed) == crate::proc::birth::DONE,
+        Status::Dead => g.joiner.has_ended(),
         _ => true,
     }
 }

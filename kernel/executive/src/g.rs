@@ -7,8 +7,9 @@
 //! stack's end: a stack's pages may be given back or be untouched while others look at the g.
 #![allow(unsafe_code)] // `Sync` for cells whose owner the status names, and pointers from GS made references.
 
-use crate::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use crate::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering, const_fn};
 use crate::fatal::throw;
+use crate::joiner::Joiner;
 use crate::machine::Stack;
 use crate::percpu;
 use crate::runq::Linked;
@@ -128,8 +129,8 @@ pub struct G {
     // Birth's and join's.
     pub(crate) started_at: Cell<Option<&'static Location<'static>>>,
     name: Cell<Option<&'static str>>,
-    /// Who waits for the end: see birth.rs.
-    pub(crate) joiner: AtomicPtr<G>,
+    /// Who waits for the end, or whether anyone does.
+    pub(crate) joiner: Joiner<G>,
     /// Where closure and result lie, on the goroutine's own stack.
     pub(crate) body: Cell<*mut ()>,
     /// Drops a result that nobody will take.
@@ -149,27 +150,30 @@ impl Linked for G {
 }
 
 impl G {
-    pub(crate) const fn new() -> Self {
-        G {
-            sched_sp: Cell::new(0),
-            stack: Cell::new(Stack { lo: 0, hi: 0 }),
-            usual_stack: Cell::new(false),
-            status: AtomicU8::new(Status::Idle as u8),
-            wait_reason: AtomicU8::new(WaitReason::None as u8),
-            is_g0: Cell::new(false),
-            locked_to: AtomicU32::new(ANY_CPU),
-            id: AtomicU64::new(0),
-            waiting_since: AtomicU64::new(0),
-            schedlink: AtomicPtr::new(null_mut()),
-            alllink: AtomicPtr::new(null_mut()),
-            param: Cell::new(null_mut()),
-            select_done: AtomicU32::new(0),
-            preempt_pc: Cell::new(0),
-            started_at: Cell::new(None),
-            name: Cell::new(None),
-            joiner: AtomicPtr::new(null_mut()),
-            body: Cell::new(null_mut()),
-            drop_result: Cell::new(None),
+    const_fn! {
+        #[doc(hidden)] // for this crate and its models
+        pub fn new() -> Self {
+            G {
+                sched_sp: Cell::new(0),
+                stack: Cell::new(Stack { lo: 0, hi: 0 }),
+                usual_stack: Cell::new(false),
+                status: AtomicU8::new(Status::Idle as u8),
+                wait_reason: AtomicU8::new(WaitReason::None as u8),
+                is_g0: Cell::new(false),
+                locked_to: AtomicU32::new(ANY_CPU),
+                id: AtomicU64::new(0),
+                waiting_since: AtomicU64::new(0),
+                schedlink: AtomicPtr::new(null_mut()),
+                alllink: AtomicPtr::new(null_mut()),
+                param: Cell::new(null_mut()),
+                select_done: AtomicU32::new(0),
+                preempt_pc: Cell::new(0),
+                started_at: Cell::new(None),
+                name: Cell::new(None),
+                joiner: Joiner::new(),
+                body: Cell::new(null_mut()),
+                drop_result: Cell::new(None),
+            }
         }
     }
 

@@ -19,7 +19,7 @@
 //! a submitter that counted as searcher for a moment and found nobody looks once more after it has stopped counting.
 //! That second look is `needspinning`. (docs/decisions/0002)
 
-use crate::atomic::{AtomicU32, AtomicU64, Ordering, full_fence};
+use crate::atomic::{AtomicU32, AtomicU64, Ordering, atomics, const_fn, full_fence};
 use crate::param::MAX_CPUS;
 
 const WORDS: usize = if cfg!(loom) { 1 } else { MAX_CPUS / 64 };
@@ -38,20 +38,13 @@ const ONE_IDLE: u64 = 1;
 const ONE_EPOCH: u64 = 1 << 32;
 
 impl Idle {
-    #[cfg(not(loom))]
-    pub const fn new() -> Self {
-        Idle {
-            searching: AtomicU32::new(0),
-            idle: [const { AtomicU64::new(0) }; WORDS],
-            count_and_epoch: AtomicU64::new(0),
-        }
-    }
-    #[cfg(loom)]
-    pub fn new() -> Self {
-        Idle {
-            searching: AtomicU32::new(0),
-            idle: core::array::from_fn(|_| AtomicU64::new(0)),
-            count_and_epoch: AtomicU64::new(0),
+    const_fn! {
+        pub fn new() -> Self {
+            Idle {
+                searching: AtomicU32::new(0),
+                idle: atomics![AtomicU64::new(0); WORDS],
+                count_and_epoch: AtomicU64::new(0),
+            }
         }
     }
 
@@ -117,11 +110,11 @@ impl Idle {
     #[must_use = "a claimed CPU must be woken"]
     pub fn wake_this(&self, cpu: usize) -> bool {
         full_fence(); // partner: the fence in `go_idle`
-        self.searching.fetch_add(1, Ordering::AcqRel);
+        // Claimed first and counted afterwards: whoever counts for a moment and finds nobody would owe the second look of `claim_one`.
+        // It is counted before it is woken, and so before it gives up.
         let taken = self.take(cpu);
-        if !taken {
-            self.searching.fetch_sub(1, Ordering::AcqRel);
-            full_fence();
+        if taken {
+            self.searching.fetch_add(1, Ordering::AcqRel);
         }
         taken
     }
@@ -166,6 +159,23 @@ impl Idle {
         self.take(cpu)
     }
 
+    /// Sleeps until there may be work: all of the above in the order that loses no wake. When it returns, this CPU counts as
+    /// searching; its note was cleared before. Go: the end of `findRunnable`, and `stopm`.
+    pub fn stop(&self, cpu: usize, searching: bool, here: &impl Stopping) {
+        self.go_idle(cpu, searching);
+        // From here on a waker may claim us at any time.
+        if !here.has_work() {
+            here.will_sleep();
+            // If neither holds it was an interrupt of no consequence for us.
+            while !here.sleep() && !here.has_work() {}
+        }
+        if self.take_back(cpu) {
+            self.start_searching();
+        } else {
+            here.await_wakeup(); // claimed: the note is woken or about to be, and we are counted already
+        }
+    }
+
     /// How many are idle.
     pub fn idle_count(&self) -> u32 {
         self.count_and_epoch.load(Ordering::Relaxed) as u32
@@ -174,14 +184,26 @@ impl Idle {
         self.searching.load(Ordering::Relaxed)
     }
 
-    /// If all of `cpus` are idle, a stamp that changes as soon as one stops being so.
-    pub fn all_idle(&self, cpus: u32) -> Option<u64> {
-        let stamp = self.count_and_epoch.load(Ordering::SeqCst);
-        (stamp as u32 == cpus).then_some(stamp)
+    /// Whether nothing can ever run again: all of `cpus` are idle, and remain so over a look at everything that could make work. By an idle CPU. Go: `checkdead`.
+    pub fn is_dead(&self, cpus: u32, anything_to_come: impl FnOnce() -> bool) -> bool {
+        // Acquire: partner of the RMW in `take`. Who makes work in vain, or takes some, has stopped being idle before.
+        let before = self.count_and_epoch.load(Ordering::Acquire);
+        before as u32 == cpus && !anything_to_come() && self.count_and_epoch.load(Ordering::Acquire) == before
     }
 }
 
-#[cfg(not(loom))]
+/// A CPU that stops, as `Idle` sees it; a model checker brings its own.
+pub trait Stopping {
+    /// Whether any source has work that this CPU could do. After `go_idle`'s fence the answer is the truth.
+    fn has_work(&self) -> bool;
+    /// It had none: the CPU will sleep.
+    fn will_sleep(&self);
+    /// Sleeps on its note; `true`: it was woken, or something of its own is due. May return early.
+    fn sleep(&self) -> bool;
+    /// Sleeps until its note is woken, which is sure to come.
+    fn await_wakeup(&self);
+}
+
 impl Default for Idle {
     fn default() -> Self {
         Self::new()

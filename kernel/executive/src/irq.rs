@@ -2,36 +2,26 @@
 //!
 //! **Rule (IRQ-CLEAN):** the handler's side, [`on_irq`], is a few atomics: it takes the waiting goroutine out of the line's word, puts it on the injection stack, and
 //! wakes an idle CPU. Everything else is done by whoever runs `find_runnable` next.
-#![allow(unsafe_code)] // A goroutine in a word.
 
-use crate::atomic::{AtomicPtr, Ordering};
+use crate::atomic::Ordering;
 use crate::fatal::throw;
 use crate::g::{G, WaitReason};
+use crate::line::{Line, Wait};
 use crate::proc::{park::park, wake::wakep};
 use crate::sched::SCHED;
-use core::ptr::null_mut;
 
 /// Lines there are.
 pub const LINES: usize = 64;
 
-/// A line's word: null, PENDING, or the goroutine that waits.
-static LINE: [AtomicPtr<G>; LINES] = [const { AtomicPtr::new(null_mut()) }; LINES];
-const PENDING: *mut G = 1 as *mut G;
+static LINE: [Line<G>; LINES] = [const { Line::new() }; LINES];
 
 /// An interrupt came on `line`. Called by the machine's handler, with interrupts off. Lost if a line has one pending already, as in hardware: the
 /// waiter must look at its device, not count.
 pub fn on_irq(line: usize) {
-    // AcqRel: partner of the exchanges in `wait`. What the handler took from its device before is seen by the goroutine.
-    let was = LINE[line].fetch_update(Ordering::AcqRel, Ordering::Acquire, |was| {
-        Some(if was.is_null() || was == PENDING { PENDING } else { null_mut() })
-    });
-    if let Ok(was) = was
-        && was != PENDING
-        // SAFETY: not a mark, so the goroutine that `wait` put there, parked.
-        && let Some(g) = unsafe { G::from_ptr(was) }
-    {
-        SCHED.irq_waiters.fetch_sub(1, Ordering::Relaxed);
-        SCHED.inject(g);
+    if let Some(g) = LINE[line].raise() {
+        SCHED.injected.push(g);
+        // After the push: who sees no waiter sees the injected one (`check_dead`). Release: partner of the Acquire there.
+        SCHED.irq_waiters.fetch_sub(1, Ordering::Release);
         wakep();
         crate::percpu::set_preempt(true);
     }
@@ -49,21 +39,20 @@ impl Irq {
 
     /// Parks until an interrupt came on the line since the last `wait`. Throws if another goroutine waits on it.
     pub fn wait(&self) {
-        let word = &LINE[self.0];
-        if word.compare_exchange(PENDING, null_mut(), Ordering::Acquire, Ordering::Relaxed).is_ok() {
+        let line = &LINE[self.0];
+        if line.take() {
             return;
         }
         park(WaitReason::Irq, |g| {
             // Counted first: with nothing else to wake them sleeping CPUs would be taken for a deadlock.
             SCHED.irq_waiters.fetch_add(1, Ordering::Relaxed);
-            match word.compare_exchange(null_mut(), g.as_ptr(), Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => true,
-                Err(PENDING) => {
+            match line.wait(g) {
+                Wait::Waits => true,
+                Wait::Came => {
                     SCHED.irq_waiters.fetch_sub(1, Ordering::Relaxed);
-                    word.store(null_mut(), Ordering::Relaxed);
                     false
                 }
-                Err(_) => throw("irq: two goroutines wait on one line"),
+                Wait::Taken => throw("irq: two goroutines wait on one line"),
             }
         });
     }

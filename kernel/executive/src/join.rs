@@ -3,11 +3,10 @@
 
 use crate::g::{G, getg};
 use crate::param::STACK_BYTES;
-use crate::proc::birth::{self, Body, DONE, SpawnError, Start, newproc};
+use crate::proc::birth::{self, Body, SpawnError, Start, newproc};
 use core::marker::PhantomData;
 use core::mem::{ManuallyDrop, needs_drop};
 use core::panic::Location;
-use core::sync::atomic::Ordering::Acquire;
 
 /// Starts a goroutine that runs `f`. It runs next on this CPU, unless another takes it. Go: the `go` statement.
 ///
@@ -111,7 +110,7 @@ impl<T> JoinHandle<T> {
     }
     /// Whether it has ended, so that `join` will not park.
     pub fn is_finished(&self) -> bool {
-        self.g.joiner.load(Acquire) == DONE
+        self.g.joiner.has_ended()
     }
     /// The goroutine's number.
     pub fn id(&self) -> u64 {

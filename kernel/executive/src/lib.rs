@@ -15,18 +15,23 @@ pub mod machine;
 pub mod param;
 // 2 tools
 pub mod fatal;
+pub mod percpu;
 pub mod lock;
 pub mod note;
-pub mod percpu;
+pub mod trace;
 // 3 nouns
-pub mod g;
-pub mod idle;
-mod m;
-mod p;
 pub mod runq;
+pub mod freelist;
+pub mod inject;
+pub mod joiner;
+pub mod line;
+pub mod g;
+pub mod waitq;
+pub mod timers;
+pub mod idle;
+mod p;
+mod m;
 mod sched;
-mod timers;
-mod waitq;
 // 4 switch
 mod switch;
 // 5 verbs

@@ -3,7 +3,7 @@
 //! **Rule:** between two [`clear`](Note::clear)s at most one m sleeps and the note is woken at most once; a wakeup that comes
 //! before the sleep is not lost. The word is what the machine's `wait` checks together with going to sleep.
 
-use crate::atomic::{AtomicU32, Ordering};
+use crate::atomic::{AtomicU32, Ordering, const_fn};
 
 const CLEAR: u32 = 0;
 const WOKEN: u32 = 1;
@@ -19,13 +19,10 @@ pub trait Sleeper {
 }
 
 impl Note {
-    #[cfg(not(loom))]
-    pub const fn new() -> Self {
-        Note { word: AtomicU32::new(CLEAR) }
-    }
-    #[cfg(loom)]
-    pub fn new() -> Self {
-        Note { word: AtomicU32::new(CLEAR) }
+    const_fn! {
+        pub fn new() -> Self {
+            Note { word: AtomicU32::new(CLEAR) }
+        }
     }
 
     /// Makes the note ready for its next use. By its m, awake. Go: `noteclear`.

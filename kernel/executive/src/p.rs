@@ -5,12 +5,13 @@
 #![allow(unsafe_code)] // `Sync` for cells of the owner.
 
 use crate::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::freelist::FreeList;
 use crate::g::G;
 use crate::param::MAX_CPUS;
 use crate::percpu;
-use crate::runq::{List, Owner, Runq, Thief};
+use crate::runq::{Owner, Runq, Thief};
 use crate::timers::Timers;
-use core::cell::{Cell, RefCell};
+use core::cell::Cell;
 
 #[repr(C, align(128))]
 pub struct P {
@@ -23,7 +24,7 @@ pub struct P {
     /// Counts slices begun: a g that inherits its slice through runnext does not count. Go: `schedtick`.
     pub(crate) schedtick: Cell<u32>,
     /// Free g's, with stacks of the usual size. Go: `gFree`.
-    pub(crate) gfree: RefCell<List<G>>,
+    pub(crate) gfree: FreeList<G>,
     /// Goroutine numbers taken from the global counter in batches. Go: `goidcache`.
     pub(crate) goid_next: Cell<u64>,
     pub(crate) goid_end: Cell<u64>,
@@ -77,7 +78,7 @@ static PS: [P; MAX_CPUS] = [const {
         runq: Runq::new(),
         timers: Timers::new(),
         schedtick: Cell::new(0),
-        gfree: RefCell::new(List::new()),
+        gfree: FreeList::new(),
         goid_next: Cell::new(0),
         goid_end: Cell::new(0),
         coarse_now: Cell::new(0),

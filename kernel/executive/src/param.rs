@@ -15,11 +15,15 @@ pub const GLOBAL_QUEUE_EVERY_TICKS: u32 = 61;
 pub const STEAL_ROUNDS: usize = 4;
 
 /// Free g's a P may keep; above it half go to the global list (Go: 64 and 32).
-pub const GFREE_MAX: usize = 64;
-pub const GFREE_KEEP: usize = 32;
+/// The models have fewer, to see them move.
+pub const GFREE_MAX: usize = if cfg!(loom) { 2 } else { 64 };
+pub const GFREE_KEEP: usize = GFREE_MAX / 2;
 
 /// How long a goroutine may run while others wait on its P (Go: forcePreemptNS).
 pub const SLICE_NS: u64 = 10_000_000;
 
 /// A goroutine's stack when nobody says otherwise: reserved addresses, of which only touched pages cost memory.
 pub const STACK_BYTES: usize = 60 * 1024;
+
+/// Events that a CPU's trace keeps: some milliseconds of a busy CPU, 64 KiB each.
+pub const TRACE_EVENTS: usize = 4096;

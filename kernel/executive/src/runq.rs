@@ -8,7 +8,7 @@
 //! back by the Release half of the `head` exchange, and its reuse waits for the owner's Acquire load of `head`. Go: `runqput`,
 //! `runqget`, `runqgrab`, `runqsteal` (proc.go), with the same orderings.
 
-use crate::atomic::{AtomicPtr, AtomicU32, Ordering};
+use crate::atomic::{AtomicPtr, AtomicU32, Ordering, atomics, const_fn};
 use crate::param::RUNQ_SIZE;
 use core::ptr::null_mut;
 
@@ -116,22 +116,14 @@ pub struct Runq<T: Linked + 'static> {
 }
 
 impl<T: Linked> Runq<T> {
-    #[cfg(not(loom))]
-    pub const fn new() -> Self {
-        Runq {
-            head: AtomicU32::new(0),
-            tail: AtomicU32::new(0),
-            runnext: AtomicPtr::new(null_mut()),
-            slots: [const { AtomicPtr::new(null_mut()) }; RUNQ_SIZE],
-        }
-    }
-    #[cfg(loom)]
-    pub fn new() -> Self {
-        Runq {
-            head: AtomicU32::new(0),
-            tail: AtomicU32::new(0),
-            runnext: AtomicPtr::new(null_mut()),
-            slots: core::array::from_fn(|_| AtomicPtr::new(null_mut())),
+    const_fn! {
+        pub fn new() -> Self {
+            Runq {
+                head: AtomicU32::new(0),
+                tail: AtomicU32::new(0),
+                runnext: AtomicPtr::new(null_mut()),
+                slots: atomics![AtomicPtr::new(null_mut()); RUNQ_SIZE],
+            }
         }
     }
 
@@ -175,7 +167,6 @@ impl<T: Linked> Runq<T> {
     }
 }
 
-#[cfg(not(loom))]
 impl<T: Linked> Default for Runq<T> {
     fn default() -> Self {
         Self::new()

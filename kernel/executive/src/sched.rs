@@ -7,6 +7,7 @@
 use crate::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::g::G;
 use crate::idle::Idle;
+use crate::inject::Injected;
 use crate::lock::{Lock, Rank};
 use crate::runq::List;
 use core::ptr::null_mut;
@@ -18,8 +19,8 @@ pub struct Sched {
     /// Free g's that some P had too many of. Go: `gFree`.
     pub(crate) gfree: Lock<List<G>>,
     pub(crate) idle: Idle,
-    /// Goroutines readied by interrupt handlers, newest first: a stack that takes no lock.
-    injected: AtomicPtr<G>,
+    /// Goroutines readied by interrupt handlers, who then call `wakep`.
+    pub(crate) injected: Injected<G>,
     allgs: AtomicPtr<G>,
     pub(crate) allgs_len: AtomicUsize,
     pub(crate) goid: AtomicU64,
@@ -37,7 +38,7 @@ pub(crate) static SCHED: Sched = Sched {
     runq_len: AtomicUsize::new(0),
     gfree: Lock::new(Rank::Sched, List::new()),
     idle: Idle::new(),
-    injected: AtomicPtr::new(null_mut()),
+    injected: Injected::new(),
     allgs: AtomicPtr::new(null_mut()),
     allgs_len: AtomicUsize::new(0),
     goid: AtomicU64::new(1),
@@ -90,35 +91,6 @@ impl Sched {
         let batch = runq.take(share.min(max));
         self.runq_len.store(runq.len(), Ordering::Release);
         batch
-    }
-
-    /// Hands over a goroutine from an interrupt handler: no lock, no queue of any P. The caller then calls `wakep`.
-    pub(crate) fn inject(&self, g: &'static G) {
-        let mut head = self.injected.load(Ordering::Relaxed);
-        loop {
-            g.schedlink.store(head, Ordering::Relaxed);
-            // Release: partner of the Acquire in `take_injected`.
-            match self.injected.compare_exchange_weak(head, g.as_ptr(), Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => return,
-                Err(now) => head = now,
-            }
-        }
-    }
-    #[inline]
-    pub(crate) fn has_injected(&self) -> bool {
-        !self.injected.load(Ordering::Relaxed).is_null()
-    }
-    /// All that was handed over, oldest first.
-    pub(crate) fn take_injected(&self) -> List<G> {
-        let mut list = List::new();
-        // Taking everything at once leaves no ABA. Acquire: partner of the Release in `inject`.
-        let mut next = self.injected.swap(null_mut(), Ordering::Acquire);
-        // SAFETY: only g's are injected.
-        while let Some(g) = unsafe { G::from_ptr(next) } {
-            next = g.schedlink.load(Ordering::Relaxed);
-            list.push_front(g);
-        }
-        list
     }
 
     /// Enters a new g into the list of all. Go: `allgadd`.

@@ -9,7 +9,7 @@
 //! left out: each timer knows its place, so removal costs what insertion does, and no dead timer keeps a wakeup alive.
 #![allow(unsafe_code)] // Intrusive: timers belong to their owners, and the heap points at them.
 
-use crate::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::atomic::{AtomicU32, AtomicU64, Ordering, const_fn};
 use crate::lock::{Lock, Rank};
 use crate::machine::NEVER;
 use alloc::vec::Vec;
@@ -68,8 +68,10 @@ pub struct Timers {
 }
 
 impl Timers {
-    pub const fn new() -> Self {
-        Timers { heap: Lock::new(Rank::Timers, Vec::new()), next: AtomicU64::new(NEVER) }
+    const_fn! {
+        pub fn new() -> Self {
+            Timers { heap: Lock::new(Rank::Timers, Vec::new()), next: AtomicU64::new(NEVER) }
+        }
     }
 
     /// The earliest deadline (ns), or NEVER. Anyone may ask.

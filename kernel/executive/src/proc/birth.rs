@@ -3,29 +3,25 @@
 //! The closure of `go(f)` is moved onto the new goroutine's stack, and its result is left in the same place: no heap allocation between `go` and
 //! `join`. A [`JoinHandle`](crate::JoinHandle) is thus a g: one that has ended is kept, stack and all, until its result was taken.
 //!
-//! **Rule:** `joiner` decides who frees a g that has ended. It goes from null (a handle exists) to DETACHED (it was dropped) or to a goroutine that waits; the
-//! end sets it to DONE, off the stack, on g0. Who finds the other's mark frees the g: `goexit0` finds DETACHED; the handle finds DONE.
+//! **Rule:** `joiner` (joiner.rs) decides who frees a g that has ended: `goexit0`, off its stack, on g0, if the handle is gone; else the handle.
 #![allow(unsafe_code)] // First frames, closures and results by pointer, raw states in a pointer.
 
 use super::schedule::{execute, schedule};
 use super::wake::{put_next, ready};
 use crate::fatal::throw;
 use crate::g::{ANY_CPU, G, Status, getg};
+use crate::joiner::Ended;
 use crate::machine::{self, Stack};
 use crate::p::{P, p};
-use crate::param::{GFREE_KEEP, GFREE_MAX, STACK_BYTES};
+use crate::param::STACK_BYTES;
 use crate::sched::SCHED;
+use crate::trace::{self, Event};
 use crate::{percpu, switch};
 use alloc::boxed::Box;
 use core::mem::{ManuallyDrop, align_of, needs_drop, size_of};
 use core::panic::Location;
 use core::ptr::null_mut;
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
-
-/// `joiner`: nobody wants the result.
-pub(crate) const DETACHED: *mut G = 1 as *mut G;
-/// `joiner`: it has ended and left its stack.
-pub(crate) const DONE: *mut G = 2 as *mut G;
+use core::sync::atomic::Ordering::Relaxed;
 
 /// How to start a goroutine.
 #[derive(Clone, Copy)]
@@ -109,11 +105,11 @@ fn newproc1(
     g.set_id(next_goid(p));
     g.set_name(start.name);
     g.started_at.set(Some(start.at));
-    // Relaxed: the queue that publishes g publishes this.
-    g.joiner.store(if start.detached { DETACHED } else { null_mut() }, Relaxed);
+    g.joiner.begin(start.detached);
     g.drop_result.set(None);
     g.set_status(Status::Dead, Status::Runnable, "newproc1: new g is not Dead");
     p.stats.born.bump();
+    trace::record(Event::Go, || g.id());
     Ok(g)
 }
 
@@ -126,8 +122,8 @@ unsafe extern "C" fn run<F: FnOnce() -> T, T>(body: *mut ()) {
     // SAFETY: the place is this goroutine's, and free now.
     unsafe { (&raw mut (*body).result).write(ManuallyDrop::new(result)) };
     let g = getg();
-    // Acquire: partner of the handle's drop. If it detaches after this look, `goexit0` sees to it.
-    if needs_drop::<T>() && g.joiner.load(Acquire) == DETACHED {
+    // If it is detached after this look, `goexit0` sees to it.
+    if needs_drop::<T>() && g.joiner.is_detached() {
         g.drop_result.set(None);
         // SAFETY: nobody else will look at it.
         unsafe { drop_result::<F, T>(body.cast()) };
@@ -150,24 +146,21 @@ pub(crate) extern "C" fn goexit1() -> ! {
 /// g0. Go: `goexit0`.
 unsafe extern "C" fn goexit0(g: &'static G, _: *mut ()) -> ! {
     let p = p();
+    trace::record(Event::End, || g.id());
     g.locked_to.store(ANY_CPU, Relaxed);
-    // AcqRel: partner of the handle's exchanges in `joined` and `detach`. From here on a handle may free g.
-    let detached_late = g.drop_result.get();
+    let drop_result = g.drop_result.get(); // read now: from `end` on a handle may free g
     g.set_status(Status::Running, Status::Dead, "goexit0: goroutine is not running");
-    let joiner = g.joiner.swap(DONE, AcqRel);
-    if joiner == DETACHED {
-        if let Some(drop_result) = detached_late {
-            resurrect(g, drop_result);
+    match g.joiner.end() {
+        Ended::Detached => {
+            if let Some(drop_result) = drop_result {
+                resurrect(g, drop_result);
+            }
+            gfput(p, g);
         }
-        p.stats.died.bump();
-        gfput(p, g);
-    } else {
-        p.stats.died.bump();
-        // SAFETY: not a mark, so a goroutine that waits in `joined`, or null.
-        if let Some(waiting) = unsafe { G::from_ptr(joiner) } {
-            ready(waiting);
-        }
+        Ended::Awaited(joiner) => ready(joiner),
+        Ended::NotYetAwaited => {}
     }
+    p.stats.died.bump();
     schedule()
 }
 
@@ -177,7 +170,7 @@ unsafe extern "C" fn goexit0(g: &'static G, _: *mut ()) -> ! {
 fn resurrect(g: &'static G, drop_result: unsafe extern "C" fn(*mut ())) -> ! {
     let body = g.body.get();
     g.drop_result.set(None);
-    g.joiner.store(DETACHED, Relaxed);
+    g.joiner.begin(true);
     // SAFETY: STACK-OWNER: g is Dead, detached and in no list: ours.
     g.sched_sp.set(unsafe { switch::newborn(body as usize, drop_result, body) });
     g.set_status(Status::Dead, Status::Runnable, "resurrect: goroutine is not Dead");
@@ -186,18 +179,14 @@ fn resurrect(g: &'static G, drop_result: unsafe extern "C" fn(*mut ())) -> ! {
 
 /// The handle's wait: parks until `g` has ended. Called once per handle.
 pub(crate) fn wait_for_end(g: &'static G) {
-    if g.joiner.load(Acquire) == DONE {
-        return; // partner: the swap in `goexit0`
+    if !g.joiner.has_ended() {
+        super::park::park(crate::g::WaitReason::Join, |me| g.joiner.wait(me));
     }
-    super::park::park(crate::g::WaitReason::Join, |me| {
-        // If it fails it is DONE: go on. Partner: the swap in `goexit0`.
-        g.joiner.compare_exchange(null_mut(), me.as_ptr(), AcqRel, Acquire).is_ok()
-    });
 }
 
 /// Gives up a handle; `true`: the goroutine had ended, and the caller drops the result and calls [`reap`].
 pub(crate) fn detach(g: &'static G) -> bool {
-    g.joiner.compare_exchange(null_mut(), DETACHED, AcqRel, Acquire).is_err()
+    g.joiner.detach()
 }
 
 /// The result was taken: the g of an ended goroutine is free for the next.
@@ -209,20 +198,15 @@ pub(crate) fn reap(g: &'static G) {
 
 /// A free g with a stack of this size, or a new one. Go: `gfget`, and `malg` where it finds none.
 fn gfget(p: &P, stack_bytes: usize) -> Option<&'static G> {
-    let mut free = p.gfree.borrow_mut();
-    if free.is_empty() {
-        free.append(SCHED.gfree.lock().take(GFREE_KEEP));
-    }
-    let g = match free.pop_front() {
-        Some(g) => g,
-        None => return malg(stack_bytes),
+    let Some(g) = p.gfree.get(&SCHED.gfree) else {
+        return malg(stack_bytes);
     };
     if stack_bytes == STACK_BYTES && g.stack.get().hi != 0 {
         return Some(g);
     }
     // An unusual size: usual stacks stay with their g's, so this g's is given back first. Go does likewise.
     let Some(stack) = machine::alloc_stack(stack_bytes) else {
-        free.push_front(g);
+        p.gfree.put(g, &SCHED.gfree);
         return None;
     };
     free_stack(g);
@@ -237,13 +221,8 @@ fn gfput(p: &P, g: &'static G) {
         free_stack(g);
     }
     g.set_name(None);
-    g.joiner.store(null_mut(), Relaxed); // ended and joined: not in reports any more
-    let mut free = p.gfree.borrow_mut();
-    free.push_front(g);
-    if free.len() >= GFREE_MAX {
-        let surplus = free.take(GFREE_MAX - GFREE_KEEP);
-        SCHED.gfree.lock().append(surplus);
-    }
+    g.joiner.begin(false); // ended and joined: not in reports any more
+    p.gfree.put(g, &SCHED.gfree);
 }
 
 fn free_stack(g: &G) {

@@ -10,6 +10,7 @@ use crate::g::{G, Status, WaitReason, getg};
 use crate::lock::LockGuard;
 use crate::p::p;
 use crate::switch;
+use crate::trace::{self, Event};
 use core::mem::ManuallyDrop;
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -22,6 +23,7 @@ pub(crate) fn park<F: FnOnce(&'static G) -> bool>(reason: WaitReason, commit: F)
         let commit = unsafe { arg.cast::<F>().read() };
         g.waiting_since.store(p().coarse_now.get(), Relaxed);
         g.set_status(Status::Running, Status::Waiting, "park: goroutine is not running");
+        trace::record(Event::Park, || g.id());
         if !commit(g) {
             g.set_status(Status::Waiting, Status::Runnable, "park: goroutine was readied by two");
             execute(g, true);
@@ -53,6 +55,7 @@ pub(crate) fn park_unlock<T: ?Sized>(reason: WaitReason, guard: LockGuard<'_, T>
 pub fn yield_now() {
     unsafe extern "C" fn yield_m(g: &'static G, _: *mut ()) -> ! {
         g.set_status(Status::Running, Status::Runnable, "yield: goroutine is not running");
+        trace::record(Event::Yield, || g.id());
         put_last(g);
         schedule()
     }

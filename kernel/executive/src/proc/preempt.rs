@@ -15,6 +15,7 @@ use crate::p::p;
 use crate::percpu::{self, G as CURRENT};
 use crate::sched::SCHED;
 use crate::switch;
+use crate::trace::{self, Event};
 use core::arch::naked_asm;
 use core::mem::offset_of;
 
@@ -28,8 +29,8 @@ pub fn on_tick(at: &mut Interrupted) {
     m.tick_is_gone();
 
     let due = p.timers.next();
-    let others_wait = p.runq().has_work() || SCHED.has_global() || SCHED.has_injected() || m.has_inbox();
-    let mut yields = due <= now || m.has_inbox() || SCHED.has_injected();
+    let others_wait = p.runq().has_work() || SCHED.has_global() || !SCHED.injected.is_empty() || m.has_inbox();
+    let mut yields = due <= now || m.has_inbox() || !SCHED.injected.is_empty();
     if m.slice_end.get() <= now {
         // The same goroutine, or the same slice handed on through runnext, as when it began?
         yields |= others_wait && m.slice_tick.get() == p.schedtick.get();
@@ -144,6 +145,7 @@ fn gopreempt() {
     unsafe extern "C" fn preempt_m(g: &'static G, _: *mut ()) -> ! {
         let p = p();
         p.stats.preemptions.bump();
+        trace::record(Event::Preempt, || g.id());
         g.set_status(Status::Running, Status::Runnable, "preempt: goroutine is not running");
         percpu::set_preempt(false);
         if g.locked_to.load(core::sync::atomic::Ordering::Relaxed) != crate::g::ANY_CPU {

@@ -9,13 +9,15 @@
 use super::wake::{new_slice, ready, wakep};
 use crate::fatal::throw;
 use crate::g::{G, Status};
+use crate::idle::Stopping;
 use crate::m::{Cpu, CpuState, M, m};
 use crate::machine::{self, NEVER};
 use crate::p::{P, p, p_of};
 use crate::param::{GLOBAL_QUEUE_EVERY_TICKS, RUNQ_SIZE, STEAL_ROUNDS};
 use crate::sched::SCHED;
+use crate::trace::{self, Event};
 use crate::{atomic, percpu, switch};
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::Acquire;
 
 /// How long a thief leaves a running P alone with its runnext (ns). Go: `usleep(3)`.
 const RUNNEXT_PAUSE_NS: u64 = 3_000;
@@ -39,7 +41,7 @@ pub(crate) fn schedule() -> ! {
 #[inline(always)]
 fn nothing_special(p: &P, m: &M) -> bool {
     p.timers.next() == NEVER
-        && !SCHED.has_injected()
+        && SCHED.injected.is_empty()
         && !m.has_inbox()
         && !m.spinning.get()
         && !p.schedtick.get().is_multiple_of(GLOBAL_QUEUE_EVERY_TICKS)
@@ -78,6 +80,7 @@ pub(crate) fn execute(g: &'static G, inherit_slice: bool) -> ! {
         percpu::set_preempt(false);
     }
     p.stats.runs.bump();
+    trace::record(Event::Run, || g.id());
     let due = p.timers.next();
     if due != NEVER {
         m.tick_by(due); // a hog must not make sleepers late
@@ -96,7 +99,7 @@ fn find_runnable(p: &'static P) -> (&'static G, bool) {
         if p.timers.next() != NEVER {
             check_timers(p);
         }
-        if SCHED.has_injected() {
+        if !SCHED.injected.is_empty() {
             take_injected();
         }
         if p.schedtick.get().is_multiple_of(GLOBAL_QUEUE_EVERY_TICKS)
@@ -137,7 +140,12 @@ fn from_inbox(p: &P) -> Option<&'static G> {
 fn from_global(p: &P) -> Option<&'static G> {
     let mut batch = SCHED.get_batch(RUNQ_SIZE / 2);
     let g = batch.pop_front()?;
+    let more = !batch.is_empty();
     p.runq().put_batch(&mut batch);
+    if more && !m().spinning.get() {
+        // On their way they were in no queue: a CPU that rechecked everything just then sleeps now. A searcher wakes the next anyhow.
+        wakep();
+    }
     if !batch.is_empty() {
         throw("from_global: batch does not fit into an empty ring");
     }
@@ -153,6 +161,7 @@ fn search(p: &'static P) -> Option<&'static G> {
         m.set_state(CpuState::Searching);
         if let Some(g) = steal_work(p) {
             p.stats.steals.bump();
+            trace::record(Event::Steal, || g.id());
             return Some(g);
         }
     }
@@ -236,7 +245,7 @@ fn check_timers(p: &P) {
 
 #[cold]
 fn take_injected() {
-    let mut list = SCHED.take_injected();
+    let mut list = SCHED.injected.take_all();
     while let Some(g) = list.pop_front() {
         ready(g);
     }
@@ -245,63 +254,54 @@ fn take_injected() {
 /// Sleeps until there may be work. When it returns this CPU counts as searching. Go: the end of `findRunnable`, `stopm`.
 fn stop_m(p: &P) {
     let m = m();
-    let cpu = percpu::cpu();
     m.park.clear();
-    SCHED.idle.go_idle(cpu, m.spinning.replace(false));
-    // From here on a waker may have claimed us. Recheck every source (NO-LOST-WAKE).
-    if work_anywhere(m) {
-        return wake_up(p, m, cpu);
-    }
-    check_dead();
-    m.set_state(CpuState::Idle);
-    p.stats.halts.bump();
-    loop {
-        let woken = m.park.sleep(&Cpu(cpu), p.timers.next());
-        m.tick_is_gone();
-        m.slice_end.set(NEVER);
-        let now = machine::now();
-        p.coarse_now.set(now);
-        if woken || p.timers.next() <= now || work_anywhere(m) {
-            return wake_up(p, m, cpu);
-        }
-        // An interrupt of no consequence for us.
-    }
-}
-
-/// We want to work: by our own will, or because a waker has claimed us. Either way we count as searching.
-fn wake_up(p: &P, m: &M, cpu: usize) {
-    if SCHED.idle.take_back(cpu) {
-        SCHED.idle.start_searching();
-    } else {
-        // Claimed: the note is woken or about to be, and we are counted already.
-        while !m.park.sleep(&Cpu(cpu), NEVER) {}
-        p.stats.wakes_received.bump();
-    }
-    m.spinning.set(true);
+    SCHED.idle.stop(percpu::cpu(), m.spinning.replace(true), &Here { p, m });
     m.set_state(CpuState::Searching);
 }
 
-/// Whether any source but timers has work that this CPU could do. After `go_idle`'s fence the answer is the truth.
-fn work_anywhere(m: &M) -> bool {
-    SCHED.has_global()
-        || SCHED.has_injected()
-        || m.has_inbox()
-        || (0..SCHED.slots()).any(|cpu| !p_of(cpu).runq_is_empty())
+/// This CPU and what it can see, for `Idle`.
+struct Here<'a> {
+    p: &'a P,
+    m: &'a M,
 }
 
-/// All CPUs idle, no timer, nobody waits for an interrupt: nothing can ever run again. Go: `checkdead`.
-fn check_dead() {
-    let Some(stamp) = SCHED.idle.all_idle(SCHED.cpus()) else {
-        return;
-    };
-    let may_wake = SCHED.irq_waiters.load(Relaxed) != 0
-        || (0..SCHED.slots()).any(|cpu| {
-            p_of(cpu).timers.next() != NEVER || crate::m::m_of(cpu).has_inbox() || !p_of(cpu).runq_is_empty()
-        })
-        || SCHED.has_global()
-        || SCHED.has_injected();
-    // Unchanged: nobody worked while we looked.
-    if !may_wake && SCHED.idle.all_idle(SCHED.cpus()) == Some(stamp) {
-        throw("all goroutines are asleep - deadlock!");
+impl Stopping for Here<'_> {
+    fn has_work(&self) -> bool {
+        SCHED.has_global()
+            || !SCHED.injected.is_empty()
+            || self.m.has_inbox()
+            || (0..SCHED.slots()).any(|cpu| !p_of(cpu).runq_is_empty())
+    }
+
+    fn will_sleep(&self) {
+        if SCHED.idle.is_dead(SCHED.cpus(), || self.anything_to_come()) {
+            throw("all goroutines are asleep - deadlock!");
+        }
+        self.m.set_state(CpuState::Idle);
+        self.p.stats.halts.bump();
+    }
+
+    fn sleep(&self) -> bool {
+        let woken = self.m.park.sleep(&Cpu(percpu::cpu()), self.p.timers.next());
+        self.m.tick_is_gone();
+        self.m.slice_end.set(NEVER);
+        let now = machine::now();
+        self.p.coarse_now.set(now);
+        woken || self.p.timers.next() <= now
+    }
+
+    fn await_wakeup(&self) {
+        while !self.m.park.sleep(&Cpu(percpu::cpu()), NEVER) {}
+        self.p.stats.wakes_received.bump();
+    }
+}
+
+impl Here<'_> {
+    /// Whether anything can ever run again, all CPUs being idle.
+    fn anything_to_come(&self) -> bool {
+        // Waiters first, Acquire: partner of the Release in `on_irq`, which injects before it stops counting.
+        SCHED.irq_waiters.load(Acquire) != 0
+            || (0..SCHED.slots()).any(|cpu| p_of(cpu).timers.next() != NEVER || crate::m::m_of(cpu).has_inbox())
+            || self.has_work()
     }
 }

@@ -8,6 +8,7 @@ use crate::param::SLICE_NS;
 use crate::percpu;
 use crate::runq::List;
 use crate::sched::SCHED;
+use crate::trace::{self, Event};
 use core::sync::atomic::Ordering::Relaxed;
 
 /// Makes a waiting goroutine runnable, on this P, next. Called by a goroutine or on g0, not from an interrupt handler. Throws if it
@@ -16,6 +17,7 @@ use core::sync::atomic::Ordering::Relaxed;
 pub(crate) fn ready(g: &'static G) {
     percpu::pin();
     g.set_status(Status::Waiting, Status::Runnable, "ready: goroutine is not waiting");
+    trace::record(Event::Ready, || g.id());
     put_next(g);
     percpu::unpin();
 }

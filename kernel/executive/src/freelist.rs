@@ -1,0 +1,44 @@
+//! Free things: each P has some of its own, and what is too many goes to everyone's list, a batch at a time. Go: `gFree`.
+//!
+//! **Rule (PINNED):** the P's half is its owner's; everyone's is its lock's. What is free is in exactly one of them.
+
+use crate::lock::Lock;
+use crate::param::{GFREE_KEEP, GFREE_MAX};
+use crate::runq::{Linked, List};
+use core::cell::RefCell;
+
+/// A P's own.
+pub struct FreeList<T: Linked + 'static>(RefCell<List<T>>);
+
+impl<T: Linked> FreeList<T> {
+    pub const fn new() -> Self {
+        FreeList(RefCell::new(List::new()))
+    }
+
+    /// The one that was freed last, with a warm stack; a batch of `everyone`'s is fetched if there is none here. Go: `gfget`.
+    #[inline]
+    pub fn get(&self, everyone: &Lock<List<T>>) -> Option<&'static T> {
+        let mut mine = self.0.borrow_mut();
+        if mine.is_empty() {
+            *mine = everyone.lock().take(GFREE_KEEP);
+        }
+        mine.pop_front()
+    }
+
+    /// Frees one; the surplus goes to `everyone`. Go: `gfput`.
+    #[inline]
+    pub fn put(&self, t: &'static T, everyone: &Lock<List<T>>) {
+        let mut mine = self.0.borrow_mut();
+        mine.push_front(t);
+        if mine.len() >= GFREE_MAX {
+            let surplus = mine.take(GFREE_MAX - GFREE_KEEP);
+            everyone.lock().append(surplus);
+        }
+    }
+}
+
+impl<T: Linked> Default for FreeList<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
