@@ -32,9 +32,12 @@ pub fn run(o: &Options) -> Result<Option<Outcome>> {
         eprintln!("{}", debugger_hint(&o.kernel));
     }
     let mut command = qemu::command(o, &image, firmware, line)?;
-    if o.run.is_some() {
-        command.stdin(Stdio::null()); // nobody types, and the terminal stays as it is
-    }
+    // With commands given nobody types. Otherwise what is piped in is typed, once somebody listens.
+    command.stdin(match line {
+        Line::Terminal => Stdio::inherit(),
+        Line::Pipes if o.run.is_none() => Stdio::piped(),
+        Line::Pipes => Stdio::null(),
+    });
     match line {
         Line::Terminal => with_terminal(|| drive(command, line, limit)),
         Line::Pipes => drive(command, line, limit),
@@ -52,10 +55,16 @@ fn drive(mut qemu: Command, line: Line, limit: Option<Duration>) -> Result<Outco
     let mut child = qemu.spawn().context("cannot start qemu-system-x86_64")?;
 
     let (ended, end) = channel();
+    let keys = child.stdin.take();
     let out = child.stdout.take().map(|out| {
         thread::spawn(move || {
+            let prompted = || {
+                if let Some(keys) = keys {
+                    thread::spawn(move || serial::type_in(io::stdin(), keys));
+                }
+            };
             // A reader that went away (`| head`) is no reason to stop the machine.
-            let _ = serial::copy(out, io::stdout());
+            let _ = serial::copy(out, io::stdout(), prompted);
         })
     });
     let errors = child.stderr.take().context("no pipe")?;

@@ -37,9 +37,13 @@ impl Plain {
     }
 }
 
-/// Copies the line to `to` until the machine closes it.
-pub fn copy(mut line: impl Read, mut to: impl Write) -> io::Result<()> {
+/// What the kernel's console says when it wants a line. Before, keys would be the firmware's, or lost.
+const PROMPT: &[u8] = b"> ";
+
+/// Copies the line to `to` until the machine closes it; calls `prompted` when the console is there.
+pub fn copy(mut line: impl Read, mut to: impl Write, prompted: impl FnOnce()) -> io::Result<()> {
     let (mut plain, mut buffer, mut text) = (Plain::default(), [0; 4096], Vec::new());
+    let mut prompted = Some(prompted);
     loop {
         let n = match line.read(&mut buffer) {
             Ok(n) => n,
@@ -49,11 +53,30 @@ pub fn copy(mut line: impl Read, mut to: impl Write) -> io::Result<()> {
         if n == 0 {
             return Ok(());
         }
-        text.clear();
+        let kept = text.len().min(PROMPT.len() - 1); // a prompt may come in two pieces
+        text.drain(..text.len() - kept);
         plain.filter(&buffer[..n], &mut text);
-        to.write_all(&text)?;
+        to.write_all(&text[kept..])?;
         to.flush()?;
+        if text.windows(PROMPT.len()).any(|w| w == PROMPT)
+            && let Some(prompted) = prompted.take()
+        {
+            prompted();
+        }
     }
+}
+
+/// Types what comes from `from`, and at its end what a person would: Ctrl-D.
+pub fn type_in(mut from: impl Read, mut line: impl Write) -> io::Result<()> {
+    let mut buffer = [0; 256];
+    while let n @ 1.. = from.read(&mut buffer)? {
+        for byte in &mut buffer[..n] {
+            *byte = if *byte == b'\n' { b'\r' } else { *byte }; // the key's name is Enter
+        }
+        line.write_all(&buffer[..n])?;
+    }
+    line.write_all(b"\x04")?;
+    line.flush()
 }
 
 #[cfg(test)]
@@ -69,5 +92,19 @@ mod tests {
             plain.filter(&line[cut..], &mut out);
             assert_eq!(out, b"BdsDxe: loading\r\n541\n", "cut at {cut}");
         }
+    }
+    #[test]
+    fn typing_presses_enter_and_ends_with_ctrl_d() {
+        let mut line = Vec::new();
+        type_in(&b"sieve 10\ncpus\n"[..], &mut line).unwrap();
+        assert_eq!(line, b"sieve 10\rcpus\r\x04");
+    }
+
+    #[test]
+    fn the_prompt_is_seen_once() {
+        let mut times = 0;
+        let pieces = b"hello\r\n>".chain(&b" \x1b[6n"[..]).chain(&b"\n> "[..]);
+        copy(pieces, Vec::new(), || times += 1).unwrap();
+        assert_eq!(times, 1);
     }
 }
