@@ -26,7 +26,7 @@ done
 target=${CARGO_TARGET_DIR:-target}
 out=${OUT:-$target/bench}
 mkdir -p "$out"
-cargo build --quiet --release -p hosted --example bench
+cargo build --release -p hosted --example bench 2>"$out/build.log" || { cat "$out/build.log" >&2; exit 1; }
 ours=$target/release/examples/bench
 
 go=${GO:-$(command -v go || true)}

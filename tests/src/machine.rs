@@ -167,10 +167,16 @@ impl Transcript {
         let when = self.said.when.iter().find(|(upto, _)| *upto > at).expect("every byte came at some time").1;
         self.ended - when
     }
-    /// The first line that begins so, blanks aside.
-    pub fn line(&self, beginning: &str) -> &str {
-        let mut lines = self.text.lines().map(str::trim);
-        lines.find(|line| line.starts_with(beginning)).unwrap_or_else(|| panic!("no line begins {beginning:?}\n{self}"))
+    /// A column of numbers in the table that `cpus` prints, a line for each CPU.
+    pub fn column(&self, name: &str) -> Vec<u64> {
+        let mut lines = self.text.lines().skip_while(|line| !line.trim_start().starts_with("cpu "));
+        let head = lines.next().unwrap_or_else(|| panic!("no table of CPUs\n{self}"));
+        let nth = head.split_whitespace().position(|word| word == name);
+        let nth = nth.unwrap_or_else(|| panic!("no column {name:?}\n{self}"));
+        let rows = lines.map(|line| line.split_whitespace().collect::<Vec<_>>());
+        rows.take_while(|row| row.first().is_some_and(|cpu| cpu.parse::<usize>().is_ok()))
+            .map(|row| row[nth].parse().unwrap_or_else(|_| panic!("{:?} is no number\n{self}", row[nth])))
+            .collect()
     }
 }
 

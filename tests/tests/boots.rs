@@ -63,6 +63,9 @@ fn in_64_mib_from_uefi_the_sieve_finds_the_100th_prime() {
     boots().uefi().mem("64M").run("sieve 100").says("541").ok();
 }
 
+/// By `cpus`, each of them ran goroutines.
 fn every_cpu_ran(said: &Transcript, cpus: usize) {
-    todo!("{} {cpus}", said.text)
+    let runs = said.column("run");
+    assert_eq!(runs.len(), cpus, "{said}");
+    assert!(runs.iter().all(|&runs| runs > 0), "{said}");
 }

@@ -1,0 +1,36 @@
+//! What the scheduler claims, shown on the bare machine. The claims are the console's commands of the same names: each
+//! counts, and fails if the count is wrong.
+
+use tests::boots;
+
+#[test]
+fn a_ready_goroutine_wakes_a_halted_cpu_without_any_tick() {
+    boots().smp(2).run("ipi-wake 20; cpus").ok();
+}
+
+#[test]
+fn a_ready_goroutine_wakes_one_of_three_halted_cpus() {
+    boots().smp(4).run("ipi-wake 20; cpus").ok();
+}
+
+#[test]
+fn a_kernel_with_nothing_to_do_does_nothing() {
+    boots().run("skynet 1000; idle 2").ok();
+}
+
+#[test]
+fn under_stress_nothing_is_lost() {
+    boots().run("stress 5").within_secs(120).ok();
+}
+
+#[test]
+fn under_stress_on_8_cpus_nothing_is_lost() {
+    boots().smp(8).run("stress 5").within_secs(240).ok();
+}
+
+#[test]
+fn goroutines_are_reused_not_leaked() {
+    // 200 times 1000 goroutines do not fit into 64 MiB unless dead ones are used again.
+    let again = "skynet 1000; ".repeat(200);
+    boots().mem("64M").run(&again).says("499500").within_secs(120).ok();
+}
