@@ -118,13 +118,27 @@ impl Frames {
     }
 }
 
+/// How often the lock was taken, and how often someone had to spin for it. Written by its holder.
+static ACQUIRED: AtomicU64 = AtomicU64::new(0);
+static CONTENDED: AtomicU64 = AtomicU64::new(0);
+
+fn lock() -> SpinMutexGuard<'static, Frames> {
+    let (guard, contended) = match FRAMES.try_lock() {
+        Some(guard) => (guard, 0),
+        None => (FRAMES.lock(), 1),
+    };
+    ACQUIRED.store(ACQUIRED.load(Relaxed) + 1, Relaxed);
+    CONTENDED.store(CONTENDED.load(Relaxed) + contended, Relaxed);
+    guard
+}
+
 /// Runs `f` with the lock, marked so that a page fault of this CPU does not want it as well. Pinned.
 fn locked<T>(f: impl FnOnce(SpinMutexGuard<'_, Frames>) -> T) -> T {
     let busy = &CPUS[cpu()].busy;
     // The only observer is a handler on this CPU, so keeping the compiler from reordering is enough.
     busy.store(true, Relaxed);
     compiler_fence(SeqCst);
-    let result = f(FRAMES.lock());
+    let result = f(lock());
     compiler_fence(SeqCst);
     busy.store(false, Relaxed);
     result
@@ -157,7 +171,7 @@ pub fn alloc_in_fault() -> Option<u64> {
     // will release it, because its handlers never wait for a lock of their own CPU.
     let low = here.reserve[RESERVE / 2].load(Relaxed) == 0;
     if low && !here.busy.load(Relaxed) {
-        FRAMES.lock().fill(&here.reserve, 0);
+        lock().fill(&here.reserve, 0);
     }
     frame.or_else(|| take_reserved(0))
 }
@@ -208,7 +222,29 @@ pub fn take_low_frame() -> Option<u64> {
     })
 }
 
-/// How many frames of RAM there are, and how many are given out.
+/// Frames in the CPUs' reserves: given out, and not in use.
+pub fn reserved() -> usize {
+    CPUS.iter().flat_map(|cpu| &cpu.reserve).filter(|place| place.load(Relaxed) != 0).count()
+}
+
+/// Bytes of the machine's memory map by who has them: usable, the bootloader's and the kernel image's, the firmware's.
+pub fn map_bytes() -> (u64, u64, u64) {
+    let _pin = Pin::new();
+    let map = locked(|frames| frames.map);
+    let sum = |kind: fn(MemoryRegionKind) -> bool| map.iter().filter(|r| kind(r.kind)).map(|r| r.end - r.start).sum();
+    (
+        sum(|k| k == MemoryRegionKind::Usable),
+        sum(|k| k == MemoryRegionKind::Bootloader),
+        sum(|k| !matches!(k, MemoryRegionKind::Usable | MemoryRegionKind::Bootloader)),
+    )
+}
+
+/// How many frames of usable RAM there are at and above 1 MiB, and how many are given out, reserves included.
 pub fn counts() -> (usize, usize) {
     (TOTAL.load(Relaxed), USED.load(Relaxed))
+}
+
+/// How often the lock was taken, and how often it was contended.
+pub fn lock_stats() -> (u64, u64) {
+    (ACQUIRED.load(Relaxed), CONTENDED.load(Relaxed))
 }

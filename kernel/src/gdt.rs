@@ -13,6 +13,7 @@
 use crate::layout::{CPU_STACKS, CPU_STACKS_END};
 use crate::paging;
 use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use executive::param::MAX_CPUS;
 use x86_64::VirtAddr;
 use x86_64::instructions::segmentation::{CS, DS, ES, SS, Segment};
@@ -59,10 +60,20 @@ static TABLES: [PerCpu; MAX_CPUS] =
     [const { PerCpu(UnsafeCell::new(Tables { gdt: GlobalDescriptorTable::new(), tss: TaskStateSegment::new() })) };
         MAX_CPUS];
 
+/// In all CPUs' own stacks. For reports.
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// Bytes of memory in CPUs' own stacks (the boot CPU's g0 runs on the bootloader's).
+pub fn stack_bytes() -> usize {
+    BYTES.load(Ordering::Relaxed)
+}
+
 /// Maps the stack in `slot` of CPU `cpu` and returns its top. Below it lies the unmapped rest of the slot.
 fn stack(cpu: usize, slot: u64, bytes: u64) -> Option<u64> {
     let top = CPU_STACKS + cpu as u64 * CPU_SPAN + (slot + 1) * SLOT;
-    (paging::map_fresh(top - bytes, top) == top).then_some(top)
+    let got = paging::map_fresh(top - bytes, top) == top;
+    BYTES.fetch_add(got as usize * bytes as usize, Ordering::Relaxed);
+    got.then_some(top)
 }
 
 /// A new stack of 64 KiB for the g0 of CPU `cpu`, with a guard; its top, 16-byte aligned. Once per CPU. `None`: out of

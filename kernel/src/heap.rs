@@ -24,21 +24,24 @@ use executive::percpu::{Pin, cpu};
 
 /// Block sizes: at most a quarter is wasted. All are multiples of 16, and the powers of two among them are aligned
 /// to their size.
-const SIZES: [usize; 24] = [
+const SIZES: [usize; 32] = [
     16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 1792,
-    2048,
+    2048, 2560, 3072, 3584, 4096, 5120, 6144, 7168, 8192,
 ];
-const LARGEST: usize = 2048;
+const LARGEST: usize = 8192;
 
-/// What a class takes from the backing heap at a time.
-const CHUNK: usize = 16 * 1024;
+/// What a class takes from the backing heap at a time. Aligned to the largest block.
+const CHUNK: usize = 32 * 1024;
 /// The backing heap grows by at least this, if there is that much.
 const GROWTH: usize = 1024 * 1024;
 
-/// Blocks in a chain: about 4 KiB of them, so that 24 classes' chains stay small beside everything else.
+/// Blocks in a chain: about 4 KiB of small ones; at least 4, so that the lock is not taken at every step.
 const fn chain_length(class: usize) -> usize {
-    let n = 4096 / SIZES[class];
-    if n > 64 { 64 } else { n }
+    match 4096 / SIZES[class] {
+        0..4 => 4,
+        n @ 4..64 => n,
+        _ => 64,
+    }
 }
 
 /// The class for a layout; `None` is for the backing heap.
@@ -201,7 +204,7 @@ fn refill(class: usize) -> Chain {
     let mut chain = Chain::EMPTY;
     while chain.length < chain_length(class) {
         if shared.fresh + size > shared.fresh_end {
-            let layout = Layout::from_size_align(CHUNK, 4096).expect("constants");
+            let layout = Layout::from_size_align(CHUNK, LARGEST).expect("constants");
             let chunk = BACKING.lock().alloc(layout) as usize;
             if chunk == 0 {
                 break; // what was cut so far is still good
@@ -289,4 +292,10 @@ unsafe impl GlobalAlloc for KernelHeap {
 /// Bytes mapped for the heap, and bytes given out by its backing (size-class chunks whole).
 pub fn usage() -> (usize, usize) {
     (MAPPED.load(Relaxed), GIVEN.load(Relaxed))
+}
+
+/// How often the heap's locks were taken, and how often someone had to spin for one.
+pub fn lock_stats() -> (u64, u64) {
+    let all = SHARED.iter().map(Lock::stats).chain([BACKING.stats()]);
+    all.fold((0, 0), |(a, c), (a1, c1)| (a + a1, c + c1))
 }

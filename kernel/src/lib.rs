@@ -16,6 +16,7 @@ pub mod paging;
 pub mod heap;
 // The CPU and what surrounds it.
 pub mod serial;
+pub mod memory;
 pub mod cpu;
 pub mod gdt;
 pub mod acpi;

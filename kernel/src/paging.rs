@@ -158,3 +158,8 @@ pub fn virt_to_phys(address: u64) -> Option<u64> {
     let mut tables = TABLES.lock();
     mapper(&mut tables).translate_addr(VirtAddr::new(address)).map(PhysAddr::as_u64)
 }
+
+/// How often the tables' lock was taken, and how often someone had to spin for it.
+pub fn lock_stats() -> (u64, u64) {
+    TABLES.stats()
+}

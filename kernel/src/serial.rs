@@ -66,6 +66,11 @@ fn send(port: &mut Uart16550<PioBackend>, mut bytes: &[u8]) {
 
 static OUTPUT: Lock<()> = Lock::new(Rank::Output, ());
 
+/// How often the output lock was taken, and how often someone had to spin for it.
+pub fn lock_stats() -> (u64, u64) {
+    OUTPUT.stats()
+}
+
 /// Sends the bytes in one piece: nobody else's come between. Spins while another CPU sends.
 pub fn write(bytes: &[u8]) {
     let _lock = OUTPUT.lock();

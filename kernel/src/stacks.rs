@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A page costs 4096 bytes and 8 of page table; a 64 KiB slot's share of tables is 128 bytes. Slots up to 1 MiB
-//! share a page table with neighbours, so it is made under the lock when a slot is first given out; larger ones have page tables of
+//! share a page table with neighbours, so `alloc` makes it with the topmost page; larger ones have page tables of
 //! their own, which [`grow`] makes.
 //!
 //! The one rule: [`grow`] takes no lock (pages.rs).
@@ -23,11 +23,16 @@
 use crate::frames;
 use crate::layout::{self, P4_SLOT, STACK_CLASSES, STACK_SLOTS_SMALLEST};
 use crate::pages::{self, PAGE, Taken, commit, committed};
+use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use executive::lock::{Lock, Rank};
 use executive::machine::Stack;
+use executive::param::MAX_CPUS;
+use executive::percpu::{Pin, cpu};
 
 const SMALLEST_SLOT: usize = 64 * 1024;
+/// What one page table maps.
+const TABLE_SPAN: usize = 2 * 1024 * 1024;
 
 /// The slots of one size.
 struct Class {
@@ -38,10 +43,22 @@ struct Class {
 /// One lock a class: two sizes never wait for each other.
 static CLASSES: [Lock<Class>; STACK_CLASSES] = [const { Lock::new(Rank::Stacks, Class { free: 0 }) }; STACK_CLASSES];
 
-/// Slots of each class that were ever given out: those below are mapped at least at their top. Written under the
-/// class's lock (Release), read by `grow` (Acquire): whoever runs on a slot sees the mark above it.
-static MADE: [AtomicUsize; STACK_CLASSES] = [const { AtomicUsize::new(0) }; STACK_CLASSES];
-/// Slots on the free lists. For reports.
+/// Slots of each class that were ever dealt to a CPU. Written under the class's lock (Release), read by `find` (Acquire):
+/// whoever runs on a slot sees the mark above it.
+static DEALT: [AtomicUsize; STACK_CLASSES] = [const { AtomicUsize::new(0) }; STACK_CLASSES];
+
+/// The slots that a CPU was dealt and has not given out yet: `[next, end)` of each class. Changed by that CPU only, pinned.
+#[repr(align(64))]
+struct Hand {
+    next: [AtomicUsize; STACK_CLASSES],
+    end: [AtomicUsize; STACK_CLASSES],
+}
+
+static HANDS: [Hand; MAX_CPUS] = [const {
+    Hand { next: [const { AtomicUsize::new(0) }; STACK_CLASSES], end: [const { AtomicUsize::new(0) }; STACK_CLASSES] }
+}; MAX_CPUS];
+
+/// Slots on the free lists: a hint, for who asks without the lock.
 static FREE: [AtomicUsize; STACK_CLASSES] = [const { AtomicUsize::new(0) }; STACK_CLASSES];
 
 const fn slot_bytes(class: usize) -> usize {
@@ -58,7 +75,7 @@ const fn capacity(class: usize) -> usize {
     (slots * P4_SLOT) as usize / slot_bytes(class)
 }
 
-/// The class and the slot's first address, for an address in one that was given out.
+/// The class and the slot's first address, for an address in one that was dealt.
 fn find(address: usize) -> Option<(usize, usize)> {
     let offset = (address as u64).checked_sub(layout::STACKS)?;
     let class = (offset / P4_SLOT).saturating_sub(STACK_SLOTS_SMALLEST - 1) as usize;
@@ -66,8 +83,8 @@ fn find(address: usize) -> Option<(usize, usize)> {
         return None;
     }
     let index = (address - range_start(class)) / slot_bytes(class);
-    // Acquire: partner of the Release in `alloc`.
-    (index < MADE[class].load(Ordering::Acquire)).then(|| (class, range_start(class) + index * slot_bytes(class)))
+    // Acquire: partner of the Release in `deal`.
+    (index < DEALT[class].load(Ordering::Acquire)).then(|| (class, range_start(class) + index * slot_bytes(class)))
 }
 
 /// A stack of at least `size` usable bytes. `None`: out of memory, or larger than we have.
@@ -78,27 +95,47 @@ pub fn alloc(size: usize) -> Option<Stack> {
 
 /// A free stack of the class, or a new one.
 fn take(class: usize) -> Option<Stack> {
-    let mut list = CLASSES[class].lock();
-    if list.free != 0 {
-        let hi = list.free;
-        // SAFETY: a free stack's topmost word is our link, and its topmost page is mapped.
-        list.free = unsafe { (hi as *const usize).sub(1).read() };
-        FREE[class].fetch_sub(1, Ordering::Relaxed);
-        return Some(Stack { lo: hi - slot_bytes(class) + PAGE, hi });
+    let stack = |hi| Stack { lo: hi - slot_bytes(class) + PAGE, hi };
+    if FREE[class].load(Ordering::Relaxed) != 0 {
+        let mut list = CLASSES[class].lock();
+        if list.free != 0 {
+            let hi = list.free;
+            // SAFETY: a free stack's topmost word is our link, and its topmost page is mapped.
+            list.free = unsafe { (hi as *const usize).sub(1).read() };
+            FREE[class].fetch_sub(1, Ordering::Relaxed);
+            return Some(stack(hi));
+        }
     }
-    let index = MADE[class].load(Ordering::Relaxed);
-    if index == capacity(class) {
-        return None;
+    let _pin = Pin::new();
+    let hand = &HANDS[cpu()];
+    let mut index = hand.next[class].load(Ordering::Relaxed);
+    if index == hand.end[class].load(Ordering::Relaxed) {
+        let dealt = deal(class)?;
+        index = dealt.start;
+        hand.end[class].store(dealt.end, Ordering::Relaxed);
     }
-    let base = range_start(class) + index * slot_bytes(class);
-    let hi = base + slot_bytes(class);
+    hand.next[class].store(index, Ordering::Relaxed);
+    let hi = range_start(class) + (index + 1) * slot_bytes(class);
     // If this fails half-way, the tables made so far serve the next try.
-    if !commit(hi - PAGE, frames::alloc) {
+    commit(hi - PAGE, frames::alloc).then(|| {
+        hand.next[class].store(index + 1, Ordering::Relaxed);
+        stack(hi)
+    })
+}
+
+/// Slots that were never used, for one CPU: as many as share a page table. So most new stacks take no lock, and CPUs
+/// do not write to each other's page tables.
+#[cold]
+fn deal(class: usize) -> Option<Range<usize>> {
+    let _list = CLASSES[class].lock();
+    let start = DEALT[class].load(Ordering::Relaxed);
+    let end = start + (TABLE_SPAN / slot_bytes(class)).max(1);
+    if end > capacity(class) {
         return None;
     }
     // Release: partner of the Acquire in `find`.
-    MADE[class].store(index + 1, Ordering::Release);
-    Some(Stack { lo: base + PAGE, hi })
+    DEALT[class].store(end, Ordering::Release);
+    Some(start..end)
 }
 
 /// Gives a stack back.
@@ -217,6 +254,19 @@ pub struct Usage {
 }
 
 pub fn usage() -> Usage {
-    let sum = |counts: &[AtomicUsize]| counts.iter().map(|n| n.load(Ordering::Relaxed)).sum();
-    Usage { made: sum(&MADE), free: sum(&FREE), committed: pages::in_use() * PAGE, tables: pages::tables() * PAGE }
+    let sum = |counts: &[AtomicUsize]| counts.iter().map(|n| n.load(Ordering::Relaxed)).sum::<usize>();
+    let dealt = |hand: &Hand| sum(&hand.end).saturating_sub(sum(&hand.next));
+    let in_hands: usize = HANDS.iter().map(dealt).sum();
+    Usage {
+        made: sum(&DEALT).saturating_sub(in_hands),
+        free: sum(&FREE),
+        committed: pages::in_use() * PAGE,
+        tables: pages::tables() * PAGE,
+    }
+}
+
+/// How often the classes' locks were taken, and how often someone had to spin for one.
+pub fn lock_stats() -> (u64, u64) {
+    let both = CLASSES.iter().map(Lock::stats).chain([DIRTY.stats()]);
+    both.fold((0, 0), |(a, c), (a1, c1)| (a + a1, c + c1))
 }

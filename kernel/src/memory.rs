@@ -1,0 +1,67 @@
+//! Where every page of RAM is, and how much the machine's locks are fought over: for `mem` and `locks` at the console.
+
+use crate::{frames, gdt, heap, pages, paging, serial, stacks};
+
+const FRAME: u64 = frames::FRAME;
+
+/// Bytes of RAM by use. The parts of `usable` add up to it (but for changes while it is read).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory {
+    /// What the firmware told us of: ours to use, the kernel image and the bootloader's, and what it keeps (addresses: not all of them are RAM).
+    pub usable: u64,
+    pub kernel: u64,
+    pub firmware: u64,
+    /// Of `usable`: committed pages of goroutines' stacks, and the tables that map them.
+    pub stacks: u64,
+    pub stack_tables: u64,
+    /// Mapped for the heap; of that, given out by its backing.
+    pub heap: u64,
+    pub heap_given: u64,
+    /// CPUs' own stacks.
+    pub cpu_stacks: u64,
+    /// Zeroed frames that CPUs keep for their next page fault.
+    pub reserves: u64,
+    /// All other page tables.
+    pub tables: u64,
+    /// Below 1 MiB: for starting CPUs.
+    pub low: u64,
+    pub free: u64,
+}
+
+/// Counts it all. The parts are read one after the other, so while others allocate they are not of one instant.
+pub fn usage() -> Memory {
+    let (usable, kernel, firmware) = frames::map_bytes();
+    let (total, used) = frames::counts();
+    let (heap, heap_given) = heap::usage();
+    let stacks = pages::in_use() as u64 * FRAME;
+    let stack_tables = pages::tables() as u64 * FRAME;
+    let reserves = frames::reserved() as u64 * FRAME;
+    let cpu_stacks = gdt::stack_bytes() as u64;
+    let known = stacks + stack_tables + heap as u64 + cpu_stacks + reserves;
+    let (total, used) = (total as u64 * FRAME, used as u64 * FRAME);
+    Memory {
+        usable,
+        kernel,
+        firmware,
+        stacks,
+        stack_tables,
+        heap: heap as u64,
+        heap_given: heap_given as u64,
+        cpu_stacks,
+        reserves,
+        tables: used.saturating_sub(known),
+        low: usable.saturating_sub(total),
+        free: total.saturating_sub(used),
+    }
+}
+
+/// The machine's locks by name: acquisitions, and how many of them had to spin. Goes with `executive::crash::locks`.
+pub fn locks() -> [(&'static str, (u64, u64)); 5] {
+    [
+        ("stacks", stacks::lock_stats()),
+        ("heap", heap::lock_stats()),
+        ("page tables", paging::lock_stats()),
+        ("frames", frames::lock_stats()),
+        ("output", serial::lock_stats()),
+    ]
+}
