@@ -3,7 +3,6 @@
 //! **Rule (IRQ-CLEAN):** the handler's side, [`on_irq`], is a few atomics: it takes the waiting goroutine out of the line's word, puts it on the injection stack, and
 //! wakes an idle CPU. Everything else is done by whoever runs `find_runnable` next.
 
-use crate::atomic::Ordering;
 use crate::fatal::throw;
 use crate::g::{G, WaitReason};
 use crate::line::{Line, Wait};
@@ -19,9 +18,7 @@ static LINE: [Line<G>; LINES] = [const { Line::new() }; LINES];
 /// waiter must look at its device, not count.
 pub fn on_irq(line: usize) {
     if let Some(g) = LINE[line].raise() {
-        SCHED.injected.push(g);
-        // After the push: who sees no waiter sees the injected one (`check_dead`). Release: partner of the Acquire there.
-        SCHED.irq_waiters.fetch_sub(1, Ordering::Release);
+        SCHED.injected.hand_over(g);
         wakep();
         crate::percpu::set_preempt(true);
     }
@@ -45,11 +42,11 @@ impl Irq {
         }
         park(WaitReason::Irq, |g| {
             // Counted first: with nothing else to wake them sleeping CPUs would be taken for a deadlock.
-            SCHED.irq_waiters.fetch_add(1, Ordering::Relaxed);
+            SCHED.injected.expect();
             match line.wait(g) {
                 Wait::Waits => true,
                 Wait::Came => {
-                    SCHED.irq_waiters.fetch_sub(1, Ordering::Relaxed);
+                    SCHED.injected.expect_no_more();
                     false
                 }
                 Wait::Taken => throw("irq: two goroutines wait on one line"),

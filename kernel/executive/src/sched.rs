@@ -29,8 +29,6 @@ pub struct Sched {
     /// CPU numbers there are: more than `cpus` if one did not come up.
     slots: AtomicU32,
     pub(crate) main_started: AtomicBool,
-    /// Goroutines that wait for an interrupt: while there are any, sleeping CPUs are no deadlock.
-    pub(crate) irq_waiters: AtomicU32,
 }
 
 pub(crate) static SCHED: Sched = Sched {
@@ -45,7 +43,6 @@ pub(crate) static SCHED: Sched = Sched {
     cpus: AtomicU32::new(0),
     slots: AtomicU32::new(0),
     main_started: AtomicBool::new(false),
-    irq_waiters: AtomicU32::new(0),
 };
 
 impl Sched {

@@ -14,12 +14,12 @@ use core::cell::Cell;
 use core::ptr::null;
 
 /// One goroutine's place in one queue. Go: `sudog`.
-pub(crate) struct Waiter {
-    pub(crate) g: &'static G,
+pub struct Waiter {
+    pub g: &'static G,
     /// What is handed over lies here, or shall be put here; null if nothing is handed over. Go: `elem`.
-    pub(crate) slot: Cell<*mut ()>,
+    pub slot: Cell<*mut ()>,
     /// Woken because something was handed over, not because of a close. Go: `success`.
-    pub(crate) success: Cell<bool>,
+    pub success: Cell<bool>,
     /// One of several in a select, which the waker must claim first. Go: `isSelect`.
     is_select: bool,
     queued: Cell<bool>,
@@ -28,11 +28,11 @@ pub(crate) struct Waiter {
 }
 
 impl Waiter {
-    pub(crate) fn new(g: &'static G, slot: *mut ()) -> Self {
+    pub fn new(g: &'static G, slot: *mut ()) -> Self {
         Self::make(g, slot, false)
     }
     /// For a select; the goroutine has set its `select_done` to 0 before it queues the first.
-    pub(crate) fn of_select(g: &'static G, slot: *mut ()) -> Self {
+    pub fn of_select(g: &'static G, slot: *mut ()) -> Self {
         Self::make(g, slot, true)
     }
     fn make(g: &'static G, slot: *mut (), is_select: bool) -> Self {
@@ -49,12 +49,12 @@ impl Waiter {
 }
 
 /// Claims a goroutine that is in a select: of all who try, one is told `true`, and readies it.
-pub(crate) fn claim(g: &G) -> bool {
+pub fn claim(g: &G) -> bool {
     // AcqRel: partner of the same exchange by the others.
     g.select_done.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed).is_ok()
 }
 
-pub(crate) struct WaitQ {
+pub struct WaitQ {
     first: Cell<*const Waiter>,
     last: Cell<*const Waiter>,
 }
@@ -63,10 +63,10 @@ pub(crate) struct WaitQ {
 unsafe impl Send for WaitQ {}
 
 impl WaitQ {
-    pub(crate) const fn new() -> Self {
+    pub const fn new() -> Self {
         WaitQ { first: Cell::new(null()), last: Cell::new(null()) }
     }
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.first.get().is_null()
     }
 
@@ -74,7 +74,7 @@ impl WaitQ {
     ///
     /// # Safety
     /// The waiter stays where it is until it was taken off, by [`dequeue`](Self::dequeue) or [`remove`](Self::remove).
-    pub(crate) unsafe fn enqueue(&self, w: &Waiter) {
+    pub unsafe fn enqueue(&self, w: &Waiter) {
         let last = self.last.get();
         w.prev.set(last);
         w.next.set(null());
@@ -90,7 +90,7 @@ impl WaitQ {
     ///
     /// # Safety
     /// As for [`enqueue`](Self::enqueue).
-    pub(crate) unsafe fn enqueue_front(&self, w: &Waiter) {
+    pub unsafe fn enqueue_front(&self, w: &Waiter) {
         let first = self.first.get();
         w.prev.set(null());
         w.next.set(first);
@@ -103,7 +103,7 @@ impl WaitQ {
     }
 
     /// Takes the first one off, passing over those whose select was won elsewhere. Its goroutine is the caller's to ready. Go: `waitq.dequeue`.
-    pub(crate) fn dequeue(&self) -> Option<&Waiter> {
+    pub fn dequeue(&self) -> Option<&Waiter> {
         loop {
             let w = self.get(self.first.get())?;
             self.unlink(w);
@@ -114,7 +114,7 @@ impl WaitQ {
     }
 
     /// Takes this one off; `false` if it is not queued any more. Go: `waitq.dequeueSudoG`.
-    pub(crate) fn remove(&self, w: &Waiter) -> bool {
+    pub fn remove(&self, w: &Waiter) -> bool {
         let queued = w.queued.get();
         if queued {
             self.unlink(w);

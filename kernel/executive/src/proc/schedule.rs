@@ -17,7 +17,6 @@ use crate::param::{GLOBAL_QUEUE_EVERY_TICKS, RUNQ_SIZE, STEAL_ROUNDS};
 use crate::sched::SCHED;
 use crate::trace::{self, Event};
 use crate::{atomic, percpu, switch};
-use core::sync::atomic::Ordering::Acquire;
 
 /// How long a thief leaves a running P alone with its runnext (ns). Go: `usleep(3)`.
 const RUNNEXT_PAUSE_NS: u64 = 3_000;
@@ -299,8 +298,7 @@ impl Stopping for Here<'_> {
 impl Here<'_> {
     /// Whether anything can ever run again, all CPUs being idle.
     fn anything_to_come(&self) -> bool {
-        // Waiters first, Acquire: partner of the Release in `on_irq`, which injects before it stops counting.
-        SCHED.irq_waiters.load(Acquire) != 0
+        SCHED.injected.anything_to_come()
             || (0..SCHED.slots()).any(|cpu| p_of(cpu).timers.next() != NEVER || crate::m::m_of(cpu).has_inbox())
             || self.has_work()
     }
