@@ -3,6 +3,7 @@
 //! Say `kernel::entry!(main)` in a `no_std`, `no_main` binary, and `fn main()` is goroutine 1 of a bootable
 //! kernel. The modules below stand in layer order, each using only those above it: read from the top.
 #![no_std]
+#![deny(unsafe_code)] // allowed in the files that say why at their top
 
 extern crate alloc;
 
@@ -16,7 +17,6 @@ pub mod paging;
 pub mod heap;
 // The CPU and what surrounds it.
 pub mod serial;
-pub mod memory;
 pub mod cpu;
 pub mod gdt;
 pub mod acpi;
@@ -28,6 +28,7 @@ pub mod clock;
 pub mod flush;
 pub mod pages;
 pub mod stacks;
+pub mod memory;
 pub mod trap;
 pub mod idt;
 pub mod trampoline;

@@ -110,8 +110,8 @@ fn page_fault(frame: &mut Frame) {
     const RESERVED: u64 = 1 << 3;
     const FETCH: u64 = 1 << 4;
     let address = Cr2::read_raw() as usize;
-    let missing = frame.error & (PRESENT | RESERVED | FETCH) == 0;
-    let growth = if missing { stacks::grow(address) } else { Growth::NotAStack };
+    let missing = frame.error & (PRESENT | RESERVED) == 0;
+    let growth = if missing && frame.error & FETCH == 0 { stacks::grow(address) } else { Growth::NotAStack };
     let access = match frame.error {
         e if e & FETCH != 0 => "executing",
         e if e & WRITE != 0 => "writing",
