@@ -5,7 +5,8 @@
 #![allow(unsafe_code)] // Walks stacks by frame pointers.
 
 use crate::g::{G, Status, curg, getg, on_g0};
-use crate::m::{CpuState, m_of};
+pub use crate::m::CpuState;
+use crate::m::m_of;
 use crate::machine::{self, Interrupted};
 use crate::p::p_of;
 use crate::sched::SCHED;

@@ -66,6 +66,9 @@ pub mod time;
 pub mod contract;
 #[cfg(not(loom))]
 pub mod crash;
+#[cfg(not(loom))]
+#[doc(hidden)]
+pub mod provoke;
 
 #[cfg(not(loom))]
 pub use self::{

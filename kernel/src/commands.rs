@@ -1,0 +1,169 @@
+//! What can be said at the console: one table, and how a line becomes calls.
+//!
+//! A line is commands separated by `;`. A command is a small function from [`Args`] to `Result<(), String>`; `Err` is the one
+//! line that says what is wrong, and makes the command a failed one.
+//!
+//! The one rule: a command is in [`TABLE`] or does not exist. How many words it takes is read from its usage.
+
+mod crash;
+mod playing;
+mod proofs;
+mod reports;
+mod stress;
+mod suites;
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use executive::machine;
+use kernel::println;
+
+type Outcome = Result<(), String>;
+
+struct Command {
+    name: &'static str,
+    /// Its words: `N`, `[N]` may be left out, `KIND...` are one or more.
+    usage: &'static str,
+    help: &'static str,
+    run: fn(&Args) -> Outcome,
+}
+
+const fn command(name: &'static str, usage: &'static str, help: &'static str, run: fn(&Args) -> Outcome) -> Command {
+    Command { name, usage, help, run }
+}
+
+#[rustfmt::skip] // a table
+static TABLE: &[Command] = &[
+    command("help", "", "this list", help),
+    // What is going on.
+    command("cpus", "", "each CPU: what it does and what it has done", reports::cpus),
+    command("gs", "[MOST]", "every goroutine: what it does, for how long, where it was started", reports::gs),
+    command("mem", "", "where the memory is", reports::mem),
+    command("stacks", "", "what goroutines' stacks take", reports::stacks),
+    command("locks", "", "how often each of the scheduler's locks was taken, and spun for", reports::locks),
+    // Goroutines at play.
+    command("sieve", "N", "the N-th prime, by a chain of N goroutines", playing::sieve),
+    command("skynet", "N", "the sum of 0..N, by a tree of goroutines with N leaves", playing::skynet),
+    command("pingpong", "N", "two goroutines hand a ball to and fro, N times", playing::pingpong),
+    command("pipeline", "N", "the sum of the first N squares, by a pipeline of channels", playing::pipeline),
+    command("spawn", "N", "N goroutines park, are woken and counted on the CPUs they wake on", playing::spawn),
+    // Claims, put to the test.
+    command("hogs", "N SECONDS", "N goroutines that never yield share the CPUs evenly", proofs::hogs),
+    command("ipi-wake", "[ROUNDS]", "a goroutine made ready wakes a halted CPU, and no tick does it", proofs::ipi_wake),
+    command("idle", "[SECONDS]", "a kernel with nothing to do does nothing", proofs::idle),
+    command("stress", "[SECONDS]", "everything at once, with sums that show that nothing was lost", stress::stress),
+    command("scenario", "NAME...", "runs scenarios of the tests, or `all`", suites::scenario),
+    command("bench", "[NAME...]", "measures: all rows, or those named", suites::bench),
+    command("time", "COMMAND...", "how long a command takes", time),
+    // Ends.
+    command("crash", "KIND", crash::HELP, crash::crash),
+    command("exit", "[CODE]", "powers off; CODE is the status, 0 to 95", exit),
+];
+
+/// What a command is given.
+pub struct Args<'a> {
+    words: &'a [&'a str],
+    /// Somebody pressed Ctrl-C.
+    stop: &'a AtomicBool,
+    /// An earlier command of this line failed.
+    failed: bool,
+}
+
+impl<'a> Args<'a> {
+    fn word(&self, nth: usize) -> Option<&'a str> {
+        self.words.get(nth).copied()
+    }
+
+    /// The word as a number of at least `least`; `default` if there is none.
+    fn number(&self, nth: usize, least: u64, default: u64) -> Result<u64, String> {
+        let Some(word) = self.word(nth) else { return Ok(default) };
+        match word.parse() {
+            Ok(n) if n >= least => Ok(n),
+            Ok(_) => Err(format!("{word} is too small: {least} is the least")),
+            Err(_) => Err(format!("'{word}' is not a number")),
+        }
+    }
+
+    /// Whether the command should end early.
+    fn stopped(&self) -> bool {
+        self.stop.load(Relaxed)
+    }
+}
+
+/// Does a line of commands for nobody in particular; returns the status for the run's end.
+pub fn run_alone(line: &str) -> i32 {
+    (!run_line(line, &AtomicBool::new(false))) as i32
+}
+
+/// Does a line of commands in turn, the later ones even if an earlier one failed. Returns whether all succeeded. Stops early when `stop` is set.
+pub fn run_line(line: &str, stop: &AtomicBool) -> bool {
+    let mut failed = false;
+    for text in line.split(';') {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        if let Some((name, words)) = words.split_first() {
+            if let Err(complaint) = run_command(name, &Args { words, stop, failed }) {
+                println!("{name}: {complaint}");
+                failed = true;
+            }
+        }
+        if stop.load(Relaxed) {
+            return false;
+        }
+    }
+    !failed
+}
+
+fn run_command(name: &str, args: &Args) -> Outcome {
+    let Some(command) = TABLE.iter().find(|c| c.name == name) else {
+        return Err(format!("no such command\n{}", Names));
+    };
+    let usage = || command.usage.split_whitespace();
+    let least = usage().filter(|word| !word.starts_with('[')).count();
+    let most = if command.usage.contains("...") { usize::MAX } else { usage().count() };
+    if !(least..=most).contains(&args.words.len()) {
+        return Err(format!("usage: {name} {}", command.usage));
+    }
+    (command.run)(args)
+}
+
+/// All commands' names.
+struct Names;
+impl core::fmt::Display for Names {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("commands:")?;
+        TABLE.iter().try_for_each(|c| write!(f, " {}", c.name))
+    }
+}
+
+fn help(_: &Args) -> Outcome {
+    for c in TABLE {
+        println!("{:<20} {}", format!("{} {}", c.name, c.usage), c.help);
+    }
+    println!("`A; B` does A, then B. Ctrl-C stops what runs, the arrow keys bring lines back.");
+    Ok(())
+}
+
+fn exit(args: &Args) -> Outcome {
+    let code = args.number(0, 0, args.failed as u64)?;
+    // More do not fit into the status that QEMU ends with.
+    if code > 95 {
+        return Err(format!("{code} is too large: 95 is the most"));
+    }
+    machine::exit(code as i32)
+}
+
+fn time(args: &Args) -> Outcome {
+    let begin = machine::now();
+    let outcome = run_command(args.words[0], &Args { words: &args.words[1..], ..*args });
+    println!("{}", Seconds(machine::now() - begin));
+    outcome
+}
+
+/// Nanoseconds, shown as seconds.
+struct Seconds(u64);
+impl core::fmt::Display for Seconds {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}.{:03} s", self.0 / 1_000_000_000, self.0 / 1_000_000 % 1000)
+    }
+}

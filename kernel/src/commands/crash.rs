@@ -1,0 +1,52 @@
+//! Ways to die, to see what is said then. Each must end the run with status 2 and a report.
+#![allow(unsafe_code)] // One wild read.
+
+use super::{Args, Outcome};
+use alloc::format;
+use core::hint::black_box;
+use executive::{chan, provoke};
+
+pub const HELP: &str = "dies, and says of what: panic fault overflow deadlock throw-mcall throw-systemstack";
+
+pub fn crash(args: &Args) -> Outcome {
+    match args.words[0] {
+        "panic" => panic!("as you wish"),
+        "fault" => fault(),
+        "overflow" => println_depth(overflow(0)),
+        "deadlock" => deadlock(),
+        "throw-mcall" => provoke::mcall_on_g0(),
+        "throw-mcall-returns" => provoke::mcall_returns(),
+        "throw-systemstack" => provoke::systemstack_wrong_g(),
+        "throw-schedule" => provoke::schedule_holding_locks(),
+        "throw-ready" => provoke::ready_not_waiting(),
+        kind => {
+            return Err(format!("'{kind}' is no kind; it {HELP} throw-mcall-returns throw-schedule throw-ready"));
+        }
+    }
+    Err("it goes on".into())
+}
+
+/// Reads where nothing is mapped.
+fn fault() {
+    const NOWHERE: usize = 0x6666_6666_6000;
+    // SAFETY: none; the page fault is what we want. Nothing is ever mapped in that part of the lower half.
+    black_box(unsafe { (NOWHERE as *const u64).read_volatile() });
+}
+
+/// Calls itself until the stack is used up.
+#[expect(unconditional_recursion)]
+fn overflow(depth: u64) -> u64 {
+    let frame = black_box([depth; 16]);
+    overflow(depth + 1) + frame[depth as usize % 16]
+}
+
+fn println_depth(depth: u64) {
+    kernel::println!("{depth}");
+}
+
+/// Waits for what nobody sends.
+fn deadlock() {
+    crate::console::hang_up(); // somebody who may type is somebody who may wake us
+    let (_tx, rx) = chan::<()>(0);
+    rx.recv();
+}

@@ -1,0 +1,50 @@
+//! The demos (package `demos`), as commands.
+
+use super::{Args, Outcome};
+use alloc::format;
+use kernel::{print, println};
+
+pub fn sieve(args: &Args) -> Outcome {
+    let n = args.number(0, 1, 1)?;
+    println!("prime {n} is {}", demos::sieve(n as usize));
+    Ok(())
+}
+
+pub fn skynet(args: &Args) -> Outcome {
+    let n = args.number(0, 1, 1)?;
+    let sum = demos::skynet(n);
+    println!("the sum of 0..{n} is {sum}");
+    right(sum, n * (n - 1) / 2)
+}
+
+pub fn pingpong(args: &Args) -> Outcome {
+    let n = args.number(0, 1, 1)?;
+    let begin = executive::machine::now();
+    let hits = demos::pingpong(n);
+    let each = (executive::machine::now() - begin) / n;
+    println!("{hits} hits in {n} rounds, {each} ns a round");
+    right(hits, 2 * n)
+}
+
+pub fn pipeline(args: &Args) -> Outcome {
+    let n = args.number(0, 1, 1)?;
+    if n > 1_000_000 {
+        return Err("1000000 is the most".into());
+    }
+    let sum = demos::pipeline(n, 4);
+    println!("the sum of the first {n} squares is {sum}");
+    right(sum, n * (n + 1) * (2 * n + 1) / 6)
+}
+
+pub fn spawn(args: &Args) -> Outcome {
+    let n = args.number(0, 1, 1)? as usize;
+    let counts = demos::spawn(n).map_err(|error| format!("{error}"))?;
+    print!("{n} goroutines parked and were woken. On each CPU:");
+    counts.iter().for_each(|count| print!(" {count}"));
+    println!();
+    right(counts.iter().sum::<usize>() as u64, n as u64)
+}
+
+fn right(is: u64, should_be: u64) -> Outcome {
+    if is == should_be { Ok(()) } else { Err(format!("wrong: it should be {should_be}")) }
+}

@@ -1,0 +1,174 @@
+//! Claims about the scheduler, put to the test on this very machine. Each can fail, and says then what it saw.
+
+use super::{Args, Outcome};
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::time::Duration;
+use executive::crash::{CpuReport, CpuState, cpu_reports};
+use executive::machine::now;
+use executive::percpu::{Pin, cpu};
+use executive::{chan, go, time};
+use kernel::println;
+
+const MS: u64 = 1_000_000;
+
+/// How far a hog's share may lie from the others' (percent of a fair share).
+const UNEVEN: u64 = 10;
+
+/// N goroutines count, each for itself, without ever calling anything; only preemption lets the others count too.
+pub fn hogs(args: &Args) -> Outcome {
+    let n = args.number(0, 1, 1)? as usize;
+    let span = Duration::from_secs(args.number(1, 1, 1)?);
+    /// A cache line each, so that they don't slow each other down.
+    #[repr(align(64))]
+    #[derive(Default)]
+    struct Count(AtomicU64);
+    let counts: Arc<[Count]> = (0..n).map(|_| Count::default()).collect();
+    let enough = Arc::new(AtomicBool::new(false));
+    let hogs: Vec<_> = (0..n)
+        .map(|i| {
+            let (counts, enough) = (counts.clone(), enough.clone());
+            go(move || {
+                while !enough.load(Ordering::Relaxed) {
+                    let count = &counts[i].0;
+                    count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    let look = || counts.iter().map(|c| c.0.load(Ordering::Relaxed)).collect::<Vec<_>>();
+    while look().contains(&0) && !args.stopped() {
+        executive::yield_now();
+    }
+    let begin = look();
+    // In pieces, so that Ctrl-C is heard.
+    let end = time::Instant::now() + span;
+    while time::Instant::now() < end && !args.stopped() {
+        time::sleep((end - time::Instant::now()).min(Duration::from_millis(100)));
+    }
+    let work: Vec<u64> = look().iter().zip(&begin).map(|(now, then)| now - then).collect();
+    enough.store(true, Ordering::Relaxed);
+    hogs.into_iter().for_each(|hog| hog.join());
+    if args.stopped() {
+        return Err("stopped".into());
+    }
+
+    let fair = (work.iter().sum::<u64>() / n as u64).max(1);
+    for (i, work) in work.iter().enumerate() {
+        println!("hog {i}: {}% of a fair share", work * 100 / fair);
+    }
+    let worst = work.iter().map(|work| work.abs_diff(fair) * 100 / fair).max().unwrap_or(0);
+    // With a CPU for each nobody has to share, and the emulator's threads are as fast as the host lets them be.
+    if n > cpu_reports().count() && worst > UNEVEN {
+        return Err(format!("uneven: one is {worst}% off a fair share"));
+    }
+    Ok(())
+}
+
+/// A goroutine is made ready on a CPU whose own goroutine holds on to it, pinned, while every other CPU is halted. So it
+/// can run only if one of them is woken; and if that CPU's tick count did not move, no timer has done it.
+pub fn ipi_wake(args: &Args) -> Outcome {
+    let rounds = args.number(0, 1, 100)?;
+    if cpu_reports().count() < 2 {
+        return Err("it takes 2 CPUs".into());
+    }
+    let (mut ran_on, mut longest) = (alloc::vec![0; cpu_reports().count()], 0);
+    for round in 1..=rounds {
+        let (other, took) = one_wake().map_err(|why| format!("round {round}: {why}"))?;
+        ran_on[other] += 1;
+        longest = longest.max(took);
+        if args.stopped() {
+            return Err("stopped".into());
+        }
+    }
+    println!("{rounds} of {rounds} wakes ended a halt, none by a tick; the longest took {} us", longest / 1000);
+    println!("woken on each CPU: {ran_on:?}");
+    Ok(())
+}
+
+/// How long the CPUs may take to come to rest, and a woken one to run what it was woken for. The host may be busy.
+const PATIENCE: u64 = 5_000 * MS;
+const NOBODY: usize = usize::MAX;
+
+/// One wake; returns which CPU it woke and how long that took (ns).
+fn one_wake() -> Result<(usize, u64), String> {
+    let (tx, rx) = chan::<()>(0);
+    let ran_on = Arc::new(AtomicUsize::new(NOBODY));
+    let tell = ran_on.clone();
+    let sleeper = go(move || {
+        rx.recv();
+        tell.store(cpu(), Ordering::Release); // partner: the Acquire below
+    });
+    executive::yield_now(); // to it, unless a thief has it
+    let result = {
+        let _pin = Pin::new(); // from here on this CPU is ours, and nobody else's
+        let me = cpu();
+        others_halted(me).map(|before| {
+            let begin = now();
+            tx.send(()).expect("it waits"); // and so does not park us
+            while ran_on.load(Ordering::Acquire) == NOBODY && now() - begin < PATIENCE {
+                core::hint::spin_loop();
+            }
+            (ran_on.load(Ordering::Acquire), now() - begin, me, before)
+        })
+    };
+    let (other, took, me, before) = result?;
+    sleeper.join();
+    if other == NOBODY {
+        return Err("nobody was woken".into());
+    }
+    let (before, after) = (&before[other], cpu_reports().nth(other).expect("it has just run"));
+    match () {
+        _ if other == me => Err("it ran on the CPU that was held".into()),
+        _ if after.wakes_received == before.wakes_received => Err(format!("CPU {other} ran it, but was not woken")),
+        _ if after.ticks != before.ticks => Err(format!("CPU {other} had a tick meanwhile")),
+        _ => Ok((other, took)),
+    }
+}
+
+/// Waits until every CPU but `me` has been idle for a while; returns what they have done until then. Spins.
+fn others_halted(me: usize) -> Result<Vec<CpuReport>, String> {
+    /// From saying that it is idle to `hlt` a CPU needs far less.
+    const A_WHILE: u64 = 2 * MS;
+    let begin = now();
+    let (mut seen, mut since) = (cpu_reports().collect::<Vec<_>>(), begin);
+    while now() - since < A_WHILE {
+        let look: Vec<_> = cpu_reports().collect();
+        let same = |(a, b): (&CpuReport, &CpuReport)| {
+            a.cpu == me || b.state == CpuState::Offline || b.state == CpuState::Idle && a.halts == b.halts
+        };
+        if !seen.iter().zip(&look).all(same) {
+            (seen, since) = (look, now());
+        }
+        if now() - begin > PATIENCE {
+            return Err("the other CPUs do not come to rest".into());
+        }
+    }
+    Ok(seen)
+}
+
+/// With everyone parked, but for one timer at the end, CPUs neither tick nor wake.
+pub fn idle(args: &Args) -> Outcome {
+    let span = Duration::from_secs(args.number(0, 1, 1)?);
+    // What went before comes to rest: CPUs search for a moment before they sleep.
+    time::sleep(Duration::from_millis(10));
+    let before: Vec<_> = cpu_reports().collect();
+    time::sleep(span);
+    let after: Vec<_> = cpu_reports().collect();
+    let grew =
+        |count: fn(&CpuReport) -> u64| after.iter().map(count).sum::<u64>() - before.iter().map(count).sum::<u64>();
+    let (ticks, halts, runs) = (grew(|c| c.ticks), grew(|c| c.halts), grew(|c| c.runs));
+    println!(
+        "in {} s on {} CPUs: {ticks} ticks, {halts} halts, {runs} runs of a goroutine",
+        span.as_secs(),
+        after.len()
+    );
+    // Ours: we sleep (a halt), a timer wakes us (a tick), and we run. A CPU that is woken to help may halt once more.
+    if ticks > 2 || halts > 2 * after.len() as u64 || runs > 4 {
+        return Err("somebody is busy".into());
+    }
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! What arrives from a terminal, sorted: keys for the line editor, and answers to what the editor asked.
+//!
+//! The editor asks the terminal where its cursor is (`ESC [ 6 n`) and then takes the next bytes for the answer
+//! (`ESC [ row ; column R`). But a person may have typed ahead, and no terminal at all may be there to answer. So
+//! answers are taken out of the stream here, and handed over when they are due.
+//!
+//! The one rule: what the editor is given is well-formed. (It panics at `ESC [ R`.) Pure: nothing here touches a device.
+
+use alloc::collections::VecDeque;
+
+/// Parameters of a control sequence that we keep; a longer one is no key's.
+const LONGEST: usize = 12;
+
+#[derive(Default)]
+pub struct Keys {
+    state: State,
+    parameters: [u8; LONGEST],
+    length: usize,
+    /// For the editor.
+    ready: VecDeque<u8>,
+}
+
+#[derive(Default, Clone, Copy, PartialEq)]
+enum State {
+    #[default]
+    Text,
+    Escape,
+    /// After `ESC [` (ECMA-48 section 5.4).
+    Sequence,
+    /// After `ESC O`: a terminal's function keys.
+    Function,
+}
+
+/// A cursor's place, counted from 1.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Place {
+    pub row: usize,
+    pub column: usize,
+}
+
+impl Keys {
+    /// Takes in a byte; returns an answer when that was its last.
+    pub fn arrived(&mut self, byte: u8) -> Option<Place> {
+        match (self.state, byte) {
+            (_, 0x1b) => self.state = State::Escape,
+            (State::Text, _) => self.ready.push_back(byte),
+            (State::Escape, b'[') => (self.state, self.length) = (State::Sequence, 0),
+            (State::Escape, b'O') => self.state = State::Function,
+            // Alt and a key: the key.
+            (State::Escape, _) => {
+                self.state = State::Text;
+                self.ready.push_back(byte);
+            }
+            (State::Function, _) => {
+                self.state = State::Text;
+                self.key(byte, b"");
+            }
+            (State::Sequence, 0x20..=0x3f) => {
+                if self.length < LONGEST {
+                    self.parameters[self.length] = byte;
+                }
+                self.length += 1;
+            }
+            (State::Sequence, _) => {
+                self.state = State::Text;
+                let (parameters, length) = (self.parameters, self.length);
+                let Some(parameters) = parameters.get(..length) else { return None };
+                if byte == b'R' {
+                    return place(parameters);
+                }
+                self.key(byte, parameters);
+            }
+        }
+        None
+    }
+
+    /// A special key, in the words that the editor knows; others are dropped.
+    fn key(&mut self, last: u8, parameters: &[u8]) {
+        let word: &[u8] = match (last, parameters) {
+            (b'A', _) => b"\x1b[A",
+            (b'B', _) => b"\x1b[B",
+            (b'C', _) => b"\x1b[C",
+            (b'D', _) => b"\x1b[D",
+            (b'H', _) | (b'~', b"1" | b"7") => b"\x01", // Home
+            (b'F', _) | (b'~', b"4" | b"8") => b"\x05", // End
+            (b'~', b"3") => b"\x1b[3~",                 // Delete
+            (b'M', b"") => b"\r",                       // Enter, on the number pad
+            _ => b"",
+        };
+        self.ready.extend(word);
+    }
+
+    /// The next byte for the editor.
+    pub fn next(&mut self) -> Option<u8> {
+        self.ready.pop_front()
+    }
+
+    /// Forgets what was typed ahead.
+    pub fn forget(&mut self) {
+        self.ready.clear();
+    }
+}
+
+/// `row ; column`.
+fn place(parameters: &[u8]) -> Option<Place> {
+    let mut numbers = core::str::from_utf8(parameters).ok()?.split(';').map(str::parse);
+    match (numbers.next(), numbers.next(), numbers.next()) {
+        // A terminal larger than that is none, and the editor cannot print larger numbers.
+        (Some(Ok(row @ 1..=9999)), Some(Ok(column @ 1..=9999)), None) => Some(Place { row, column }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    /// Keys for the editor, and answers, that come of these bytes.
+    fn of(bytes: &[u8]) -> (Vec<u8>, Vec<Place>) {
+        let mut keys = Keys::default();
+        let places = bytes.iter().filter_map(|&byte| keys.arrived(byte)).collect();
+        (core::iter::from_fn(|| keys.next()).collect(), places)
+    }
+
+    #[test]
+    fn text_goes_through() {
+        assert_eq!(of("sieve ä\r\x7f\x03".as_bytes()), ("sieve ä\r\x7f\x03".as_bytes().to_vec(), Vec::new()));
+    }
+
+    #[test]
+    fn an_answer_among_keys_is_found() {
+        assert_eq!(of(b"ab\x1b[24;80Rc"), (b"abc".to_vec(), [Place { row: 24, column: 80 }].to_vec()));
+    }
+
+    #[test]
+    fn a_bad_answer_is_none_and_no_key() {
+        for bad in
+            ["\x1b[R", "\x1b[5R", "\x1b[0;1R", "\x1b[1;2;3R", "\x1b[99999;1R", "\x1b[;R", "\x1b[1111111111111111;1R"]
+        {
+            assert_eq!(of(bad.as_bytes()), (Vec::new(), Vec::new()), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn every_terminals_home_is_home() {
+        for home in ["\x1b[H", "\x1bOH", "\x1b[1~", "\x1b[7~"] {
+            assert_eq!(of(home.as_bytes()).0, b"\x01", "{home:?}");
+        }
+    }
+
+    #[test]
+    fn arrows_arrive_in_one_form_and_unknown_keys_not_at_all() {
+        assert_eq!(of(b"\x1bOA\x1b[A\x1b[1;5C\x1b[15~\x1b[Zx").0, b"\x1b[A\x1b[A\x1b[Cx");
+    }
+}
