@@ -89,6 +89,7 @@ pub fn boot_stack_for(cpu: usize) -> Option<usize> {
 pub fn load(cpu: usize) {
     // SAFETY: this CPU's own element, and this is the one time.
     let tables: &'static mut Tables = unsafe { &mut *TABLES[cpu].0.get() };
+    #[expect(clippy::needless_range_loop, reason = "the TSS is packed: no references into it")]
     for ist in 0..ISTS {
         let top = stack(cpu, ist as u64 + 1, IST_BYTES).expect("no memory for interrupt stacks");
         tables.tss.interrupt_stack_table[ist] = VirtAddr::new(top);

@@ -60,7 +60,7 @@ const fn class_of(layout: Layout) -> Option<usize> {
     }
     // Four classes a doubling: 129..=256 are classes 8..=11, and so on.
     let doubling = (size - 1).ilog2() as usize; // 7 for 129..=256
-    let quarter = (size - 1 >> (doubling - 2)) - 4;
+    let quarter = ((size - 1) >> (doubling - 2)) - 4;
     Some(8 + (doubling - 7) * 4 + quarter)
 }
 

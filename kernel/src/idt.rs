@@ -19,7 +19,7 @@ use spin::Once;
 use x86_64::VirtAddr;
 use x86_64::structures::idt::{Entry, HandlerFunc, InterruptDescriptorTable};
 
-const _: () = assert!(size_of::<Frame>() % 16 == 0);
+const _: () = assert!(size_of::<Frame>().is_multiple_of(16));
 
 /// Entered by the stubs with the vector on top of an error code. Saves all registers, lets `dispatch` look at and change
 /// them, and returns to where the frame then says. The direction flag is what the ABI wants; the interrupted

@@ -106,9 +106,7 @@ fn is_present(page: usize) -> bool {
 pub struct Taken(u64);
 
 impl Taken {
-    pub fn new() -> Self {
-        Taken(0)
-    }
+    pub const NONE: Taken = Taken(0);
 
     /// Unmaps all but the topmost page.
     ///

@@ -189,7 +189,7 @@ const MOST_DIRTY_PAGES: usize = 512;
 /// Makes all dirty stacks clean, with one flush for all. `false`: there were none.
 fn clean() -> bool {
     let first = core::mem::replace(&mut *DIRTY.lock(), Dirty { first: 0, pages: 0 }).first;
-    let mut taken = Taken::new();
+    let mut taken = Taken::NONE;
     let next = |hi: usize| {
         // SAFETY: the link that `free` wrote; the list is ours now.
         unsafe { (hi as *const usize).sub(1).read() }
@@ -216,7 +216,7 @@ fn clean() -> bool {
 /// # Safety
 /// It came from [`alloc`], and nothing runs on it or points into it but its topmost page.
 pub unsafe fn trim(stack: Stack) {
-    let mut taken = Taken::new();
+    let mut taken = Taken::NONE;
     // SAFETY: the caller's promise, passed on.
     unsafe { taken.pages_of(stack) };
     taken.flush_and_free();

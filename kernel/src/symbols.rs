@@ -82,7 +82,7 @@ fn lookup(file: &[u8], address: u64) -> Option<(&str, u64)> {
     let symtab = |index| section(file, index).filter(|s| s.1 == elf::SYMTAB);
     let (symbols, _, strings) = (0..count).find_map(symtab)?;
     let (strings, ..) = section(file, strings)?;
-    for symbol in symbols.chunks_exact(elf::SYMBOL_SIZE) {
+    for symbol in symbols.as_chunks::<{ elf::SYMBOL_SIZE }>().0 {
         let (start, size) = (u64_at(symbol, 8)?, u64_at(symbol, 16)?);
         if symbol[4] & 0xf == elf::FUNC && address.wrapping_sub(start) < size {
             let name = strings.get(u32_at(symbol, 0)? as usize..)?;
