@@ -30,6 +30,8 @@ fn the_last_line_comes_back_with_the_up_key() {
 fn ctrl_c_reaches_the_guest_and_ends_nothing() {
     let mut console = boots().console();
     console.types("\x03");
+    console.until("^C");
+    console.until("> ");
     assert!(console.does("sieve 100").contains("541"));
     console.ends_with("exit", 0);
 }
