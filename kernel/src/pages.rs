@@ -97,7 +97,8 @@ fn page_entry(address: usize) -> Option<&'static AtomicU64> {
     Some(entry(table, address, 0))
 }
 
-fn is_present(page: usize) -> bool {
+/// Whether a page of a stack is backed by memory.
+pub fn is_present(page: usize) -> bool {
     page_entry(page).is_some_and(|entry| entry.load(Ordering::Acquire) & PRESENT != 0)
 }
 

@@ -99,6 +99,10 @@ unsafe impl Machine for Pc {
         pages::committed(stack)
     }
 
+    fn stack_is_deep(stack: Stack) -> bool {
+        pages::is_present(stack.hi - 2 * pages::PAGE) // stacks grow page by page
+    }
+
     fn write(bytes: &[u8]) {
         serial::write_raw(bytes);
     }

@@ -25,13 +25,17 @@ impl<T: Linked> FreeList<T> {
         mine.pop_front()
     }
 
-    /// Frees one; the surplus goes to `everyone`. Go: `gfput`.
+    /// Frees one; the surplus goes to `everyone`, each after `part` has taken from it what it shall not keep. Go: `gfput`.
     #[inline]
-    pub fn put(&self, t: &'static T, everyone: &Lock<List<T>>) {
+    pub fn put(&self, t: &'static T, everyone: &Lock<List<T>>, part: impl Fn(&T)) {
         let mut mine = self.0.borrow_mut();
         mine.push_front(t);
         if mine.len() >= GFREE_MAX {
-            let surplus = mine.take(GFREE_MAX - GFREE_KEEP);
+            let mut surplus = List::new();
+            while let Some(t) = if surplus.len() < GFREE_MAX - GFREE_KEEP { mine.pop_front() } else { None } {
+                part(t);
+                surplus.push_back(t);
+            }
             everyone.lock().append(surplus);
         }
     }

@@ -107,6 +107,10 @@ pub unsafe trait Machine {
     /// How many bytes of this stack are backed by memory now. For reports; may be called while it grows.
     fn stack_committed(stack: Stack) -> usize;
 
+    /// Whether more than the topmost page of this stack, on which nothing runs, is backed by memory. `false` where it costs as much to
+    /// know as to keep it. Called on g0, for exited goroutines.
+    fn stack_is_deep(stack: Stack) -> bool;
+
     /// Gets the bytes out to wherever a crash report goes, whatever state the machine is in: takes no
     /// lock that a crashed CPU could hold, allocates nothing. May be called from a handler.
     fn write(bytes: &[u8]);
@@ -182,6 +186,10 @@ macro_rules! machine {
                 <M as Machine>::stack_committed(stack)
             }
             #[unsafe(no_mangle)]
+            extern "Rust" fn _executive_stack_is_deep(stack: Stack) -> bool {
+                <M as Machine>::stack_is_deep(stack)
+            }
+            #[unsafe(no_mangle)]
             extern "Rust" fn _executive_write(bytes: &[u8]) {
                 <M as Machine>::write(bytes)
             }
@@ -217,6 +225,7 @@ mod link {
         pub unsafe fn _executive_free_stack(stack: Stack);
         pub unsafe fn _executive_trim_stack(stack: Stack);
         pub safe fn _executive_stack_committed(stack: Stack) -> usize;
+        pub safe fn _executive_stack_is_deep(stack: Stack) -> bool;
         pub safe fn _executive_write(bytes: &[u8]);
         pub safe fn _executive_freeze_others();
         pub safe fn _executive_symbol(pc: usize, out: &mut dyn fmt::Write) -> bool;
@@ -226,7 +235,7 @@ mod link {
 pub use link::{
     _executive_alloc_stack as alloc_stack, _executive_cpus as cpus, _executive_exit as exit,
     _executive_free_stack as free_stack, _executive_freeze_others as freeze_others, _executive_kick as kick,
-    _executive_now as now, _executive_stack_committed as stack_committed, _executive_start_cpu as start_cpu,
+    _executive_now as now, _executive_stack_is_deep as stack_is_deep, _executive_stack_committed as stack_committed, _executive_start_cpu as start_cpu,
     _executive_symbol as symbol, _executive_tick_at as tick_at, _executive_trim_stack as trim_stack,
     _executive_wait as wait, _executive_wake as wake, _executive_write as write,
 };

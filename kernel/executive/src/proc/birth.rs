@@ -206,7 +206,7 @@ fn gfget(p: &P, stack_bytes: usize) -> Option<&'static G> {
     }
     // An unusual size: usual stacks stay with their g's, so this g's is given back first. Go does likewise.
     let Some(stack) = machine::alloc_stack(stack_bytes) else {
-        p.gfree.put(g, &SCHED.gfree);
+        p.gfree.put(g, &SCHED.gfree, |_| {});
         return None;
     };
     free_stack(g);
@@ -222,7 +222,12 @@ fn gfput(p: &P, g: &'static G) {
     }
     g.set_name(None);
     g.joiner.begin(false); // ended and joined: not in reports any more
-    p.gfree.put(g, &SCHED.gfree);
+    // A deep stack is kept for this P's next goroutine; those that go to everyone give their pages back.
+    p.gfree.put(g, &SCHED.gfree, |g| {
+        if machine::stack_is_deep(g.stack.get()) {
+            free_stack(g);
+        }
+    });
 }
 
 fn free_stack(g: &G) {
