@@ -28,12 +28,7 @@ fn main() {
 }
 
 fn race() {
-    let wanted: Vec<&str> = WANTED
-        .get()
-        .into_iter()
-        .flatten()
-        .map(String::as_str)
-        .collect();
+    let wanted: Vec<&str> = WANTED.get().into_iter().flatten().map(String::as_str).collect();
     let host = bench::Host {
         emit: |row| println!("{row}"),
         memory,
@@ -57,8 +52,7 @@ fn memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kib = |name| -> u64 {
         let line = status.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|rest| rest.split_whitespace().next()?.parse().ok())
-            .unwrap_or(0)
+        line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
     };
     1024 * (kib("VmRSS:") + kib("VmPTE:"))
 }

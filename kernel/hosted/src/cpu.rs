@@ -30,12 +30,7 @@ pub struct Cpu {
     pub asleep: AtomicBool,
 }
 
-static TABLE: [Cpu; MAX_CPUS] = [const {
-    Cpu {
-        tid: AtomicI32::new(0),
-        asleep: AtomicBool::new(false),
-    }
-}; MAX_CPUS];
+static TABLE: [Cpu; MAX_CPUS] = [const { Cpu { tid: AtomicI32::new(0), asleep: AtomicBool::new(false) } }; MAX_CPUS];
 
 thread_local! {
     /// This thread's CPU number.
@@ -70,18 +65,10 @@ pub fn this_cpu() -> usize {
 pub fn init(cpus: Option<usize>) {
     let n = cpus.or_else(from_environment).unwrap_or_else(|| {
         // The affinity mask (and a cgroup's quota), which is what `taskset` and containers set.
-        std::thread::available_parallelism()
-            .map_or(1, |n| n.get())
-            .min(MAX_CPUS)
+        std::thread::available_parallelism().map_or(1, |n| n.get()).min(MAX_CPUS)
     });
-    assert!(
-        (1..=MAX_CPUS).contains(&n),
-        "hosted: {n} CPUs: must be 1 to {MAX_CPUS}"
-    );
-    assert!(
-        CPUS.swap(n, Ordering::Relaxed) == 0,
-        "hosted: run called twice"
-    );
+    assert!((1..=MAX_CPUS).contains(&n), "hosted: {n} CPUs: must be 1 to {MAX_CPUS}");
+    assert!(CPUS.swap(n, Ordering::Relaxed) == 0, "hosted: run called twice");
     // SAFETY: reads this process's auxiliary vector.
     let hwcap2 = unsafe { libc::getauxval(libc::AT_HWCAP2) };
     FSGSBASE.store(hwcap2 & 2 != 0, Ordering::Relaxed); // HWCAP2_FSGSBASE, Linux 5.9
@@ -115,20 +102,14 @@ fn set_gs_base(block: *const ()) {
     const ARCH_SET_GS: libc::c_int = 0x1001; // asm/prctl.h
     // SAFETY: sets this thread's GS base, which nothing else in a Linux process uses.
     let r = unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_SET_GS, block) };
-    assert!(
-        r == 0,
-        "hosted: arch_prctl(ARCH_SET_GS): {}",
-        std::io::Error::last_os_error()
-    );
+    assert!(r == 0, "hosted: arch_prctl(ARCH_SET_GS): {}", std::io::Error::last_os_error());
 }
 
 /// A CPU other than the boot CPU: a thread. Waits until it runs.
 pub fn start(cpu: usize, block: *const (), entry: extern "C" fn() -> !) -> bool {
     let block = block as usize; // raw pointers aren't Send; this one is the new thread's own
     let (up, is_up) = mpsc::channel();
-    let thread = std::thread::Builder::new()
-        .name(format!("cpu{cpu}"))
-        .stack_size(G0_STACK_BYTES);
+    let thread = std::thread::Builder::new().name(format!("cpu{cpu}")).stack_size(G0_STACK_BYTES);
     let spawned = thread.spawn(move || {
         become_cpu(cpu, block as *const ());
         let _ = up.send(());

@@ -13,13 +13,7 @@ use std::panic::PanicHookInfo;
 static CRASHING: AtomicBool = AtomicBool::new(false);
 
 pub fn init() {
-    for signal in [
-        libc::SIGSEGV,
-        libc::SIGBUS,
-        libc::SIGILL,
-        libc::SIGFPE,
-        libc::SIGTRAP,
-    ] {
+    for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP] {
         tick::handle(signal, on_fault);
     }
     let default = std::panic::take_hook();
@@ -32,9 +26,7 @@ pub fn init() {
 }
 
 fn panicked(info: &PanicHookInfo) -> ! {
-    let message = info
-        .payload_as_str()
-        .unwrap_or("(a value that is no string)");
+    let message = info.payload_as_str().unwrap_or("(a value that is no string)");
     executive::crash::panicked_with(format_args!("{message}"), info.location())
 }
 
@@ -42,28 +34,16 @@ fn panicked(info: &PanicHookInfo) -> ! {
 /// is too small for a crash report.
 pub fn alternate_stack() {
     let stack = stack::alloc(HANDLER_STACK_BYTES).expect("hosted: no memory for a signal stack");
-    let new = libc::stack_t {
-        ss_sp: stack.lo as _,
-        ss_flags: 0,
-        ss_size: stack.size(),
-    };
+    let new = libc::stack_t { ss_sp: stack.lo as _, ss_flags: 0, ss_size: stack.size() };
     // SAFETY: memory that nothing else uses, for as long as the thread lives.
     let r = unsafe { libc::sigaltstack(&new, core::ptr::null_mut()) };
-    assert!(
-        r == 0,
-        "hosted: sigaltstack: {}",
-        std::io::Error::last_os_error()
-    );
+    assert!(r == 0, "hosted: sigaltstack: {}", std::io::Error::last_os_error());
 }
 
 /// The kernel's frame takes up to 11 KiB of it (AVX-512, AMX); printing a report takes a few KiB.
 const HANDLER_STACK_BYTES: usize = 124 * 1024;
 
-extern "C" fn on_fault(
-    signal: libc::c_int,
-    info: *mut libc::siginfo_t,
-    context: *mut libc::c_void,
-) {
+extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     if cpu::this().is_none() {
         // Not the executive's: as if we had never been here. The instruction faults again when we return.
         // SAFETY: restores the default action.
@@ -75,11 +55,7 @@ extern "C" fn on_fault(
     let address = unsafe { (*info).si_addr() } as usize;
     match signal {
         libc::SIGSEGV | libc::SIGBUS => {
-            let name = if signal == libc::SIGSEGV {
-                "SIGSEGV"
-            } else {
-                "SIGBUS"
-            };
+            let name = if signal == libc::SIGSEGV { "SIGSEGV" } else { "SIGBUS" };
             executive::crash::page_fault(address, format_args!("{name} at {address:#x}"), &at)
         }
         libc::SIGILL => executive::crash::fault(format_args!("invalid opcode (SIGILL)"), &at),

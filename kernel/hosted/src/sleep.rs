@@ -20,11 +20,7 @@ pub fn wait(word: &AtomicU32, expect: u32, deadline: u64) {
     // SeqCst: on x86 an exchange, which is the full fence. Partner: `full_fence` in `wake`.
     me.asleep.swap(true, Ordering::SeqCst);
     let until = timespec(deadline);
-    let until = if deadline == NEVER {
-        core::ptr::null()
-    } else {
-        &raw const until
-    };
+    let until = if deadline == NEVER { core::ptr::null() } else { &raw const until };
     // SAFETY: `word` and `until` outlive the call. Whatever it returns (woken, EAGAIN, EINTR, ETIMEDOUT), `wait`
     // may return early, so the caller looks for itself.
     unsafe {
@@ -48,30 +44,19 @@ pub fn wake(cpu: usize, word: &AtomicU32) {
     if cpu::table(cpu).asleep.load(Ordering::Relaxed) {
         // SAFETY: wakes whoever sleeps on this address; touches no memory of ours.
         unsafe {
-            libc::syscall(
-                libc::SYS_futex,
-                word.as_ptr(),
-                libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
-                1,
-            );
+            libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1);
         }
     }
 }
 
 /// CLOCK_MONOTONIC in nanoseconds, by the vDSO: about 25 ns, no system call. Async-signal-safe.
 pub fn now() -> u64 {
-    let mut t = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: writes `t`. It can't fail for this clock.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut t) };
     t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
 }
 
 pub fn timespec(ns: u64) -> libc::timespec {
-    libc::timespec {
-        tv_sec: (ns / 1_000_000_000) as libc::time_t,
-        tv_nsec: (ns % 1_000_000_000) as libc::c_long,
-    }
+    libc::timespec { tv_sec: (ns / 1_000_000_000) as libc::time_t, tv_nsec: (ns % 1_000_000_000) as libc::c_long }
 }

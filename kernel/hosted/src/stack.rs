@@ -35,20 +35,11 @@ struct Class {
     end: usize,
 }
 
-static TABLE: [Mutex<Class>; CLASSES] = [const {
-    Mutex::new(Class {
-        free: 0,
-        next: 0,
-        end: 0,
-    })
-}; CLASSES];
+static TABLE: [Mutex<Class>; CLASSES] = [const { Mutex::new(Class { free: 0, next: 0, end: 0 }) }; CLASSES];
 
 /// Which class, and its slot size.
 fn class(size: usize) -> Option<(usize, usize)> {
-    let slot = size
-        .checked_add(GUARD)?
-        .checked_next_power_of_two()?
-        .max(SMALLEST_SLOT);
+    let slot = size.checked_add(GUARD)?.checked_next_power_of_two()?.max(SMALLEST_SLOT);
     let class = (slot / SMALLEST_SLOT).trailing_zeros() as usize;
     (class < CLASSES).then_some((class, slot))
 }
@@ -60,10 +51,7 @@ pub fn alloc(size: usize) -> Option<Stack> {
     if hi != 0 {
         // SAFETY: a free slot is ours, and its topmost word holds the link (see `free`).
         class.free = unsafe { link(hi).read() };
-        return Some(Stack {
-            lo: hi - slot + GUARD,
-            hi,
-        });
+        return Some(Stack { lo: hi - slot + GUARD, hi });
     }
     if class.next == class.end {
         let region = map_region(REGION.max(slot))?;

@@ -32,14 +32,7 @@ fn open() -> Option<Executable> {
     let len = file.metadata().ok()?.len() as usize;
     // SAFETY: a private mapping of a file, never unmapped. Whoever truncates the program while it runs loses anyway.
     let data: &'static [u8] = unsafe {
-        let at = libc::mmap(
-            core::ptr::null_mut(),
-            len,
-            libc::PROT_READ,
-            libc::MAP_PRIVATE,
-            file.as_raw_fd(),
-            0,
-        );
+        let at = libc::mmap(core::ptr::null_mut(), len, libc::PROT_READ, libc::MAP_PRIVATE, file.as_raw_fd(), 0);
         if at == libc::MAP_FAILED {
             return None;
         }
@@ -49,10 +42,7 @@ fn open() -> Option<Executable> {
     let endian = header.endian().ok()?;
     let sections: SectionTable<'static, Header> = header.sections(endian, data).ok()?;
     let symbols = sections.symbols(endian, data, elf::SHT_SYMTAB).ok()?;
-    Some(Executable {
-        symbols,
-        bias: bias(),
-    })
+    Some(Executable { symbols, bias: bias() })
 }
 
 /// Where the program was loaded: what `dl_iterate_phdr` tells first is the program itself.
@@ -79,9 +69,7 @@ pub fn write(pc: usize, out: &mut dyn fmt::Write) -> bool {
     let symbol = executable.symbols.iter().find(|symbol| {
         let start = symbol.st_value(endian);
         // A naked function has a size too; labels and data don't count.
-        symbol.st_type() == elf::STT_FUNC
-            && start <= address
-            && address - start < symbol.st_size(endian).max(1)
+        symbol.st_type() == elf::STT_FUNC && start <= address && address - start < symbol.st_size(endian).max(1)
     });
     let Some(symbol) = symbol else { return false };
     let Ok(name) = symbol.name(endian, executable.symbols.strings()) else {

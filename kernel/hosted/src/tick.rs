@@ -34,10 +34,7 @@ pub fn init() {
 }
 
 /// Installs a handler that runs on the alternate stack.
-pub fn handle(
-    signal: libc::c_int,
-    handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void),
-) {
+pub fn handle(signal: libc::c_int, handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void)) {
     // SAFETY: all-zero is a valid sigaction; the handlers are async-signal-safe (they say why).
     unsafe {
         let mut action: libc::sigaction = core::mem::zeroed();
@@ -87,19 +84,9 @@ pub fn tick_at(deadline: u64) {
         None => make_timer(),
     };
     // A time of zero disarms; a deadline long past fires at once.
-    let value = sleep::timespec(if deadline == NEVER {
-        0
-    } else {
-        deadline.max(1)
-    });
-    let zero = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    let spec = libc::itimerspec {
-        it_interval: zero,
-        it_value: value,
-    };
+    let value = sleep::timespec(if deadline == NEVER { 0 } else { deadline.max(1) });
+    let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let spec = libc::itimerspec { it_interval: zero, it_value: value };
     // SAFETY: the timer is this thread's and is never deleted; `spec` outlives the call.
     let r = unsafe {
         libc::syscall(
@@ -123,13 +110,7 @@ fn make_timer() -> KernelTimer {
         event.sigev_notify_thread_id = libc::gettid();
         let mut timer: KernelTimer = 0;
         let clock = libc::CLOCK_MONOTONIC;
-        if libc::syscall(
-            libc::SYS_timer_create,
-            clock,
-            &raw mut event,
-            &raw mut timer,
-        ) != 0
-        {
+        if libc::syscall(libc::SYS_timer_create, clock, &raw mut event, &raw mut timer) != 0 {
             executive::fatal::throw("hosted: timer_create failed");
         }
         TIMER.set(Some(timer));
@@ -150,10 +131,7 @@ pub fn kick(cpu: usize) {
 /// can't be got out of, or gone.
 pub fn freeze_others() {
     let me = cpu::this().map_or(usize::MAX, |cpu| cpu + 1);
-    if FROZEN_BY
-        .compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed)
-        .is_err()
-    {
+    if FROZEN_BY.compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed).is_err() {
         return; // done already, or another CPU does it, and its signal will stop us soon
     }
     let mut others = 0;

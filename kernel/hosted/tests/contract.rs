@@ -21,23 +21,11 @@ fn main() {
         _ => {}
     }
     let (status, said) = again("die-in-the-guard");
-    tell(
-        "alloc_stack: the page below faults",
-        status == Some(2) && said.contains("SIGSEGV"),
-        &said,
-    );
+    tell("alloc_stack: the page below faults", status == Some(2) && said.contains("SIGSEGV"), &said);
     let (status, said) = again("die-in-the-guard-of-a-goroutine");
-    tell(
-        "a fault is told with the goroutine",
-        status == Some(2) && said.contains("goroutine 1"),
-        &said,
-    );
+    tell("a fault is told with the goroutine", status == Some(2) && said.contains("goroutine 1"), &said);
     let (status, said) = again("write-and-exit-7");
-    tell(
-        "write: gets out",
-        said.contains("written by the hook\n"),
-        &said,
-    );
+    tell("write: gets out", said.contains("written by the hook\n"), &said);
     tell("exit: ends the run with its code", status == Some(7), &said);
 
     on_cpu_0(2, || {
@@ -67,12 +55,6 @@ fn tell(question: &str, holds: bool, words: &str) {
 /// Runs this program with an argument; its status and what it said on standard error.
 fn again(how: &str) -> (Option<i32>, String) {
     let me = std::env::current_exe().expect("a test knows where it is");
-    let output = Command::new(me)
-        .arg(how)
-        .output()
-        .expect("a test can run itself");
-    (
-        output.status.code(),
-        String::from_utf8_lossy(&output.stderr).into_owned(),
-    )
+    let output = Command::new(me).arg(how).output().expect("a test can run itself");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
