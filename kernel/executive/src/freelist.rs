@@ -36,7 +36,10 @@ impl<T: Linked> FreeList<T> {
                 part(t);
                 surplus.push_back(t);
             }
-            everyone.lock().append(surplus);
+            // In front of what is there: the next batch to be fetched is then the one whose stacks are warmest.
+            let mut everyone = everyone.lock();
+            surplus.append(core::mem::take(&mut *everyone));
+            *everyone = surplus;
         }
     }
 }
