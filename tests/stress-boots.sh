@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 boots=${1:-50}
-commands=${2:-skynet 10000; spawn 2000; pingpong 2000; stress 2}
+commands=${2:-stress 2; skynet 10000; spawn 2000; pingpong 2000}
 source tests/lib/setup.sh
 need_rust
 need_qemu ${UEFI:+ovmf}
