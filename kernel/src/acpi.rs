@@ -60,30 +60,19 @@ pub fn platform() -> &'static Platform {
 }
 
 fn read(rsdp: Option<u64>) -> Platform {
-    let mut found = Platform {
-        apic_ids: vec![],
-        io_apics: vec![],
-        overrides: vec![],
-        hpet: None,
-        pm_timer: None,
-    };
+    let mut found = Platform { apic_ids: vec![], io_apics: vec![], overrides: vec![], hpet: None, pm_timer: None };
     // SAFETY: the bootloader found the pointer where firmware puts it; its signature is checked.
     let tables = rsdp.and_then(|at| unsafe { AcpiTables::from_rsdp(Window, at as usize) }.ok());
     if let Some(tables) = &tables {
         if let Some(madt) = tables.find_table::<Madt>() {
             read_madt(&mut found, &madt);
         }
-        found.hpet = HpetInfo::new(tables)
-            .ok()
-            .map(|hpet| hpet.base_address as u64);
+        found.hpet = HpetInfo::new(tables).ok().map(|hpet| hpet.base_address as u64);
         found.pm_timer = tables.find_table::<Fadt>().and_then(|fadt| pm_timer(&fadt));
     }
     if found.io_apics.is_empty() {
         // Where the MP specification's default configurations have it (MPS 1.4, chapter 5).
-        found.io_apics.push(IoApic {
-            address: 0xfec0_0000,
-            first_gsi: 0,
-        });
+        found.io_apics.push(IoApic { address: 0xfec0_0000, first_gsi: 0 });
     }
     found
 }
@@ -92,18 +81,15 @@ fn read_madt(found: &mut Platform, madt: &PhysicalMapping<Window, Madt>) {
     // An entry of length 0 would be met for ever; no machine has this many entries.
     for entry in madt.get().entries().take(4096) {
         match entry {
-            MadtEntry::LocalApic(e) if e.apic_id != 0xff => {
-                add_cpu(found, e.apic_id.into(), e.flags)
-            }
+            MadtEntry::LocalApic(e) if e.apic_id != 0xff => add_cpu(found, e.apic_id.into(), e.flags),
             MadtEntry::LocalX2Apic(e) => add_cpu(found, e.x2apic_id, e.flags),
-            MadtEntry::IoApic(e) => found.io_apics.push(IoApic {
-                address: e.io_apic_address.into(),
-                first_gsi: e.global_system_interrupt_base,
-            }),
+            MadtEntry::IoApic(e) => found
+                .io_apics
+                .push(IoApic { address: e.io_apic_address.into(), first_gsi: e.global_system_interrupt_base }),
             MadtEntry::InterruptSourceOverride(e) if e.bus == 0 => {
                 // "As the bus does" is active high, edge triggered on ISA; so is what makes no sense.
-                let (polarity, trigger) = parse_mps_inti_flags(e.flags)
-                    .unwrap_or((Polarity::SameAsBus, TriggerMode::SameAsBus));
+                let (polarity, trigger) =
+                    parse_mps_inti_flags(e.flags).unwrap_or((Polarity::SameAsBus, TriggerMode::SameAsBus));
                 found.overrides.push(IsaOverride {
                     irq: e.irq,
                     gsi: e.global_system_interrupt,
@@ -139,8 +125,7 @@ impl Handler for Window {
     unsafe fn map_physical_region<T>(&self, at: usize, size: usize) -> PhysicalMapping<Self, T> {
         PhysicalMapping {
             physical_start: at,
-            virtual_start: NonNull::new(phys_to_virt(at as u64).cast())
-                .expect("the window is above 0"),
+            virtual_start: NonNull::new(phys_to_virt(at as u64).cast()).expect("the window is above 0"),
             region_length: size,
             mapped_length: size,
             handler: Window,

@@ -66,12 +66,8 @@ pub fn measure(platform: &Platform) -> Rates {
         }
         let (measured, apic_per_tsc) = compare(&clocks, (FIRST_NS << round).min(LONGEST_NS));
         let claims: Vec<Claim> = told.iter().copied().chain(measured).collect();
-        let rates = |(source, tsc_hz), witness| Rates {
-            tsc_hz,
-            apic_timer_hz: scale(tsc_hz, apic_per_tsc),
-            source,
-            witness,
-        };
+        let rates =
+            |(source, tsc_hz), witness| Rates { tsc_hz, apic_timer_hz: scale(tsc_hz, apic_per_tsc), source, witness };
         if let Some((claim, witness)) = agreed(&claims) {
             return rates(claim, Some(witness));
         }
@@ -84,10 +80,7 @@ pub fn measure(platform: &Platform) -> Rates {
 fn agreed(claims: &[Claim]) -> Option<(Claim, Source)> {
     claims.iter().enumerate().find_map(|(i, &claim)| {
         let confirms = |other: &&Claim| claim.1.abs_diff(other.1) < claim.1 / AGREEMENT;
-        claims[i + 1..]
-            .iter()
-            .find(confirms)
-            .map(|&(witness, _)| (claim, witness))
+        claims[i + 1..].iter().find(confirms).map(|&(witness, _)| (claim, witness))
     })
 }
 
@@ -98,8 +91,7 @@ fn compare(clocks: &[Clock], ns: u64) -> (Vec<Claim>, Fraction) {
     let apic_begin = apic.sample();
     // Long enough by any of them: one that stands still must not hold us up.
     let ended = |(clock, begin): (&Clock, &Sample)| {
-        u128::from(clock.since(begin, clock.read())) * 1_000_000_000
-            > u128::from(ns) * u128::from(clock.hz)
+        u128::from(clock.since(begin, clock.read())) * 1_000_000_000 > u128::from(ns) * u128::from(clock.hz)
     };
     for _ in 0..READINGS {
         if clocks.iter().zip(&begin).any(ended) {
@@ -110,12 +102,7 @@ fn compare(clocks: &[Clock], ns: u64) -> (Vec<Claim>, Fraction) {
     let claims = clocks.iter().zip(&begin).filter_map(|(clock, begin)| {
         let end = clock.sample();
         let passed = clock.since(begin, end.value);
-        (passed > 0).then(|| {
-            (
-                clock.source,
-                scale(clock.hz, fraction(end.tsc - begin.tsc, passed)),
-            )
-        })
+        (passed > 0).then(|| (clock.source, scale(clock.hz, fraction(end.tsc - begin.tsc, passed))))
     });
     let claims = claims.collect();
     let apic_end = apic.sample();
@@ -168,32 +155,22 @@ impl Clock {
         let period = unsafe {
             let configuration = registers.add(CONFIGURATION).cast::<u32>();
             configuration.write_volatile(configuration.read_volatile() | 1);
-            registers
-                .add(PERIOD_FEMTOSECONDS)
-                .cast::<u32>()
-                .read_volatile()
+            registers.add(PERIOD_FEMTOSECONDS).cast::<u32>().read_volatile()
         };
         // The lower half of the counter is enough, and has no torn reads.
         let counter = Counter::Hpet(registers.wrapping_add(COUNTER).cast());
         let hz = 1_000_000_000_000_000 / u64::from(period.max(1));
-        (1..=SLOWEST_FEMTOSECONDS)
-            .contains(&period)
-            .then_some(Clock {
-                source: Source::Hpet,
-                hz,
-                mask: u32::MAX.into(),
-                counter,
-            })
+        (1..=SLOWEST_FEMTOSECONDS).contains(&period).then_some(Clock {
+            source: Source::Hpet,
+            hz,
+            mask: u32::MAX.into(),
+            counter,
+        })
     }
 
     /// 24 bits count on every one; bits above are read as they please (ACPI specification 4.8.3.3).
     fn pm_timer(port: u16) -> Clock {
-        Clock {
-            source: Source::PmTimer,
-            hz: 3_579_545,
-            mask: 0xff_ffff,
-            counter: Counter::PmTimer(port),
-        }
+        Clock { source: Source::PmTimer, hz: 3_579_545, mask: 0xff_ffff, counter: Counter::PmTimer(port) }
     }
 
     /// Starts channel 2 counting down from its maximum once, the speaker off (Intel 8254 data sheet, mode 0).
@@ -208,22 +185,12 @@ impl Clock {
             counter.write(0xff);
             counter.write(0xff);
         }
-        Clock {
-            source: Source::Pit,
-            hz: 1_193_182,
-            mask: u64::MAX,
-            counter: Counter::Pit,
-        }
+        Clock { source: Source::Pit, hz: 1_193_182, mask: u64::MAX, counter: Counter::Pit }
     }
 
     fn apic_timer() -> Clock {
         apic::timer_count(u32::MAX);
-        Clock {
-            source: Source::Cpuid,
-            hz: 0,
-            mask: u32::MAX.into(),
-            counter: Counter::ApicTimer,
-        }
+        Clock { source: Source::Cpuid, hz: 0, mask: u32::MAX.into(), counter: Counter::ApicTimer }
     }
 
     /// Up-counting, modulo the mask.
@@ -247,13 +214,7 @@ impl Clock {
             let before = tsc::read();
             let value = self.read();
             let width = tsc::read().wrapping_sub(before);
-            (
-                width,
-                Sample {
-                    value,
-                    tsc: before.wrapping_add(width / 2),
-                },
-            )
+            (width, Sample { value, tsc: before.wrapping_add(width / 2) })
         });
         tries.min_by_key(|(width, _)| *width).expect("8 tries").1
     }
@@ -282,15 +243,8 @@ fn cpuid() -> Option<Claim> {
     }
     let ratio = __cpuid(0x15);
     let exact = u64::from(ratio.ecx) * u64::from(ratio.ebx) / u64::from(ratio.eax.max(1));
-    let nominal = if max >= 0x16 {
-        u64::from(__cpuid(0x16).eax & 0xffff) * 1_000_000
-    } else {
-        0
-    };
-    [exact, nominal]
-        .into_iter()
-        .find(|&hz| hz != 0)
-        .map(|hz| (Source::Cpuid, hz))
+    let nominal = if max >= 0x16 { u64::from(__cpuid(0x16).eax & 0xffff) * 1_000_000 } else { 0 };
+    [exact, nominal].into_iter().find(|&hz| hz != 0).map(|hz| (Source::Cpuid, hz))
 }
 
 /// The timing leaf that VMware began and KVM can show (QEMU's `vmware-cpuid-freq`): TSC kHz.

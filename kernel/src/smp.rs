@@ -17,7 +17,7 @@ use crate::flush;
 use crate::gdt;
 use crate::idt;
 use crate::println;
-use crate::trampoline::{Addressee, DISMISSED, INVITED, Letter, Trampoline, WITHDRAWN};
+use crate::trampoline::{Addressee, INVITED, Letter, Trampoline, WITHDRAWN};
 use core::sync::atomic::Ordering;
 use spin::Mutex;
 use x86_64::PhysAddr;
@@ -104,12 +104,10 @@ fn call(cpu: usize, page: u64, letter: &'static Letter) -> Result<(), &'static s
     let begin = now_ns();
     let backwards = letter.rally.answer(|| now_ns() - begin > PATIENCE_NS).ok_or("it hangs while setting itself up")?;
     if backwards > 0 {
-        clock::distrust_tsc();
+        clock::distrust_tsc(); // that CPU has done so too, before its last stroke
         let ns = clock::ns_of_ticks(backwards);
         println!("cpu {cpu}: its TSC differs from cpu 0's by at least {ns} ns; keeping time the slow way");
     }
-    // Release: partner of the Acquire in `started`: it knows by then whether the TSC is trusted.
-    letter.state.store(DISMISSED, Ordering::Release);
     Ok(())
 }
 
@@ -124,12 +122,8 @@ extern "C" fn started(letter: &'static Letter) -> ! {
     idt::load();
     apic::init_this_cpu();
     flush::join();
-    letter.rally.serve();
-    // Acquire: partner of the Release in `call`. After it the letter is the next CPU's.
     let entry = letter.entry;
-    while letter.state.load(Ordering::Acquire) != DISMISSED {
-        core::hint::spin_loop();
-    }
+    letter.rally.serve(clock::distrust_tsc); // after it the letter is the next CPU's
     interrupts::enable();
     entry()
 }

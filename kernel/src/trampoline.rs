@@ -74,8 +74,6 @@ pub const WITHDRAWN: u32 = 0;
 pub const INVITED: u32 = 1;
 /// It has come: set by the trampoline.
 pub const CLAIMED: u32 = 2;
-/// It may leave for its entry, and the letter is free for the next one.
-pub const DISMISSED: u32 = 3;
 
 const CODE_32: u16 = 0x08;
 const CODE_64: u16 = 0x10;
@@ -245,7 +243,7 @@ impl Trampoline {
             entry: addressee.entry,
             rally: Rally::new(),
         };
-        // SAFETY: ours, aligned, within the page; the last addressee was dismissed or stopped by an INIT.
+        // SAFETY: ours, aligned, within the page; the last addressee has left (tsc.rs) or was stopped by an INIT.
         let letter = unsafe {
             self.letter.write(letter);
             &*self.letter
