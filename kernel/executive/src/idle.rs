@@ -98,7 +98,7 @@ impl Idle {
 
     fn take(&self, cpu: usize) -> bool {
         let bit = 1 << (cpu % 64);
-        // AcqRel: partner of the Release half of the same RMW in `go_idle`, and of other takers.
+        // AcqRel: partner of the same RMW in `go_idle` (both ways: see `wake_this`), and of other takers.
         if self.idle[cpu / 64].fetch_and(!bit, Ordering::AcqRel) & bit == 0 {
             return false;
         }
@@ -109,7 +109,7 @@ impl Idle {
     /// Claims this very CPU for work that only it can do; `true`: it was idle and must be woken. It counts as searching.
     #[must_use = "a claimed CPU must be woken"]
     pub fn wake_this(&self, cpu: usize) -> bool {
-        full_fence(); // partner: the fence in `go_idle`
+        // No fence: `take` changes the very word in which `go_idle` sets the bit, so one of the two sees the other's work.
         // Claimed first and counted afterwards: whoever counts for a moment and finds nobody would owe the second look of `claim_one`.
         // It is counted before it is woken, and so before it gives up.
         let taken = self.take(cpu);

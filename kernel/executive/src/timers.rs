@@ -46,6 +46,10 @@ impl Timer {
     pub unsafe fn new(fire: Fire, arg: *const ()) -> Self {
         Timer { cpu: AtomicU32::new(0), when: Cell::new(NEVER), index: Cell::new(OUT), fire, arg: Cell::new(arg) }
     }
+    /// What it was made with.
+    pub fn arg(&self) -> *const () {
+        self.arg.get()
+    }
     /// Whose heap to look in for it.
     pub fn cpu(&self) -> usize {
         // Relaxed: only its owner adds it, and its owner removes it.
@@ -77,7 +81,7 @@ impl Timers {
     /// The earliest deadline (ns), or NEVER. Anyone may ask.
     #[inline]
     pub fn next(&self) -> u64 {
-        // SeqCst: partner of the store in `publish`; an idler's recheck is ordered by `Idle`'s fence.
+        // Acquire: partner of the Release in `publish`: who sees no timer sees what firing did (`Idle::is_dead`).
         self.next.load(Ordering::Acquire)
     }
 

@@ -1,0 +1,111 @@
+//! Models of a timer's hand-over: it lies on a goroutine's stack, its own CPU or an idle one fires it, and its owner takes it back.
+#![cfg(loom)]
+mod model;
+
+use executive::machine::NEVER;
+use executive::timers::{Timer, Timers};
+use loom::thread;
+use model::{Item, Ready, check, leak, race};
+
+/// A goroutine with a timer on its stack.
+struct Sleeper {
+    timer: Timer,
+    stack: Item,
+    fired: Ready,
+}
+
+fn sleeper(fire: executive::timers::Fire) -> &'static Sleeper {
+    let place = Box::leak(Box::new(core::mem::MaybeUninit::<Sleeper>::uninit()));
+    let at = place.as_ptr();
+    // SAFETY: `fire` casts `arg` back to what it is, which is never freed.
+    let timer = unsafe { Timer::new(fire, at.cast()) };
+    place.write(Sleeper { timer, stack: Item::new(0), fired: Ready::new() })
+}
+
+unsafe fn of(timer: *const Timer) -> &'static Sleeper {
+    // SAFETY: see `sleeper`.
+    unsafe { &*(*timer).arg().cast::<Sleeper>() }
+}
+
+/// Readies a sleeping goroutine.
+unsafe fn fire_ready(timer: *const Timer, _: u64) -> Option<u64> {
+    // SAFETY: see `sleeper`.
+    let sleeper = unsafe { of(timer) };
+    sleeper.stack.run();
+    sleeper.fired.ready();
+    None
+}
+
+/// Touches its owner and comes back.
+unsafe fn fire_again(timer: *const Timer, now: u64) -> Option<u64> {
+    // SAFETY: see `sleeper`.
+    unsafe { of(timer) }.stack.run();
+    Some(now + 10)
+}
+
+fn heap() -> &'static Timers {
+    leak(Timers::new())
+}
+
+/// A goroutine takes its timer back as another CPU fires it: once it is told "gone" or "not there", does nobody touch its stack any more?
+#[test]
+fn removed_means_over() {
+    check(|| {
+        let (heap, sleeper) = (heap(), sleeper(fire_ready));
+        // SAFETY: it stays where it is; one CPU adds.
+        unsafe { heap.add(0, &sleeper.timer, 5) };
+        let remove = move || {
+            let removed = heap.remove(&sleeper.timer);
+            sleeper.stack.run(); // it goes on, and its frame is gone
+            removed
+        };
+        let (fired, removed) = race(move || heap.run(5), remove);
+        assert_eq!(fired, usize::from(!removed));
+        assert_eq!(heap.next(), NEVER);
+    });
+}
+
+/// Its own CPU and an idle one both find it due: does it fire once, and is what comes after seen to be after?
+#[test]
+fn it_fires_once() {
+    check(|| {
+        let (heap, sleeper) = (heap(), sleeper(fire_ready));
+        // SAFETY: as above.
+        unsafe { heap.add(0, &sleeper.timer, 5) };
+        let others = [(); 2].map(|_| thread::spawn(move || heap.run(5)));
+        sleeper.fired.wait();
+        sleeper.stack.run();
+        assert_eq!(others.map(|t| t.join().unwrap()).iter().sum::<usize>(), 1);
+    });
+}
+
+/// One that comes back is stopped as it fires: does it stay stopped?
+#[test]
+fn a_stopped_ticker_stays_stopped() {
+    check(|| {
+        let (heap, ticker) = (heap(), sleeper(fire_again));
+        // SAFETY: as above.
+        unsafe { heap.add(0, &ticker.timer, 5) };
+        let other = thread::spawn(move || heap.run(5));
+        assert!(heap.remove(&ticker.timer), "it is always in the heap");
+        ticker.stack.run();
+        other.join().unwrap();
+        assert_eq!((heap.run(1000), heap.next()), (0, NEVER));
+    });
+}
+
+/// Another CPU empties this one's heap: who sees no timer any more sees what firing did.
+#[test]
+fn who_sees_no_timer_sees_that_it_fired() {
+    check(|| {
+        let (heap, sleeper) = (heap(), sleeper(fire_ready));
+        // SAFETY: as above.
+        unsafe { heap.add(0, &sleeper.timer, 5) };
+        let look = move || {
+            if heap.next() == NEVER {
+                assert_eq!(sleeper.stack.runs(), 1);
+            }
+        };
+        race(move || heap.run(5), look);
+    });
+}

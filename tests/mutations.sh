@@ -1,0 +1,195 @@
+#!/usr/bin/env bash
+# Can the models fail? Each line below breaks the executive in one place, in a copy, and names the model that must notice.
+#
+#   tests/mutations.sh [NAME...]      all of them (some minutes), or those whose line contains one of the words
+#
+# The changes are perl expressions over the whole file. One that changes nothing is an error: the code has moved on, and so must the list.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}/mutations
+export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+export RUSTFLAGS="--cfg loom -Awarnings" LOOM_MAX_PREEMPTIONS=${LOOM_MAX_PREEMPTIONS:-3} RUST_BACKTRACE=0
+
+# A workspace of one crate.
+mkdir -p "$work/kernel"
+cp "$root/Cargo.lock" "$root/rust-toolchain.toml" "$work"
+sed 's|^members = .*|members = ["kernel/executive"]|; /^default-members/d' "$root/Cargo.toml" >"$work/Cargo.toml"
+cp -r "$root/kernel/executive" "$work/kernel/executive"
+src=$work/kernel/executive/src
+cp -r "$src" "$work/clean"
+
+words=("$@")
+tried=0
+missed=()
+
+model() { # MODEL: runs it. 0: it passed; 101: it failed
+    timeout 120 cargo test -q --offline --manifest-path "$work/Cargo.toml" -p executive --release --test "loom_$1" -- --exact "$2" >"$work/log" 2>&1
+}
+
+mutation() { # NAME FILE TEST MODEL PERL
+    local name=$1 file=$2 test=$3 model=$4 change=$5 word
+    if ((${#words[@]})); then
+        for word in "${words[@]}"; do [[ "$name $file $test $model" == *"$word"* ]] && break; done
+        [[ "$name $file $test $model" == *"$word"* ]] || return 0
+    fi
+    tried=$((tried + 1))
+    perl -0pi -e "$change" "$src/$file"
+    if cmp -s "$src/$file" "$work/clean/$file"; then
+        echo "STALE  $file: $name: changes nothing"
+        missed+=("$name")
+        return 0
+    fi
+    if ! cargo test -q --offline --manifest-path "$work/Cargo.toml" -p executive --release --test "loom_$test" --no-run >"$work/log" 2>&1; then
+        echo "STALE  $file: $name: does not compile"
+        grep -m3 -A6 '^error' "$work/log" || true
+        missed+=("$name")
+    elif model "$test" "$model"; then
+        echo "MISSED $file: $name: $model passes"
+        missed+=("$name")
+    else
+        echo "ok     $file: $name: $model fails"
+    fi
+    cp "$work/clean/$file" "$src/$file"
+    touch "$src/$file"
+}
+
+# --- the idle protocol
+mutation "no fence before the recheck" idle.rs idle the_last_searcher_finds_it \
+    's/full_fence\(\); \/\/ partner: the fences in `wakep`//'
+mutation "no fence after publishing" idle.rs idle the_last_searcher_finds_it \
+    's/(fn wakep.*?\n)\s*full_fence\(\);/$1/s'
+mutation "only who searched rechecks (Go 1.16)" idle.rs idle who_never_searched_finds_it \
+    's/if !here\.has_work\(\) \{/if !searching || !here.has_work() {/'
+mutation "no second look after counting for a moment" idle.rs idle a_searcher_for_a_moment_looks_twice \
+    's/if !self\.anyone_idle\(\)/if true/'
+mutation "no fence before the second look" idle.rs idle a_searcher_for_a_moment_looks_twice \
+    's/full_fence\(\); (\/\/ partner: the fence in `go_idle`\n\s*if !self\.anyone_idle)/$1/'
+mutation "a CPU that was claimed counts itself too" idle.rs idle taken_back_or_claimed \
+    's/if self\.take_back\(cpu\) \{/self.take_back(cpu);\n        if true {/'
+mutation "the last searcher that finds work wakes nobody" idle.rs idle a_searcher_that_finds_wakes_the_next \
+    's/(fn found_work.*?fetch_sub\(1, Ordering::AcqRel\)) == 1/$1 == 0/s'
+mutation "a bit is taken without release" idle.rs idle the_one_cpu_that_can_is_told \
+    's/fetch_and\(!bit, Ordering::AcqRel\)/fetch_and(!bit, Ordering::Acquire)/'
+mutation "wake_this counts for a moment" idle.rs idle wanting_a_busy_cpu_hides_no_work \
+    's/(let taken = self\.take\(cpu\);\n\s*)if taken \{(\n\s*)(self\.searching\.fetch_)add(.*?\n)/self.searching.fetch_add(1, Ordering::AcqRel);\n        $1if !taken {$2$3sub$4/'
+mutation "the stamp is not looked at again" idle.rs idle an_interrupt_is_no_deadlock \
+    's/ && self\.count_and_epoch\.load\(Ordering::Acquire\) == before//'
+mutation "going idle is counted by load and store" idle.rs idle the_last_to_sleep_finds_a_deadlock \
+    's/self\.count_and_epoch\.fetch_add\(ONE_IDLE, Ordering::AcqRel\)/self.count_and_epoch.store(self.count_and_epoch.load(Ordering::Acquire) + ONE_IDLE, Ordering::Release)/'
+mutation "expected no more before it is pushed" inject.rs idle an_interrupt_is_no_deadlock \
+    's/(fn hand_over.*?\n)(\s*self\.push\(t\);\n)(.*?)(\s*self\.expected\.fetch_sub.*?\n)/$1$3$4$2/s'
+mutation "expected no more, relaxed" inject.rs idle an_interrupt_is_no_deadlock \
+    's/fetch_sub\(1, Ordering::Release\)/fetch_sub(1, Ordering::Relaxed)/'
+mutation "emptied without release" inject.rs idle an_interrupt_is_no_deadlock \
+    's/swap\(null_mut\(\), Ordering::AcqRel\)/swap(null_mut(), Ordering::Acquire)/'
+
+# --- the injection stack
+mutation "pushed without release" inject.rs inject each_comes_through_once \
+    's/(compare_exchange_weak\(head, ptr, )Ordering::Release/$1Ordering::Relaxed/'
+mutation "taken without acquire" inject.rs inject each_comes_through_once \
+    's/swap\(null_mut\(\), Ordering::AcqRel\)/swap(null_mut(), Ordering::Release)/'
+mutation "taken by load and store" inject.rs inject each_comes_through_once \
+    's/self\.head\.swap\(null_mut\(\), Ordering::AcqRel\)/{\n            let all = self.head.load(Ordering::Acquire);\n            self.head.store(null_mut(), Ordering::Release);\n            all\n        }/'
+
+# --- the note
+mutation "woken without release" note.rs note a_wakeup_is_not_lost \
+    's/swap\(WOKEN, Ordering::AcqRel\)/swap(WOKEN, Ordering::Relaxed)/'
+mutation "woken seen without acquire" note.rs note a_wakeup_is_not_lost \
+    's/load\(Ordering::Acquire\) == WOKEN/load(Ordering::Relaxed) == WOKEN/'
+mutation "the machine is told before the word" note.rs note a_wakeup_is_not_lost \
+    's/(let first = self\.word\.swap)/machine.wake(&self.word);\n        $1/; s/if first \{\n\s*machine\.wake\(&self\.word\);\n\s*\}//'
+mutation "woken by load and store" note.rs note one_waker_is_told \
+    's/self\.word\.swap\(WOKEN, Ordering::AcqRel\) == CLEAR/{\n            let was = self.word.load(Ordering::Acquire);\n            self.word.store(WOKEN, Ordering::Release);\n            was == CLEAR\n        }/'
+
+# --- the run queue
+mutation "tail published without release" runq.rs runq each_runs_once \
+    's/(q\.tail\.store\(tail\.wrapping_add\(1\), )Ordering::Release/$1Ordering::Relaxed/'
+mutation "tail read without acquire" runq.rs runq each_runs_once \
+    's/q\.tail\.load\(Ordering::Acquire\)/q.tail.load(Ordering::Relaxed)/'
+mutation "a thief stores head" runq.rs runq each_runs_once \
+    's/q\.head\.compare_exchange\(head, head\.wrapping_add\(n\), .*?\)\.is_ok\(\)/{\n                q.head.store(head.wrapping_add(n), Ordering::Release);\n                true\n            }/'
+mutation "two thieves store head" runq.rs runq two_thieves_share \
+    's/q\.head\.compare_exchange\(head, head\.wrapping_add\(n\), .*?\)\.is_ok\(\)/{\n                q.head.store(head.wrapping_add(n), Ordering::Release);\n                true\n            }/'
+mutation "the owner stores head" runq.rs runq each_runs_once \
+    's/q\.head\.compare_exchange\(head, head\.wrapping_add\(1\), .*?\)\.is_ok\(\)/{\n                q.head.store(head.wrapping_add(1), Ordering::Release);\n                true\n            }/'
+mutation "a spill stores head" runq.rs runq a_full_ring_spills \
+    's/q\.head\.compare_exchange\(head, head\.wrapping_add\(N \/ 2\), .*?\)\.ok\(\)\?/q.head.store(head.wrapping_add(N \/ 2), Ordering::Release)/'
+mutation "a ring of N takes one more" runq.rs runq a_full_ring_spills \
+    's/tail\.wrapping_sub\(head\) < N/tail.wrapping_sub(head) <= N/'
+mutation "a slot is read after it was given back" runq.rs runq slots_are_used_again \
+    's/(for i in 0\.\.n \{\n.*?\n            \}\n)(\s*if q\.head\.compare_exchange.*?\{\n)/$2$1/s'
+mutation "a thief takes runnext by load and store" runq.rs runq runnext_has_one_winner \
+    's/self\.0\.runnext\.compare_exchange\(next, null_mut\(\), Ordering::AcqRel, Ordering::Relaxed\)\.ok\(\)\.and_then\(reference\)/{\n            self.0.runnext.store(null_mut(), Ordering::Release);\n            reference(next)\n        }/'
+mutation "runnext published without release" runq.rs runq runnext_has_one_winner \
+    's/runnext\.swap\(ptr\(t\), Ordering::AcqRel\)/runnext.swap(ptr(t), Ordering::Relaxed)/'
+mutation "runnext taken without acquire" runq.rs runq runnext_has_one_winner \
+    's/(fn take_runnext.*?)load\(Ordering::Acquire\)(.*?)Ordering::AcqRel/$1load(Ordering::Relaxed)$2Ordering::Release/s'
+mutation "is_empty reads tail once" runq.rs runq never_empty_on_the_way \
+    's/if tail == self\.tail\.load\(Ordering::Acquire\)/if true/'
+mutation "is_empty reads runnext without acquire" runq.rs runq never_empty_on_the_way \
+    's/let next = self\.runnext\.load\(Ordering::Acquire\)/let next = self.runnext.load(Ordering::Relaxed)/'
+
+# --- park against ready: the joiner's word and the line's
+mutation "the result is not released" joiner.rs park join_meets_the_end \
+    's/swap\(Self::done\(\), Ordering::AcqRel\)/swap(Self::done(), Ordering::Acquire)/'
+mutation "who waits is not acquired" joiner.rs park join_meets_the_end \
+    's/swap\(Self::done\(\), Ordering::AcqRel\)/swap(Self::done(), Ordering::Release)/'
+mutation "who waits is not released" joiner.rs park join_meets_the_end \
+    's/(compare_exchange\(null_mut\(\), me, )Ordering::AcqRel/$1Ordering::Acquire/'
+mutation "told that it has ended, relaxed" joiner.rs park join_meets_the_end \
+    's/(compare_exchange\(null_mut\(\), me, Ordering::AcqRel, )Ordering::Acquire/$1Ordering::Relaxed/'
+mutation "has_ended, relaxed" joiner.rs park join_meets_the_end \
+    's/load\(Ordering::Acquire\) == Self::done\(\)/load(Ordering::Relaxed) == Self::done()/'
+mutation "the end by load and store" joiner.rs park join_meets_the_end \
+    's/self\.0\.swap\(Self::done\(\), Ordering::AcqRel\)/{\n            let found = self.0.load(Ordering::Acquire);\n            self.0.store(Self::done(), Ordering::Release);\n            found\n        }/'
+mutation "detach of an ended one, relaxed" joiner.rs park detach_meets_the_end \
+    's/(Self::detached\(\), Ordering::AcqRel, )Ordering::Acquire/$1Ordering::Relaxed/'
+mutation "detach by load and store" joiner.rs park detach_meets_the_end \
+    's/self\.0\.compare_exchange\(null_mut\(\), Self::detached\(\), .*?\)\.is_err\(\)/{\n            let ended = self.has_ended();\n            self.0.store(Self::detached(), Ordering::Release);\n            ended\n        }/'
+mutation "the end does not see a late detach" joiner.rs park a_late_detach_is_seen_at_the_end \
+    's/return Ended::Detached/return Ended::NotYetAwaited/'
+mutation "an interrupt without a waiter is forgotten" line.rs park an_interrupt_before_the_wait_is_not_lost \
+    's/let then = if waits \{ null_mut\(\) \} else \{ Self::pending\(\) \}/let then = null_mut()/'
+mutation "raised without release" line.rs park an_interrupt_before_the_wait_is_not_lost \
+    's/compare_exchange_weak\(was, then, Ordering::AcqRel/compare_exchange_weak(was, then, Ordering::Acquire/'
+mutation "raised without acquire" line.rs park an_interrupt_before_the_wait_is_not_lost \
+    's/compare_exchange_weak\(was, then, Ordering::AcqRel/compare_exchange_weak(was, then, Ordering::Release/'
+mutation "a pending one is taken without acquire" line.rs park an_interrupt_before_the_wait_is_not_lost \
+    's/(compare_exchange\(Self::pending\(\), null_mut\(\), )Ordering::Acquire/$1Ordering::Relaxed/'
+mutation "who waits for an interrupt is not released" line.rs park an_interrupt_before_the_wait_is_not_lost \
+    's/(compare_exchange\(null_mut\(\), me, )Ordering::AcqRel/$1Ordering::Acquire/'
+mutation "the handler leaves the waiter there" line.rs park an_interrupt_readies_once \
+    's/let then = if waits \{ null_mut\(\) \}/let then = if waits { was }/'
+
+# --- a waiter claimed by two selects
+mutation "nobody claims" waitq.rs select one_of_two_wins \
+    's/!w\.is_select \|\| claim\(w\.g\)/true/'
+mutation "claimed by load and store" waitq.rs select one_of_two_wins \
+    's/g\.select_done\.compare_exchange\(.*?\)\.is_ok\(\)/{\n        let free = g.select_done.load(Ordering::Acquire) == 0;\n        g.select_done.store(1, Ordering::Release);\n        free\n    }/'
+mutation "a lost claim ends the search" waitq.rs select a_dead_select_is_passed_over \
+    's/(if !w\.is_select \|\| claim\(w\.g\) \{\n\s*return Some\(w\);\n\s*\})/$1\n            return None;/'
+
+# --- a timer fired against removed
+fire='s/if let Some\(again\) = fire\(timer\.as_ptr\(\), now\) \{/drop(heap);\n                    let again = fire(timer.as_ptr(), now);\n                    heap = self.heap.lock();\n                    if let Some(again) = again {/'
+mutation "fired outside of the lock" timers.rs timers removed_means_over "$fire"
+mutation "a ticker fired outside of the lock" timers.rs timers a_stopped_ticker_stays_stopped "$fire"
+mutation "a fired timer keeps its place" timers.rs timers removed_means_over \
+    's/(fn remove_at.*?)unsafe \{ heap\[at\]\.timer\.as_ref\(\) \}\.index\.set\(OUT\);/$1/s'
+mutation "taken out after it fired, outside of the lock" timers.rs timers it_fires_once \
+    's/remove_at\(&mut heap, 0\);\n(\s*fired \+= 1;)/$1/;'" $fire"'; s/(let again = fire\(timer\.as_ptr\(\), now\);\n\s*heap = self\.heap\.lock\(\);)/$1\n                    remove_at(&mut heap, 0);/'
+mutation "next published without release" timers.rs timers who_sees_no_timer_sees_that_it_fired \
+    's/(self\.next\.store\(.*?, )Ordering::Release/$1Ordering::Relaxed/'
+mutation "next read without acquire" timers.rs timers who_sees_no_timer_sees_that_it_fired \
+    's/self\.next\.load\(Ordering::Acquire\)/self.next.load(Ordering::Relaxed)/'
+
+# --- free lists
+mutation "what is given away is kept too" freelist.rs free the_freed_is_reused_by_one \
+    's/mine\.push_front\(t\);/mine.push_front(t);\n        everyone.lock().push_back(t);/'
+mutation "a batch replaces what was there" freelist.rs free the_freed_is_reused_by_one \
+    's/everyone\.lock\(\)\.append\(surplus\)/*everyone.lock() = surplus/'
+
+echo "$tried mutations, ${#missed[@]} unnoticed"
+((tried > 0 && ${#missed[@]} == 0))
