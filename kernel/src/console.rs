@@ -7,6 +7,7 @@
 //! The one rule: everything comes to this goroutine through one channel of events.
 
 mod keys;
+mod screen;
 mod tty;
 
 use crate::commands;
@@ -58,7 +59,7 @@ pub fn run() {
     for number in 1.. {
         tty.begin_line();
         let read = editor.readline(PROMPT, &mut tty).map(String::from);
-        tty.end_line();
+        tty.send();
         match read {
             Ok(line) => perform(&mut tty, number, line),
             Err(_) if tty.last == CTRL_D => {

@@ -1,8 +1,5 @@
-//! What arrives from a terminal, sorted: keys for the line editor, and answers to what the editor asked.
-//!
-//! The editor asks the terminal where its cursor is (`ESC [ 6 n`) and then takes the next bytes for the answer
-//! (`ESC [ row ; column R`). But a person may have typed ahead, and no terminal at all may be there to answer. So
-//! answers are taken out of the stream here, and handed over when they are due.
+//! What arrives from a terminal, sorted: keys for the line editor, and the terminal's answers (`ESC [ row ; column R`), which may
+//! come at any time between them.
 //!
 //! The one rule: what the editor is given is well-formed. (It panics at `ESC [ R`.) Pure: nothing here touches a device.
 

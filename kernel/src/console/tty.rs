@@ -1,9 +1,10 @@
-//! The terminal, as the line editor sees it: bytes in, bytes out, and somebody who answers where the cursor is.
+//! The terminal, as the line editor sees it: bytes in, bytes out, and answers to its questions.
 //!
-//! The one rule: nobody waits for an answer for ever. A terminal that has not told its size within [`PATIENCE`] is taken
-//! for one that never will (a pipe, a log): we answer in its place, with the usual 24 lines of 80.
+//! The one rule: nobody waits for the terminal. What the editor asks we answer (screen.rs); the terminal is asked for its width
+//! at each prompt, and an answer counts from the next line on.
 
-use super::keys::{Keys, Place};
+use super::keys::Keys;
+use super::screen::{PROMPT_ROW, ROWS, Screen};
 use super::{Event, PROMPT};
 use alloc::collections::VecDeque;
 use alloc::format;
@@ -15,28 +16,22 @@ use executive::chan::{Receiver, Sender};
 use executive::{Builder, time};
 use kernel::serial;
 
-/// A terminal at the far end of a slow line answers in a tenth of this.
-const PATIENCE: Duration = Duration::from_millis(500);
-/// How a terminal is asked (ECMA-48, DSR).
-const QUESTION: &[u8] = b"\x1b[6n";
-const USUAL: Place = Place { row: 24, column: 80 };
+/// Asks where the cursor is when it is sent to the far corner, and leaves it where it was (ECMA-48: CUP, DSR).
+const HOW_WIDE: &[u8] = b"\x1b7\x1b[999;999H\x1b[6n\x1b8";
+const USUAL_COLUMNS: usize = 80;
 
 pub struct Tty {
     events: Receiver<Event>,
     /// Alarms come here too.
     to_events: Sender<Event>,
     keys: Keys,
+    screen: Screen,
     /// Not sent yet: what the editor writes between two reads goes out in one piece.
     out: Vec<u8>,
-    /// Questions that were asked since the prompt was due.
+    /// Questions of the editor at this line, and answers on their way to it.
     asked: usize,
-    /// Questions without an answer.
-    open: usize,
-    /// Answers on their way to the editor.
     answers: VecDeque<u8>,
-    size: Place,
-    /// Nobody answers there.
-    silent: bool,
+    columns: usize,
     alarm: u64,
     /// The last byte that the editor took.
     pub last: u8,
@@ -48,12 +43,11 @@ impl Tty {
             events,
             to_events,
             keys: Keys::default(),
+            screen: Screen::default(),
             out: Vec::new(),
             asked: 0,
-            open: 0,
             answers: VecDeque::new(),
-            size: USUAL,
-            silent: false,
+            columns: USUAL_COLUMNS,
             alarm: 0,
             last: 0,
         }
@@ -61,25 +55,41 @@ impl Tty {
 
     /// A new line is about to be read.
     pub fn begin_line(&mut self) {
-        (self.asked, self.open) = (0, 0);
+        self.asked = 0;
         self.answers.clear();
+        self.screen.begin();
+        self.out.extend(HOW_WIDE);
     }
 
-    /// The next event; keys that come are kept for the editor, and answers to its questions too.
+    /// Sends what the editor has written.
+    pub fn send(&mut self) {
+        serial::write(&self.out);
+        self.out.clear();
+    }
+
+    /// The next event; keys that come are kept for the editor.
     pub fn wait(&mut self) -> Event {
         let event = self.events.recv().expect("we hold a sender ourselves");
         if let Event::Byte(byte) = event
-            && let Some(place) = self.keys.arrived(byte)
+            && let Some(corner) = self.keys.arrived(byte)
         {
-            self.silent = false;
-            if self.open > 0 {
-                self.answer(place);
-            }
+            // The editor does sums with it: it must be wider than the prompt.
+            self.columns = corner.column.max(PROMPT.len() + 2);
         }
         event
     }
 
-    /// [`Event::Alarm`] with this number comes after so long.
+    /// Forgets what was typed ahead.
+    pub fn forget_keys(&mut self) {
+        self.keys.forget();
+    }
+
+    /// For events from elsewhere.
+    pub fn sender(&self) -> Sender<Event> {
+        self.to_events.clone()
+    }
+
+    /// [`Event::Alarm`] with this number comes after so long (or never, if there is no memory for a goroutine).
     pub fn alarm_in(&mut self, span: Duration) -> u64 {
         self.alarm += 1;
         let (alarm, events) = (self.alarm, self.to_events.clone());
@@ -87,48 +97,8 @@ impl Tty {
             time::sleep(span);
             let _ = events.send(Event::Alarm(alarm));
         };
-        // Without memory for it there is no alarm: a silent terminal then stays silent.
         drop(Builder::new().name("alarm").spawn(ring));
         alarm
-    }
-
-    pub fn sender(&self) -> Sender<Event> {
-        self.to_events.clone()
-    }
-
-    pub fn forget_keys(&mut self) {
-        self.keys.forget();
-    }
-
-    /// Hands the editor an answer. Its first question at a line is for the size (it has sent the cursor to the far corner), its second
-    /// for the place behind the prompt; it does sums with both and would stumble over nonsense.
-    fn answer(&mut self, place: Place) {
-        let nth = self.asked - self.open;
-        self.open -= 1;
-        let place = match nth {
-            0 => {
-                self.size = Place { row: place.row.max(2), column: place.column.max(PROMPT.len() + 2) };
-                self.size
-            }
-            1 => Place { row: place.row.min(self.size.row), column: PROMPT.len() + 1 },
-            _ => Place { row: place.row.min(self.size.row), column: place.column.min(self.size.column) },
-        };
-        self.answers.extend(format!("\x1b[{};{}R", place.row, place.column).bytes());
-    }
-
-    /// Until the terminal has answered, or we in its place.
-    fn await_answer(&mut self) {
-        let alarm = if self.silent { 0 } else { self.alarm_in(PATIENCE) };
-        while self.open > 0 && !self.silent {
-            if let Event::Alarm(rung) = self.wait()
-                && rung == alarm
-            {
-                self.silent = true;
-            }
-        }
-        while self.open > 0 {
-            self.answer(USUAL);
-        }
     }
 }
 
@@ -138,12 +108,8 @@ impl ErrorType for Tty {
 
 impl Read for Tty {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
-        serial::write(&self.out);
-        self.out.clear();
-        if self.open > 0 {
-            self.await_answer();
-        }
-        let byte = loop {
+        self.send();
+        buffer[0] = loop {
             if let Some(byte) = self.answers.pop_front() {
                 break byte;
             }
@@ -153,30 +119,26 @@ impl Read for Tty {
             }
             self.wait();
         };
-        buffer[0] = byte;
         Ok(1)
     }
 }
 
 impl Write for Tty {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
-        self.out.extend_from_slice(bytes);
-        if self.out.ends_with(QUESTION) {
+        for _ in 0..self.screen.draw(bytes, &mut self.out) {
+            // Its first question at a line is for the size, its second for the place behind the prompt.
+            let (row, column) = match self.asked {
+                0 => (ROWS, self.columns),
+                _ => (PROMPT_ROW, PROMPT.len() + 1),
+            };
             self.asked += 1;
-            self.open += 1;
+            self.answers.extend(format!("\x1b[{row};{column}R").bytes());
         }
         Ok(bytes.len())
     }
+
     /// Not yet: `read` does.
     fn flush(&mut self) -> Result<(), Infallible> {
         Ok(())
-    }
-}
-
-impl Tty {
-    /// Sends what is left when the editor has done.
-    pub fn end_line(&mut self) {
-        serial::write(&self.out);
-        self.out.clear();
     }
 }
