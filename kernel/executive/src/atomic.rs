@@ -48,6 +48,19 @@ pub fn full_fence() {
     fence(Ordering::SeqCst);
 }
 
+/// Asks for the cache line at `address`, to write it soon. A hint: any address will do.
+#[inline(always)]
+#[allow(unsafe_code)]
+pub fn prefetch_for_write(address: usize) {
+    #[cfg(not(any(loom, miri)))]
+    // SAFETY: never faults (Intel SDM vol. 2, PREFETCHW).
+    unsafe {
+        core::arch::asm!("prefetchw [{}]", in(reg) address, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(any(loom, miri))]
+    let _ = address;
+}
+
 /// Spins politely: tells the CPU (or the model checker) that this loop waits for another.
 #[inline(always)]
 pub fn relax() {

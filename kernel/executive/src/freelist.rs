@@ -22,7 +22,11 @@ impl<T: Linked> FreeList<T> {
         if mine.is_empty() {
             *mine = everyone.lock().take(GFREE_KEEP);
         }
-        mine.pop_front()
+        let t = mine.pop_front();
+        if let Some(next) = mine.first() {
+            next.soon(); // who starts one goroutine often starts another
+        }
+        t
     }
 
     /// Frees one; the surplus goes to `everyone`, each after `part` has taken from it what it shall not keep. Go: `gfput`.

@@ -7,7 +7,7 @@
 //! stack's end: a stack's pages may be given back or be untouched while others look at the g.
 #![allow(unsafe_code)] // `Sync` for cells whose owner the status names, and pointers from GS made references.
 
-use crate::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering, const_fn};
+use crate::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering, const_fn, prefetch_for_write};
 use crate::fatal::throw;
 use crate::joiner::Joiner;
 use crate::machine::Stack;
@@ -97,32 +97,34 @@ pub struct G {
     // The switch's: whoever owns the stack.
     /// The saved rsp while the goroutine is off its CPU; what it pushed there is told in switch.rs. Go: `g.sched`.
     pub(crate) sched_sp: Cell<usize>,
-    pub(crate) stack: Cell<Stack>,
-
-    /// The stack is of the usual size, and stays with the g when the goroutine ends.
-    pub(crate) usual_stack: Cell<bool>,
 
     // Written by the owner, read by anyone for reports.
     status: AtomicU8,
     wait_reason: AtomicU8,
     /// g0's are not goroutines.
     pub(crate) is_g0: Cell<bool>,
+    /// The stack is of the usual size, and stays with the g when the goroutine ends.
+    pub(crate) usual_stack: Cell<bool>,
     /// CPU it must run on, or ANY_CPU. Written by itself.
     pub(crate) locked_to: AtomicU32,
-    id: AtomicU64,
     /// Coarse time (ns) of the last park.
     pub(crate) waiting_since: AtomicU64,
+    id: AtomicU64,
 
     // The list's that has the g (ONE-QUEUE).
     pub(crate) schedlink: AtomicPtr<G>,
-    /// All g's ever made, in a list that only grows.
-    pub(crate) alllink: AtomicPtr<G>,
 
     // The goroutine's own.
     /// What its waker tells it (which select arm won, whether a channel was closed). Go: `g.param`.
     pub(crate) param: Cell<*mut ()>,
     /// Set to 1 by the one waker that wins a select. Go: `g.selectDone`.
     pub(crate) select_done: AtomicU32,
+    // (All that a switch or a hand-over touches stands above: one cache line.)
+    /// All g's ever made, in a list that only grows.
+    pub(crate) alllink: AtomicPtr<G>,
+    pub(crate) stack: Cell<Stack>,
+    /// Bytes left free at the stack's top (see `STACK_COLORS`).
+    pub(crate) color: Cell<usize>,
     /// Where an interrupted goroutine goes on (written by the tick handler while the goroutine stands still).
     pub(crate) preempt_pc: Cell<usize>,
 
@@ -147,6 +149,13 @@ impl Linked for G {
     fn link(&self) -> &AtomicPtr<G> {
         &self.schedlink
     }
+    /// Its saved frame (a free one's will be about where its last one was), and the g's second line.
+    #[inline(always)]
+    fn soon(&self) {
+        prefetch_for_write(self.sched_sp.get());
+        prefetch_for_write(self.sched_sp.get() + 64);
+        prefetch_for_write(core::ptr::from_ref(self).addr() + 64);
+    }
 }
 
 impl G {
@@ -157,6 +166,7 @@ impl G {
                 sched_sp: Cell::new(0),
                 stack: Cell::new(Stack { lo: 0, hi: 0 }),
                 usual_stack: Cell::new(false),
+                color: Cell::new(0),
                 status: AtomicU8::new(Status::Idle as u8),
                 wait_reason: AtomicU8::new(WaitReason::None as u8),
                 is_g0: Cell::new(false),

@@ -235,7 +235,7 @@ mod link {
 pub use link::{
     _executive_alloc_stack as alloc_stack, _executive_cpus as cpus, _executive_exit as exit,
     _executive_free_stack as free_stack, _executive_freeze_others as freeze_others, _executive_kick as kick,
-    _executive_now as now, _executive_stack_is_deep as stack_is_deep, _executive_stack_committed as stack_committed, _executive_start_cpu as start_cpu,
-    _executive_symbol as symbol, _executive_tick_at as tick_at, _executive_trim_stack as trim_stack,
-    _executive_wait as wait, _executive_wake as wake, _executive_write as write,
+    _executive_now as now, _executive_stack_committed as stack_committed, _executive_stack_is_deep as stack_is_deep,
+    _executive_start_cpu as start_cpu, _executive_symbol as symbol, _executive_tick_at as tick_at,
+    _executive_trim_stack as trim_stack, _executive_wait as wait, _executive_wake as wake, _executive_write as write,
 };

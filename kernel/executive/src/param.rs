@@ -27,3 +27,11 @@ pub const STACK_BYTES: usize = 60 * 1024;
 
 /// Events that a CPU's trace keeps: some milliseconds of a busy CPU, 64 KiB each.
 pub const TRACE_EVENTS: usize = 4096;
+
+/// How much later than a sleeper's deadline a *running* CPU is interrupted for it, so that deadlines close to each other cost one interrupt. An idle CPU wakes at
+/// the deadline itself. Linux's default timer slack.
+pub const TIMER_SLACK_NS: u64 = 50_000;
+
+/// All stacks begin at the same offset in a page, and all their tops would compete for the same few sets of the caches (64 sets of 64 bytes are one
+/// page): so each g leaves 0 to STACK_COLORS - 1 lines free at its top. Half a page: the other half is enough for a small goroutine.
+pub const STACK_COLORS: usize = 32;

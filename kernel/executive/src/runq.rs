@@ -19,6 +19,8 @@ pub trait Linked {
     fn link(&self) -> &AtomicPtr<Self>
     where
         Self: Sized;
+    /// It will be used soon: asks for its cache lines. A hint.
+    fn soon(&self) {}
 }
 
 /// A singly linked queue through the elements themselves; whoever has the list has its elements. Go: `gQueue`, `gList`.
@@ -34,6 +36,9 @@ impl<T: Linked> List<T> {
     }
     pub fn len(&self) -> usize {
         self.len
+    }
+    pub fn first(&self) -> Option<&'static T> {
+        self.head
     }
     pub fn is_empty(&self) -> bool {
         self.len == 0
@@ -78,6 +83,7 @@ impl<T: Linked> List<T> {
         let mut taken = List::new();
         while taken.len < n {
             let Some(t) = self.pop_front() else { break };
+            t.soon();
             taken.push_back(t);
         }
         taken

@@ -8,6 +8,7 @@ use crate::g::{G, WaitReason};
 use crate::m::m;
 use crate::machine;
 use crate::p::{p, p_of};
+use crate::param::TIMER_SLACK_NS;
 use crate::percpu;
 use crate::proc::{park::park, wake::ready};
 use crate::timers::Timer;
@@ -59,7 +60,7 @@ pub(crate) unsafe fn start_timer(timer: &Timer, when: u64) {
     let p = p();
     // SAFETY: pinned to this CPU; the rest is the caller's promise.
     unsafe { p.timers.add(percpu::cpu(), timer, when) };
-    m().tick_by(p.timers.next());
+    m().tick_by(p.timers.next().saturating_add(TIMER_SLACK_NS));
     percpu::unpin();
 }
 

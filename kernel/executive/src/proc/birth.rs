@@ -11,9 +11,10 @@ use super::wake::{put_next, ready};
 use crate::fatal::throw;
 use crate::g::{ANY_CPU, G, Status, getg};
 use crate::joiner::Ended;
+use crate::m::{M, m};
 use crate::machine::{self, Stack};
 use crate::p::{P, p};
-use crate::param::STACK_BYTES;
+use crate::param::{STACK_BYTES, STACK_COLORS};
 use crate::sched::SCHED;
 use crate::trace::{self, Event};
 use crate::{percpu, switch};
@@ -73,7 +74,7 @@ where
         if needs_drop::<T>() {
             g.drop_result.set(Some(drop_result::<F, T>));
         }
-        put_next(g); // and wakep, which finds no idle CPU before main has started
+        put_next(p(), m(), g); // and wakep, which finds no idle CPU before main has started
         Ok(g)
     });
     match started {
@@ -98,7 +99,7 @@ fn newproc1(
     if g.status() != Status::Dead {
         throw("newproc1: new g is not Dead");
     }
-    let body = (g.stack.get().hi - size) & !(align.max(16) - 1);
+    let body = (g.stack.get().hi - g.color.get() - size) & !(align.max(16) - 1);
     g.body.set(body as *mut ());
     // SAFETY: STACK-OWNER: a Dead g from the free list is ours; its first page is committed.
     g.sched_sp.set(unsafe { switch::newborn(body, run, body as *mut ()) });
@@ -145,7 +146,7 @@ pub(crate) extern "C" fn goexit1() -> ! {
 /// The goroutine is off its stack: it becomes Dead, its joiner is readied, and it goes to the free list unless a handle wants its result. On
 /// g0. Go: `goexit0`.
 unsafe extern "C" fn goexit0(g: &'static G, _: *mut ()) -> ! {
-    let p = p();
+    let (p, m) = (p(), m());
     trace::record(Event::End, || g.id());
     g.locked_to.store(ANY_CPU, Relaxed);
     let drop_result = g.drop_result.get(); // read now: from `end` on a handle may free g
@@ -153,7 +154,7 @@ unsafe extern "C" fn goexit0(g: &'static G, _: *mut ()) -> ! {
     match g.joiner.end() {
         Ended::Detached => {
             if let Some(drop_result) = drop_result {
-                resurrect(g, drop_result);
+                resurrect(p, m, g, drop_result);
             }
             gfput(p, g);
         }
@@ -161,20 +162,20 @@ unsafe extern "C" fn goexit0(g: &'static G, _: *mut ()) -> ! {
         Ended::NotYetAwaited => {}
     }
     p.stats.died.bump();
-    schedule()
+    schedule(p, m)
 }
 
 /// The handle was dropped while the goroutine ended, so its result is to be dropped by someone. Dropping may park, so it needs a goroutine: this one
 /// lives once more, to run `drop_result` on its own stack, below the result.
 #[cold]
-fn resurrect(g: &'static G, drop_result: unsafe extern "C" fn(*mut ())) -> ! {
+fn resurrect(p: &P, m: &M, g: &'static G, drop_result: unsafe extern "C" fn(*mut ())) -> ! {
     let body = g.body.get();
     g.drop_result.set(None);
     g.joiner.begin(true);
     // SAFETY: STACK-OWNER: g is Dead, detached and in no list: ours.
     g.sched_sp.set(unsafe { switch::newborn(body as usize, drop_result, body) });
     g.set_status(Status::Dead, Status::Runnable, "resurrect: goroutine is not Dead");
-    execute(g, false)
+    execute(p, m, g, false)
 }
 
 /// The handle's wait: parks until `g` has ended. Called once per handle.
@@ -256,6 +257,7 @@ fn malg(stack_bytes: usize) -> Option<&'static G> {
     };
     g.stack.set(stack);
     g.usual_stack.set(stack_bytes == STACK_BYTES);
+    g.color.set(SCHED.allgs_len.load(Relaxed) % STACK_COLORS * 64);
     g.set_status(Status::Idle, Status::Dead, "malg: new g is not Idle");
     SCHED.add_g(g);
     Some(g)

@@ -5,7 +5,7 @@ use super::birth::{self, Start};
 use super::schedule::schedule;
 use crate::g::{G, Status};
 use crate::m::{CpuState, m, m_of};
-use crate::p::p_of;
+use crate::p::{p, p_of};
 use crate::param::{MAX_CPUS, STACK_BYTES};
 use crate::sched::SCHED;
 use crate::{machine, percpu, switch};
@@ -61,7 +61,7 @@ extern "C" fn boot_cpu_on_g0() -> ! {
             SCHED.set_cpus(SCHED.cpus() - 1); // reported by the machine; we go on without it
         }
     }
-    schedule()
+    schedule(p(), m())
 }
 
 /// What the other CPUs run first. Go: `mstart`.
@@ -72,7 +72,7 @@ extern "C" fn other_cpu() -> ! {
 
 extern "C" fn other_cpu_on_g0() -> ! {
     m().set_state(CpuState::Searching);
-    schedule()
+    schedule(p(), m())
 }
 
 /// Goroutine 1. Go: `runtime.main`.

@@ -8,6 +8,7 @@ use super::schedule::{execute, schedule};
 use super::wake::put_last;
 use crate::g::{G, Status, WaitReason, getg};
 use crate::lock::LockGuard;
+use crate::m::m;
 use crate::p::p;
 use crate::switch;
 use crate::trace::{self, Event};
@@ -21,14 +22,15 @@ pub(crate) fn park<F: FnOnce(&'static G) -> bool>(reason: WaitReason, commit: F)
     unsafe extern "C" fn park_m<F: FnOnce(&'static G) -> bool>(g: &'static G, arg: *mut ()) -> ! {
         // SAFETY: `arg` is `commit` on the stack of g, which is saved and still ours; it is read once and forgotten there.
         let commit = unsafe { arg.cast::<F>().read() };
-        g.waiting_since.store(p().coarse_now.get(), Relaxed);
+        let (p, m) = (p(), m());
+        g.waiting_since.store(p.coarse_now.get(), Relaxed);
         g.set_status(Status::Running, Status::Waiting, "park: goroutine is not running");
         trace::record(Event::Park, || g.id());
         if !commit(g) {
             g.set_status(Status::Waiting, Status::Runnable, "park: goroutine was readied by two");
-            execute(g, true);
+            execute(p, m, g, true);
         }
-        schedule()
+        schedule(p, m)
     }
     getg().set_wait_reason(reason);
     let mut commit = ManuallyDrop::new(commit);
@@ -56,8 +58,9 @@ pub fn yield_now() {
     unsafe extern "C" fn yield_m(g: &'static G, _: *mut ()) -> ! {
         g.set_status(Status::Running, Status::Runnable, "yield: goroutine is not running");
         trace::record(Event::Yield, || g.id());
-        put_last(g);
-        schedule()
+        let (p, m) = (p(), m());
+        put_last(p, m, g);
+        schedule(p, m)
     }
     // SAFETY: `yield_m` takes no argument and does not return.
     unsafe { switch::mcall(yield_m, core::ptr::null_mut()) }

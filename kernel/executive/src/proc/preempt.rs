@@ -12,6 +12,7 @@ use crate::g::{G, Status, getg, on_g0};
 use crate::m::m;
 use crate::machine::{self, Interrupted, NEVER};
 use crate::p::p;
+use crate::param::TIMER_SLACK_NS;
 use crate::percpu::{self, G as CURRENT};
 use crate::sched::SCHED;
 use crate::switch;
@@ -37,10 +38,10 @@ pub fn on_tick(at: &mut Interrupted) {
         m.slice_end.set(NEVER);
     }
     if others_wait && m.slice_end.get() == NEVER {
-        new_slice(now);
+        new_slice();
     }
     if due > now {
-        m.tick_by(due);
+        m.tick_by(due.saturating_add(TIMER_SLACK_NS));
     } else {
         wakep(); // an idle CPU can run our timers sooner than we
     }
@@ -143,19 +144,19 @@ fn _executive_preempted() {
 #[cold]
 fn gopreempt() {
     unsafe extern "C" fn preempt_m(g: &'static G, _: *mut ()) -> ! {
-        let p = p();
+        let (p, m) = (p(), m());
         p.stats.preemptions.bump();
         trace::record(Event::Preempt, || g.id());
         g.set_status(Status::Running, Status::Runnable, "preempt: goroutine is not running");
         percpu::set_preempt(false);
         if g.locked_to.load(core::sync::atomic::Ordering::Relaxed) != crate::g::ANY_CPU {
-            super::wake::put_last(g);
+            super::wake::put_last(p, m, g);
         } else {
             SCHED.put(g);
             wakep();
             kick_hogs();
         }
-        super::schedule::schedule()
+        super::schedule::schedule(p, m)
     }
     // SAFETY: `preempt_m` takes no argument and does not return.
     unsafe { switch::mcall(preempt_m, core::ptr::null_mut()) }

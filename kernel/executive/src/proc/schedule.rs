@@ -12,8 +12,8 @@ use crate::g::{G, Status};
 use crate::idle::Stopping;
 use crate::m::{Cpu, CpuState, M, m};
 use crate::machine::{self, NEVER};
-use crate::p::{P, p, p_of};
-use crate::param::{GLOBAL_QUEUE_EVERY_TICKS, RUNQ_SIZE, STEAL_ROUNDS};
+use crate::p::{P, p_of};
+use crate::param::{GLOBAL_QUEUE_EVERY_TICKS, RUNQ_SIZE, STEAL_ROUNDS, TIMER_SLACK_NS};
 use crate::sched::SCHED;
 use crate::trace::{self, Event};
 use crate::{atomic, percpu, switch};
@@ -23,15 +23,14 @@ const RUNNEXT_PAUSE_NS: u64 = 3_000;
 
 /// One round: finds a runnable g and runs it. On g0. Throws if a lock is held. Go: `schedule`.
 #[inline(always)]
-pub(crate) fn schedule() -> ! {
+pub(crate) fn schedule(p: &'static P, m: &'static M) -> ! {
     if percpu::pins() != 0 {
         throw("schedule: holding locks");
     }
-    let (p, m) = (p(), m());
     if nothing_special(p, m)
         && let Some((g, inherit_slice)) = p.runq().get()
     {
-        execute(g, inherit_slice)
+        execute(p, m, g, inherit_slice)
     }
     schedule_slowly(p, m)
 }
@@ -49,14 +48,14 @@ fn nothing_special(p: &P, m: &M) -> bool {
 /// Everything that `schedule` knows.
 #[cold]
 #[inline(never)]
-fn schedule_slowly(p: &'static P, m: &M) -> ! {
+fn schedule_slowly(p: &'static P, m: &'static M) -> ! {
     percpu::set_curg(core::ptr::null());
     let (g, inherit_slice) = find_runnable(p);
     if m.spinning.get() {
         // Before running what was found: there may be more, and those who put it there counted on us.
         reset_spinning(m);
     }
-    execute(g, inherit_slice)
+    execute(p, m, g, inherit_slice)
 }
 
 /// Go: `resetspinning`.
@@ -70,8 +69,7 @@ fn reset_spinning(m: &M) {
 
 /// Runs a runnable g that the caller has taken off its queue. Go: `execute`.
 #[inline(always)]
-pub(crate) fn execute(g: &'static G, inherit_slice: bool) -> ! {
-    let (p, m) = (p(), m());
+pub(crate) fn execute(p: &P, m: &M, g: &'static G, inherit_slice: bool) -> ! {
     g.set_status(Status::Runnable, Status::Running, "execute: goroutine is not runnable");
     percpu::set_curg(g.as_ptr().cast());
     if !inherit_slice {
@@ -82,13 +80,13 @@ pub(crate) fn execute(g: &'static G, inherit_slice: bool) -> ! {
     trace::record(Event::Run, || g.id());
     let due = p.timers.next();
     if due != NEVER {
-        m.tick_by(due); // a hog must not make sleepers late
+        m.tick_by(due.saturating_add(TIMER_SLACK_NS)); // a hog must not make sleepers late
     }
     if !m.in_slice() && p.runq().has_work() {
-        new_slice(machine::now()); // nor those who wait behind it
+        new_slice(); // nor those who wait behind it
     }
     // SAFETY: STACK-OWNER: it is Running, here; it was saved by mcall or is newborn.
-    unsafe { switch::gogo(g) }
+    unsafe { switch::jump_to(g) }
 }
 
 /// Finds a runnable g; sleeps until there is one. True if it runs on its predecessor's slice. Go: `findRunnable`.
@@ -217,7 +215,7 @@ fn steal_runnext(cpu: usize, victim: &P) -> Option<&'static G> {
 }
 
 /// All of `0..n`, from a random start in random steps that have no factor in common with `n`. Go: `randomOrder`.
-fn random_order(n: usize, random: u32) -> impl Iterator<Item = usize> {
+pub(crate) fn random_order(n: usize, random: u32) -> impl Iterator<Item = usize> {
     let mut at = random as usize % n;
     let mut step = (random >> 8) as usize % n + 1;
     while gcd(step, n) != 1 {

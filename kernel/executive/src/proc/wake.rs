@@ -1,9 +1,9 @@
 //! Work was made: put it where this P finds it first, and see that an idle CPU hears of it.
 
 use crate::g::{ANY_CPU, G, Status};
-use crate::m::{Cpu, m, m_of};
+use crate::m::{Cpu, M, m, m_of};
 use crate::machine;
-use crate::p::p;
+use crate::p::{P, p};
 use crate::param::SLICE_NS;
 use crate::percpu;
 use crate::runq::List;
@@ -18,33 +18,33 @@ pub(crate) fn ready(g: &'static G) {
     percpu::pin();
     g.set_status(Status::Waiting, Status::Runnable, "ready: goroutine is not waiting");
     trace::record(Event::Ready, || g.id());
-    put_next(g);
+    put_next(p(), m(), g);
     percpu::unpin();
 }
 
 /// Puts a runnable g next on this P, and wakes an idle CPU if there is one. Pinned or on g0.
 #[inline]
-pub(crate) fn put_next(g: &'static G) {
+pub(crate) fn put_next(p: &P, m: &M, g: &'static G) {
     if g.locked_to.load(Relaxed) != ANY_CPU {
         return put_locked(g);
     }
-    if let Some(batch) = p().runq().put_next(g) {
+    if let Some(batch) = p.runq().put_next(g) {
         spill(batch);
     }
-    slice_begins();
+    slice_begins(m);
     wakep();
 }
 
 /// Puts a runnable g last on this P. It wakes nobody: the caller has taken one off, or wakes. Pinned or on g0.
-#[inline]
-pub(crate) fn put_last(g: &'static G) {
+#[inline(always)]
+pub(crate) fn put_last(p: &P, m: &M, g: &'static G) {
     if g.locked_to.load(Relaxed) != ANY_CPU {
         return put_locked(g);
     }
-    if let Some(batch) = p().runq().put(g) {
+    if let Some(batch) = p.runq().put(g) {
         spill(batch);
     }
-    slice_begins();
+    slice_begins(m);
 }
 
 /// The ring was full: half of it goes to everyone, in one hold of the lock.
@@ -83,15 +83,16 @@ fn startm(cpu: usize) {
 /// Others wait on this P now: a slice begins, at whose end `on_tick` looks whether the one that runs should go on. There is no tick
 /// while nobody waits. Pinned or on g0.
 #[inline]
-pub(crate) fn slice_begins() {
-    if !m().in_slice() {
-        new_slice(machine::now());
+pub(crate) fn slice_begins(m: &M) {
+    if !m.in_slice() {
+        new_slice();
     }
 }
 
 #[cold]
-pub(crate) fn new_slice(now: u64) {
-    let (m, p) = (m(), p());
+#[inline(never)]
+pub(crate) fn new_slice() {
+    let (p, m, now) = (p(), m(), machine::now());
     p.coarse_now.set(now);
     m.slice_end.set(now + SLICE_NS);
     m.slice_tick.set(p.schedtick.get());
