@@ -189,7 +189,7 @@ mutation "next read without acquire" timers.rs timers who_sees_no_timer_sees_tha
 mutation "what is given away is kept too" freelist.rs free the_freed_is_reused_by_one \
     's/mine\.push_front\(t\);/mine.push_front(t);\n        everyone.lock().push_back(t);/'
 mutation "a batch replaces what was there" freelist.rs free the_freed_is_reused_by_one \
-    's/everyone\.lock\(\)\.append\(surplus\)/*everyone.lock() = surplus/'
+    's/surplus\.append\(core::mem::take\(&mut \*everyone\)\);//'
 
 echo "$tried mutations, ${#missed[@]} unnoticed"
 ((tried > 0 && ${#missed[@]} == 0))

@@ -1,0 +1,135 @@
+//! Note, idle, the joiner's and the line's word, one thread at a time: their meaning. Their orderings are the models' (tests/loom_*.rs).
+use super::leak;
+use crate::atomic::{AtomicU32, Ordering::Relaxed};
+use crate::g::{G, Status};
+use crate::idle::Idle;
+use crate::joiner::{Ended, Joiner};
+use crate::line::{Line, Wait};
+use crate::machine::NEVER;
+use crate::note::{Note, Sleeper};
+use crate::param::MAX_CPUS;
+
+#[derive(Default)]
+struct Counts {
+    waits: AtomicU32,
+    wakes: AtomicU32,
+}
+
+impl Sleeper for Counts {
+    fn wait(&self, word: &AtomicU32, expect: u32, _: u64) {
+        assert_eq!(word.load(Relaxed), expect, "it would not sleep");
+        self.waits.fetch_add(1, Relaxed);
+    }
+    fn wake(&self, _: &AtomicU32) {
+        self.wakes.fetch_add(1, Relaxed);
+    }
+}
+
+#[test]
+fn a_note_wakes_once_and_a_woken_one_does_not_sleep() {
+    let (note, machine) = (Note::new(), Counts::default());
+    assert!(!note.sleep(&machine, NEVER), "the machine returned early");
+    assert!(note.wakeup(&machine) && !note.wakeup(&machine));
+    assert!(note.woken() && note.sleep(&machine, NEVER));
+    assert_eq!((machine.waits.load(Relaxed), machine.wakes.load(Relaxed)), (1, 1));
+    note.clear();
+    assert!(!note.woken());
+}
+
+#[test]
+fn one_searcher_is_woken_at_a_time() {
+    let idle = Idle::new();
+    assert_eq!(idle.wakep(), None, "nobody is idle");
+    for cpu in [0, 63, 64, MAX_CPUS - 1] {
+        idle.go_idle(cpu, false);
+    }
+    assert_eq!(idle.idle_count(), 4);
+    let first = idle.wakep().expect("four are idle");
+    assert_eq!((idle.searching(), idle.wakep()), (1, None));
+    assert!(idle.found_work(), "the last searcher");
+    let second = idle.wakep().expect("three are idle");
+    assert_ne!(first, second);
+    assert!(!idle.take_back(first) && idle.take_back(MAX_CPUS - 1));
+    assert_eq!(idle.idle_count(), 1);
+}
+
+#[test]
+fn at_most_half_of_the_busy_search() {
+    let idle = Idle::new();
+    assert!(idle.may_search(4) && idle.may_search(4) && !idle.may_search(4));
+    idle.go_idle(0, true);
+    idle.go_idle(1, true);
+    // Two are busy.
+    assert!(idle.may_search(4) && !idle.may_search(4));
+}
+
+#[test]
+fn a_cpu_can_be_wanted_by_name() {
+    let idle = Idle::new();
+    assert!(!idle.wake_this(5));
+    idle.go_idle(5, false);
+    idle.go_idle(6, false);
+    assert!(idle.wake_this(5) && !idle.wake_this(5));
+    assert_eq!((idle.searching(), idle.idle_count()), (1, 1));
+}
+
+#[test]
+fn all_idle_with_nothing_to_come_is_dead() {
+    let idle = Idle::new();
+    idle.go_idle(0, false);
+    assert!(!idle.is_dead(2, || false), "one is busy");
+    idle.go_idle(1, false);
+    assert!(!idle.is_dead(2, || true));
+    assert!(idle.is_dead(2, || false));
+    let there_and_back = || {
+        assert!(idle.take_back(0));
+        idle.go_idle(0, false);
+        false
+    };
+    assert!(!idle.is_dead(2, there_and_back), "somebody worked meanwhile");
+}
+
+#[test]
+fn who_comes_second_frees() {
+    let waiting = leak(0u32);
+    let joined = Joiner::new();
+    assert!(!joined.has_ended() && joined.wait(waiting));
+    assert!(matches!(joined.end(), Ended::Awaited(found) if core::ptr::eq(found, waiting)));
+    assert!(joined.has_ended());
+
+    let late = Joiner::<u32>::new();
+    assert!(matches!(late.end(), Ended::NotYetAwaited));
+    assert!(late.has_ended() && !late.wait(waiting), "no need to wait");
+
+    let dropped = Joiner::<u32>::new();
+    assert!(!dropped.detach() && dropped.is_detached());
+    assert!(matches!(dropped.end(), Ended::Detached));
+
+    let dropped_late = Joiner::<u32>::new();
+    assert!(matches!(dropped_late.end(), Ended::NotYetAwaited));
+    assert!(dropped_late.detach(), "the handle frees it");
+
+    let reused = Joiner::<u32>::new();
+    let _ = reused.end();
+    reused.begin(true);
+    assert!(reused.is_detached() && !reused.has_ended());
+}
+
+#[test]
+fn a_line_keeps_one_interrupt() {
+    let (line, g) = (Line::new(), leak(0u32));
+    assert!(line.raise().is_none() && line.raise().is_none());
+    assert!(line.take() && !line.take());
+    assert!(line.raise().is_none());
+    assert_eq!(line.wait(g), Wait::Came);
+    assert_eq!(line.wait(g), Wait::Waits);
+    assert_eq!(line.wait(g), Wait::Taken);
+    assert!(line.raise().is_some_and(|waiting| core::ptr::eq(waiting, g)));
+    assert!(!line.take());
+}
+
+#[test]
+#[should_panic(expected = "ready: goroutine is not waiting")]
+fn a_status_that_is_not_as_thought_throws() {
+    G::new().set_status(Status::Waiting, Status::Runnable, "ready: goroutine is not waiting");
+}

@@ -1,0 +1,105 @@
+//! The timer heap against a sorted list.
+use super::{Random, rounds, std};
+use crate::machine::NEVER;
+use crate::timers::{Timer, Timers};
+use core::cell::RefCell;
+use std::boxed::Box;
+use std::vec::Vec;
+
+/// What fired, in order. Each timer carries its log and its number.
+struct Tag {
+    log: *const RefCell<Vec<usize>>,
+    id: usize,
+    again: u64,
+}
+
+unsafe fn fire(timer: *const Timer, now: u64) -> Option<u64> {
+    // SAFETY: the test keeps the tag and the log.
+    let tag = unsafe { &*(*timer).arg().cast::<Tag>() };
+    // SAFETY: as above.
+    unsafe { &*tag.log }.borrow_mut().push(tag.id);
+    (tag.again != 0).then(|| now + tag.again)
+}
+
+fn timer(log: &RefCell<Vec<usize>>, id: usize, again: u64) -> Box<Timer> {
+    let tag: *const Tag = super::leak(Tag { log, id, again });
+    // SAFETY: `fire` expects a tag that is alive.
+    Box::new(unsafe { Timer::new(fire, tag.cast()) })
+}
+
+#[test]
+fn any_mix_of_add_remove_and_run_is_as_sorted() {
+    for seed in 0..rounds(300) as u64 {
+        let mut random = Random::new(seed);
+        let (log, heap) = (RefCell::new(Vec::new()), Timers::new());
+        let timers: Vec<_> = (0..64).map(|id| timer(&log, id, 0)).collect();
+        let mut model: Vec<(u64, usize)> = Vec::new();
+        let mut now = 0;
+        for _ in 0..300 {
+            let id = random.below(timers.len());
+            let there = model.iter().position(|&(_, other)| other == id);
+            match (random.below(5), there) {
+                (0..=2, None) => {
+                    let when = now + 1 + random.next() % 1000;
+                    // SAFETY: it is in no heap, and boxed.
+                    unsafe { heap.add(0, &timers[id], when) };
+                    model.push((when, id));
+                }
+                (3, there) => {
+                    assert_eq!(heap.remove(&timers[id]), there.is_some(), "seed {seed}");
+                    there.map(|at| model.swap_remove(at));
+                }
+                (4, _) => {
+                    now += random.next() % 200;
+                    let (mut due, rest) = model.into_iter().partition::<Vec<_>, _>(|&(when, _)| when <= now);
+                    model = rest;
+                    due.sort();
+                    assert_eq!(heap.run(now), due.len(), "seed {seed}");
+                    let mut fired: Vec<_> = log.borrow_mut().drain(..).collect();
+                    // In order of deadlines; among equals any.
+                    let when = |id: &usize| due.iter().find(|(_, other)| other == id).map(|d| d.0);
+                    assert!(fired.is_sorted_by_key(|id| when(id).expect("not due")), "seed {seed}");
+                    fired.sort();
+                    let mut expected: Vec<_> = due.iter().map(|d| d.1).collect();
+                    expected.sort();
+                    assert_eq!(fired, expected, "seed {seed}");
+                }
+                _ => {}
+            }
+            let earliest = model.iter().map(|&(when, _)| when).min().unwrap_or(NEVER);
+            assert_eq!((heap.next(), heap.len()), (earliest, model.len()), "seed {seed}");
+        }
+        for timer in &timers {
+            heap.remove(timer);
+        }
+    }
+}
+
+#[test]
+fn a_ticker_comes_back_until_removed() {
+    let (log, heap) = (RefCell::new(Vec::new()), Timers::new());
+    let ticker = timer(&log, 7, 10);
+    // SAFETY: boxed, and in no heap.
+    unsafe { heap.add(0, &ticker, 10) };
+    assert_eq!((heap.run(9), heap.next()), (0, 10));
+    assert_eq!((heap.run(10), heap.next()), (1, 20));
+    assert_eq!((heap.run(35), heap.next()), (1, 45)); // late: once, and from now on
+    assert!(heap.remove(&ticker));
+    assert!(!heap.remove(&ticker));
+    assert_eq!((heap.run(1000), heap.next(), log.borrow().len()), (0, NEVER, 2));
+}
+
+#[test]
+fn more_are_due_than_fire_in_one_hold() {
+    let (log, heap) = (RefCell::new(Vec::new()), Timers::new());
+    let timers: Vec<_> = (0..1000).map(|id| timer(&log, id, 0)).collect();
+    for (id, timer) in timers.iter().enumerate() {
+        // SAFETY: boxed, and in no heap.
+        unsafe { heap.add(0, timer, (id * 7919 % 1000) as u64) };
+    }
+    assert_eq!(heap.run(499), 500);
+    assert_eq!(heap.run(999), 500);
+    let mut expected: Vec<_> = (0..1000).collect();
+    expected.sort_by_key(|id| id * 7919 % 1000);
+    assert_eq!(*log.borrow(), expected);
+}
