@@ -17,8 +17,9 @@ use crate::flush;
 use crate::gdt;
 use crate::idt;
 use crate::println;
-use crate::trampoline::{Addressee, INVITED, Letter, Trampoline, WITHDRAWN};
+use crate::trampoline::{ARRIVED, Addressee, INVITED, Letter, Trampoline, WITHDRAWN};
 use core::sync::atomic::Ordering;
+use executive::machine;
 use spin::Mutex;
 use x86_64::PhysAddr;
 use x86_64::instructions::interrupts;
@@ -30,6 +31,8 @@ const AFTER_INIT_NS: u64 = 10 * MS;
 const BEFORE_SECOND_STARTUP_NS: u64 = MS;
 /// How long a CPU may take to come, and again to set itself up.
 const PATIENCE_NS: u64 = 5_000 * MS;
+
+const SLOW: &str = "it hangs while setting itself up";
 
 /// Made at the first start, gone after the last.
 static TRAMPOLINE: Mutex<Option<Trampoline>> = Mutex::new(None);
@@ -78,31 +81,35 @@ fn start(cpu: usize, block: *const (), entry: extern "C" fn() -> !) -> Result<()
     result
 }
 
-/// Calls the CPU until it is there, compares clocks with it, and lets it go.
+/// Calls the CPU until it is there, and compares clocks with it. Meanwhile this CPU halts: a host with fewer cores than we
+/// have CPUs needs them for the new one.
 fn call(cpu: usize, page: u64, letter: &'static Letter) -> Result<(), &'static str> {
-    let came = |patience: u64| {
-        let begin = now_ns();
-        // Acquire: partner of the trampoline's compare-exchange.
-        while letter.state.load(Ordering::Acquire) == INVITED {
-            if now_ns() - begin > patience {
-                return false;
+    let arrived = |patience: u64| {
+        let deadline = now_ns() + patience;
+        loop {
+            // Acquire: partner of the Release in `started`.
+            match letter.state.load(Ordering::Acquire) {
+                ARRIVED => return true,
+                _ if now_ns() >= deadline => return false,
+                state => machine::wait(&letter.state, state, deadline),
             }
-            core::hint::spin_loop();
         }
-        true
     };
     // Time began after the INITs.
     busy_wait_ns(AFTER_INIT_NS.saturating_sub(now_ns()));
     apic::send_startup(cpu, page);
-    if !came(BEFORE_SECOND_STARTUP_NS) {
-        apic::send_startup(cpu, page);
-        let withdrawn = || letter.state.compare_exchange(INVITED, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire);
-        if !came(PATIENCE_NS) && withdrawn().is_ok() {
-            return Err("it never answered");
+    if !arrived(BEFORE_SECOND_STARTUP_NS) {
+        if letter.state.load(Ordering::Relaxed) == INVITED {
+            apic::send_startup(cpu, page);
+        }
+        if !arrived(PATIENCE_NS) {
+            let withdrawn = letter.state.compare_exchange(INVITED, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire);
+            return Err(if withdrawn.is_ok() { "it never answered" } else { SLOW });
         }
     }
     let begin = now_ns();
-    let backwards = letter.rally.answer(|| now_ns() - begin > PATIENCE_NS).ok_or("it hangs while setting itself up")?;
+    let backwards = letter.rally.answer(|| now_ns() - begin > PATIENCE_NS).ok_or(SLOW)?;
+    clock::arm_timer(0); // our waits used it up: the executive's tick asks for what it needs
     if backwards > 0 {
         clock::distrust_tsc(); // that CPU has done so too, before its last stroke
         let ns = clock::ns_of_ticks(backwards);
@@ -121,9 +128,12 @@ extern "C" fn started(letter: &'static Letter) -> ! {
     gdt::load(letter.cpu);
     idt::load();
     apic::init_this_cpu();
-    flush::join();
     let entry = letter.entry;
+    // Release: partner of the Acquire in `call`.
+    letter.state.store(ARRIVED, Ordering::Release);
+    machine::wake(0, &letter.state);
     letter.rally.serve(clock::distrust_tsc); // after it the letter is the next CPU's
+    flush::join(); // not before: others wait for who has joined, and this CPU could have been given up
     interrupts::enable();
     entry()
 }

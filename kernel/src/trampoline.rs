@@ -74,6 +74,8 @@ pub const WITHDRAWN: u32 = 0;
 pub const INVITED: u32 = 1;
 /// It has come: set by the trampoline.
 pub const CLAIMED: u32 = 2;
+/// It runs kernel code, and is set up.
+pub const ARRIVED: u32 = 3;
 
 const CODE_32: u16 = 0x08;
 const CODE_64: u16 = 0x10;
