@@ -3,235 +3,255 @@
 //! **Rule:** everything is under the channel's lock. If a receiver waits the buffer is empty, and if a sender waits it is full. A value goes
 //! straight from the sender's hand to the place where the receiver waits for it: one copy. Go: `chansend`, `chanrecv`, `closechan` (chan.go).
 //!
-//! Different from Go, and why (docs/glossary.md): two ends instead of one value, so that the last sender's going closes the channel and the last receiver's going is
-//! told to senders; `send` on a closed channel gives the value back instead of panicking.
-#![allow(unsafe_code)] // Values are moved through waiters' slots.
+//! What does not depend on the type of the values is a [`Core`], so that a select can lock and queue at channels of any types.
+//! An attempt to send or receive is one function each ([`Chan::send_now`], [`Chan::recv_now`]), for plain operations and for selects.
+//!
+//! Different from Go, and why (docs/glossary.md): two ends instead of one value, so that the last sender's going closes the channel and the last
+//! receiver's going is told to senders; `send` on a closed channel gives the value back instead of panicking.
+#![allow(unsafe_code)] // Values are moved through waiters' slots, and lie in a ring that the lock protects.
 
-use crate::g::{WaitReason, getg};
-use crate::lock::{Lock, LockGuard, Rank};
+mod ends;
+mod errors;
+pub use ends::{IntoIter, Receiver, Sender};
+pub use errors::{RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
+
+use crate::g::{G, WaitReason, getg};
+use crate::lock::{Lock, Rank};
 use crate::proc::{park::park_unlock, wake::ready};
-use crate::waitq::{WaitQ, Waiter};
-use alloc::collections::VecDeque;
+use crate::waitq::{WaitQ, Waiter, succeed, woken};
+use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::fmt;
+use core::cell::UnsafeCell;
 use core::mem::{ManuallyDrop, MaybeUninit};
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::AtomicUsize;
 
-/// The channel is closed, or its last receiver is gone: here is the value back.
-#[derive(PartialEq, Eq, Clone, Copy)]
-pub struct SendError<T>(pub T);
-
-impl<T> fmt::Debug for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SendError(..)")
-    }
-}
-impl<T> fmt::Display for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("send on closed channel")
-    }
-}
-impl<T> core::error::Error for SendError<T> {}
-
-pub(crate) struct State<T> {
-    pub(crate) buffer: VecDeque<T>,
-    pub(crate) receivers: WaitQ,
-    pub(crate) senders: WaitQ,
-    pub(crate) closed: bool,
-}
-
-/// What both ends share. Go: `hchan`.
-pub(crate) struct Chan<T> {
-    pub(crate) state: Lock<State<T>>,
-    capacity: usize,
-    sender_count: AtomicUsize,
-    receiver_count: AtomicUsize,
-}
-
-/// A channel of this capacity; 0 makes sender and receiver meet. Go: `make(chan T, capacity)`.
+/// A channel of this capacity; 0 makes sender and receiver meet. Allocates the buffer at once; sending and receiving allocate nothing. Go: `make(chan T, capacity)`.
+///
+/// ```no_run
+/// let (tx, rx) = executive::chan::<u64>(0);
+/// executive::go(move || (1..=3).for_each(|n| tx.send(n).unwrap())); // tx goes with it: that closes
+/// assert_eq!(rx.iter().sum::<u64>(), 6);
+/// ```
 pub fn chan<T: Send>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let chan = Arc::new(Chan {
-        state: Lock::new(
+        core: Lock::new(
             Rank::Chan,
-            State {
-                buffer: VecDeque::with_capacity(capacity),
-                receivers: WaitQ::new(),
-                senders: WaitQ::new(),
-                closed: false,
-            },
+            Core { receivers: WaitQ::new(), senders: WaitQ::new(), head: 0, len: 0, closed: false, deserted: false },
         ),
-        capacity,
+        buffer: (0..capacity).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect(),
         sender_count: AtomicUsize::new(1),
         receiver_count: AtomicUsize::new(1),
     });
     (Sender { chan: chan.clone() }, Receiver { chan })
 }
 
-pub struct Sender<T> {
-    pub(crate) chan: Arc<Chan<T>>,
+/// What both ends share. Go: `hchan`.
+pub(crate) struct Chan<T> {
+    pub(crate) core: Lock<Core>,
+    /// A ring: `len` values from `head` on. The core's lock protects it.
+    buffer: Box<[UnsafeCell<MaybeUninit<T>>]>,
+    sender_count: AtomicUsize,
+    receiver_count: AtomicUsize,
 }
-pub struct Receiver<T> {
-    pub(crate) chan: Arc<Chan<T>>,
+// SAFETY: the buffer is the core's lock's; values only move, so they need be Send alone.
+unsafe impl<T: Send> Sync for Chan<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Send for Chan<T> {}
+
+/// The part of a channel that every channel has.
+pub(crate) struct Core {
+    pub(crate) receivers: WaitQ,
+    pub(crate) senders: WaitQ,
+    head: usize,
+    len: usize,
+    /// By `close`, or because the last sender has gone.
+    closed: bool,
+    /// The last receiver has gone.
+    deserted: bool,
 }
+
+/// What an attempt under the lock came to.
+pub(crate) enum Attempt {
+    /// Nothing was done.
+    Blocks,
+    /// Done; false: because the channel is closed. Someone is to be readied when the lock is released.
+    Done(bool, Option<&'static G>),
+}
+use Attempt::{Blocks, Done};
 
 impl<T> Chan<T> {
-    /// One attempt to send under the lock: to a waiting receiver, or into the buffer. `Err` gives lock and value back: it would block.
-    pub(crate) fn send_now<'a>(
-        &self,
-        mut state: LockGuard<'a, State<T>>,
-        value: T,
-    ) -> Result<Result<(), SendError<T>>, (LockGuard<'a, State<T>>, T)> {
-        if state.closed {
-            return Ok(Err(SendError(value)));
-        }
-        if let Some(w) = state.receivers.dequeue() {
-            // SAFETY: a receiver's slot is an empty place for a T on its stack (see waitq's rule).
-            unsafe { w.slot.get().cast::<T>().write(value) };
-            w.success.set(true);
-            let g = w.g;
-            g.param.set(core::ptr::from_ref(w).cast_mut().cast());
-            drop(state);
-            ready(g);
-            return Ok(Ok(()));
-        }
-        if state.buffer.len() < self.capacity {
-            state.buffer.push_back(value);
-            return Ok(Ok(()));
-        }
-        Err((state, value))
+    fn capacity(&self) -> usize {
+        self.buffer.len()
     }
 
-    /// One attempt to receive under the lock. `Err` gives the lock back: it would block.
-    pub(crate) fn recv_now<'a>(
-        &self,
-        mut state: LockGuard<'a, State<T>>,
-    ) -> Result<Option<T>, LockGuard<'a, State<T>>> {
-        let front = state.buffer.pop_front();
-        let Some(w) = state.senders.dequeue() else {
-            return match front {
-                Some(value) => Ok(Some(value)),
-                None if state.closed => Ok(None),
-                None => Err(state),
+    /// One attempt to send what lies at `from`: to a waiting receiver, or into the buffer.
+    ///
+    /// # Safety
+    /// `core` is this channel's; `from` is a valid T, which is moved out if the answer is `Done(true, _)`.
+    #[inline]
+    pub(crate) unsafe fn send_now(&self, core: &mut Core, from: *const T) -> Attempt {
+        if core.closed || core.deserted {
+            return Done(false, None);
+        }
+        if let Some(w) = core.receivers.dequeue() {
+            // SAFETY: a receiver's slot is an empty place for a T on its stack (waitq's rule).
+            unsafe { w.slot.get().cast::<T>().copy_from_nonoverlapping(from, 1) };
+            return Done(true, Some(succeed(w)));
+        }
+        if core.len == self.capacity() {
+            return Blocks;
+        }
+        let at = self.wrap(core.head + core.len);
+        // SAFETY: under the lock; a place outside of the `len` in use.
+        unsafe { self.place(at).copy_from_nonoverlapping(from, 1) };
+        core.len += 1;
+        Done(true, None)
+    }
+
+    /// One attempt to receive to `to`. If a sender waits behind a full buffer, its value takes the place that gets free.
+    ///
+    /// # Safety
+    /// `core` is this channel's; `to` is an empty place, which holds a T if the answer is `Done(true, _)`.
+    #[inline]
+    pub(crate) unsafe fn recv_now(&self, core: &mut Core, to: *mut T) -> Attempt {
+        if core.len > 0 {
+            let place = self.place(core.head);
+            // SAFETY: under the lock; one of the `len` in use.
+            unsafe { to.copy_from_nonoverlapping(place, 1) };
+            core.head = self.wrap(core.head + 1);
+            let Some(w) = core.senders.dequeue() else {
+                core.len -= 1;
+                return Done(true, None);
             };
-        };
-        // SAFETY: a sender's slot holds a T on its stack, which it forgets when woken with success (see waitq's rule).
-        let sent = unsafe { w.slot.get().cast::<T>().read() };
-        w.success.set(true);
-        let g = w.g;
-        g.param.set(core::ptr::from_ref(w).cast_mut().cast());
-        let value = match front {
-            Some(front) => {
-                state.buffer.push_back(sent); // the buffer was full: the sender's is the newest
-                front
-            }
-            None => sent,
-        };
-        drop(state);
-        ready(g);
-        Ok(Some(value))
+            // The buffer was full, so the place that got free is behind all others.
+            // SAFETY: a sender's slot is a T, which it forgets when woken with success (waitq's rule).
+            unsafe { place.copy_from_nonoverlapping(w.slot.get().cast::<T>(), 1) };
+            return Done(true, Some(succeed(w)));
+        }
+        if let Some(w) = core.senders.dequeue() {
+            // SAFETY: as above.
+            unsafe { to.copy_from_nonoverlapping(w.slot.get().cast::<T>(), 1) };
+            return Done(true, Some(succeed(w)));
+        }
+        if core.closed { Done(false, None) } else { Blocks }
     }
 
-    fn send(&self, value: T) -> Result<(), SendError<T>> {
-        let (state, value) = match self.send_now(self.state.lock(), value) {
-            Ok(done) => return done,
-            Err(blocks) => blocks,
-        };
+    #[inline]
+    fn wrap(&self, at: usize) -> usize {
+        if at >= self.capacity() { at - self.capacity() } else { at }
+    }
+    #[inline]
+    fn place(&self, at: usize) -> *mut T {
+        self.buffer[at].get().cast()
+    }
+
+    #[inline]
+    fn send(&self, value: T) -> Result<(), T> {
         let mut value = ManuallyDrop::new(value);
-        let w = Waiter::new(getg(), (&raw mut value).cast());
-        // SAFETY: `w` stays here while we are parked, and who readies us has taken it off.
-        unsafe { state.senders.enqueue(&w) };
-        park_unlock(WaitReason::ChanSend, state);
-        if w.success.get() {
-            return Ok(()); // the receiver has moved it out
-        }
-        Err(SendError(ManuallyDrop::into_inner(value)))
-    }
-
-    fn recv(&self) -> Option<T> {
-        let state = match self.recv_now(self.state.lock()) {
-            Ok(done) => return done,
-            Err(blocks) => blocks,
+        let mut core = self.core.lock();
+        // SAFETY: `value` is forgotten if it was moved.
+        let success = match unsafe { self.send_now(&mut core, &raw const *value) } {
+            Done(success, woken) => {
+                drop(core);
+                woken.into_iter().for_each(ready);
+                success
+            }
+            Blocks => {
+                let w = Waiter::new(getg(), (&raw mut value).cast());
+                // SAFETY: `w` stays here while we are parked, and who readies us has taken it off.
+                unsafe { core.senders.enqueue(&w) };
+                park_unlock(WaitReason::ChanSend, core);
+                w.success.get() // the receiver has moved it out
+            }
         };
+        if success { Ok(()) } else { Err(ManuallyDrop::into_inner(value)) }
+    }
+
+    #[inline]
+    fn recv(&self) -> Option<T> {
         let mut value = MaybeUninit::<T>::uninit();
-        let w = Waiter::new(getg(), (&raw mut value).cast());
-        // SAFETY: as in `send`.
-        unsafe { state.receivers.enqueue(&w) };
-        park_unlock(WaitReason::ChanReceive, state);
-        // SAFETY: success says that a sender has written it.
-        w.success.get().then(|| unsafe { value.assume_init() })
+        let mut core = self.core.lock();
+        // SAFETY: `value` is empty.
+        let success = match unsafe { self.recv_now(&mut core, value.as_mut_ptr()) } {
+            Done(success, woken) => {
+                drop(core);
+                woken.into_iter().for_each(ready);
+                success
+            }
+            Blocks => {
+                let w = Waiter::new(getg(), value.as_mut_ptr().cast());
+                // SAFETY: as in `send`.
+                unsafe { core.receivers.enqueue(&w) };
+                park_unlock(WaitReason::ChanReceive, core);
+                w.success.get()
+            }
+        };
+        // SAFETY: success says that it was written.
+        success.then(|| unsafe { value.assume_init() })
     }
 
-    /// Closes: everyone who waits is woken without success. `false`: it was closed. Go: `closechan`.
-    fn close(&self) -> bool {
-        let mut state = self.state.lock();
-        if core::mem::replace(&mut state.closed, true) {
-            return false;
+    /// Tries once. `Err(false)`: it would block; `Err(true)`: closed and drained.
+    fn try_recv(&self) -> Result<T, bool> {
+        let mut value = MaybeUninit::<T>::uninit();
+        let mut core = self.core.lock();
+        // SAFETY: `value` is empty, and read if it was written.
+        unsafe {
+            match self.recv_now(&mut core, value.as_mut_ptr()) {
+                Blocks => Err(false),
+                Done(success, woken) => {
+                    drop(core);
+                    woken.into_iter().for_each(ready);
+                    if success { Ok(value.assume_init()) } else { Err(true) }
+                }
+            }
         }
+    }
+
+    /// Tries once. `Err((false, _))`: it would block; `Err((true, _))`: closed.
+    fn try_send(&self, value: T) -> Result<(), (bool, T)> {
+        let value = ManuallyDrop::new(value);
+        let mut core = self.core.lock();
+        // SAFETY: `value` is forgotten if it was moved.
+        let attempt = unsafe { self.send_now(&mut core, &raw const *value) };
+        drop(core);
+        match attempt {
+            Blocks => Err((false, ManuallyDrop::into_inner(value))),
+            Done(success, woken) => {
+                woken.into_iter().for_each(ready);
+                if success { Ok(()) } else { Err((true, ManuallyDrop::into_inner(value))) }
+            }
+        }
+    }
+
+    /// No more values: everyone who waits is woken without success. `false`: it was closed. Go: `closechan`.
+    pub(crate) fn close(&self) -> bool {
+        !self.end(|core| core::mem::replace(&mut core.closed, true))
+    }
+
+    /// The last receiver has gone. What is buffered is dropped, outside of the lock: dropping may do anything.
+    fn desert(&self) {
+        self.end(|core| core::mem::replace(&mut core.deserted, true));
+        while self.try_recv().is_ok() {}
+    }
+
+    /// Sets a flag that nobody can wait behind, and wakes all who wait; gives what the flag was.
+    fn end(&self, set: impl FnOnce(&mut Core) -> bool) -> bool {
+        let mut core = self.core.lock();
+        let was = set(&mut core);
         // One at a time, so that no list of goroutines has to be kept: nobody can queue any more.
-        loop {
-            let Some(w) = state.receivers.dequeue().or_else(|| state.senders.dequeue()) else {
-                return true;
-            };
-            let g = w.g;
-            g.param.set(core::ptr::from_ref(w).cast_mut().cast());
-            drop(state);
+        while let Some(w) = core.receivers.dequeue().or_else(|| core.senders.dequeue()) {
+            let g = woken(w);
+            drop(core);
             ready(g);
-            state = self.state.lock();
+            core = self.core.lock();
         }
+        was
     }
 }
 
-impl<T: Send> Sender<T> {
-    /// Sends; parks while there is neither room nor a receiver. `Err`: closed, or no receiver is left. Go: `c <- v`.
-    pub fn send(&self, value: T) -> Result<(), SendError<T>> {
-        self.chan.send(value)
-    }
-    /// Closes the channel: receivers get what is buffered and then `None`. Panics if it is closed. Go: `close(c)`.
-    pub fn close(&self) {
-        if !self.chan.close() {
-            panic!("close of closed channel");
-        }
-    }
-}
-
-impl<T: Send> Receiver<T> {
-    /// Receives; parks while there is nothing. `None`: closed and drained. Go: `v, ok := <-c`.
-    pub fn recv(&self) -> Option<T> {
-        self.chan.recv()
-    }
-    /// What comes, until the channel is closed and drained. Go: `for v := range c`.
-    pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
-        core::iter::from_fn(|| self.recv())
-    }
-}
-
-impl<T> Clone for Sender<T> {
-    fn clone(&self) -> Self {
-        self.chan.sender_count.fetch_add(1, Ordering::Relaxed); // as Arc does: from an existing one
-        Sender { chan: self.chan.clone() }
-    }
-}
-impl<T> Clone for Receiver<T> {
-    fn clone(&self) -> Self {
-        self.chan.receiver_count.fetch_add(1, Ordering::Relaxed);
-        Receiver { chan: self.chan.clone() }
-    }
-}
-impl<T> Drop for Sender<T> {
+impl<T> Drop for Chan<T> {
+    /// Both ends are gone: nobody waits, and what is buffered was dropped by the last receiver.
     fn drop(&mut self) {
-        // AcqRel: partner of the other senders' going: the last one closes after all have sent.
-        if self.chan.sender_count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.chan.close();
-        }
-    }
-}
-impl<T> Drop for Receiver<T> {
-    fn drop(&mut self) {
-        if self.chan.receiver_count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.chan.close();
-            // Nobody can take what is buffered: drop it now, outside of the lock.
-            let rest = core::mem::take(&mut self.chan.state.lock().buffer);
-            drop(rest);
-        }
+        debug_assert!(self.core.lock().len == 0);
     }
 }

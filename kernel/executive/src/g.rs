@@ -117,7 +117,7 @@ pub struct G {
     // The goroutine's own.
     /// What its waker tells it (which select arm won, whether a channel was closed). Go: `g.param`.
     pub(crate) param: Cell<*mut ()>,
-    /// Set to 1 by the one waker that wins a select. Go: `g.selectDone`.
+    /// Where it is in a select: see waitq.rs. Go: `g.selectDone`.
     pub(crate) select_done: AtomicU32,
     // (All that a switch or a hand-over touches stands above: one cache line.)
     /// All g's ever made, in a list that only grows.
@@ -125,6 +125,8 @@ pub struct G {
     pub(crate) stack: Cell<Stack>,
     /// Bytes left free at the stack's top (see `STACK_COLORS`).
     pub(crate) color: Cell<usize>,
+    /// Whether the future it runs was woken: see future.rs.
+    pub(crate) future: AtomicU32,
     /// Where an interrupted goroutine goes on (written by the tick handler while the goroutine stands still).
     pub(crate) preempt_pc: Cell<usize>,
 
@@ -177,6 +179,7 @@ impl G {
                 alllink: AtomicPtr::new(null_mut()),
                 param: Cell::new(null_mut()),
                 select_done: AtomicU32::new(0),
+                future: AtomicU32::new(0),
                 preempt_pc: Cell::new(0),
                 started_at: Cell::new(None),
                 name: Cell::new(None),

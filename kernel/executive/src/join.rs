@@ -1,7 +1,7 @@
 //! `go`, and waiting for what it started.
 #![allow(unsafe_code)] // The result is taken from the goroutine's stack by pointer.
 
-use crate::g::{G, getg};
+use crate::g::{G, Status, WaitReason, getg};
 use crate::param::STACK_BYTES;
 use crate::proc::birth::{self, Body, SpawnError, Start, newproc};
 use core::marker::PhantomData;
@@ -112,6 +112,18 @@ impl<T> JoinHandle<T> {
     pub fn is_finished(&self) -> bool {
         self.g.joiner.has_ended()
     }
+    /// What it waits for; `None`: it does not wait. A moment's truth.
+    ///
+    /// ```no_run
+    /// use executive::g::WaitReason;
+    /// let h = executive::go(|| executive::chan::<()>(0).1.recv());
+    /// while h.waiting() != Some(WaitReason::ChanReceive) && !h.is_finished() {
+    ///     executive::yield_now();
+    /// }
+    /// ```
+    pub fn waiting(&self) -> Option<WaitReason> {
+        (self.g.status() == Status::Waiting).then(|| self.g.wait_reason())
+    }
     /// The goroutine's number.
     pub fn id(&self) -> u64 {
         self.g.id()
@@ -128,6 +140,28 @@ impl<T> Drop for JoinHandle<T> {
             }
             birth::reap(self.g);
         }
+    }
+}
+
+/// The calling goroutine: its number and name, for one's own reports.
+pub fn current() -> Current {
+    let g = getg();
+    Current { id: g.id(), name: g.name() }
+}
+
+/// Who a goroutine is. Shown as in every report: `7 (name)`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Current {
+    /// Its number: 1 is main; never used twice.
+    pub id: u64,
+    /// What [`Builder::name`] said.
+    pub name: Option<&'static str>,
+}
+
+impl core::fmt::Display for Current {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}", self.id)?;
+        self.name.map_or(Ok(()), |name| write!(f, " ({name})"))
     }
 }
 

@@ -54,13 +54,27 @@ mod switch;
 mod proc;
 // 6 services
 #[cfg(not(loom))]
-pub mod chan;
+mod alarm;
 #[cfg(not(loom))]
 pub mod irq;
 #[cfg(not(loom))]
-pub mod join;
+pub mod chan;
+#[cfg(not(loom))]
+pub mod select;
 #[cfg(not(loom))]
 pub mod time;
+#[cfg(not(loom))]
+pub mod join;
+#[cfg(not(loom))]
+pub mod sync;
+#[cfg(not(loom))]
+pub mod scope;
+#[cfg(not(loom))]
+pub mod cancel;
+#[cfg(not(loom))]
+pub mod future;
+#[cfg(not(loom))]
+pub mod affinity;
 // 7 last words
 #[cfg(not(loom))]
 pub mod contract;
@@ -72,14 +86,17 @@ pub mod provoke;
 
 #[cfg(not(loom))]
 pub use self::{
+    affinity::lock_to_cpu,
     chan::chan,
+    future::{block_on, go_future},
     irq::on_irq,
-    join::{Builder, JoinHandle, go, goid},
+    join::{Builder, JoinHandle, current, go, goid},
     percpu::percpu_block,
     proc::birth::SpawnError,
     proc::boot::start,
     proc::park::yield_now,
     proc::preempt::on_tick,
+    scope::scope,
 };
 
 #[cfg(all(test, not(loom)))]

@@ -64,6 +64,13 @@ impl<T> Line<T> {
             Err(_) => Wait::Taken,
         }
     }
+
+    /// `me` waits no more; `false`: a handler has taken it out, or it never waited.
+    pub fn leave(&self, me: &'static T) -> bool {
+        let me = core::ptr::from_ref(me).cast_mut();
+        // Acquire when it fails: partner of `raise`, whose handler has begun before.
+        self.0.compare_exchange(me, null_mut(), Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
 }
 
 impl<T> Default for Line<T> {

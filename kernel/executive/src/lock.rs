@@ -20,6 +20,8 @@ pub enum Rank {
     User = 0,
     /// A P's timer heap: its callbacks take what follows.
     Timers = 4,
+    /// A tree of cancellation tokens: cancelling closes channels.
+    Cancel = 6,
     /// Channels and sync objects.
     Chan = 8,
     /// A wait queue below them.
@@ -63,6 +65,11 @@ impl<T> Lock<T> {
     pub fn into_inner(self) -> T {
         self.inner.into_inner()
     }
+    /// What a lock protects that is [held](Self::hold).
+    #[inline]
+    pub(crate) fn held(&self) -> *mut T {
+        self.inner.as_mut_ptr()
+    }
 }
 
 impl<T: ?Sized> Lock<T> {
@@ -88,6 +95,27 @@ impl<T: ?Sized> Lock<T> {
                 None
             }
         }
+    }
+
+    /// Takes the lock and keeps it beyond any guard, until [`release_held`](Self::release_held): for a select, which holds one per channel.
+    #[inline]
+    pub(crate) fn hold(&self) {
+        core::mem::forget(self.lock());
+    }
+
+    /// Gives back what [`hold`](Self::hold) took. On g0, on behalf of a goroutine that has just parked, no preemption is honoured.
+    ///
+    /// # Safety
+    /// The caller holds it, by `hold`, and uses nothing of what it protects any more.
+    #[allow(unsafe_code)]
+    #[inline]
+    pub(crate) unsafe fn release_held(&self, on_g0: bool) {
+        if cfg!(debug_assertions) {
+            percpu::rank_released(self.rank as u32);
+        }
+        // SAFETY: held (the caller's promise).
+        unsafe { self.inner.force_unlock() };
+        if on_g0 { percpu::unpin_quietly() } else { percpu::unpin() }
     }
 
     #[cold]

@@ -1,17 +1,21 @@
-//! Time: instants, and sleeping.
+//! Time: instants, sleeping, timers and tickers.
 //!
-//! A sleeping goroutine's timer lies on its own stack, in the heap of the P it slept on. That CPU's hardware timer is set to the heap's
-//! earliest deadline, whether the CPU runs or sleeps; there is no periodic tick.
-#![allow(unsafe_code)] // Timers on stacks.
+//! A sleeping goroutine's timer lies on its own stack; a [`Timer`]'s and a [`Ticker`]'s in a box. All are in the heap of the P they were started on (alarm.rs): there is
+//! no timer goroutine and no periodic tick.
+//!
+//! **Rule:** never early. How late is a figure, and the benchmarks measure it.
+#![allow(unsafe_code)] // A timer on a stack.
 
-use crate::g::{G, WaitReason};
-use crate::m::m;
+mod func;
+mod timer;
+pub use func::{AfterFunc, after_func};
+pub use timer::{Ticker, Timer, after};
+
+use crate::alarm::start_timer;
+use crate::g::{G, WaitReason, getg};
 use crate::machine;
-use crate::p::{p, p_of};
-use crate::param::TIMER_SLACK_NS;
-use crate::percpu;
 use crate::proc::{park::park, wake::ready};
-use crate::timers::Timer;
+use crate::timers;
 pub use core::time::Duration;
 
 /// A point in time: nanoseconds of the machine's monotonic clock.
@@ -19,13 +23,19 @@ pub use core::time::Duration;
 pub struct Instant(u64);
 
 impl Instant {
+    /// Go: `time.Now`, its monotonic part.
     pub fn now() -> Self {
         Instant(machine::now())
     }
-    /// Time since this instant; zero if it lies ahead.
+    /// Time since this instant; zero if it lies ahead. Go: `time.Since`.
     pub fn elapsed(self) -> Duration {
         Self::now() - self
     }
+    /// Time from now to this instant; zero if it has passed. Go: `time.Until`.
+    pub fn remaining(self) -> Duration {
+        self - Self::now()
+    }
+    /// Nanoseconds of the machine's clock.
     pub fn as_nanos(self) -> u64 {
         self.0
     }
@@ -35,11 +45,16 @@ impl Instant {
     }
 }
 
+/// A duration in ns; too long for a `u64` (584 years): the longest there is.
+fn nanos(d: Duration) -> u64 {
+    u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
+}
+
 impl core::ops::Add<Duration> for Instant {
     type Output = Instant;
     /// Saturates at the end of time, some 584 years after the machine started.
     fn add(self, d: Duration) -> Instant {
-        Instant(self.0.saturating_add(u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)))
+        Instant(self.0.saturating_add(nanos(d)))
     }
 }
 
@@ -51,47 +66,43 @@ impl core::ops::Sub for Instant {
     }
 }
 
-/// Puts a timer into this P's heap and sees that it is looked at in time.
-///
-/// # Safety
-/// As for [`crate::timers::Timers::add`], but the caller need not be pinned.
-pub(crate) unsafe fn start_timer(timer: &Timer, when: u64) {
-    percpu::pin();
-    let p = p();
-    // SAFETY: pinned to this CPU; the rest is the caller's promise.
-    unsafe { p.timers.add(percpu::cpu(), timer, when) };
-    m().tick_by(p.timers.next().saturating_add(TIMER_SLACK_NS));
-    percpu::unpin();
-}
-
-/// Takes a timer back; `false`: it has fired.
-pub(crate) fn stop_timer(timer: &Timer) -> bool {
-    p_of(timer.cpu()).timers.remove(timer)
-}
-
-/// Readies the goroutine that `arg` is.
-pub(crate) unsafe fn fire_ready(timer: *const Timer, _: u64) -> Option<u64> {
-    // SAFETY: the timer is in a heap, so alive; its arg is a parked goroutine.
-    ready(unsafe { &*(*timer).arg.get().cast::<G>() });
-    None
-}
-
 /// Parks the calling goroutine for at least `d`. Go: `time.Sleep`.
+///
+/// ```no_run
+/// use executive::time::{Duration, sleep};
+/// sleep(Duration::from_millis(10));
+/// ```
 pub fn sleep(d: Duration) {
     sleep_until(Instant::now() + d)
 }
 
 /// Parks the calling goroutine until `deadline` or a little later; returns at once if it has passed.
+///
+/// ```no_run
+/// use executive::time::{Duration, Instant, sleep_until};
+/// let mut next = Instant::now();
+/// for _ in 0..3 {
+///     next = next + Duration::from_millis(10); // the work in between costs no drift
+///     sleep_until(next);
+/// }
+/// ```
 pub fn sleep_until(deadline: Instant) {
     if deadline <= Instant::now() {
         return;
     }
-    let me: *const G = crate::g::getg();
+    let me: *const G = getg();
     // SAFETY: `me` will be parked when it fires.
-    let timer = unsafe { Timer::new(fire_ready, me.cast()) };
+    let timer = unsafe { timers::Timer::new(fire_ready, me.cast()) };
     park(WaitReason::Sleep, |_| {
         // SAFETY: the timer lies on the stack of a goroutine that is parked until it fires.
         unsafe { start_timer(&timer, deadline.0) };
         true
     });
+}
+
+/// Readies the goroutine that `arg` is.
+unsafe fn fire_ready(timer: *const timers::Timer, _: u64) -> Option<u64> {
+    // SAFETY: the timer is in a heap, so alive; its arg is a parked goroutine.
+    ready(unsafe { &*(*timer).arg.get().cast::<G>() });
+    None
 }

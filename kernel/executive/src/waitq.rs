@@ -31,7 +31,7 @@ impl Waiter {
     pub fn new(g: &'static G, slot: *mut ()) -> Self {
         Self::make(g, slot, false)
     }
-    /// For a select; the goroutine has set its `select_done` to 0 before it queues the first.
+    /// For a select; the goroutine has called [`prepare`] before it queues the first.
     pub fn of_select(g: &'static G, slot: *mut ()) -> Self {
         Self::make(g, slot, true)
     }
@@ -48,10 +48,63 @@ impl Waiter {
     }
 }
 
-/// Claims a goroutine that is in a select: of all who try, one is told `true`, and readies it.
+// `G::select_done`: where a goroutine is in its select.
+/// Parked, for the first who claims it.
+const OPEN: u32 = 0;
+/// Claimed, or not in a select.
+const DONE: u32 = 1;
+/// It has not parked yet, but timers and interrupts may claim it already: they need none of the locks that it holds.
+const PREPARING: u32 = 2;
+
+/// `me` begins a select. Relaxed: published by what it then queues or starts.
+#[inline]
+pub fn prepare(me: &G) {
+    me.select_done.store(PREPARING, Ordering::Relaxed);
+}
+
+/// In a park's commit, on g0: from here on `g` can be claimed as parked. `false`: it was claimed meanwhile, and goes on.
+#[inline]
+pub fn open(g: &G) -> bool {
+    // AcqRel: partner of the exchanges in `claim` and `claim_without_lock`: the claimer finds it saved.
+    g.select_done.compare_exchange(PREPARING, OPEN, Ordering::AcqRel, Ordering::Acquire).is_ok()
+}
+
+/// Claims a goroutine that is in a select, under the lock of one of its queues: of all who try, one is told `true`, and readies it.
 pub fn claim(g: &G) -> bool {
     // AcqRel: partner of the same exchange by the others.
-    g.select_done.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    g.select_done.compare_exchange(OPEN, DONE, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+}
+
+/// As `claim`, by a timer or an interrupt, which may come before the goroutine has parked. It has first made itself findable for the
+/// goroutine, which waits for it to be done before it leaves the select; so it never claims a later one.
+pub fn claim_without_lock(g: &G) -> Claim {
+    match g.select_done.swap(DONE, Ordering::AcqRel) {
+        OPEN => Claim::Parked,
+        PREPARING => Claim::Early,
+        _ => Claim::Lost,
+    }
+}
+
+pub enum Claim {
+    /// It is the caller's to ready.
+    Parked,
+    /// It is the caller's, but has not parked and will not.
+    Early,
+    Lost,
+}
+
+/// A waiter was taken off and got its value: its goroutine, to ready once the lock is released.
+#[inline]
+pub fn succeed(w: &Waiter) -> &'static G {
+    w.success.set(true);
+    woken(w)
+}
+
+/// A waiter was taken off for another reason (close): its goroutine, to ready once the lock is released.
+#[inline]
+pub fn woken(w: &Waiter) -> &'static G {
+    w.g.param.set(core::ptr::from_ref(w).cast_mut().cast());
+    w.g
 }
 
 pub struct WaitQ {

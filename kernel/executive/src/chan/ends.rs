@@ -1,0 +1,185 @@
+//! The two ends of a channel: who may send, who may receive, and what their going means.
+//!
+//! **Rule:** the last sender to go closes the channel; the last receiver to go tells all senders, and drops what nobody will take.
+
+use super::{Chan, SendError, TryRecvError, TrySendError};
+use alloc::sync::Arc;
+use core::fmt;
+use core::sync::atomic::Ordering;
+
+/// The end that sends. Clone it for more senders; when the last goes the channel is closed.
+pub struct Sender<T> {
+    pub(crate) chan: Arc<Chan<T>>,
+}
+
+/// The end that receives. Clone it for more receivers: each value goes to one of them. When the last goes, what is buffered is dropped and sends fail.
+pub struct Receiver<T> {
+    pub(crate) chan: Arc<Chan<T>>,
+}
+
+impl<T: Send> Sender<T> {
+    /// Sends; parks while there is neither room nor a receiver, first come first served. `Err` gives the value back: the channel is closed, or no receiver is
+    /// left. Go: `c <- v`.
+    ///
+    /// ```no_run
+    /// let (tx, rx) = executive::chan(1);
+    /// tx.send("hello").unwrap();
+    /// drop(rx);
+    /// assert_eq!(tx.send("anyone?").unwrap_err().0, "anyone?");
+    /// ```
+    #[inline]
+    pub fn send(&self, value: T) -> Result<(), SendError<T>> {
+        self.chan.send(value).map_err(SendError)
+    }
+
+    /// Sends if that can be done at once; never parks. Go: a select with a `default`.
+    ///
+    /// ```no_run
+    /// use executive::chan::TrySendError;
+    /// let (tx, _rx) = executive::chan(0);
+    /// assert_eq!(tx.try_send(1), Err(TrySendError::Full(1)));
+    /// ```
+    pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
+        self.chan.try_send(value).map_err(|(closed, value)| match closed {
+            true => TrySendError::Closed(value),
+            false => TrySendError::Full(value),
+        })
+    }
+
+    /// Closes the channel while senders are left: receivers get what is buffered and then `None`; senders that wait get their value back. Never
+    /// parks. Panics with `close of closed channel` if it was closed. Go: `close(c)`.
+    ///
+    /// ```no_run
+    /// let (tx, rx) = executive::chan::<u8>(0);
+    /// tx.close();
+    /// assert_eq!(rx.recv(), None);
+    /// ```
+    pub fn close(&self) {
+        if !self.chan.close() {
+            panic!("close of closed channel");
+        }
+    }
+
+    /// Whether a send would fail now: closed, or without receivers. May change at once, but only to true.
+    pub fn is_closed(&self) -> bool {
+        let core = self.chan.core.lock();
+        core.closed || core.deserted
+    }
+}
+
+impl<T: Send> Receiver<T> {
+    /// Receives; parks while there is nothing, first come first served. `None`: closed and drained. Go: `v, ok := <-c`.
+    ///
+    /// ```no_run
+    /// let (tx, rx) = executive::chan(2);
+    /// tx.send(1).unwrap();
+    /// drop(tx);
+    /// assert_eq!((rx.recv(), rx.recv()), (Some(1), None));
+    /// ```
+    #[inline]
+    pub fn recv(&self) -> Option<T> {
+        self.chan.recv()
+    }
+
+    /// Receives if something is there; never parks. Go: a select with a `default`.
+    ///
+    /// ```no_run
+    /// use executive::chan::TryRecvError;
+    /// let (tx, rx) = executive::chan::<u8>(1);
+    /// assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
+    /// drop(tx);
+    /// assert_eq!(rx.try_recv(), Err(TryRecvError::Closed));
+    /// ```
+    pub fn try_recv(&self) -> Result<T, TryRecvError> {
+        self.chan.try_recv().map_err(|closed| if closed { TryRecvError::Closed } else { TryRecvError::Empty })
+    }
+
+    /// What comes, until the channel is closed and drained; `next` parks. Go: `for v := range c`.
+    ///
+    /// ```no_run
+    /// let (tx, rx) = executive::chan(3);
+    /// (1..=3).for_each(|n| tx.send(n).unwrap());
+    /// tx.close();
+    /// assert!(rx.iter().eq(1..=3));
+    /// ```
+    pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
+        core::iter::from_fn(|| self.recv())
+    }
+
+    /// What is there now; never parks.
+    pub fn try_iter(&self) -> impl Iterator<Item = T> + '_ {
+        core::iter::from_fn(|| self.try_recv().ok())
+    }
+}
+
+macro_rules! both_ends {
+    ($end:ident, $count:ident) => {
+        impl<T> $end<T> {
+            /// How many values are buffered. A moment's truth. Go: `len(c)`.
+            pub fn len(&self) -> usize {
+                self.chan.core.lock().len
+            }
+            /// Whether no value is buffered. A moment's truth.
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+            /// How many values can be buffered. Go: `cap(c)`.
+            pub fn capacity(&self) -> usize {
+                self.chan.capacity()
+            }
+            /// Whether both are ends of the same channel. Go: `==`.
+            pub fn same_channel(&self, other: &Self) -> bool {
+                Arc::ptr_eq(&self.chan, &other.chan)
+            }
+        }
+        impl<T> Clone for $end<T> {
+            fn clone(&self) -> Self {
+                self.chan.$count.fetch_add(1, Ordering::Relaxed); // as Arc does: from an existing one
+                $end { chan: self.chan.clone() }
+            }
+        }
+        impl<T> fmt::Debug for $end<T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($end), "({} of {})"), self.len(), self.capacity())
+            }
+        }
+    };
+}
+both_ends!(Sender, sender_count);
+both_ends!(Receiver, receiver_count);
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        // AcqRel: partner of the other senders' going: the last one closes after all have sent.
+        if self.chan.sender_count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.chan.close();
+        }
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        // AcqRel: partner of the other receivers' going.
+        if self.chan.receiver_count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.chan.desert();
+        }
+    }
+}
+
+/// See [`Receiver::iter`].
+pub struct IntoIter<T>(Receiver<T>);
+
+impl<T: Send> Iterator for IntoIter<T> {
+    type Item = T;
+    fn next(&mut self) -> Option<T> {
+        self.0.recv()
+    }
+}
+impl<T: Send> IntoIterator for Receiver<T> {
+    type Item = T;
+    type IntoIter = IntoIter<T>;
+    /// What comes, until the channel is closed and drained.
+    fn into_iter(self) -> IntoIter<T> {
+        IntoIter(self)
+    }
+}

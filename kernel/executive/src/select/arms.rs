@@ -1,0 +1,126 @@
+//! The typed sides of the arms: where a received value arrives, and where a value to be sent lies.
+#![allow(unsafe_code)] // Empty places that a sender fills, and values that a receiver takes.
+
+use super::{Case, Dir};
+use crate::chan::{Attempt, Chan, Core, Receiver, SendError, Sender};
+use alloc::sync::Arc;
+use core::mem::{ManuallyDrop, MaybeUninit};
+
+/// Something to receive from in a select: a [`Receiver`], what holds one (a timer, a ticker, a cancellation), or an `Option` of one, whose `None` is never ready (Go's nil
+/// channel, with which an arm is switched off).
+pub trait RecvFrom {
+    /// What comes.
+    type Item: core::marker::Send;
+    /// Where it comes from; `None`: never ready.
+    fn receiver(&self) -> Option<&Receiver<Self::Item>>;
+}
+impl<T: core::marker::Send> RecvFrom for Receiver<T> {
+    type Item = T;
+    fn receiver(&self) -> Option<&Receiver<T>> {
+        Some(self)
+    }
+}
+impl<R: RecvFrom> RecvFrom for Option<R> {
+    type Item = R::Item;
+    fn receiver(&self) -> Option<&Receiver<R::Item>> {
+        self.as_ref()?.receiver()
+    }
+}
+impl<R: RecvFrom + ?Sized> RecvFrom for &R {
+    type Item = R::Item;
+    fn receiver(&self) -> Option<&Receiver<R::Item>> {
+        (**self).receiver()
+    }
+}
+impl<R: RecvFrom + ?Sized> RecvFrom for &mut R {
+    type Item = R::Item;
+    fn receiver(&self) -> Option<&Receiver<R::Item>> {
+        (**self).receiver()
+    }
+}
+impl<R: RecvFrom + ?Sized> RecvFrom for alloc::boxed::Box<R> {
+    type Item = R::Item;
+    fn receiver(&self) -> Option<&Receiver<R::Item>> {
+        (**self).receiver()
+    }
+}
+impl<R: RecvFrom + ?Sized> RecvFrom for Arc<R> {
+    type Item = R::Item;
+    fn receiver(&self) -> Option<&Receiver<R::Item>> {
+        (**self).receiver()
+    }
+}
+
+/// A receive in `select!`: the place where the value arrives.
+#[doc(hidden)]
+pub struct RecvSlot<'a, T> {
+    from: Option<&'a Receiver<T>>,
+    place: MaybeUninit<T>,
+}
+
+impl<'a, T: core::marker::Send> RecvSlot<'a, T> {
+    #[inline]
+    pub fn new<R: RecvFrom<Item = T> + ?Sized>(from: &'a R) -> Self {
+        RecvSlot { from: from.receiver(), place: MaybeUninit::uninit() }
+    }
+    #[inline]
+    pub fn case(&mut self) -> Case<'_> {
+        let Some(from) = self.from else { return Case::never() };
+        let chan: &Chan<T> = &from.chan;
+        // SAFETY: the borrow of `self` keeps channel and place; `recv_now` fits.
+        unsafe {
+            let at = core::ptr::from_ref(chan).cast();
+            Case::chan(&chan.core, at, Dir::Recv, recv_now::<T>, self.place.as_mut_ptr().cast())
+        }
+    }
+    /// # Safety
+    /// The case was chosen, with this `success`, and nobody has taken the value.
+    #[inline]
+    pub unsafe fn finish(&mut self, success: bool) -> Option<T> {
+        // SAFETY: success says that it was written.
+        success.then(|| unsafe { self.place.assume_init_read() })
+    }
+}
+
+unsafe fn recv_now<T>(chan: *const (), core: &mut Core, to: *mut ()) -> Attempt {
+    // SAFETY: `Case::chan`'s promise.
+    unsafe { (*chan.cast::<Chan<T>>()).recv_now(core, to.cast()) }
+}
+
+/// A send in `select!`: the value lies in a variable of the caller's, which the macro forgets if the arm is taken.
+#[doc(hidden)]
+pub struct SendSlot<'a, T> {
+    to: &'a Sender<T>,
+    value: *const T,
+}
+
+impl<'a, T: core::marker::Send> SendSlot<'a, T> {
+    #[inline]
+    pub fn new(to: &'a Sender<T>, value: &T) -> Self {
+        SendSlot { to, value }
+    }
+    /// # Safety
+    /// The value stays where it is, and is not used, until the select has returned; it is forgotten if the arm was chosen with success.
+    #[inline]
+    pub unsafe fn into_case(self) -> Case<'a> {
+        let chan: &Chan<T> = &self.to.chan;
+        // SAFETY: the borrow keeps the channel, the caller's promise the value; `send_now` fits.
+        unsafe {
+            let at = core::ptr::from_ref(chan).cast();
+            Case::chan(&chan.core, at, Dir::Send, send_now::<T>, self.value.cast_mut().cast())
+        }
+    }
+    /// What became of the value.
+    ///
+    /// # Safety
+    /// Its case was chosen, with this `success`, and this is the value.
+    #[inline]
+    pub unsafe fn finish(success: bool, value: ManuallyDrop<T>) -> Result<(), SendError<T>> {
+        if success { Ok(()) } else { Err(SendError(ManuallyDrop::into_inner(value))) }
+    }
+}
+
+unsafe fn send_now<T>(chan: *const (), core: &mut Core, from: *mut ()) -> Attempt {
+    // SAFETY: `Case::chan`'s promise.
+    unsafe { (*chan.cast::<Chan<T>>()).send_now(core, from.cast()) }
+}

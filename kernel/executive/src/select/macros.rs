@@ -1,0 +1,149 @@
+//! The macro's face. It reads arm by arm and gives each its place on the stack, and then asks [`choose`](super::choose); nothing is allocated.
+
+/// Waits until one of several operations can be done, and does it: Go's `select`. If several can be done, each is as likely. Parks unless there is a `default`.
+///
+/// | arm | ready when | gives |
+/// | --- | --- | --- |
+/// | `recv(rx) -> v => ..` | a value is there, or closed | `Option<T>`: `None` when closed and drained |
+/// | `send(tx, x) -> r => ..` | a receiver or room is there, or closed | `Result<(), SendError<T>>`: gives `x` back when closed |
+/// | `after(d) => ..` | [`Duration`](core::time::Duration) `d` after the select began | |
+/// | `irq(line) => ..` | an interrupt came on this [`Irq`](crate::irq::Irq) | |
+/// | `done(token) => ..` | this [`Token`](crate::cancel::Token) is cancelled | |
+/// | `default => ..` | nothing else is | |
+///
+/// `recv` takes a [`Receiver`](crate::chan::Receiver), or anything that [is like one](crate::select::RecvFrom). In `send(tx, x)`, a variable `x` is moved only if its arm is
+/// taken: otherwise it is still yours. Any other expression is evaluated before, and dropped if another arm is taken. The arms' results have the
+/// type of the whole; `break`, `return` and `?` work in them. `select! {}` parks for good.
+///
+/// ```no_run
+/// use executive::{chan, go, select};
+/// use core::time::Duration;
+/// let (tx, rx) = chan::<u32>(0);
+/// let (quit, quits) = chan::<()>(0);
+/// go(move || {
+///     let mut next = 0;
+///     loop {
+///         select! {
+///             send(tx, next) -> r => if r.is_ok() { next += 1 } else { break },
+///             recv(quits) -> _ => break,
+///         }
+///     }
+/// });
+/// let first = select! {
+///     recv(rx) -> v => v.unwrap(),
+///     after(Duration::from_secs(1)) => panic!("nobody sends"),
+/// };
+/// assert_eq!(first, 0);
+/// drop(quit);
+/// ```
+#[macro_export]
+macro_rules! select {
+    () => { $crate::select::forever() };
+    ($($arms:tt)+) => { $crate::__select_read!(chosen [] [] $($arms)+) };
+}
+
+// Reads one arm after the other: `chosen [arms read] [default] rest..`. An arm read is `{kind (arguments) (pattern) (body)}`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __select_read {
+    // All are read: give them their places.
+    ($c:ident [$($arm:tt)*] [$($default:tt)*]) => {
+        $crate::__select_place!($c (0) [] [$($default)*] $($arm)*)
+    };
+    ($c:ident [$($arm:tt)*] $default:tt recv($rx:expr $(,)?) -> $v:pat => $($rest:tt)+) => {
+        $crate::__select_body!($c [$($arm)*] $default {recv ($rx) ($v)} $($rest)+)
+    };
+    ($c:ident [$($arm:tt)*] $default:tt send($tx:expr, $x:ident $(,)?) -> $r:pat => $($rest:tt)+) => {
+        $crate::__select_body!($c [$($arm)*] $default {send_variable ($tx, $x) ($r)} $($rest)+)
+    };
+    ($c:ident [$($arm:tt)*] $default:tt send($tx:expr, $x:expr $(,)?) -> $r:pat => $($rest:tt)+) => {
+        $crate::__select_body!($c [$($arm)*] $default {send ($tx, $x) ($r)} $($rest)+)
+    };
+    ($c:ident [$($arm:tt)*] $default:tt after($d:expr $(,)?) => $($rest:tt)+) => {
+        $crate::__select_body!($c [$($arm)*] $default {after ($d) (_)} $($rest)+)
+    };
+    ($c:ident [$($arm:tt)*] $default:tt irq($line:expr $(,)?) => $($rest:tt)+) => {
+        $crate::__select_body!($c [$($arm)*] $default {irq ($line) (_)} $($rest)+)
+    };
+    ($c:ident [$($arm:tt)*] $default:tt done($token:expr $(,)?) => $($rest:tt)+) => {
+        $crate::__select_body!($c [$($arm)*] $default {recv ($token) (_)} $($rest)+)
+    };
+    ($c:ident [$($arm:tt)*] [] default => $($rest:tt)+) => {
+        $crate::__select_body!($c [$($arm)*] [] {default} $($rest)+)
+    };
+    ($c:ident [$($arm:tt)*] [$($default:tt)+] default => $($rest:tt)+) => {
+        compile_error!("select!: more than one default")
+    };
+    ($($bad:tt)*) => {
+        compile_error!("select!: an arm is `recv(rx) -> v => ..`, `send(tx, x) -> r => ..`, `after(d) => ..`, `irq(line) => ..`, `done(token) => ..` or `default => ..`")
+    };
+}
+
+// Reads the body of an arm: a block, or an expression and a comma, as in `match`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __select_body {
+    ($c:ident [$($arm:tt)*] [] {default} $body:block, $($rest:tt)*) => {
+        $crate::__select_read!($c [$($arm)*] [$body] $($rest)*)
+    };
+    ($c:ident [$($arm:tt)*] [] {default} $body:block $($rest:tt)*) => {
+        $crate::__select_read!($c [$($arm)*] [$body] $($rest)*)
+    };
+    ($c:ident [$($arm:tt)*] [] {default} $body:expr $(, $($rest:tt)*)?) => {
+        $crate::__select_read!($c [$($arm)*] [$body] $($($rest)*)?)
+    };
+    ($c:ident [$($arm:tt)*] $default:tt {$($head:tt)*} $body:block, $($rest:tt)*) => {
+        $crate::__select_read!($c [$($arm)* {$($head)* ($body)}] $default $($rest)*)
+    };
+    ($c:ident [$($arm:tt)*] $default:tt {$($head:tt)*} $body:block $($rest:tt)*) => {
+        $crate::__select_read!($c [$($arm)* {$($head)* ($body)}] $default $($rest)*)
+    };
+    ($c:ident [$($arm:tt)*] $default:tt {$($head:tt)*} $body:expr $(, $($rest:tt)*)?) => {
+        $crate::__select_read!($c [$($arm)* {$($head)* ($body)}] $default $($($rest)*)?)
+    };
+}
+
+// Gives each arm its place: `chosen (number) [placed] [default] arms..`. A placed arm is `{(number) (case) (finish) (pattern) (body)}`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __select_place {
+    ($c:ident ($n:expr) [$($placed:tt)*] $default:tt {recv ($rx:expr) $v:tt $body:tt} $($more:tt)*) => {{
+        let from = &$rx;
+        let mut arm = $crate::select::RecvSlot::new(from);
+        // SAFETY (of `finish`): `choose` has chosen it.
+        $crate::__select_place!($c ($n + 1)
+            [$($placed)* {($n) (arm.case()) (#[allow(unsafe_code)] unsafe { arm.finish($c.success) }) $v $body}] $default $($more)*)
+    }};
+    ($c:ident ($n:expr) [$($placed:tt)*] $default:tt {send ($tx:expr, $x:expr) $r:tt $body:tt} $($more:tt)*) => {{
+        let to = &$tx;
+        let value = $x;
+        $crate::__select_place!($c ($n) [$($placed)*] $default {send_variable (to, value) $r $body} $($more)*)
+    }};
+    ($c:ident ($n:expr) [$($placed:tt)*] $default:tt {send_variable ($tx:expr, $x:ident) $r:tt $body:tt} $($more:tt)*) => {{
+        let to = &$tx;
+        let arm = $crate::select::SendSlot::new(to, &$x);
+        // SAFETY (of `into_case` and `finish`): the variable stays, and is forgotten in the branch in which `choose` has chosen it.
+        $crate::__select_place!($c ($n + 1)
+            [$($placed)* {($n) (#[allow(unsafe_code)] unsafe { arm.into_case() })
+                (#[allow(unsafe_code)] unsafe { $crate::select::SendSlot::finish($c.success, ::core::mem::ManuallyDrop::new($x)) }) $r $body}] $default $($more)*)
+    }};
+    ($c:ident ($n:expr) [$($placed:tt)*] $default:tt {after ($d:expr) $p:tt $body:tt} $($more:tt)*) => {
+        $crate::__select_place!($c ($n + 1) [$($placed)* {($n) ($crate::select::Case::after($d)) (()) $p $body}] $default $($more)*)
+    };
+    ($c:ident ($n:expr) [$($placed:tt)*] $default:tt {irq ($line:expr) $p:tt $body:tt} $($more:tt)*) => {
+        $crate::__select_place!($c ($n + 1) [$($placed)* {($n) ($crate::select::Case::irq(&$line)) (()) $p $body}] $default $($more)*)
+    };
+    // All are placed. Without a default some arm is taken.
+    ($c:ident $n:tt [$({($i:expr) ($case:expr) ($($finish:tt)*) ($v:pat) ($body:expr)})*] []) => {
+        match $crate::select::choose([$($case),*], false) {
+            $(Some($c) if $c.index == $i => { let $v = { $($finish)* }; $body })*
+            _ => unreachable!(),
+        }
+    };
+    ($c:ident $n:tt [$({($i:expr) ($case:expr) ($($finish:tt)*) ($v:pat) ($body:expr)})*] [$default:expr]) => {
+        match $crate::select::choose([$($case),*], true) {
+            $(Some($c) if $c.index == $i => { let $v = { $($finish)* }; $body })*
+            _ => $default,
+        }
+    };
+}

@@ -1,0 +1,177 @@
+//! Many readers or one writer. Go: `sync.RWMutex` (rwmutex.go), and its arithmetic.
+//!
+//! **Rule:** a writer announces itself by making the count of readers negative. From then on new readers wait for it, so writers do not starve; it waits for those that read, which it
+//! has counted in the same step. When it unlocks, all readers that have come meanwhile go before the next writer, so readers do not starve either.
+#![allow(unsafe_code)] // The value behind the lock.
+
+use super::mutex::{Mutex, MutexGuard};
+use super::sema::Semaphore;
+use crate::atomic::{AtomicU32, Ordering};
+use crate::g::WaitReason;
+use core::cell::UnsafeCell;
+use core::fmt;
+use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut};
+
+/// What a writer subtracts: more readers there cannot be.
+const WRITER: u32 = 1 << 30;
+
+/// A lock around a `T`, for many readers or one writer. Not recursive: a goroutine that reads and wants to read again may deadlock with a writer in between, as in Go.
+///
+/// ```no_run
+/// use executive::sync::RwLock;
+/// static CONFIG: RwLock<u32> = RwLock::new(1);
+/// assert_eq!(*CONFIG.read() + *CONFIG.read(), 2);
+/// *CONFIG.write() = 2;
+/// ```
+pub struct RwLock<T: ?Sized> {
+    /// One writer at a time.
+    writers: Mutex<()>,
+    /// Readers, those that wait for a writer included; less WRITER while there is a writer. Wraps below 0.
+    readers: AtomicU32,
+    /// Readers that the writer waits for.
+    leaving: AtomicU32,
+    for_readers: Semaphore,
+    for_writer: Semaphore,
+    value: UnsafeCell<T>,
+}
+// SAFETY: the lock lets readers share the value, or one writer have it.
+unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
+// SAFETY: as a T is.
+unsafe impl<T: ?Sized + Send> Send for RwLock<T> {}
+
+/// Read access while this lives. Parking meanwhile is allowed.
+pub struct RwLockReadGuard<'a, T: ?Sized> {
+    lock: &'a RwLock<T>,
+    _not_send: PhantomData<*const ()>,
+}
+/// Write access while this lives. Parking meanwhile is allowed.
+pub struct RwLockWriteGuard<'a, T: ?Sized> {
+    lock: &'a RwLock<T>,
+    _turn: MutexGuard<'a, ()>,
+}
+// SAFETY: sharing it shares a `&T`.
+unsafe impl<T: ?Sized + Sync> Sync for RwLockReadGuard<'_, T> {}
+
+impl<T> RwLock<T> {
+    /// An unlocked lock.
+    pub const fn new(value: T) -> Self {
+        RwLock {
+            writers: Mutex::new(()),
+            readers: AtomicU32::new(0),
+            leaving: AtomicU32::new(0),
+            for_readers: Semaphore::new(0),
+            for_writer: Semaphore::new(0),
+            value: UnsafeCell::new(value),
+        }
+    }
+    /// The value.
+    pub fn into_inner(self) -> T {
+        self.value.into_inner()
+    }
+}
+
+impl<T: ?Sized> RwLock<T> {
+    /// Locks for reading; parks while a writer has it or waits for it. Go: `RLock`.
+    #[inline]
+    pub fn read(&self) -> RwLockReadGuard<'_, T> {
+        // Acquire: partner of the Release in the write guard's drop.
+        if (self.readers.fetch_add(1, Ordering::Acquire) as i32) < 0 {
+            self.for_readers.acquire_for(WaitReason::RwLockRead, false);
+        }
+        self.read_guard()
+    }
+
+    /// Locks for reading if that can be done at once; never parks. Go: `TryRLock`.
+    pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
+        self.readers
+            .try_update(Ordering::Acquire, Ordering::Relaxed, |n| (n as i32 >= 0).then(|| n + 1))
+            .ok()
+            .map(|_| self.read_guard())
+    }
+
+    /// Locks for writing; parks while others read or write. Go: `Lock`.
+    pub fn write(&self) -> RwLockWriteGuard<'_, T> {
+        let turn = self.writers.lock();
+        // AcqRel: partner of the readers' in `read` and `drop`.
+        let reading = self.readers.fetch_sub(WRITER, Ordering::AcqRel);
+        // Some of them may have left already, and counted `leaving` below 0.
+        if reading != 0 && self.leaving.fetch_add(reading, Ordering::AcqRel).wrapping_add(reading) != 0 {
+            self.for_writer.acquire_for(WaitReason::RwLockWrite, false);
+        }
+        RwLockWriteGuard { lock: self, _turn: turn }
+    }
+
+    /// Locks for writing if that can be done at once; never parks. Go: `TryLock`.
+    pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
+        let turn = self.writers.try_lock()?;
+        let none = 0u32.wrapping_sub(WRITER);
+        self.readers.compare_exchange(0, none, Ordering::AcqRel, Ordering::Relaxed).ok()?;
+        Some(RwLockWriteGuard { lock: self, _turn: turn })
+    }
+
+    /// The value, without locking: nobody else has the lock.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+
+    fn read_guard(&self) -> RwLockReadGuard<'_, T> {
+        RwLockReadGuard { lock: self, _not_send: PhantomData }
+    }
+}
+
+impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        // Release: partner of the AcqRel in `write`.
+        if (self.lock.readers.fetch_sub(1, Ordering::Release).wrapping_sub(1) as i32) < 0 {
+            // A writer waits; the last it waits for wakes it. AcqRel: what all of them did is seen by it.
+            if self.lock.leaving.fetch_sub(1, Ordering::AcqRel) == 1 {
+                self.lock.for_writer.release();
+            }
+        }
+    }
+}
+impl<T: ?Sized> Drop for RwLockWriteGuard<'_, T> {
+    fn drop(&mut self) {
+        // Release: partner of the Acquire in `read`.
+        let waiting = self.lock.readers.fetch_add(WRITER, Ordering::Release).wrapping_add(WRITER);
+        for _ in 0..waiting {
+            self.lock.for_readers.release();
+        }
+        // Then `_turn` lets the next writer in.
+    }
+}
+impl<T: ?Sized> Deref for RwLockReadGuard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        // SAFETY: the lock is held for reading.
+        unsafe { &*self.lock.value.get() }
+    }
+}
+impl<T: ?Sized> Deref for RwLockWriteGuard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        // SAFETY: the lock is held for writing.
+        unsafe { &*self.lock.value.get() }
+    }
+}
+impl<T: ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as above, and we are borrowed mutably.
+        unsafe { &mut *self.lock.value.get() }
+    }
+}
+impl<T: Default> Default for RwLock<T> {
+    fn default() -> Self {
+        RwLock::new(T::default())
+    }
+}
+impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.try_read() {
+            Some(value) => write!(f, "RwLock({:?})", &*value),
+            None => f.write_str("RwLock(locked)"),
+        }
+    }
+}

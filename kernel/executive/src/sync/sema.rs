@@ -1,0 +1,82 @@
+//! A counting semaphore, with which most of the others are made. Go: `semacquire`, `semrelease` (sema.go).
+//!
+//! **Rule:** under the lock, there are permits or there are waiters, never both: a release hands its permit to the first waiter.
+//!
+//! A spin lock costs one locked instruction, which is what an atomic fast path would cost; so there is none.
+#![allow(unsafe_code)] // Waiters on stacks.
+
+use crate::g::{WaitReason, getg};
+use crate::lock::{Lock, Rank};
+use crate::proc::{park::park_unlock, wake::ready};
+use crate::waitq::{WaitQ, Waiter};
+use core::ptr::null_mut;
+
+struct State {
+    permits: usize,
+    waiters: WaitQ,
+}
+
+/// Permits to be had and given back. First come first served. A `static` will do.
+///
+/// ```no_run
+/// use executive::sync::Semaphore;
+/// static TWO_AT_A_TIME: Semaphore = Semaphore::new(2);
+/// TWO_AT_A_TIME.acquire();
+/// // ..
+/// TWO_AT_A_TIME.release();
+/// ```
+pub struct Semaphore {
+    state: Lock<State>,
+}
+
+impl Semaphore {
+    /// A semaphore with so many permits.
+    pub const fn new(permits: usize) -> Self {
+        Semaphore { state: Lock::new(Rank::Wait, State { permits, waiters: WaitQ::new() }) }
+    }
+
+    /// Takes a permit; parks until there is one. Go: `semacquire`.
+    #[inline]
+    pub fn acquire(&self) {
+        self.acquire_for(WaitReason::Semacquire, false);
+    }
+
+    /// Takes a permit if there is one; never parks.
+    pub fn try_acquire(&self) -> bool {
+        let mut state = self.state.lock();
+        let any = state.permits > 0;
+        state.permits -= usize::from(any);
+        any
+    }
+
+    /// Gives a permit, to the first who waits if someone does. Anyone may. Never parks. Go: `semrelease`.
+    #[inline]
+    pub fn release(&self) {
+        let mut state = self.state.lock();
+        let Some(g) = state.waiters.dequeue().map(|w| w.g) else {
+            state.permits += 1;
+            return;
+        };
+        drop(state);
+        ready(g);
+    }
+
+    /// How many permits there are. A moment's truth.
+    pub fn permits(&self) -> usize {
+        self.state.lock().permits
+    }
+
+    /// As `acquire`; waits at the queue's front if told so.
+    #[inline]
+    pub(super) fn acquire_for(&self, reason: WaitReason, in_front: bool) {
+        let mut state = self.state.lock();
+        if state.permits > 0 {
+            state.permits -= 1;
+            return;
+        }
+        let w = Waiter::new(getg(), null_mut());
+        // SAFETY: `w` stays here while we are parked, and who readies us has taken it off.
+        unsafe { if in_front { state.waiters.enqueue_front(&w) } else { state.waiters.enqueue(&w) } }
+        park_unlock(reason, state);
+    }
+}

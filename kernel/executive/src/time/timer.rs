@@ -1,0 +1,190 @@
+//! Timers and tickers: channels on which the time comes. Go: `time.Timer`, `time.Ticker`.
+//!
+//! **Rule (Go 1.23's):** after `stop` or `reset` has returned no value of the time before comes. The channel has room for one value, and one that finds no room is
+//! dropped: a slow receiver of ticks gets fewer, not old ones.
+#![allow(unsafe_code)] // The heap of timers points into a box.
+
+use super::{Duration, Instant, nanos};
+use crate::alarm::{start_timer, stop_timer};
+use crate::chan::{Receiver, Sender, chan};
+use crate::lock::{Lock, Rank};
+use crate::select::RecvFrom;
+use crate::{machine, timers};
+use alloc::boxed::Box;
+use core::cell::Cell;
+use core::ptr::null;
+
+/// What the heap points at.
+struct Inner {
+    timer: timers::Timer,
+    to: Sender<Instant>,
+    /// Of a ticker: the period, and when the next tick is due (ns). Under the heap's lock while the timer is in a heap.
+    period: Cell<u64>,
+    next: Cell<u64>,
+}
+// SAFETY: the cells are written while the timer is in no heap, and used under the heap's lock.
+unsafe impl Sync for Inner {}
+// SAFETY: as above.
+unsafe impl Send for Inner {}
+
+/// A channel on which times come.
+struct Clock {
+    inner: Box<Inner>,
+    from: Receiver<Instant>,
+    /// One start or stop at a time.
+    turn: Lock<()>,
+}
+
+impl Clock {
+    fn new(fire: timers::Fire) -> Self {
+        let (to, from) = chan(1);
+        // SAFETY: both `fire`s are sound while the timer is in a heap; it lies in a box, and is taken out before that is dropped.
+        let timer = unsafe { timers::Timer::new(fire, null()) };
+        let inner = Box::new(Inner { timer, to, period: Cell::new(0), next: Cell::new(0) });
+        inner.timer.arg.set((&raw const *inner).cast());
+        Clock { inner, from, turn: Lock::new(Rank::User, ()) }
+    }
+
+    /// Starts anew, for `d` from now.
+    fn reset(&self, d: Duration, period: u64) -> bool {
+        let _turn = self.turn.lock();
+        let pending = self.take_back();
+        let when = machine::now().saturating_add(nanos(d));
+        self.inner.period.set(period);
+        self.inner.next.set(when);
+        // SAFETY: in no heap; the box stays until `drop`.
+        unsafe { start_timer(&self.inner.timer, when) };
+        pending
+    }
+
+    fn stop(&self) -> bool {
+        let _turn = self.turn.lock();
+        self.take_back()
+    }
+
+    /// Whether something was still to come. Go counts a value that came and was not received as such.
+    fn take_back(&self) -> bool {
+        let pending = stop_timer(&self.inner.timer);
+        self.from.try_recv().is_ok() || pending
+    }
+}
+
+impl Drop for Clock {
+    fn drop(&mut self) {
+        stop_timer(&self.inner.timer);
+    }
+}
+
+unsafe fn fire_once(timer: *const timers::Timer, now: u64) -> Option<u64> {
+    // SAFETY: in a heap, so its box is there.
+    let inner = unsafe { &*(*timer).arg.get().cast::<Inner>() };
+    let _ = inner.to.try_send(Instant(now));
+    None
+}
+
+unsafe fn fire_tick(timer: *const timers::Timer, now: u64) -> Option<u64> {
+    // SAFETY: as above.
+    let inner = unsafe { &*(*timer).arg.get().cast::<Inner>() };
+    let _ = inner.to.try_send(Instant(now)); // no room: the receiver is slow
+    // A whole number of periods from when this one was due: late ticks do not make the next ones late.
+    let (due, period) = (inner.next.get(), inner.period.get());
+    let next = due.saturating_add(((now - due) / period + 1).saturating_mul(period));
+    inner.next.set(next);
+    Some(next)
+}
+
+/// Sends the time on its channel once, after a while. Dropping it stops it. Go: `time.Timer`, with Go 1.23's meaning of `Stop` and `Reset`.
+///
+/// In a select: `recv(timer) -> t => ..`.
+///
+/// ```no_run
+/// use executive::time::{Duration, Timer};
+/// let timer = Timer::new(Duration::from_millis(5));
+/// assert!(timer.reset(Duration::from_millis(1))); // it had not come
+/// timer.recv();
+/// assert!(!timer.stop()); // it has come
+/// ```
+pub struct Timer(Clock);
+
+/// A [`Timer`], under Go's other name for it: `time.After`. In a select, `after(d)` does it without allocating.
+pub fn after(d: Duration) -> Timer {
+    Timer::new(d)
+}
+
+impl Timer {
+    /// A timer for `d` from now. Go: `time.NewTimer`.
+    pub fn new(d: Duration) -> Self {
+        let timer = Timer(Clock::new(fire_once));
+        timer.reset(d);
+        timer
+    }
+    /// Parks until it fires; gives the time when it did. For good, if it was stopped or its value was received already.
+    pub fn recv(&self) -> Instant {
+        self.0.from.recv().unwrap_or_else(|| unreachable!("the timer has a sender"))
+    }
+    /// The channel. Go: `t.C`.
+    pub fn receiver(&self) -> &Receiver<Instant> {
+        &self.0.from
+    }
+    /// Takes it back. Whether something was still to come: it had not fired, or nobody has received the value, which is gone now. Go: `Timer.Stop`.
+    pub fn stop(&self) -> bool {
+        self.0.stop()
+    }
+    /// Starts it anew, for `d` from now; as for `stop`. Go: `Timer.Reset`.
+    pub fn reset(&self, d: Duration) -> bool {
+        self.0.reset(d, 0)
+    }
+}
+
+/// Sends the time on its channel again and again. Never drifts; drops ticks for a slow receiver. Dropping it stops it. Go: `time.Ticker`.
+///
+/// In a select: `recv(ticker) -> t => ..`.
+///
+/// ```no_run
+/// use executive::time::{Duration, Ticker};
+/// let ticker = Ticker::new(Duration::from_millis(10));
+/// for _ in 0..3 {
+///     ticker.recv();
+/// }
+/// ```
+pub struct Ticker(Clock);
+
+impl Ticker {
+    /// A ticker whose first tick comes a period from now. Panics if `period` is zero. Go: `time.NewTicker`.
+    pub fn new(period: Duration) -> Self {
+        assert!(!period.is_zero(), "non-positive interval for NewTicker");
+        let ticker = Ticker(Clock::new(fire_tick));
+        ticker.reset(period);
+        ticker
+    }
+    /// Parks until the next tick; gives the time when it came. For good, if it was stopped.
+    pub fn recv(&self) -> Instant {
+        self.0.from.recv().unwrap_or_else(|| unreachable!("the ticker has a sender"))
+    }
+    /// The channel. Go: `t.C`.
+    pub fn receiver(&self) -> &Receiver<Instant> {
+        &self.0.from
+    }
+    /// No more ticks. Go: `Ticker.Stop`.
+    pub fn stop(&self) {
+        self.0.stop();
+    }
+    /// Starts it anew with this period. Panics if it is zero. Go: `Ticker.Reset`.
+    pub fn reset(&self, period: Duration) {
+        assert!(!period.is_zero(), "non-positive interval for Ticker.Reset");
+        self.0.reset(period, nanos(period));
+    }
+}
+
+impl RecvFrom for Timer {
+    type Item = Instant;
+    fn receiver(&self) -> Option<&Receiver<Instant>> {
+        Some(&self.0.from)
+    }
+}
+impl RecvFrom for Ticker {
+    type Item = Instant;
+    fn receiver(&self) -> Option<&Receiver<Instant>> {
+        Some(&self.0.from)
+    }
+}

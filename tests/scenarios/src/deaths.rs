@@ -1,0 +1,129 @@
+//! Ways to die: each must end the run with status 2 and with these words. In a process, or a boot, of its own.
+
+use crate::help::until_waits;
+use alloc::sync::Arc;
+use executive::g::WaitReason;
+use executive::lock::{Lock, Rank};
+use executive::sync::WaitGroup;
+use executive::{Builder, chan, go, provoke};
+
+/// Name, what must not return, and what must be said.
+pub type Death = (&'static str, fn(), &'static str);
+
+/// All of them.
+pub static DEATHS: &[Death] = &[
+    ("panic_in_main", || panic!("with these words"), "panic: with these words"),
+    ("panic_in_a_goroutine", panic_in_doomed, "(doomed) [running on CPU"),
+    ("panic_names_its_place", || panic!("x"), "deaths.rs:"),
+    ("close_of_closed_channel", close_twice, "panic: close of closed channel"),
+    ("negative_wait_group", || Arc::new(WaitGroup::new()).done(), "panic: sync: negative WaitGroup counter"),
+    (
+        "ticker_of_no_period",
+        || drop(executive::time::Ticker::new(core::time::Duration::ZERO)),
+        "panic: non-positive interval for NewTicker",
+    ),
+    ("ticker_reset_to_no_period", reset_to_nothing, "panic: non-positive interval for Ticker.Reset"),
+    ("lock_to_no_cpu", || drop(executive::lock_to_cpu(executive::affinity::cpus())), "panic: lock_to_cpu: no CPU"),
+    ("irq_line_out_of_range", || executive::irq::Irq::new(core::hint::black_box(64)).wait(), "panic: assertion"),
+    ("two_wait_on_one_line", two_wait_on_one_line, "two goroutines wait on interrupt line 63"),
+    ("deadlock_receive", receive_for_ever, DEADLOCK),
+    ("deadlock_send", send_for_ever, DEADLOCK),
+    ("deadlock_select", || executive::select! {}, DEADLOCK),
+    ("deadlock_mutex", lock_twice, DEADLOCK),
+    ("deadlock_names_the_reason", receive_for_ever, "[chan receive"),
+    ("deadlock_lists_every_goroutine", deadlock_of_many, "(tenth) [chan send"),
+    ("stack_overflow", overflow, "stack overflow in goroutine"),
+    ("mcall_on_g0", || provoke::mcall_on_g0(), "fatal error: mcall: called on g0"),
+    ("mcall_returns", || provoke::mcall_returns(), "fatal error: mcall: function returned"),
+    (
+        "systemstack_wrong_g",
+        || provoke::systemstack_wrong_g(),
+        "fatal error: systemstack: called from unexpected goroutine",
+    ),
+    ("schedule_holding_locks", || provoke::schedule_holding_locks(), "fatal error: schedule: holding locks"),
+    ("park_with_a_spin_lock_held", park_with_lock, "fatal error: schedule: holding locks"),
+    ("ready_not_waiting", || provoke::ready_not_waiting(), "fatal error: ready: goroutine is not waiting"),
+    // Release builds do not look.
+    #[cfg(debug_assertions)]
+    ("lock_out_of_rank", lock_out_of_rank, "fatal error: lock: taken out of rank order"),
+];
+
+const DEADLOCK: &str = "fatal error: all goroutines are asleep - deadlock!";
+
+fn panic_in_doomed() {
+    let doomed = Builder::new().name("doomed").spawn(|| {
+        if executive::goid() != 1 {
+            panic!("in here")
+        }
+    });
+    doomed.unwrap().join();
+}
+
+fn receive_for_ever() {
+    let (_tx, rx) = chan::<u8>(0);
+    rx.recv();
+}
+
+fn send_for_ever() {
+    let (tx, _rx) = chan(0);
+    let _ = tx.send(1);
+}
+
+fn close_twice() {
+    let (tx, _rx) = chan::<u8>(0);
+    tx.close();
+    tx.close();
+}
+
+fn reset_to_nothing() {
+    let ticker = executive::time::Ticker::new(core::time::Duration::from_secs(1));
+    ticker.reset(core::time::Duration::ZERO);
+}
+
+fn two_wait_on_one_line() {
+    let line = executive::irq::Irq::new(63);
+    let h = go(move || line.wait());
+    until_waits(&h, WaitReason::Irq);
+    line.wait();
+}
+
+fn lock_twice() {
+    let lock = executive::sync::Mutex::new(());
+    let _first = lock.lock();
+    let _second = lock.lock();
+}
+
+fn deadlock_of_many() {
+    let (tx, rx) = chan(0);
+    for n in 0..10 {
+        let tx = tx.clone();
+        let name = if n == 9 { "tenth" } else { "one of ten" };
+        drop(Builder::new().name(name).spawn(move || tx.send(n)));
+    }
+    let (_never, forever) = chan::<u8>(0);
+    forever.recv();
+    drop(rx);
+}
+
+fn overflow() {
+    #[inline(never)]
+    fn deeper(n: u64) -> u64 {
+        let frame = core::hint::black_box([n; 64]);
+        if frame[0] == u64::MAX { 0 } else { deeper(n + 1) + frame[0] }
+    }
+    core::hint::black_box(deeper(0));
+}
+
+fn park_with_lock() {
+    let lock = Lock::new(Rank::User, ());
+    let _held = lock.lock();
+    let (_tx, rx) = chan::<u8>(0);
+    rx.recv();
+}
+
+#[cfg(debug_assertions)]
+fn lock_out_of_rank() {
+    let (first, second) = (Lock::new(Rank::Sched, ()), Lock::new(Rank::Chan, ()));
+    let _first = first.lock();
+    let _second = second.lock();
+}

@@ -1,0 +1,206 @@
+//! Goroutines: birth, life, end. Go spec, "Go statements"; package runtime.
+
+use crate::counter;
+use crate::help::{Counted, WaitReason, until, until_waits};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use executive::{Builder, chan, current, go, goid, yield_now};
+
+scenarios! { goroutines:
+
+/// `go` does not wait for the function.
+fn go_does_not_wait() {
+    let (tx, rx) = chan(0);
+    let h = go(move || rx.recv());
+    tx.send(7).unwrap(); // were it waited for, we would not be here
+    assert_eq!(h.join(), Some(7));
+}
+
+/// What the function gets is evaluated by the one who says `go`, before it starts.
+fn arguments_are_evaluated_by_the_caller() {
+    let mut n = 1;
+    let h = go(move || n);
+    n += 1;
+    assert_eq!((h.join(), n), (1, 2));
+}
+
+fn all_run() {
+    counter!(RAN);
+    let handles: Vec<_> = (0..1000).map(|_| go(|| RAN.fetch_add(1, SeqCst))).collect();
+    let mut seen: Vec<_> = handles.into_iter().map(|h| h.join()).collect();
+    seen.sort();
+    assert!(seen.into_iter().eq(0..1000));
+}
+
+/// A result is handed over by `join`, whatever its size.
+fn join_gives_the_result() {
+    assert_eq!(go(|| "small").join(), "small");
+    assert_eq!(go(|| [7u64; 500]).join()[499], 7);
+    go(|| ()).join();
+}
+
+fn join_waits_for_the_end() {
+    let (tx, rx) = chan::<()>(0);
+    let worker = go(move || rx.recv());
+    let joiner = go(move || worker.join());
+    until_waits(&joiner, WaitReason::Join);
+    drop(tx);
+    assert_eq!(joiner.join(), None);
+}
+
+fn is_finished_says_so() {
+    let (tx, rx) = chan::<()>(0);
+    let h = go(move || rx.recv());
+    assert!(!h.is_finished());
+    drop(tx);
+    until(|| h.is_finished());
+    h.join();
+}
+
+/// A goroutine goes on when the one that started it ends.
+fn children_outlive_their_parents() {
+    let (tx, rx) = chan(0);
+    go(move || drop(go(move || tx.send("alive").unwrap()))).join();
+    assert_eq!(rx.recv(), Some("alive"));
+}
+
+/// The result of a detached goroutine is dropped, once.
+fn a_result_nobody_wants_is_dropped_once() {
+    counter!(DROPS);
+    for _ in 0..100 {
+        drop(go(|| Counted(&DROPS)));
+    }
+    until(|| DROPS.load(SeqCst) == 100);
+    // Dropped after the end, too.
+    let h = go(|| Counted(&DROPS));
+    until(|| h.is_finished());
+    drop(h);
+    assert_eq!(DROPS.load(SeqCst), 101);
+    drop(go(|| Counted(&DROPS)).join());
+    assert_eq!(DROPS.load(SeqCst), 102);
+}
+
+/// What a closure captured is dropped when it returns.
+fn captures_are_dropped_at_the_end() {
+    counter!(DROPS);
+    let counted = Counted(&DROPS);
+    go(move || {
+        let _kept = &counted;
+    })
+    .join();
+    assert_eq!(DROPS.load(SeqCst), 1);
+}
+
+fn numbers_are_never_used_twice() {
+    let mut ids: Vec<_> = (0..500).map(|_| go(goid).join()).collect();
+    ids.extend((0..500).map(|_| go(goid)).collect::<Vec<_>>().into_iter().map(|h| h.join()));
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 1000);
+    assert!(!ids.contains(&goid()));
+}
+
+fn main_is_goroutine_1() {
+    assert_eq!(goid(), 1);
+    assert_eq!(alloc::format!("{}", current()), "1 (main)");
+}
+
+fn a_goroutine_has_the_name_it_was_given() {
+    let h = Builder::new().name("bob").spawn(|| current().name).unwrap();
+    assert_eq!(h.join(), Some("bob"));
+    assert_eq!(go(|| current().name).join(), None); // a name is not left to the next
+}
+
+fn a_stack_has_the_size_it_was_given() {
+    #[inline(never)]
+    fn depth(n: usize) -> usize {
+        let frame = core::hint::black_box([n as u8; 1024]);
+        if n == 0 { 0 } else { depth(n - 1) + usize::from(frame[0] == n as u8) }
+    }
+    let h = Builder::new().stack_bytes(1 << 20).spawn(|| depth(700)).unwrap();
+    assert_eq!(h.join(), 700);
+}
+
+/// A closure that does not fit is refused, and given up undamaged.
+fn a_closure_too_large_for_the_stack_is_refused() {
+    counter!(DROPS);
+    let (large, counted) = ([0u8; 40_000], Counted(&DROPS));
+    let refused = Builder::new().spawn(move || (large[0], drop(counted)));
+    assert_eq!(refused.map(drop), Err(executive::SpawnError::StackTooSmall));
+    assert_eq!(DROPS.load(SeqCst), 1);
+}
+
+/// `yield_now` lets the others run. Go: `Gosched`.
+fn yield_lets_others_run() {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    let h = go(|| until(|| STOP.load(SeqCst)));
+    yield_now();
+    STOP.store(true, SeqCst);
+    h.join();
+}
+
+/// Two that ready each other do not starve a third.
+fn a_pair_that_talks_does_not_starve_others() {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    let (ping, pings) = chan::<()>(0);
+    let (pong, pongs) = chan::<()>(0);
+    let a = go(move || while pings.recv().is_some() { pong.send(()).unwrap() });
+    let b = go(move || while !STOP.load(SeqCst) {
+        ping.send(()).unwrap();
+        pongs.recv();
+    });
+    go(|| STOP.store(true, SeqCst)).join();
+    b.join();
+    a.join();
+}
+
+/// A goroutine readied by one that never parks runs nevertheless, if only because that one is preempted or calls the executive.
+fn yielding_hogs_share() {
+    counter!(A);
+    counter!(B);
+    let hog = |mine: &'static AtomicUsize| while A.load(SeqCst) < 100 || B.load(SeqCst) < 100 {
+        mine.fetch_add(1, SeqCst);
+        yield_now();
+    };
+    let (a, b) = (go(move || hog(&A)), go(move || hog(&B)));
+    a.join();
+    b.join();
+}
+
+/// When main returns the run is over, whatever the others do.
+fn main_does_not_wait_for_others() {
+    drop(go(|| {
+        let (_tx, rx) = chan::<()>(0);
+        rx.recv();
+        unreachable!()
+    }));
+    drop(go(|| loop {
+        yield_now();
+    }));
+}
+
+fn a_waiting_goroutine_says_for_what() {
+    let (tx, rx) = chan::<u8>(0);
+    let h = go(move || rx.recv());
+    until_waits(&h, WaitReason::ChanReceive);
+    let all = executive::crash::goroutines().map(|line| alloc::format!("{line}")).collect::<Vec<_>>();
+    assert!(all.iter().any(|line| line.contains("[chan receive")), "{all:?}");
+    drop(tx);
+    h.join();
+}
+
+/// Ten thousand at once, and again in the same memory.
+fn many_live_at_once_and_their_memory_is_reused() {
+    let round = || {
+        let (open, gate) = chan::<()>(0);
+        let handles: Vec<_> = (0..2_000).map(|_| { let gate = gate.clone(); go(move || gate.recv()) }).collect();
+        drop(open);
+        handles.into_iter().for_each(|h| assert_eq!(h.join(), None));
+    };
+    round();
+    let before = executive::crash::census().stack_bytes;
+    round();
+    let after = executive::crash::census().stack_bytes;
+    assert!(after <= before + before / 2, "{before} -> {after}");
+}
+}

@@ -1,0 +1,36 @@
+//! Waiting for events, and values that count their drops.
+
+use core::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+pub use executive::g::WaitReason;
+use executive::{JoinHandle, yield_now};
+
+/// Lets the others run until `event` has happened.
+pub fn until(mut event: impl FnMut() -> bool) {
+    while !event() {
+        yield_now();
+    }
+}
+
+/// Lets the others run until the goroutine waits for this.
+pub fn until_waits<T>(h: &JoinHandle<T>, reason: WaitReason) {
+    until(|| h.waiting() == Some(reason));
+}
+
+/// Counts its drops.
+pub struct Counted(pub &'static AtomicUsize);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+/// A `static` counter.
+#[macro_export]
+macro_rules! counter {
+    ($name:ident) => {
+        static $name: core::sync::atomic::AtomicUsize = core::sync::atomic::AtomicUsize::new(0);
+    };
+}
+
+pub const MS: core::time::Duration = core::time::Duration::from_millis(1);

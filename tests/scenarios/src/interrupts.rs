@@ -1,0 +1,93 @@
+//! Interrupts: `on_irq` is called here as the machine's handler calls it.
+
+use crate::help::{MS, WaitReason, until_waits};
+use executive::irq::Irq;
+use executive::{chan, go, on_irq, select};
+
+scenarios! { interrupts:
+
+fn an_interrupt_wakes_the_goroutine_that_waits() {
+    let h = go(|| Irq::new(60).wait());
+    until_waits(&h, WaitReason::Irq);
+    on_irq(60);
+    h.join();
+}
+
+/// One that comes before the wait is not lost; two are one.
+fn an_interrupt_is_pending_until_it_is_waited_for() {
+    on_irq(61);
+    on_irq(61);
+    Irq::new(61).wait();
+    let h = go(|| Irq::new(61).wait());
+    until_waits(&h, WaitReason::Irq);
+    on_irq(61);
+    h.join();
+}
+
+fn an_interrupt_is_an_arm() {
+    let line = Irq::new(62);
+    let (tx, rx) = chan::<u8>(0);
+    let h = go(move || select! {
+        irq(line) => 1,
+        recv(rx) -> _ => 2,
+    });
+    until_waits(&h, WaitReason::Select);
+    on_irq(62);
+    assert_eq!(h.join(), 1);
+    drop(tx);
+    on_irq(62);
+    select! { irq(&line) => {} } // was pending
+    select! {
+        irq(line) => unreachable!(),
+        after(MS) => {}
+    }
+}
+
+/// An interrupt that loses to another arm is there for the next to wait.
+fn an_interrupt_that_loses_is_not_lost() {
+    let line = Irq::new(59);
+    let (tx, rx) = chan(0);
+    let h = go(move || {
+        let (mut values, mut interrupts) = (0, 0);
+        while values < 300 {
+            select! {
+                recv(rx) -> v => values += v.unwrap(),
+                irq(line) => interrupts += 1,
+            }
+        }
+        select! {
+            irq(line) => interrupts += 1,
+            default => {}
+        }
+        interrupts
+    });
+    let raiser = go(|| (0..300).for_each(|_| {
+        on_irq(59);
+        executive::yield_now();
+    }));
+    (0..300).for_each(|_| tx.send(1).unwrap());
+    let (interrupts, ()) = (h.join(), raiser.join());
+    // Interrupts that come while one is pending are one. All have been raised: at most one is left.
+    let left = select! { irq(line) => 1, default => 0 };
+    assert!((1..=300).contains(&(interrupts + left)));
+}
+
+/// Against time: whichever comes first, none is lost and nobody is woken twice.
+fn interrupts_race_with_deadlines() {
+    let line = Irq::new(58);
+    let (stop, stops) = chan::<()>(0);
+    let raiser = go(move || while let Err(executive::chan::TryRecvError::Empty) = stops.try_recv() {
+        on_irq(58);
+        executive::yield_now();
+    });
+    let mut came = 0;
+    while came < 200 {
+        select! {
+            irq(line) => came += 1,
+            after(MS / 100) => {}
+        }
+    }
+    drop(stop);
+    raiser.join();
+}
+}

@@ -1,0 +1,85 @@
+//! The one list of scenarios: claims about goroutines and what they talk with, each a function that panics if the claim is wrong.
+//!
+//! Every machine runs the same list: each scenario on goroutine 1 of a fresh run, with 1, 2 and 4 CPUs. They wait for events, never for time to
+//! pass: a scenario that hangs has failed, and its runner says so.
+#![no_std]
+#![allow(clippy::unit_arg)] // channels of `()` are signals
+extern crate alloc;
+
+/// Functions that are scenarios, under their module's name, and the module's list of them.
+macro_rules! scenarios {
+    ($module:ident: $($(#[$meta:meta])* fn $name:ident() $body:block)*) => {
+        $($(#[$meta])* fn $name() $body)*
+        pub(crate) const LIST: &[$crate::Scenario] = &[$((concat!(stringify!($module), "::", stringify!($name)), $name)),*];
+    };
+}
+
+mod help;
+
+mod affinity;
+mod cancel;
+mod channels;
+mod close;
+mod deaths;
+mod futures;
+mod goroutines;
+mod interrupts;
+mod memory;
+mod scope;
+mod selects;
+mod stress;
+mod sync;
+mod time;
+
+/// A name, and what panics if its claim is wrong.
+pub type Scenario = (&'static str, fn());
+
+const LISTS: [&[Scenario]; 13] = [
+    goroutines::LIST,
+    channels::LIST,
+    close::LIST,
+    selects::LIST,
+    sync::LIST,
+    time::LIST,
+    scope::LIST,
+    cancel::LIST,
+    futures::LIST,
+    affinity::LIST,
+    interrupts::LIST,
+    memory::LIST,
+    stress::LIST,
+];
+
+const N: usize = {
+    let (mut n, mut i) = (0, 0);
+    while i < LISTS.len() {
+        n += LISTS[i].len();
+        i += 1;
+    }
+    n
+};
+
+/// All of them.
+pub static SCENARIOS: &[Scenario] = &{
+    fn none() {}
+    let mut all: [Scenario; N] = [("", none); N];
+    let (mut n, mut i) = (0, 0);
+    while i < LISTS.len() {
+        let mut j = 0;
+        while j < LISTS[i].len() {
+            all[n] = LISTS[i][j];
+            n += 1;
+            j += 1;
+        }
+        i += 1;
+    }
+    all
+};
+
+pub use deaths::DEATHS;
+pub use stress::stress;
+
+/// The scenario of that name.
+pub fn find(name: &str) -> Option<fn()> {
+    SCENARIOS.iter().find(|s| s.0 == name).map(|s| s.1)
+}

@@ -1,0 +1,251 @@
+//! Package time: sleeping, timers, tickers. Early is a bug; how late is a figure, and not asserted here.
+
+use crate::counter;
+use crate::help::{MS, WaitReason, until, until_waits};
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering::SeqCst;
+use core::time::Duration;
+use executive::chan::TryRecvError;
+use executive::time::{Instant, Ticker, Timer, after, after_func, sleep, sleep_until};
+use executive::{chan, go, select};
+
+scenarios! { time:
+
+fn the_clock_does_not_go_back() {
+    let mut last = Instant::now();
+    for _ in 0..10_000 {
+        let now = Instant::now();
+        assert!(now >= last);
+        last = now;
+    }
+    // Whichever CPU is asked: each value was sent before it was received.
+    let (tx, rx) = chan(0);
+    go(move || (0..200).for_each(|_| tx.send(Instant::now()).unwrap()));
+    rx.iter().for_each(|sent| assert!(sent <= Instant::now()));
+}
+
+fn sleep_is_never_early() {
+    for d in [Duration::from_nanos(1), MS / 10, 2 * MS, 7 * MS] {
+        let begin = Instant::now();
+        sleep(d);
+        assert!(begin.elapsed() >= d);
+    }
+}
+
+/// No time at all, and less: at once.
+fn sleep_of_nothing_returns_at_once() {
+    sleep(Duration::ZERO);
+    sleep_until(Instant::now());
+    sleep_until(Instant::from_nanos(0));
+}
+
+/// Sleepers wake in the order of their deadlines, whatever the order in which they lay down.
+fn sleepers_wake_in_order() {
+    static BEGIN: executive::sync::OnceLock<Instant> = executive::sync::OnceLock::new();
+    let begin = *BEGIN.get_or_init(|| Instant::now() + 20 * MS);
+    let (tx, rx) = chan(0);
+    for n in [3u32, 1, 4, 2, 5] {
+        let tx = tx.clone();
+        go(move || {
+            sleep_until(begin + n * 10 * MS);
+            tx.send((n, Instant::now())).unwrap();
+        });
+    }
+    drop(tx);
+    rx.iter().for_each(|(n, at)| assert!(at >= begin + n * 10 * MS));
+}
+
+/// A thousand sleepers, none early, none lost.
+fn many_sleepers() {
+    let handles: Vec<_> = (0..1000u32).map(|n| go(move || {
+        let (d, begin) = (Duration::from_micros(u64::from(n * 7919 % 5000)), Instant::now());
+        sleep(d);
+        assert!(begin.elapsed() >= d);
+    })).collect();
+    handles.into_iter().for_each(|h| h.join());
+}
+
+fn others_run_while_one_sleeps() {
+    let h = go(|| sleep(20 * MS));
+    until_waits(&h, WaitReason::Sleep);
+    assert_eq!(go(|| 1).join(), 1);
+    assert!(!h.is_finished());
+    h.join();
+}
+
+fn a_timer_fires_once_and_never_early() {
+    let begin = Instant::now();
+    let timer = Timer::new(3 * MS);
+    let at = timer.recv();
+    assert!(at - begin >= 3 * MS && Instant::now() >= at);
+    assert_eq!(timer.receiver().try_recv(), Err(TryRecvError::Empty));
+}
+
+/// Stop says whether something was still to come; afterwards nothing comes.
+fn a_stopped_timer_does_not_fire() {
+    let timer = Timer::new(Duration::from_secs(3600));
+    assert!(timer.stop());
+    assert!(!timer.stop());
+    assert_eq!(timer.receiver().try_recv(), Err(TryRecvError::Empty));
+}
+
+/// Go 1.23: after Stop or Reset no value of the time before is received.
+fn stop_takes_back_what_nobody_received() {
+    let timer = Timer::new(Duration::ZERO);
+    until(|| timer.receiver().len() == 1);
+    assert!(timer.stop());
+    assert_eq!(timer.receiver().try_recv(), Err(TryRecvError::Empty));
+    timer.reset(Duration::ZERO);
+    until(|| timer.receiver().len() == 1);
+    let begin = Instant::now();
+    assert!(timer.reset(2 * MS));
+    assert!(timer.recv() - begin >= 2 * MS);
+    assert!(!timer.stop()); // received
+}
+
+fn a_timer_can_be_reset() {
+    let begin = Instant::now();
+    let timer = Timer::new(Duration::from_secs(3600));
+    assert!(timer.reset(2 * MS)); // sooner
+    timer.recv();
+    assert!(begin.elapsed() >= 2 * MS);
+    assert!(!timer.reset(MS)); // had fired
+    timer.recv();
+    timer.reset(MS);
+    timer.reset(20 * MS); // later
+    let begin = Instant::now();
+    timer.recv();
+    assert!(begin.elapsed() >= 18 * MS);
+}
+
+/// Stops and resets against firings: each start gives at most one value, and after a stop none.
+fn stop_races_with_firing() {
+    let timer = Timer::new(Duration::from_secs(3600));
+    for n in 0..500u32 {
+        timer.reset(Duration::from_micros(u64::from(n % 50)));
+        until(|| n % 3 == 0 || timer.receiver().len() == 1 || n % 3 == 2);
+        timer.stop();
+        assert_eq!(timer.receiver().try_recv(), Err(TryRecvError::Empty));
+    }
+}
+
+fn a_dropped_timer_is_gone() {
+    drop(Timer::new(MS));
+    drop(Timer::new(Duration::ZERO));
+    let begin = Instant::now();
+    sleep(3 * MS); // its time passes
+    assert!(begin.elapsed() >= 3 * MS);
+}
+
+fn timers_are_arms() {
+    let (timer, never) = (after(2 * MS), Timer::new(Duration::from_secs(3600)));
+    select! {
+        recv(timer) -> t => assert!(t.is_some()),
+        recv(never) -> _ => unreachable!(),
+    }
+}
+
+/// A duration longer than any clock runs never ends.
+fn the_longest_duration_does_not_wrap() {
+    let timer = Timer::new(Duration::MAX);
+    assert!(timer.stop());
+    let h = go(|| sleep(Duration::MAX));
+    until_waits(&h, WaitReason::Sleep);
+}
+
+/// Ticks come a period apart, counted from the start: late ones do not make the next ones late.
+fn a_ticker_does_not_drift() {
+    let begin = Instant::now();
+    let ticker = Ticker::new(2 * MS);
+    for n in 1..=10 {
+        assert!(ticker.recv() - begin >= n * 2 * MS);
+    }
+    // Every tick was due at a whole number of periods: 10 of them, and those that a slow host made us drop.
+    let h = go(move || {
+        let last = ticker.recv();
+        (last, ticker)
+    });
+    let (last, ticker) = h.join();
+    assert!(last - begin >= 22 * MS);
+    ticker.stop();
+}
+
+/// Ticks that nobody takes are dropped: there is never more than one.
+fn a_slow_receiver_gets_fewer_ticks() {
+    let ticker = Ticker::new(MS);
+    let begin = Instant::now();
+    sleep(20 * MS);
+    assert!(ticker.receiver().len() <= 1);
+    let first = ticker.recv(); // the oldest of those
+    let second = ticker.recv();
+    assert!(second > first && second - begin >= 20 * MS);
+}
+
+fn a_stopped_ticker_ticks_no_more() {
+    let ticker = Ticker::new(MS / 10);
+    ticker.recv();
+    ticker.stop();
+    assert_eq!(ticker.receiver().try_recv(), Err(TryRecvError::Empty));
+    let begin = Instant::now();
+    sleep(3 * MS);
+    assert!(begin.elapsed() >= 3 * MS);
+    assert_eq!(ticker.receiver().try_recv(), Err(TryRecvError::Empty));
+}
+
+fn a_ticker_can_be_reset() {
+    let ticker = Ticker::new(Duration::from_secs(3600));
+    let begin = Instant::now();
+    ticker.reset(2 * MS);
+    ticker.recv();
+    ticker.recv();
+    assert!(begin.elapsed() >= 4 * MS);
+}
+
+/// AfterFunc: in a goroutine of its own, after the time.
+fn a_function_is_called_later() {
+    let (tx, rx) = chan(1);
+    let begin = Instant::now();
+    after_func(2 * MS, move || tx.send(executive::goid()).unwrap());
+    let id = rx.recv().unwrap();
+    assert!(begin.elapsed() >= 2 * MS && id != executive::goid());
+}
+
+fn a_call_can_be_taken_back() {
+    counter!(CALLS);
+    let call = after_func(Duration::from_secs(3600), || unreachable!());
+    assert!(call.stop());
+    assert!(!call.stop());
+    let call = after_func(Duration::ZERO, || { CALLS.fetch_add(1, SeqCst); });
+    until(|| CALLS.load(SeqCst) == 1);
+    assert!(!call.stop());
+}
+
+/// Stopped or called, never both, never neither; and what it captured is dropped once.
+fn stop_races_with_the_call() {
+    counter!(CALLS);
+    counter!(DROPS);
+    let mut stopped = 0;
+    for n in 0..500u64 {
+        let counted = crate::help::Counted(&DROPS);
+        let call = after_func(Duration::from_micros(n % 20), move || {
+            let _counted = counted;
+            CALLS.fetch_add(1, SeqCst);
+        });
+        if n % 2 == 0 { executive::yield_now() }
+        stopped += usize::from(call.stop());
+    }
+    until(|| CALLS.load(SeqCst) + stopped == 500 && DROPS.load(SeqCst) == 500);
+}
+
+/// A CPU that runs a goroutine which never parks does not make sleepers wait for it, if there is another CPU or the goroutine calls the executive.
+fn a_hog_does_not_hold_up_sleepers() {
+    let hog = go(|| {
+        let begin = Instant::now();
+        until(|| begin.elapsed() > 10 * MS);
+    });
+    let begin = Instant::now();
+    sleep(MS);
+    assert!(begin.elapsed() >= MS);
+    hog.join();
+}
+}
