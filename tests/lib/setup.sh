@@ -11,9 +11,11 @@ need_rust() {
     fi
     local channel
     channel=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
-    # Every one of its components and targets has to be there: rustc is asked, which fails without auto-install.
-    rustup toolchain list | grep -q "^$channel" && has_components ||
-        rustup toolchain install >&2 || missing "the toolchain could not be installed" "rustup toolchain install"
+    if ! { rustup toolchain list | grep -q "^$channel" && has_components; }; then
+        # Before 1.28 rustup had no such command without a name, but installed whenever it was asked something.
+        rustup toolchain install --no-self-update >&2 || rustup show >&2 || true
+        has_components || missing "the toolchain could not be installed" "rustup toolchain install"
+    fi
     command -v cc >/dev/null || need_packages gcc libc6-dev # the linker of everything that runs on the host
 }
 
