@@ -26,6 +26,8 @@ static CPUS: [Cpu; MAX_CPUS] = [const { Cpu { online: AtomicBool::new(false), fl
 /// The calling CPU's gates are up: from here on it answers.
 pub fn join() {
     CPUS[cpu()].online.store(true, Ordering::SeqCst);
+    // Who took pages away just before did not see us. A CPU walks tables ahead of what it runs: forget what it found.
+    tlb::flush_all();
 }
 
 /// How many CPUs answer.
