@@ -19,9 +19,9 @@ mod channels;
 mod floor;
 mod latency;
 mod million;
-// mod selects;
+mod selects;
 mod switch;
-// mod sync;
+mod sync;
 mod work;
 
 /// One line of the result.
@@ -68,13 +68,13 @@ static GROUPS: &[Group] = &[
     (&["chan_buf128"], channels::buffered),
     (&["spawn_join_1"], birth::one),
     (&["spawn_join_10k"], birth::ten_thousand),
-    // (&["mutex_free"], sync::mutex_free),
-    // (&["mutex_8g"], sync::mutex_8g),
-    // (&["mutex_8g_yield"], sync::mutex_8g_yield),
-    // (&["cond_rt"], sync::cond_rt),
-    // (&["sema_rt"], sync::sema_rt),
-    // (&["select4_ready"], selects::ready),
-    // (&["select4_block"], selects::block),
+    (&["mutex_free"], sync::mutex_free),
+    (&["mutex_8g"], sync::mutex_8g),
+    (&["mutex_8g_yield"], sync::mutex_8g_yield),
+    (&["cond_rt"], sync::cond_rt),
+    (&["sema_rt"], sync::sema_rt),
+    (&["select4_ready"], selects::ready),
+    (&["select4_block"], selects::block),
     (&["sieve2000"], work::sieve2000),
     (&["fib30"], work::fib30),
     (&["skynet1m"], work::skynet1m),
