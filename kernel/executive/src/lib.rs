@@ -14,6 +14,8 @@ extern crate alloc;
 pub mod atomic;
 pub mod machine;
 pub mod param;
+#[doc(hidden)]
+pub mod chaos;
 // 2 tools
 #[cfg_attr(any(loom, miri, test), path = "model/fatal.rs")]
 pub mod fatal;

@@ -113,6 +113,10 @@ impl M {
     /// A fast random number, for choosing victims and arms. Go: `cheaprand`.
     #[inline]
     pub(crate) fn random(&self) -> u32 {
+        #[cfg(fuzz)]
+        if crate::chaos::is_seeded() {
+            return crate::chaos::random();
+        }
         let mut x = self.random.get(); // xorshift32 (Marsaglia 2003)
         x ^= x << 13;
         x ^= x >> 17;

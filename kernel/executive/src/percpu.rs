@@ -10,6 +10,7 @@
 //! keeps those over calls: llvm-project#98479).
 #![allow(unsafe_code)] // GS-relative instructions, and cells that only their own CPU writes.
 
+use crate::chaos;
 use crate::param::MAX_CPUS;
 use core::arch::asm;
 use core::cell::{Cell, UnsafeCell};
@@ -153,7 +154,7 @@ pub(crate) fn pin() {
 #[inline(always)]
 pub(crate) fn unpin() {
     unpin_quietly();
-    if preempt() != 0 {
+    if preempt() != 0 || (pins() == 0 && chaos::one_in(16)) {
         preempted();
     }
 }

@@ -29,6 +29,7 @@
 #![deny(unsafe_code)]
 
 mod cpu;
+mod fuzz;
 mod sleep;
 mod stack;
 mod symbols;
@@ -78,6 +79,7 @@ pub fn boot(config: Config) {
     cpu::init(config.cpus);
     symbols::init();
     crash::init();
+    fuzz::init();
     tick::init();
     cpu::become_cpu(0, executive::percpu_block(0));
 }

@@ -1,7 +1,7 @@
 //! The contract, signed: each hook names the file that keeps it.
 #![allow(unsafe_code)] // an unsafe trait
 
-use crate::{cpu, crash, sleep, stack, symbols, tick};
+use crate::{cpu, crash, fuzz, sleep, stack, symbols, tick};
 use core::fmt;
 use executive::atomic::AtomicU32;
 use executive::machine::{Machine, Stack};
@@ -24,16 +24,20 @@ unsafe impl Machine for Linux {
         cpu::start(cpu, block, entry)
     }
     fn wait(word: &AtomicU32, expect: u32, deadline: u64) {
-        sleep::wait(word, expect, deadline)
+        if !fuzz::wait(word, expect, deadline) {
+            sleep::wait(word, expect, deadline)
+        }
     }
     fn wake(cpu: usize, word: &AtomicU32) {
         sleep::wake(cpu, word)
     }
     fn now() -> u64 {
-        sleep::now()
+        fuzz::now().unwrap_or_else(sleep::now)
     }
     fn tick_at(deadline: u64) {
-        tick::tick_at(deadline)
+        if !fuzz::tick_at(deadline) {
+            tick::tick_at(deadline)
+        }
     }
     fn kick(cpu: usize) {
         tick::kick(cpu)
@@ -66,6 +70,7 @@ unsafe impl Machine for Linux {
         symbols::write(pc, out)
     }
     fn exit(code: i32) -> ! {
+        fuzz::on_exit(code);
         crash::exit(code)
     }
 }

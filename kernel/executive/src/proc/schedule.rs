@@ -16,7 +16,7 @@ use crate::p::{P, p_of};
 use crate::param::{GLOBAL_QUEUE_EVERY_TICKS, RUNQ_SIZE, STEAL_ROUNDS, TIMER_SLACK_NS};
 use crate::sched::SCHED;
 use crate::trace::{self, Event};
-use crate::{atomic, percpu, switch};
+use crate::{atomic, chaos, percpu, switch};
 
 /// How long a thief leaves a running P alone with its runnext (ns). Go: `usleep(3)`.
 const RUNNEXT_PAUSE_NS: u64 = 3_000;
@@ -43,6 +43,7 @@ fn nothing_special(p: &P, m: &M) -> bool {
         && !m.has_inbox()
         && !m.spinning.get()
         && !p.schedtick.get().is_multiple_of(GLOBAL_QUEUE_EVERY_TICKS)
+        && !chaos::one_in(4)
 }
 
 /// Everything that `schedule` knows.
@@ -99,7 +100,7 @@ fn find_runnable(p: &'static P) -> (&'static G, bool) {
         if !SCHED.injected.is_empty() {
             take_injected();
         }
-        if p.schedtick.get().is_multiple_of(GLOBAL_QUEUE_EVERY_TICKS)
+        if (p.schedtick.get().is_multiple_of(GLOBAL_QUEUE_EVERY_TICKS) || chaos::one_in(8))
             && let Some(g) = once_in_61(p)
         {
             return (g, false);

@@ -1,5 +1,6 @@
 //! Work was made: put it where this P finds it first, and see that an idle CPU hears of it.
 
+use crate::chaos;
 use crate::g::{ANY_CPU, G, Status};
 use crate::m::{Cpu, M, m, m_of};
 use crate::machine;
@@ -28,7 +29,9 @@ pub(crate) fn put_next(p: &P, m: &M, g: &'static G) {
     if g.locked_to.load(Relaxed) != ANY_CPU {
         return put_locked(g);
     }
-    if let Some(batch) = p.runq().put_next(g) {
+    // Usually runnext; with a seed, now and then behind the others.
+    let spilled = if chaos::one_in(4) { p.runq().put(g) } else { p.runq().put_next(g) };
+    if let Some(batch) = spilled {
         spill(batch);
     }
     slice_begins(m);

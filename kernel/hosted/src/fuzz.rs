@@ -1,0 +1,103 @@
+//! `--cfg fuzz`: a seed from the environment, and on one CPU a clock that is the seed's too. Without the cfg nothing of it is there.
+//!
+//! The clock goes on by a little whenever it is read, and now and then by more. A CPU that sleeps until a deadline is there at once, and one that sleeps for
+//! good ends the run: nothing could wake it. `on_tick` runs when the clock is read at or after the time asked for: a moment that a signal could
+//! have chosen.
+//!
+//! So a run is a function of its seed, unless the program itself asks the outer world (the real clock, `HashMap`'s keys, addresses).
+
+#[cfg(not(fuzz))]
+mod real {
+    use core::sync::atomic::AtomicU32;
+
+    pub fn init() {}
+    #[inline(always)]
+    pub fn now() -> Option<u64> {
+        None
+    }
+    #[inline(always)]
+    pub fn wait(_: &AtomicU32, _: u32, _: u64) -> bool {
+        false
+    }
+    #[inline(always)]
+    pub fn tick_at(_: u64) -> bool {
+        false
+    }
+    pub fn on_exit(_: i32) {}
+}
+#[cfg(not(fuzz))]
+pub use real::*;
+
+#[cfg(fuzz)]
+mod seeded {
+    use crate::cpu;
+    use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+    use executive::chaos::{one_in, random, seed};
+    use executive::machine::{Interrupted, NEVER};
+
+    /// One CPU: time is ours.
+    static VIRTUAL: AtomicBool = AtomicBool::new(false);
+    static NOW: AtomicU64 = AtomicU64::new(1_000_000_000);
+    static TICK: AtomicU64 = AtomicU64::new(NEVER);
+    static SEED: AtomicU64 = AtomicU64::new(0);
+
+    pub fn init() {
+        let Ok(text) = std::env::var("EXECUTIVE_SEED") else { return };
+        let value = text.trim().parse().unwrap_or_else(|_| panic!("EXECUTIVE_SEED={text}: not a number"));
+        SEED.store(value, Relaxed);
+        seed(value);
+        VIRTUAL.store(cpu::count() == 1, Relaxed);
+    }
+
+    pub fn now() -> Option<u64> {
+        if !VIRTUAL.load(Relaxed) {
+            return None;
+        }
+        let step = match random() {
+            r if r.is_multiple_of(5000) => 20_000_000, // more than a slice
+            r if r.is_multiple_of(100) => r % 100_000,
+            r => r % 100,
+        };
+        let now = NOW.fetch_add(u64::from(step), Relaxed) + u64::from(step);
+        // One thread: what is between the load and the store is on_tick's own reading of the clock, with no tick asked for.
+        if TICK.load(Relaxed) <= now {
+            TICK.store(NEVER, Relaxed);
+            executive::on_tick(&mut Interrupted { pc: 0, sp: 0, fp: 0 });
+        }
+        Some(now)
+    }
+
+    pub fn wait(word: &AtomicU32, expect: u32, deadline: u64) -> bool {
+        if !VIRTUAL.load(Relaxed) {
+            return false;
+        }
+        // It may return early, and a wakeup can only have come before: there is no other CPU.
+        if word.load(Relaxed) == expect && !one_in(4) {
+            if deadline == NEVER {
+                executive::fatal::throw("hosted: the only CPU sleeps for good");
+            }
+            NOW.fetch_max(deadline, Relaxed);
+        }
+        true
+    }
+
+    pub fn tick_at(deadline: u64) -> bool {
+        let ours = VIRTUAL.load(Relaxed);
+        if ours {
+            TICK.store(deadline, Relaxed);
+        }
+        ours
+    }
+
+    /// Says how to have a bad run again; and, asked to, what time it is: a digest of all that was chosen.
+    pub fn on_exit(code: i32) {
+        if std::env::var_os("EXECUTIVE_DIGEST").is_some() {
+            eprintln!("digest {}", NOW.load(Relaxed));
+        }
+        if code != 0 && executive::chaos::is_seeded() {
+            eprintln!("EXECUTIVE_SEED={} EXECUTIVE_CPUS={} makes this run again", SEED.load(Relaxed), cpu::count());
+        }
+    }
+}
+#[cfg(fuzz)]
+pub use seeded::*;
