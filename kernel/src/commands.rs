@@ -49,13 +49,15 @@ static TABLE: &[Command] = &[
     command("pipeline", "N", "the sum of the first N squares, by a pipeline of channels", playing::pipeline),
     command("spawn", "N", "N goroutines park, are woken and counted on the CPUs they wake on", playing::spawn),
     // Claims, put to the test.
-    command("hogs", "N SECONDS", "N goroutines that never yield share the CPUs evenly", proofs::hogs),
+    command("hogs", "N SECONDS [PERCENT]", "N goroutines that never yield share CPUs, to PERCENT", proofs::hogs),
     command("ipi-wake", "[ROUNDS]", "a goroutine made ready wakes a halted CPU, and no tick does it", proofs::ipi_wake),
     command("idle", "[SECONDS]", "a kernel with nothing to do does nothing", proofs::idle),
     command("stress", "[SECONDS]", "everything at once, with sums that show that nothing was lost", stress::stress),
-    command("scenario", "NAME...", "runs scenarios of the tests, or `all`", suites::scenario),
+    command("scenario", "NAME...", "claims of the tests whose names begin so, or `all`", suites::scenario),
+    command("trace", "[on|off]", "records what happens on each CPU; prints it for Perfetto", suites::trace),
     command("bench", "[NAME...]", "measures: all rows, or those named", suites::bench),
     command("time", "COMMAND...", "how long a command takes", time),
+    command("trace", "COMMAND...", "what CPUs do meanwhile, for chrome://tracing", suites::trace),
     // Ends.
     command("crash", "KIND", crash::HELP, crash::crash),
     command("exit", "[CODE]", "powers off; CODE is the status, 0 to 95", exit),
@@ -83,6 +85,11 @@ impl<'a> Args<'a> {
             Ok(_) => Err(format!("{word} is too small: {least} is the least")),
             Err(_) => Err(format!("'{word}' is not a number")),
         }
+    }
+
+    /// Without the first word.
+    fn rest(&self) -> Args<'a> {
+        Args { words: &self.words[1..], ..*self }
     }
 
     /// Whether the command should end early.
@@ -155,7 +162,7 @@ fn exit(args: &Args) -> Outcome {
 
 fn time(args: &Args) -> Outcome {
     let begin = machine::now();
-    let outcome = run_command(args.words[0], &Args { words: &args.words[1..], ..*args });
+    let outcome = run_command(args.words[0], &args.rest());
     println!("{}", Seconds(machine::now() - begin));
     outcome
 }

@@ -1,7 +1,10 @@
 //! Other packages' collections, run in the kernel.
 
 use super::{Args, Outcome};
+use alloc::format;
+use alloc::string::String;
 use kernel::{frames, println};
+use scenarios::{DEATHS, SCENARIOS};
 
 /// Runs rows of the race (package `bench`).
 pub fn bench(args: &Args) -> Outcome {
@@ -14,6 +17,40 @@ pub fn bench(args: &Args) -> Outcome {
     if bench::run(args.words, &host) { Ok(()) } else { Err("no such row".into()) }
 }
 
-pub fn scenario(_: &Args) -> Outcome {
-    Err("there are none yet".into())
+/// Runs scenarios (package `scenarios`): those named, or whose name has the word in it, or all. One whose claim is wrong panics, and so ends the run. A
+/// death runs when its whole name is given: it must end the run.
+/// Runs scenarios of the one list (package `scenarios`): those whose names begin with a word. One that fails panics, and ends the run.
+pub fn scenario(args: &Args) -> Outcome {
+    let mut ran = 0;
+    for word in args.words {
+        let before = ran;
+        for (name, run) in scenarios::SCENARIOS {
+            if (*word == "all" || name.starts_with(word)) && !args.stopped() {
+                println!("{name}");
+                run();
+                ran += 1;
+            }
+        }
+        if ran == before {
+            return Err(format!("no scenario begins with '{word}'"));
+        }
+    }
+    println!("{ran} scenarios: all claims hold");
+    Ok(())
+}
+
+/// Records what every CPU does while a command runs, and prints it for chrome://tracing or Perfetto.
+pub fn trace(args: &Args) -> Outcome {
+    struct Out;
+    impl core::fmt::Write for Out {
+        fn write_str(&mut self, text: &str) -> core::fmt::Result {
+            print!("{text}");
+            Ok(())
+        }
+    }
+    executive::trace::start();
+    let outcome = run_command(args.words[0], &args.rest());
+    executive::trace::stop();
+    executive::trace::dump(&mut Out).map_err(|_| "cannot print it")?;
+    outcome
 }
