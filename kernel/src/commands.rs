@@ -53,11 +53,10 @@ static TABLE: &[Command] = &[
     command("ipi-wake", "[ROUNDS]", "a goroutine made ready wakes a halted CPU, and no tick does it", proofs::ipi_wake),
     command("idle", "[SECONDS]", "a kernel with nothing to do does nothing", proofs::idle),
     command("stress", "[SECONDS]", "everything at once, with sums that show that nothing was lost", stress::stress),
-    command("scenario", "NAME...", "claims of the tests whose names begin so, or `all`", suites::scenario),
-    command("trace", "[on|off]", "records what happens on each CPU; prints it for Perfetto", suites::trace),
+    command("scenario", "NAME...", "claims of the tests that have NAME in theirs, or `all`", suites::scenario),
     command("bench", "[NAME...]", "measures: all rows, or those named", suites::bench),
     command("time", "COMMAND...", "how long a command takes", time),
-    command("trace", "COMMAND...", "what CPUs do meanwhile, for chrome://tracing", suites::trace),
+    command("trace", "COMMAND...", "what each CPU does meanwhile, for Perfetto or chrome://tracing", suites::trace),
     // Ends.
     command("crash", "KIND", crash::HELP, crash::crash),
     command("exit", "[CODE]", "powers off; CODE is the status, 0 to 95", exit),

@@ -309,3 +309,22 @@ pub fn locks() -> impl Iterator<Item = (&'static str, (u64, u64))> {
     });
     SCHED.lock_stats().into_iter().chain([("p.timers", timers)])
 }
+
+/// What a goroutine's stack takes, for `stacks` at the console.
+pub struct StackReport {
+    /// Where it was started.
+    pub started_at: Option<&'static core::panic::Location<'static>>,
+    /// Bytes of addresses, and of memory: it has been that deep, to the page, since it last gave pages back.
+    pub reserved: usize,
+    /// See above.
+    pub committed: usize,
+}
+
+/// Every goroutine's stack. Takes no lock; one that ends meanwhile may be told wrongly.
+pub fn stacks() -> impl Iterator<Item = StackReport> {
+    SCHED.all().filter(|g| is_goroutine(g)).map(|g| {
+        let stack = g.stack.get();
+        let committed = if stack.hi == 0 { 0 } else { machine::stack_committed(stack) };
+        StackReport { started_at: g.started_at.get(), reserved: stack.size(), committed }
+    })
+}

@@ -5,6 +5,7 @@ use super::{Args, Outcome};
 use alloc::format;
 use core::hint::black_box;
 use executive::{chan, provoke};
+use kernel::println;
 
 pub const HELP: &str = "dies, and says of what: panic fault overflow deadlock throw-mcall throw-systemstack";
 
@@ -12,7 +13,7 @@ pub fn crash(args: &Args) -> Outcome {
     match args.words[0] {
         "panic" => panic!("as you wish"),
         "fault" => fault(),
-        "overflow" => println_depth(overflow(0)),
+        "overflow" => println!("{}", overflow(0)),
         "deadlock" => deadlock(),
         "throw-mcall" => provoke::mcall_on_g0(),
         "throw-mcall-returns" => provoke::mcall_returns(),
@@ -38,10 +39,6 @@ fn fault() {
 fn overflow(depth: u64) -> u64 {
     let frame = black_box([depth; 16]);
     overflow(depth + 1) + frame[depth as usize % 16]
-}
-
-fn println_depth(depth: u64) {
-    kernel::println!("{depth}");
 }
 
 /// Waits for what nobody sends.

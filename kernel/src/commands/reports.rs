@@ -2,9 +2,10 @@
 //! moment's truth, and lines need not agree to the last unit.
 
 use super::{Args, Outcome};
+use alloc::collections::BTreeMap;
 use alloc::format;
 use executive::crash;
-use kernel::{apic, frames, heap, println, stacks as machine_stacks};
+use kernel::{apic, memory, println, stacks as machine_stacks};
 
 pub fn cpus(_: &Args) -> Outcome {
     println!(
@@ -48,36 +49,62 @@ pub fn gs(args: &Args) -> Outcome {
 
 pub fn locks(_: &Args) -> Outcome {
     println!("{:<12} {:>12} {:>10}", "lock", "taken", "spun for");
-    for (name, (taken, contended)) in crash::locks() {
+    for (name, (taken, contended)) in crash::locks().chain(memory::locks()) {
         println!("{name:<12} {taken:>12} {contended:>10}");
     }
     Ok(())
 }
 
 pub fn mem(_: &Args) -> Outcome {
-    let kib = |bytes: usize| bytes / 1024;
-    let (total, used) = frames::counts();
-    let (total, used) = (total * frames::FRAME as usize, used * frames::FRAME as usize);
-    let (heap, given) = heap::usage();
-    let stacks = machine_stacks::usage();
-    let rest = used.saturating_sub(heap + stacks.committed + stacks.tables);
-    println!("{:>10} KiB of RAM are ours", kib(total));
-    println!("{:>10} free", kib(total - used));
-    println!("{:>10} stacks: {} made, {} of them free", kib(stacks.committed), stacks.made, stacks.free);
-    println!("{:>10} page tables of the stacks", kib(stacks.tables));
-    println!("{:>10} heap, of which {} KiB are given out", kib(heap), kib(given));
-    println!("{:>10} the rest: other page tables, CPUs' stacks and reserves", kib(rest));
+    let m = memory::usage();
+    let census = crash::census();
+    let line = |bytes: u64, what: &str| println!("{:>12} {what}", bytes / 1024);
+    line(m.usable, "KiB of RAM are ours. Of these");
+    line(m.free, "free");
+    line(m.stacks, &format!("goroutines' stacks: {} goroutines", census.goroutines));
+    line(m.stack_tables, "page tables of these stacks");
+    line(m.heap, &format!("heap, {} of it given out", m.heap_given / 1024));
+    line(m.cpu_stacks, "CPUs' own stacks");
+    line(m.reserves, "CPUs' reserves for page faults");
+    line(m.tables, "other page tables");
+    line(m.low, "below 1 MiB, to start CPUs");
+    line(m.kernel, "KiB hold the kernel and what the bootloader left");
+    line(m.firmware, "KiB of addresses, not all of them RAM, are the firmware's");
     Ok(())
 }
 
-pub fn stacks(_: &Args) -> Outcome {
-    let kib = |bytes: usize| bytes / 1024;
-    let usage = machine_stacks::usage();
-    let census = crash::census();
-    println!("{:>10} goroutines", census.goroutines);
-    println!("{:>10} stacks made, {} of them free", usage.made, usage.free);
-    println!("{:>10} KiB of addresses reserved", kib(census.stack_bytes));
-    println!("{:>10} KiB of memory committed", kib(usage.committed));
-    println!("{:>10} KiB of page tables", kib(usage.tables));
+/// By the place where goroutines were started: what looks like a leak, or like too small a stack, has a line there.
+pub fn stacks(args: &Args) -> Outcome {
+    #[derive(Default)]
+    struct Site {
+        goroutines: u64,
+        reserved: usize,
+        committed: usize,
+        deepest: usize,
+    }
+    let mut sites: BTreeMap<Option<(&str, u32)>, Site> = BTreeMap::new();
+    for stack in crash::stacks() {
+        let site = sites.entry(stack.started_at.map(|at| (at.file(), at.line()))).or_default();
+        site.goroutines += 1;
+        site.reserved += stack.reserved;
+        site.committed += stack.committed;
+        site.deepest = site.deepest.max(stack.committed);
+        if args.stopped() {
+            break;
+        }
+    }
+    println!("{:>10} {:>13} {:>14} {:>12}  started at", "goroutines", "KiB reserved", "KiB committed", "KiB deepest");
+    for (at, site) in sites {
+        let (file, line) = at.unwrap_or_default();
+        println!(
+            "{:>10} {:>13} {:>14} {:>12}  {file}:{line}",
+            site.goroutines,
+            site.reserved / 1024,
+            site.committed / 1024,
+            site.deepest / 1024
+        );
+    }
+    let all = machine_stacks::usage();
+    println!("{} stacks were made, {} are free", all.made, all.free);
     Ok(())
 }
