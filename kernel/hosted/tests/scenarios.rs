@@ -39,10 +39,11 @@ fn main() -> ExitCode {
         runs.extend(cpus.iter().map(|&cpus| Run { name: format!("stress={seconds}"), cpus, words: None, patience }));
     } else {
         let wanted = |name: &str| args.is_empty() || args.iter().any(|a| name.contains(a.as_str()));
-        for (name, _) in scenarios::SCENARIOS.iter().filter(|s| wanted(s.0)) {
+        for (name, _) in scenarios::SCENARIOS.iter().chain(scenarios::ALONE).filter(|s| wanted(s.0)) {
             runs.extend(cpus.iter().map(|&cpus| Run { name: name.to_string(), cpus, words: None, patience: PATIENCE }));
         }
-        for (name, _, words) in scenarios::DEATHS.iter() {
+        let debug = if cfg!(debug_assertions) { scenarios::DEBUG_DEATHS } else { &[] };
+        for (name, _, words) in scenarios::DEATHS.iter().chain(debug) {
             let name = format!("deaths::{name}");
             if wanted(&name) {
                 runs.extend(cpus.iter().map(|&cpus| Run {
@@ -137,9 +138,6 @@ fn run_one(name: &str) -> ExitCode {
     let body: Box<dyn Fn() + Send + Sync> = if let Some(seconds) = name.strip_prefix("stress=") {
         let time = Duration::from_secs(seconds.parse().expect("SCENARIO=stress=SECONDS"));
         Box::new(move || println!("{} values", scenarios::stress(time)))
-    } else if let Some(death) = name.strip_prefix("deaths::") {
-        let (_, f, _) = scenarios::DEATHS.iter().find(|d| d.0 == death).expect("a death's name");
-        Box::new(f)
     } else {
         Box::new(scenarios::find(name).expect("a scenario's name"))
     };

@@ -43,10 +43,11 @@ pub static DEATHS: &[Death] = &[
     ("schedule_holding_locks", || provoke::schedule_holding_locks(), "fatal error: schedule: holding locks"),
     ("park_with_a_spin_lock_held", park_with_lock, "fatal error: schedule: holding locks"),
     ("ready_not_waiting", || provoke::ready_not_waiting(), "fatal error: ready: goroutine is not waiting"),
-    // Release builds do not look.
-    #[cfg(debug_assertions)]
-    ("lock_out_of_rank", lock_out_of_rank, "fatal error: lock: taken out of rank order"),
 ];
+
+/// Those that only a build with debug assertions notices.
+pub static DEBUG_DEATHS: &[Death] =
+    &[("lock_out_of_rank", lock_out_of_rank, "fatal error: lock: taken out of rank order")];
 
 const DEADLOCK: &str = "fatal error: all goroutines are asleep - deadlock!";
 
@@ -121,7 +122,6 @@ fn park_with_lock() {
     rx.recv();
 }
 
-#[cfg(debug_assertions)]
 fn lock_out_of_rank() {
     let (first, second) = (Lock::new(Rank::Sched, ()), Lock::new(Rank::Chan, ()));
     let _first = first.lock();

@@ -100,11 +100,6 @@ fn numbers_are_never_used_twice() {
     assert!(!ids.contains(&goid()));
 }
 
-fn main_is_goroutine_1() {
-    assert_eq!(goid(), 1);
-    assert_eq!(alloc::format!("{}", current()), "1 (main)");
-}
-
 fn a_goroutine_has_the_name_it_was_given() {
     let h = Builder::new().name("bob").spawn(|| current().name).unwrap();
     assert_eq!(h.join(), Some("bob"));
@@ -167,18 +162,6 @@ fn yielding_hogs_share() {
     b.join();
 }
 
-/// When main returns the run is over, whatever the others do.
-fn main_does_not_wait_for_others() {
-    drop(go(|| {
-        let (_tx, rx) = chan::<()>(0);
-        rx.recv();
-        unreachable!()
-    }));
-    drop(go(|| loop {
-        yield_now();
-    }));
-}
-
 fn a_waiting_goroutine_says_for_what() {
     let (tx, rx) = chan::<u8>(0);
     let h = go(move || rx.recv());
@@ -203,4 +186,29 @@ fn many_live_at_once_and_their_memory_is_reused() {
     let after = executive::crash::census().stack_bytes;
     assert!(after <= before + before / 2, "{before} -> {after}");
 }
+}
+
+/// These want a run of their own.
+pub(crate) const ALONE: &[crate::Scenario] = &[
+    ("goroutines::main_is_goroutine_1", main_is_goroutine_1),
+    ("goroutines::main_does_not_wait_for_others", main_does_not_wait_for_others),
+];
+
+fn main_is_goroutine_1() {
+    assert_eq!(goid(), 1);
+    assert_eq!(alloc::format!("{}", current()), "1 (main)");
+}
+
+/// When main returns the run is over, whatever the others do.
+fn main_does_not_wait_for_others() {
+    drop(go(|| {
+        let (_tx, rx) = chan::<()>(0);
+        rx.recv();
+        unreachable!()
+    }));
+    drop(go(|| {
+        loop {
+            yield_now();
+        }
+    }));
 }

@@ -25,11 +25,12 @@ impl Drop for Counted {
     }
 }
 
-/// A `static` counter.
+/// A `static` counter, at 0.
 #[macro_export]
 macro_rules! counter {
     ($name:ident) => {
         static $name: core::sync::atomic::AtomicUsize = core::sync::atomic::AtomicUsize::new(0);
+        $name.store(0, core::sync::atomic::Ordering::SeqCst);
     };
 }
 

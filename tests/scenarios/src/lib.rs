@@ -1,7 +1,8 @@
 //! The one list of scenarios: claims about goroutines and what they talk with, each a function that panics if the claim is wrong.
 //!
-//! Every machine runs the same list: each scenario on goroutine 1 of a fresh run, with 1, 2 and 4 CPUs. They wait for events, never for time to
-//! pass: a scenario that hangs has failed, and its runner says so.
+//! Every machine runs the same list, with 1, 2 and 4 CPUs. A scenario is called in a goroutine, once in a run, and cleans up behind itself, so that many can be called one after the other
+//! (in the kernel they share a boot); those in [`ALONE`] want a run of their own, and to be goroutine 1. They wait for events, never for time to pass: a scenario that hangs has failed,
+//! and its runner says so.
 #![no_std]
 #![allow(clippy::unit_arg)] // channels of `()` are signals
 extern crate alloc;
@@ -76,10 +77,16 @@ pub static SCENARIOS: &[Scenario] = &{
     all
 };
 
-pub use deaths::DEATHS;
+pub use deaths::{DEATHS, DEBUG_DEATHS};
 pub use stress::stress;
 
-/// The scenario of that name.
+/// Those that want a run of their own.
+pub static ALONE: &[Scenario] = goroutines::ALONE;
+
+/// The scenario or death of that name; deaths are called `deaths::NAME`.
 pub fn find(name: &str) -> Option<fn()> {
-    SCENARIOS.iter().find(|s| s.0 == name).map(|s| s.1)
+    if let Some(death) = name.strip_prefix("deaths::") {
+        return DEATHS.iter().chain(DEBUG_DEATHS).find(|d| d.0 == death).map(|d| d.1);
+    }
+    SCENARIOS.iter().chain(ALONE).find(|s| s.0 == name).map(|s| s.1)
 }
