@@ -32,7 +32,7 @@ step() {
     printf '=== %s: %d passed, %d failed (%d s)\n' "$name" "$p" "$f" $((SECONDS - begun))
 }
 
-host=(-p executive -p hosted -p bench -p demos -p boot) # these run here; -p tests boots machines
+host=(-p executive -p hosted -p bench -p demos -p scenarios -p boot) # these run here; -p tests boots machines
 bare=(-p kernel --release --target x86_64-unknown-none)
 # boot's build script must not see this (boot/Cargo.toml); every cargo below gets it as an option.
 unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
@@ -63,6 +63,7 @@ step clippy cargo clippy --target-dir "$target" "${host[@]}" -p tests --all-targ
 step clippy-kernel cargo clippy --target-dir "$target" "${bare[@]}" --lib --bins --examples -- -D warnings
 step units units
 step loom loom
+step fuzz tests/fuzz.sh 2000
 step qemu in_qemu
 
 for name in "$@"; do
