@@ -1,7 +1,7 @@
-//! Short scenarios that check themselves, for tests/fuzz.sh to run under many seeds (`--cfg fuzz`); without a seed they are a smoke test.
+//! All scenarios in one process, for tests/fuzz.sh to run under many seeds (`--cfg fuzz`); without a seed they are a smoke test. First some short ones of its
+//! own, which leave the scheduler many choices, then the list that every machine runs (tests/scenarios).
 //!
-//!     cargo run -p hosted --example fuzz [NAME...]
-#![allow(clippy::type_complexity)]
+//!     cargo run -p hosted --example fuzz [PART-OF-A-NAME...]
 
 use executive::irq::Irq;
 use executive::percpu::Pin;
@@ -31,8 +31,12 @@ const SCENARIOS: &[(&str, fn())] = &[
 fn main() {
     hosted::run(|| {
         let wanted: Vec<_> = std::env::args().skip(1).collect();
-        for (name, scenario) in SCENARIOS {
-            if wanted.is_empty() || wanted.iter().any(|w| w == name) {
+        let verbose = std::env::var_os("EXECUTIVE_VERBOSE").is_some();
+        for (name, scenario) in SCENARIOS.iter().chain(scenarios::SCENARIOS) {
+            if wanted.is_empty() || wanted.iter().any(|w| name.contains(w.as_str())) {
+                if verbose {
+                    eprintln!("{name}");
+                }
                 scenario();
             }
         }
