@@ -146,24 +146,29 @@ fn one_wake() -> Result<(usize, u64), String> {
 }
 
 /// Waits until every CPU but `me` has been idle for a while; returns what they have done until then. Spins.
+///
+/// CPU 0 is not idle before it has started the others, so one that is offline then is not coming.
 fn others_halted(me: usize) -> Result<Vec<CpuReport>, String> {
     /// From saying that it is idle to `hlt` a CPU needs far less.
     const A_WHILE: u64 = 2 * MS;
     let begin = now();
     let (mut seen, mut since) = (cpu_reports().collect::<Vec<_>>(), begin);
-    while now() - since < A_WHILE {
+    loop {
         let look: Vec<_> = cpu_reports().collect();
-        let same = |(a, b): (&CpuReport, &CpuReport)| {
-            a.cpu == me || b.state == CpuState::Offline || b.state == CpuState::Idle && a.halts == b.halts
+        let rests = |(then, now): (&CpuReport, &CpuReport)| {
+            now.cpu == me || now.state == CpuState::Offline || now.state == CpuState::Idle && now.halts == then.halts
         };
-        if !seen.iter().zip(&look).all(same) {
-            (seen, since) = (look, now());
+        let at_rest = seen.iter().zip(&look).all(rests);
+        // Judged by this look, not by the clock alone: our own CPU may have stood still meanwhile.
+        match (at_rest, now() - since >= A_WHILE) {
+            (true, true) => return Ok(look),
+            (true, false) => {}
+            (false, _) => (seen, since) = (look, now()),
         }
         if now() - begin > PATIENCE {
             return Err("the other CPUs do not come to rest".into());
         }
     }
-    Ok(seen)
 }
 
 /// With everyone parked, but for one timer at the end, CPUs neither tick nor wake.
