@@ -30,6 +30,8 @@ pub static DEATHS: &[Death] = &[
     ("deadlock_send", send_for_ever, DEADLOCK),
     ("deadlock_select", || executive::select! {}, DEADLOCK),
     ("deadlock_mutex", lock_twice, DEADLOCK),
+    ("deadlock_once_in_itself", once_in_itself, DEADLOCK),
+    ("deadlock_switched_off_select", select_nothing, DEADLOCK),
     ("deadlock_names_the_reason", receive_for_ever, "[chan receive"),
     ("deadlock_lists_every_goroutine", deadlock_of_many, "(tenth) [chan send"),
     ("stack_overflow", overflow, "stack overflow in goroutine"),
@@ -92,6 +94,16 @@ fn lock_twice() {
     let lock = executive::sync::Mutex::new(());
     let _first = lock.lock();
     let _second = lock.lock();
+}
+
+fn once_in_itself() {
+    static ONCE: executive::sync::Once = executive::sync::Once::new();
+    ONCE.call_once(|| ONCE.call_once(|| {}));
+}
+
+fn select_nothing() {
+    let off: Option<executive::chan::Receiver<u8>> = None;
+    executive::select! { recv(off) -> _ => {} }
 }
 
 fn deadlock_of_many() {

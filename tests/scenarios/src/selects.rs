@@ -212,6 +212,44 @@ fn expressions_are_evaluated_once_on_entering() {
     assert_eq!(DROPS.load(SeqCst), 2);
 }
 
+/// All arms' expressions, in the order in which they stand, whichever arm is taken.
+fn arms_are_evaluated_in_order() {
+    let (tx, rx) = chan(1);
+    let mut order = Vec::new();
+    let mut note = |n| order.push(n);
+    select! {
+        recv({ note(1); &rx }) -> _ => unreachable!(),
+        after({ note(2); Duration::MAX }) => unreachable!(),
+        send({ note(3); &tx }, { note(4); 7 }) -> r => r.unwrap(),
+        irq({ note(5); executive::irq::Irq::new(57) }) => unreachable!(),
+    }
+    assert_eq!(order, [1, 2, 3, 4, 5]);
+    assert_eq!(rx.recv(), Some(7));
+}
+
+fn default_may_stand_anywhere() {
+    let (_tx, rx) = chan::<u8>(0);
+    let n = select! {
+        default => 1,
+        recv(rx) -> _ => 2,
+    };
+    let m = select! {
+        recv(rx) -> _ => 2,
+        default => { 3 }
+        recv(rx) -> _ => 4,
+    };
+    assert_eq!((n, m), (1, 3));
+}
+
+/// With nothing but arms that are switched off: for good.
+fn only_switched_off_arms_wait_for_good() {
+    let h = go(|| {
+        let off: Option<executive::chan::Receiver<u8>> = None;
+        select! { recv(off) -> _ => () }
+    });
+    until_waits(&h, WaitReason::Select);
+}
+
 /// Only the taken arm's body runs.
 fn only_one_body_runs() {
     let (tx, rx) = chan(2);

@@ -12,7 +12,7 @@
 /// | `default => ..` | nothing else is | |
 ///
 /// `recv` takes a [`Receiver`](crate::chan::Receiver), or anything that [is like one](crate::select::RecvFrom). In `send(tx, x)`, a variable `x` is moved only if its arm is
-/// taken: otherwise it is still yours. Any other expression is evaluated before, and dropped if another arm is taken. The arms' results have the
+/// taken: otherwise it is still yours. Any other expression is dropped if another arm is taken. All expressions are evaluated before, once, in the order of the arms. The arms' results have the
 /// type of the whole; `break`, `return` and `?` work in them. `select! {}` parks for good.
 ///
 /// ```no_run
@@ -127,12 +127,14 @@ macro_rules! __select_place {
             [$($placed)* {($n) (#[allow(unsafe_code)] unsafe { arm.into_case() })
                 (#[allow(unsafe_code)] unsafe { $crate::select::SendSlot::finish($c.success, ::core::mem::ManuallyDrop::new($x)) }) $r $body}] $default $($more)*)
     }};
-    ($c:ident ($n:expr) [$($placed:tt)*] $default:tt {after ($d:expr) $p:tt $body:tt} $($more:tt)*) => {
-        $crate::__select_place!($c ($n + 1) [$($placed)* {($n) ($crate::select::Case::after($d)) (()) $p $body}] $default $($more)*)
-    };
-    ($c:ident ($n:expr) [$($placed:tt)*] $default:tt {irq ($line:expr) $p:tt $body:tt} $($more:tt)*) => {
-        $crate::__select_place!($c ($n + 1) [$($placed)* {($n) ($crate::select::Case::irq(&$line)) (()) $p $body}] $default $($more)*)
-    };
+    ($c:ident ($n:expr) [$($placed:tt)*] $default:tt {after ($d:expr) $p:tt $body:tt} $($more:tt)*) => {{
+        let limit = $d;
+        $crate::__select_place!($c ($n + 1) [$($placed)* {($n) ($crate::select::Case::after(limit)) (()) $p $body}] $default $($more)*)
+    }};
+    ($c:ident ($n:expr) [$($placed:tt)*] $default:tt {irq ($line:expr) $p:tt $body:tt} $($more:tt)*) => {{
+        let line = &$line;
+        $crate::__select_place!($c ($n + 1) [$($placed)* {($n) ($crate::select::Case::irq(line)) (()) $p $body}] $default $($more)*)
+    }};
     // All are placed. Without a default some arm is taken.
     ($c:ident $n:tt [$({($i:expr) ($case:expr) ($($finish:tt)*) ($v:pat) ($body:expr)})*] []) => {
         match $crate::select::choose([$($case),*], false) {
