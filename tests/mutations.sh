@@ -187,9 +187,9 @@ mutation "next read without acquire" timers.rs timers who_sees_no_timer_sees_tha
 
 # --- free lists
 mutation "what is given away is kept too" freelist.rs free the_freed_is_reused_by_one \
-    's/mine\.push_front\(t\);/mine.push_front(t);\n        everyone.lock().push_back(t);/'
+    's/mine\.push_front\(t\);/mine.push_front(t);\n        everyone.give({ let mut both = List::new(); both.push_back(t); both });/'
 mutation "a batch replaces what was there" freelist.rs free the_freed_is_reused_by_one \
-    's/surplus\.append\(core::mem::take\(&mut \*everyone\)\);//'
+    's/batch\.append\(core::mem::take\(&mut \*list\)\);//'
 
 echo "$tried mutations, ${#missed[@]} unnoticed"
 ((tried > 0 && ${#missed[@]} == 0))

@@ -2,10 +2,62 @@
 //!
 //! **Rule (PINNED):** the P's half is its owner's; everyone's is its lock's. What is free is in exactly one of them.
 
-use crate::lock::Lock;
+use crate::atomic::{AtomicUsize, Ordering, const_fn};
+use crate::lock::{Lock, Rank};
 use crate::param::{GFREE_KEEP, GFREE_MAX};
 use crate::runq::{Linked, List};
 use core::cell::RefCell;
+
+/// Everyone's.
+pub struct Everyone<T: Linked + 'static> {
+    list: Lock<List<T>>,
+    /// How many there are, for who asks without the lock: while goroutines only become more there are none, and none look.
+    len: AtomicUsize,
+}
+
+impl<T: Linked> Everyone<T> {
+    const_fn! {
+        pub fn new() -> Self {
+            Everyone { list: Lock::new(Rank::Sched, List::new()), len: AtomicUsize::new(0) }
+        }
+    }
+
+    fn fetch(&self) -> List<T> {
+        // Relaxed: a hint; the lock orders what counts. Who misses some makes a new one.
+        if self.is_empty() {
+            return List::new();
+        }
+        let mut list = self.list.lock();
+        let batch = list.take(GFREE_KEEP);
+        self.len.store(list.len(), Ordering::Relaxed);
+        batch
+    }
+
+    /// In front of what is there: the next batch to be fetched is then the one whose stacks are warmest.
+    fn give(&self, mut batch: List<T>) {
+        let mut list = self.list.lock();
+        batch.append(core::mem::take(&mut *list));
+        *list = batch;
+        self.len.store(list.len(), Ordering::Relaxed);
+    }
+
+    /// How many there are: a hint.
+    pub fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    pub fn stats(&self) -> (u64, u64) {
+        self.list.stats()
+    }
+}
+
+impl<T: Linked> Default for Everyone<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 /// A P's own.
 pub struct FreeList<T: Linked + 'static>(RefCell<List<T>>);
@@ -17,10 +69,10 @@ impl<T: Linked> FreeList<T> {
 
     /// The one that was freed last, with a warm stack; a batch of `everyone`'s is fetched if there is none here. Go: `gfget`.
     #[inline]
-    pub fn get(&self, everyone: &Lock<List<T>>) -> Option<&'static T> {
+    pub fn get(&self, everyone: &Everyone<T>) -> Option<&'static T> {
         let mut mine = self.0.borrow_mut();
         if mine.is_empty() {
-            *mine = everyone.lock().take(GFREE_KEEP);
+            *mine = everyone.fetch();
         }
         let t = mine.pop_front();
         if let Some(next) = mine.first() {
@@ -31,7 +83,7 @@ impl<T: Linked> FreeList<T> {
 
     /// Frees one; the surplus goes to `everyone`, each after `part` has taken from it what it shall not keep. Go: `gfput`.
     #[inline]
-    pub fn put(&self, t: &'static T, everyone: &Lock<List<T>>, part: impl Fn(&T)) {
+    pub fn put(&self, t: &'static T, everyone: &Everyone<T>, part: impl Fn(&T)) {
         let mut mine = self.0.borrow_mut();
         mine.push_front(t);
         if mine.len() >= GFREE_MAX {
@@ -40,10 +92,7 @@ impl<T: Linked> FreeList<T> {
                 part(t);
                 surplus.push_back(t);
             }
-            // In front of what is there: the next batch to be fetched is then the one whose stacks are warmest.
-            let mut everyone = everyone.lock();
-            surplus.append(core::mem::take(&mut *everyone));
-            *everyone = surplus;
+            everyone.give(surplus);
         }
     }
 }

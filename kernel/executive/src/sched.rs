@@ -5,6 +5,7 @@
 #![allow(unsafe_code)] // Raw links of the injection stack and of the list of all g's.
 
 use crate::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::freelist::Everyone;
 use crate::g::G;
 use crate::idle::Idle;
 use crate::inject::Injected;
@@ -17,7 +18,7 @@ pub struct Sched {
     /// The global queue's length, without its lock.
     runq_len: AtomicUsize,
     /// Free g's that some P had too many of. Go: `gFree`.
-    pub(crate) gfree: Lock<List<G>>,
+    pub(crate) gfree: Everyone<G>,
     pub(crate) idle: Idle,
     /// Goroutines readied by interrupt handlers, who then call `wakep`.
     pub(crate) injected: Injected<G>,
@@ -34,7 +35,7 @@ pub struct Sched {
 pub(crate) static SCHED: Sched = Sched {
     runq: Lock::new(Rank::Sched, List::new()),
     runq_len: AtomicUsize::new(0),
-    gfree: Lock::new(Rank::Sched, List::new()),
+    gfree: Everyone::new(),
     idle: Idle::new(),
     injected: Injected::new(),
     allgs: AtomicPtr::new(null_mut()),

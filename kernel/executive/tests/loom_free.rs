@@ -2,9 +2,7 @@
 #![cfg(loom)]
 mod model;
 
-use executive::freelist::FreeList;
-use executive::lock::{Lock, Rank};
-use executive::runq::List;
+use executive::freelist::{Everyone, FreeList};
 use loom::thread;
 use model::{Item, check, item, leak};
 
@@ -12,7 +10,7 @@ use model::{Item, check, item, leak};
 #[test]
 fn the_freed_is_reused_by_one() {
     check(|| {
-        let everyone: &'static Lock<List<Item>> = leak(Lock::new(Rank::Sched, List::new()));
+        let everyone: &'static Everyone<Item> = leak(Everyone::new());
         // Uses one, for a new goroutine that ends at once.
         let use_one = |mine: &FreeList<Item>| mine.get(everyone).inspect(|item| item.run());
         let other = thread::spawn(move || {

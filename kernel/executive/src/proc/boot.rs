@@ -49,10 +49,6 @@ extern "C" fn boot_cpu() -> ! {
 
 extern "C" fn boot_cpu_on_g0() -> ! {
     m().set_state(CpuState::Running);
-    let start = Start { name: Some("main"), stack_bytes: STACK_BYTES, at: Location::caller(), detached: true };
-    if birth::newproc(start, main_goroutine).is_err() {
-        crate::fatal::throw("start: no memory for the main goroutine");
-    }
     for cpu in 1..SCHED.slots() {
         // Counted before it can go idle, or it could find everyone asleep.
         SCHED.set_cpus(SCHED.cpus() + 1);
@@ -60,6 +56,10 @@ extern "C" fn boot_cpu_on_g0() -> ! {
         if !unsafe { machine::start_cpu(cpu, percpu::percpu_block(cpu), other_cpu) } {
             SCHED.set_cpus(SCHED.cpus() - 1); // reported by the machine; we go on without it
         }
+    }
+    let start = Start { name: Some("main"), stack_bytes: STACK_BYTES, at: Location::caller(), detached: true };
+    if birth::newproc(start, main_goroutine).is_err() {
+        crate::fatal::throw("start: no memory for the main goroutine");
     }
     schedule(p(), m())
 }

@@ -1,7 +1,7 @@
 //! The intrusive list, the ring with runnext, and the free lists, against plain models.
 use super::{Random, leak, rounds, std};
 use crate::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
-use crate::freelist::FreeList;
+use crate::freelist::{Everyone, FreeList};
 use crate::inject::Injected;
 use crate::lock::{Lock, Rank};
 use crate::param::{GFREE_KEEP, GFREE_MAX, RUNQ_SIZE};
@@ -217,7 +217,7 @@ fn owner_and_thieves_run_each_once() {
 
 #[test]
 fn free_ones_move_in_batches() {
-    let everyone = Lock::new(Rank::Sched, List::new());
+    let everyone = Everyone::new();
     let mine = FreeList::new();
     let parted = AtomicUsize::new(0);
     for id in 0..GFREE_MAX {
@@ -226,7 +226,7 @@ fn free_ones_move_in_batches() {
         });
     }
     // The last put made too many, and the newest went.
-    assert_eq!((everyone.lock().len(), parted.load(Relaxed)), (GFREE_MAX - GFREE_KEEP, GFREE_MAX - GFREE_KEEP));
+    assert_eq!((everyone.len(), parted.load(Relaxed)), (GFREE_MAX - GFREE_KEEP, GFREE_MAX - GFREE_KEEP));
     let other = FreeList::new();
     let fetched: Vec<_> = core::iter::from_fn(|| other.get(&everyone)).map(|i| i.id).collect();
     assert_eq!(fetched.len(), GFREE_MAX - GFREE_KEEP);
