@@ -264,19 +264,29 @@ pub fn census() -> Census {
 
 /// What a CPU does and has done, for `cpus` at the console.
 pub struct CpuReport {
+    /// Its number.
     pub cpu: usize,
+    /// What it does.
     pub state: CpuState,
+    /// Times that it ran a goroutine.
     pub runs: u64,
+    /// Times that it stole some.
     pub steals: u64,
+    /// Idle CPUs that it woke.
     pub wakes_sent: u64,
+    /// Times that it was claimed and woken.
     pub wakes_received: u64,
+    /// Times that it went to sleep.
     pub halts: u64,
+    /// Timer interrupts and kicks.
     pub ticks: u64,
+    /// Goroutines that it took the CPU from.
     pub preemptions: u64,
     /// Goroutines queued there.
     pub queued: usize,
 }
 
+/// One for each CPU there is. Takes no lock; a moment's truth.
 pub fn cpu_reports() -> impl Iterator<Item = CpuReport> {
     (0..SCHED.slots()).map(|cpu| {
         let (p, m) = (p_of(cpu), m_of(cpu));

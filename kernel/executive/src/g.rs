@@ -37,28 +37,48 @@ pub enum Status {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum WaitReason {
+    /// It does not.
     None,
+    /// For a value to come.
     ChanReceive,
+    /// For a receiver, or for room.
     ChanSend,
+    /// For one of several arms.
     Select,
+    /// For nothing, and so forever.
     SelectNoCases,
+    /// For a time to come.
     Sleep,
+    /// For another goroutine's end.
     Join,
+    /// For all goroutines of a scope.
     Scope,
+    /// For an interrupt.
     Irq,
+    /// For a `Mutex`.
     MutexLock,
+    /// To read what an `RwLock` guards.
     RwLockRead,
+    /// To write what an `RwLock` guards.
     RwLockWrite,
+    /// For a `Condvar` to be notified.
     CondWait,
+    /// For a `Semaphore`'s permits.
     Semacquire,
+    /// For a `WaitGroup` to come to zero.
     WaitGroup,
+    /// For another's initialisation.
     Once,
+    /// For the others at a `Barrier`.
     Barrier,
+    /// For a future's waker.
     Future,
+    /// For nothing, and so forever.
     Forever,
 }
 
 impl WaitReason {
+    /// As reports print it.
     pub const fn words(self) -> &'static str {
         match self {
             WaitReason::None => "",
@@ -197,6 +217,7 @@ impl G {
     pub(crate) fn set_id(&self, id: u64) {
         self.id.store(id, Ordering::Relaxed);
     }
+    /// The name it was started with.
     pub fn name(&self) -> Option<&'static str> {
         self.name.get()
     }
@@ -225,6 +246,7 @@ impl G {
         self.status.store(to as u8, Ordering::Relaxed);
     }
 
+    /// Why it waits, if it does.
     pub fn wait_reason(&self) -> WaitReason {
         WaitReason::from_u8(self.wait_reason.load(Ordering::Relaxed))
     }

@@ -24,6 +24,7 @@ use crate::param::MAX_CPUS;
 
 const WORDS: usize = if cfg!(loom) { 1 } else { MAX_CPUS / 64 };
 
+/// See the head of this file.
 pub struct Idle {
     /// How many CPUs look for work and have none, or were woken to. Go: `sched.nmspinning`.
     searching: AtomicU32,
@@ -39,6 +40,7 @@ const ONE_EPOCH: u64 = 1 << 32;
 
 impl Idle {
     const_fn! {
+        /// As at the start.
         pub fn new() -> Self {
             Idle {
                 searching: AtomicU32::new(0),
@@ -180,6 +182,7 @@ impl Idle {
     pub fn idle_count(&self) -> u32 {
         self.count_and_epoch.load(Ordering::Relaxed) as u32
     }
+    /// How many search.
     pub fn searching(&self) -> u32 {
         self.searching.load(Ordering::Relaxed)
     }

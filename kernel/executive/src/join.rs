@@ -45,6 +45,7 @@ impl Default for Builder {
 }
 
 impl Builder {
+    /// No name, the usual stack.
     pub const fn new() -> Self {
         Builder { name: None, stack_bytes: STACK_BYTES }
     }

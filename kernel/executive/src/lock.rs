@@ -30,8 +30,11 @@ pub enum Rank {
     Sched = 16,
     /// The machine's: stacks, page tables, frames, heap, in that order.
     Stacks = 20,
+    /// The machine's heap.
     Heap = 22,
+    /// The machine's page tables.
     Paging = 24,
+    /// The machine's page frames.
     Frames = 26,
     /// Output: taken last, from anywhere.
     Output = 30,
@@ -54,6 +57,7 @@ pub struct LockGuard<'a, T: ?Sized> {
 }
 
 impl<T> Lock<T> {
+    /// A lock of this rank, free.
     pub const fn new(rank: Rank, value: T) -> Self {
         Lock {
             rank,
@@ -62,6 +66,7 @@ impl<T> Lock<T> {
             inner: spin::mutex::SpinMutex::new(value),
         }
     }
+    /// What was in it.
     pub fn into_inner(self) -> T {
         self.inner.into_inner()
     }

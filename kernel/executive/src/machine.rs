@@ -22,14 +22,18 @@ pub const NEVER: u64 = u64::MAX;
 /// `lo` faults (the guard).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stack {
+    /// Its lowest usable address.
     pub lo: usize,
+    /// The address behind its highest.
     pub hi: usize,
 }
 
 impl Stack {
+    /// Usable bytes.
     pub const fn size(&self) -> usize {
         self.hi - self.lo
     }
+    /// Whether `address` is a usable one of it.
     pub const fn contains(&self, address: usize) -> bool {
         self.lo <= address && address < self.hi
     }
@@ -39,7 +43,9 @@ impl Stack {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Interrupted {
+    /// The next instruction.
     pub pc: usize,
+    /// The stack pointer.
     pub sp: usize,
     /// Frame pointer (rbp), for a backtrace.
     pub fp: usize,
@@ -214,21 +220,37 @@ macro_rules! machine {
 mod link {
     use super::*;
     unsafe extern "Rust" {
+        /// [`Machine::cpus`].
         pub safe fn _executive_cpus() -> usize;
+        /// [`Machine::start_cpu`].
         pub unsafe fn _executive_start_cpu(cpu: usize, block: *const (), entry: extern "C" fn() -> !) -> bool;
+        /// [`Machine::wait`].
         pub safe fn _executive_wait(word: &AtomicU32, expect: u32, deadline: u64);
+        /// [`Machine::wake`].
         pub safe fn _executive_wake(cpu: usize, word: &AtomicU32);
+        /// [`Machine::now`].
         pub safe fn _executive_now() -> u64;
+        /// [`Machine::tick_at`].
         pub safe fn _executive_tick_at(deadline: u64);
+        /// [`Machine::kick`].
         pub safe fn _executive_kick(cpu: usize);
+        /// [`Machine::alloc_stack`].
         pub safe fn _executive_alloc_stack(size: usize) -> Option<Stack>;
+        /// [`Machine::free_stack`].
         pub unsafe fn _executive_free_stack(stack: Stack);
+        /// [`Machine::trim_stack`].
         pub unsafe fn _executive_trim_stack(stack: Stack);
+        /// [`Machine::stack_committed`].
         pub safe fn _executive_stack_committed(stack: Stack) -> usize;
+        /// [`Machine::stack_is_deep`].
         pub safe fn _executive_stack_is_deep(stack: Stack) -> bool;
+        /// [`Machine::write`].
         pub safe fn _executive_write(bytes: &[u8]);
+        /// [`Machine::freeze_others`].
         pub safe fn _executive_freeze_others();
+        /// [`Machine::symbol`].
         pub safe fn _executive_symbol(pc: usize, out: &mut dyn fmt::Write) -> bool;
+        /// [`Machine::exit`].
         pub safe fn _executive_exit(code: i32) -> !;
     }
 }

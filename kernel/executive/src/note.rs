@@ -8,18 +8,22 @@ use crate::atomic::{AtomicU32, Ordering, const_fn};
 const CLEAR: u32 = 0;
 const WOKEN: u32 = 1;
 
+/// See the head of this file.
 pub struct Note {
     word: AtomicU32,
 }
 
 /// What a note needs of the machine; a model checker brings its own.
 pub trait Sleeper {
+    /// [`Machine::wait`](crate::machine::Machine::wait).
     fn wait(&self, word: &AtomicU32, expect: u32, deadline: u64);
+    /// [`Machine::wake`](crate::machine::Machine::wake), of the sleeper's CPU.
     fn wake(&self, word: &AtomicU32);
 }
 
 impl Note {
     const_fn! {
+        /// As at the start.
         pub fn new() -> Self {
             Note { word: AtomicU32::new(CLEAR) }
         }

@@ -17,6 +17,7 @@ pub const STEAL_ROUNDS: usize = 4;
 /// Free g's a P may keep; above it half go to the global list (Go: 64 and 32).
 /// The models have fewer, to see them move.
 pub const GFREE_MAX: usize = if cfg!(loom) { 2 } else { 64 };
+/// What it keeps of them.
 pub const GFREE_KEEP: usize = GFREE_MAX / 2;
 
 /// How long a goroutine may run while others wait on its P (Go: forcePreemptNS).

@@ -199,6 +199,7 @@ pub(crate) fn rank_released(rank: u32) {
 pub struct Pin(core::marker::PhantomData<*const ()>);
 
 impl Pin {
+    /// Pins the calling goroutine, until this is dropped.
     #[inline]
     #[expect(clippy::new_without_default, reason = "pinning is an action, not a value")]
     pub fn new() -> Self {

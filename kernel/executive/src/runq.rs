@@ -16,6 +16,7 @@ const N: u32 = RUNQ_SIZE as u32;
 
 /// What can stand in a [`List`]: it has room for one link.
 pub trait Linked {
+    /// The link.
     fn link(&self) -> &AtomicPtr<Self>
     where
         Self: Sized;
@@ -31,18 +32,23 @@ pub struct List<T: Linked + 'static> {
 }
 
 impl<T: Linked> List<T> {
+    /// An empty list.
     pub const fn new() -> Self {
         List { head: None, tail: None, len: 0 }
     }
+    /// How many there are.
     pub fn len(&self) -> usize {
         self.len
     }
+    /// The one that `pop_front` would take.
     pub fn first(&self) -> Option<&'static T> {
         self.head
     }
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
+    /// Puts `t` behind the others.
     pub fn push_back(&mut self, t: &'static T) {
         // Relaxed throughout: the list is published by whatever lock or queue hands it over.
         t.link().store(null_mut(), Ordering::Relaxed);
@@ -53,12 +59,14 @@ impl<T: Linked> List<T> {
         self.tail = Some(t);
         self.len += 1;
     }
+    /// Puts `t` before the others.
     pub fn push_front(&mut self, t: &'static T) {
         t.link().store(self.head.map_or(null_mut(), ptr), Ordering::Relaxed);
         self.head = Some(t);
         self.tail = self.tail.or(Some(t));
         self.len += 1;
     }
+    /// Takes the first.
     pub fn pop_front(&mut self) -> Option<&'static T> {
         let t = self.head?;
         self.head = reference(t.link().load(Ordering::Relaxed));
@@ -123,6 +131,7 @@ pub struct Runq<T: Linked + 'static> {
 
 impl<T: Linked> Runq<T> {
     const_fn! {
+        /// As at the start.
         pub fn new() -> Self {
             Runq {
                 head: AtomicU32::new(0),
@@ -179,6 +188,7 @@ impl<T: Linked> Default for Runq<T> {
     }
 }
 
+/// The owner's half.
 pub struct Owner<'a, T: Linked + 'static>(&'a Runq<T>);
 
 impl<'a, T: Linked> Owner<'a, T> {
@@ -292,6 +302,7 @@ impl<'a, T: Linked> Owner<'a, T> {
     }
 }
 
+/// Everyone else's half.
 pub struct Thief<'a, T: Linked + 'static>(&'a Runq<T>);
 
 impl<T: Linked> Thief<'_, T> {

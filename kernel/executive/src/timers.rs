@@ -88,6 +88,10 @@ impl Timers {
     pub fn len(&self) -> usize {
         self.heap.lock().len()
     }
+    /// Whether there are none, seen without the lock.
+    pub fn is_empty(&self) -> bool {
+        self.next() == NEVER
+    }
 
     pub fn stats(&self) -> (u64, u64) {
         self.heap.stats()
@@ -202,5 +206,11 @@ fn remove_at(heap: &mut Vec<Entry>, at: usize) {
         // SAFETY: as above.
         let now_at = unsafe { moved.timer.as_ref() }.index.get();
         sift_down(heap, now_at);
+    }
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self::new()
     }
 }

@@ -193,3 +193,9 @@ impl WaitQ {
         unsafe { w.as_ref() }
     }
 }
+
+impl Default for WaitQ {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -4,9 +4,7 @@
 //! the kernel.
 //!
 //! ```no_run
-//! fn main() {
-//!     hosted::run(|| println!("goroutine 1"))
-//! }
+//! hosted::run(|| println!("goroutine 1"))
 //! ```
 //!
 //! # What is different from bare metal

@@ -45,7 +45,7 @@ pub(super) fn symbol_names_a_function() -> Verdict {
 
 /// Writes a word to each page and reads all back.
 fn use_all_of(stack: Stack) -> Verdict {
-    let words = || (stack.lo..stack.hi).step_by(4096).map(|at| core::ptr::with_exposed_provenance_mut::<usize>(at));
+    let words = || (stack.lo..stack.hi).step_by(4096).map(core::ptr::with_exposed_provenance_mut::<usize>);
     for word in words() {
         // SAFETY: within a stack that is ours and runs nothing.
         unsafe { word.write_volatile(word.addr() ^ 0x5a) };

@@ -30,7 +30,7 @@ extern "C" fn other() -> ! {
         match ORDER.load(SeqCst) {
             // Sleeps until the word is odd, then says so.
             SLEEP => {
-                while WORD.load(SeqCst) % 2 == 0 {
+                while WORD.load(SeqCst).is_multiple_of(2) {
                     machine::wait(&WORD, WORD.load(SeqCst) & !1, NEVER);
                 }
                 WORD.fetch_add(1, SeqCst);
@@ -110,7 +110,7 @@ pub(super) fn wakes_are_not_lost() -> Verdict {
     ORDER.store(SPIN, SeqCst);
     WORD.fetch_add(1, SeqCst);
     machine::wake(1, &WORD);
-    expect(soon(|| WORD.load(SeqCst) % 2 == 0), "a wake was lost")
+    expect(soon(|| WORD.load(SeqCst).is_multiple_of(2)), "a wake was lost")
 }
 
 pub(super) fn waking_the_awake_is_harmless() -> Verdict {

@@ -44,7 +44,7 @@ impl Barrier {
         }
         state.here = 0;
         // Off the queue they are ours alone; unlocked, so that those who come for the next round need not wait.
-        let all = core::mem::replace(&mut state.waiters, WaitQ::new());
+        let all = core::mem::take(&mut state.waiters);
         drop(state);
         while let Some(g) = all.dequeue().map(|w| w.g) {
             ready(g);

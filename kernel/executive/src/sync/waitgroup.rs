@@ -48,7 +48,7 @@ impl WaitGroup {
             return;
         }
         // Off the queue they are ours alone, so the lock can go first: who goes on may drop us.
-        let all = core::mem::replace(&mut state.waiters, WaitQ::new());
+        let all = core::mem::take(&mut state.waiters);
         drop(state);
         while let Some(g) = all.dequeue().map(|w| w.g) {
             ready(g);

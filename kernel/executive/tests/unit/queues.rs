@@ -3,7 +3,6 @@ use super::{Random, leak, rounds, std};
 use crate::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
 use crate::freelist::{Everyone, FreeList};
 use crate::inject::Injected;
-use crate::lock::{Lock, Rank};
 use crate::param::{GFREE_KEEP, GFREE_MAX, RUNQ_SIZE};
 use crate::runq::{Linked, List, Owner, Runq};
 use std::collections::VecDeque;
