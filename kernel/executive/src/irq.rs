@@ -3,12 +3,11 @@
 //! **Rule (IRQ-CLEAN):** the handler's side, [`on_irq`], is a few atomics: it takes the waiting goroutine out of the line's word, claims it, puts it on the injection
 //! stack, and wakes an idle CPU. Everything else is done by whoever runs `find_runnable` next.
 //!
-//! A goroutine that waits here may wait for other things too (select.rs), and be woken by one of them while a handler has just taken it out of the word: before it
-//! goes on it waits until no handler of the line is at work, so that none claims it for a later wait.
+//! A goroutine may wait for other things at the same time (select.rs): see meeting.rs.
 
-use crate::atomic::{AtomicU32, Ordering, relax};
 use crate::g::{G, WaitReason, getg};
-use crate::line::{Line, Wait};
+use crate::line::Wait;
+use crate::meeting::Meeting;
 use crate::proc::{park::park, wake::wakep};
 use crate::sched::SCHED;
 use crate::waitq::{self, Claim, claim_without_lock};
@@ -16,39 +15,29 @@ use crate::waitq::{self, Claim, claim_without_lock};
 /// Lines there are.
 pub const LINES: usize = 64;
 
-struct Meeting {
-    line: Line<G>,
-    /// Handlers at work between taking a goroutine out and being done with it.
-    handlers: AtomicU32,
-}
-
-static MEETINGS: [Meeting; LINES] = [const { Meeting { line: Line::new(), handlers: AtomicU32::new(0) } }; LINES];
+static MEETINGS: [Meeting<G>; LINES] = [const { Meeting::new() }; LINES];
 
 /// An interrupt came on `line`. Called by the machine's handler, with interrupts off. Lost if a line has one pending already, as in hardware: the
 /// waiter must look at its device, not count. Panics unless `line` is less than [`LINES`].
 pub fn on_irq(line: usize) {
-    let meeting = &MEETINGS[line];
-    // Before the word is changed, so that who finds it changed waits for us. Partner: the load in `leave`.
-    meeting.handlers.fetch_add(1, Ordering::AcqRel);
-    while let Some(g) = meeting.line.raise() {
-        match claim_without_lock(g) {
-            Claim::Parked => {
-                g.param.set(mark(line));
-                SCHED.injected.hand_over(g);
-                wakep();
-                crate::percpu::set_preempt(true);
-                break;
-            }
-            Claim::Early => {
-                g.param.set(mark(line));
-                SCHED.injected.expect_no_more();
-                break;
-            }
-            // It has something else to do: raise again, for whoever comes next.
-            Claim::Lost => SCHED.injected.expect_no_more(),
+    MEETINGS[line].interrupt(|g| match claim_without_lock(g) {
+        Claim::Parked => {
+            g.param.set(mark(line));
+            SCHED.injected.hand_over(g);
+            wakep();
+            crate::percpu::set_preempt(true);
+            true
         }
-    }
-    meeting.handlers.fetch_sub(1, Ordering::Release);
+        Claim::Early => {
+            g.param.set(mark(line));
+            SCHED.injected.expect_no_more();
+            true
+        }
+        Claim::Lost => {
+            SCHED.injected.expect_no_more();
+            false
+        }
+    });
 }
 
 /// What `g.param` is when the line's interrupt has claimed it.
@@ -88,14 +77,14 @@ impl Irq {
 
     /// Whether one was pending; it is no more.
     pub(crate) fn take(&self) -> bool {
-        MEETINGS[self.0].line.take()
+        MEETINGS[self.0].take()
     }
 
     /// `me`, which is prepared, waits from here on; `false`: one was pending, and is no more.
     pub(crate) fn enlist(&self, me: &'static G) -> bool {
         // Counted first: with nothing else to wake them sleeping CPUs would be taken for a deadlock.
         SCHED.injected.expect();
-        let wait = MEETINGS[self.0].line.wait(me);
+        let wait = MEETINGS[self.0].wait(me);
         if wait != Wait::Waits {
             SCHED.injected.expect_no_more();
         }
@@ -105,14 +94,8 @@ impl Irq {
 
     /// `me` waits no more. When this returns no handler will touch it.
     pub(crate) fn leave(&self, me: &'static G) {
-        let meeting = &MEETINGS[self.0];
-        if meeting.line.leave(me) {
+        if MEETINGS[self.0].leave(me) {
             SCHED.injected.expect_no_more();
-            return;
-        }
-        // Acquire: partner of the handler's fetch_sub.
-        while meeting.handlers.load(Ordering::Acquire) != 0 {
-            relax();
         }
     }
 

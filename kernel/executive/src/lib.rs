@@ -36,6 +36,8 @@ pub mod inject;
 pub mod joiner;
 #[doc(hidden)]
 pub mod line;
+#[doc(hidden)]
+pub mod meeting;
 pub mod g;
 #[doc(hidden)]
 pub mod waitq;
