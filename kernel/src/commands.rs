@@ -8,6 +8,7 @@
 mod crash;
 mod playing;
 mod proofs;
+mod registers;
 mod reports;
 mod stress;
 mod suites;
@@ -51,6 +52,7 @@ static TABLE: &[Command] = &[
     // Claims, put to the test.
     command("hogs", "N SECONDS [PERCENT]", "N goroutines that never yield share CPUs, to PERCENT", proofs::hogs),
     command("ipi-wake", "[ROUNDS]", "a goroutine made ready wakes a halted CPU, and no tick does it", proofs::ipi_wake),
+    command("registers", "[PREEMPTIONS]", "a preempted goroutine gets back every register and flag", registers::registers),
     command("idle", "[SECONDS]", "a kernel with nothing to do does nothing", proofs::idle),
     command("stress", "[SECONDS]", "everything at once, with sums that show that nothing was lost", stress::stress),
     command("scenario", "NAME...", "claims of the tests that have NAME in theirs, or `all`", suites::scenario),
