@@ -3,9 +3,9 @@
 #
 #   tests/fuzz.sh [SEEDS] [FIRST]     so many seeds (default 1000) from FIRST on (default 1), on one CPU with a clock of the seed's
 #   CPUS=3 tests/fuzz.sh ...          on so many CPUs: the seed is one more source of disorder, and does not repeat a run
-#   SCENARIO="close tree" ...         only these (kernel/hosted/examples/fuzz.rs)
+#   SCENARIO="close tree -stress" ... only these and not those (parts of names; kernel/hosted/examples/fuzz.rs)
 #
-# About 100 seeds a second and processor.
+# About 20 seeds a second and processor.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 seeds=${1:-1000}
@@ -34,14 +34,15 @@ one() { # SEED
 }
 export -f one
 
+# A seed is a run, and another seed another. (A run that fails tells nothing of this; below it is reported.)
 digest() { EXECUTIVE_SEED=$1 EXECUTIVE_DIGEST=1 timeout 60 "$program" $SCENARIO 2>&1 | grep '^digest'; }
 if ((cpus == 1)); then
     a=$(digest "$first") b=$(digest "$first") c=$(digest $((first + 1)))
-    if [[ -z $a || $a != "$b" ]]; then
+    if [[ $a != "$b" ]]; then
         echo "a seed does not repeat its run: $a, then $b"
         exit 1
     fi
-    if [[ $a == "$c" ]]; then
+    if [[ -n $a && $a == "$c" ]]; then
         echo "two seeds make the same run: $a"
         exit 1
     fi

@@ -1,7 +1,7 @@
 //! All scenarios in one process, for tests/fuzz.sh to run under many seeds (`--cfg fuzz`); without a seed they are a smoke test. First some short ones of its
 //! own, which leave the scheduler many choices, then the list that every machine runs (tests/scenarios).
 //!
-//!     cargo run -p hosted --example fuzz [PART-OF-A-NAME...]
+//!     cargo run -p hosted --example fuzz [NAME...] [-NAME...]   (parts of names: only these; not these)
 
 use executive::irq::Irq;
 use executive::percpu::Pin;
@@ -30,10 +30,17 @@ const SCENARIOS: &[(&str, fn())] = &[
 
 fn main() {
     hosted::run(|| {
-        let wanted: Vec<_> = std::env::args().skip(1).collect();
+        let (mut wanted, mut unwanted) = (Vec::new(), Vec::new());
+        for name in std::env::args().skip(1) {
+            match name.strip_prefix('-') {
+                Some(name) => unwanted.push(name.to_string()),
+                None => wanted.push(name),
+            }
+        }
         let verbose = std::env::var_os("EXECUTIVE_VERBOSE").is_some();
         for (name, scenario) in SCENARIOS.iter().chain(scenarios::SCENARIOS) {
-            if wanted.is_empty() || wanted.iter().any(|w| name.contains(w.as_str())) {
+            let named = |names: &[String]| names.iter().any(|part| name.contains(part.as_str()));
+            if (wanted.is_empty() || named(&wanted)) && !named(&unwanted) {
                 if verbose {
                     eprintln!("{name}");
                 }
