@@ -8,5 +8,5 @@ kernel::entry!(main);
 
 fn main() {
     let n = kernel::command_line().parse().unwrap_or(100);
-    println!("prime {n} is {}", demos::sieve(n));
+    println!("prime {n} is {}", demos::sieve(n).expect("memory"));
 }

@@ -2,6 +2,6 @@
 fn main() {
     hosted::run(|| {
         let n = std::env::args().nth(1).map_or(500, |n| n.parse().expect("a number"));
-        println!("prime {n} is {}", demos::sieve(n));
+        println!("prime {n} is {}", demos::sieve(n).expect("memory"));
     })
 }

@@ -6,13 +6,14 @@ use kernel::{print, println};
 
 pub fn sieve(args: &Args) -> Outcome {
     let n = args.number(0, 1, 1)?;
-    println!("prime {n} is {}", demos::sieve(n as usize));
+    let prime = demos::sieve(n as usize).map_err(|error| format!("{error}"))?;
+    println!("prime {n} is {prime}");
     Ok(())
 }
 
 pub fn skynet(args: &Args) -> Outcome {
     let n = args.number(0, 1, 1)?;
-    let sum = demos::skynet(n);
+    let sum = demos::skynet(n).map_err(|error| format!("{error}"))?;
     println!("the sum of 0..{n} is {sum}");
     right(sum, n * (n - 1) / 2)
 }

@@ -57,7 +57,7 @@ fn round(seed: u64) -> Result<(), String> {
 }
 
 fn tree() -> bool {
-    demos::skynet(1000) == 499_500
+    demos::skynet(1000) == Ok(499_500)
 }
 
 /// Many senders, many receivers, one small channel.
