@@ -185,9 +185,25 @@ mutation "next published without release" timers.rs timers who_sees_no_timer_see
 mutation "next read without acquire" timers.rs timers who_sees_no_timer_sees_that_it_fired \
     's/self\.next\.load\(Ordering::Acquire\)/self.next.load(Ordering::Relaxed)/'
 
+# --- what wakes a select without a lock
+mutation "an alarm claims by load and store" waitq.rs alarm one_of_two_alarms_wins \
+    's/match g\.select_done\.swap\(DONE, Ordering::AcqRel\)/let was = g.select_done.load(Ordering::Acquire);\n    g.select_done.store(DONE, Ordering::Release);\n    match was/'
+mutation "a park does not see that it was claimed before" waitq.rs alarm an_alarm_before_the_park_is_not_lost \
+    's/g\.select_done\.compare_exchange\(PREPARING, OPEN, Ordering::AcqRel, Ordering::Acquire\)\.is_ok\(\)/{\n        g.select_done.store(OPEN, Ordering::Release);\n        true\n    }/'
+mutation "opened without release" waitq.rs alarm an_alarm_before_the_park_is_not_lost \
+    's/compare_exchange\(PREPARING, OPEN, Ordering::AcqRel/compare_exchange(PREPARING, OPEN, Ordering::Acquire/'
+mutation "a channel claims what an alarm has" waitq.rs alarm an_alarm_against_a_channel \
+    's/g\.select_done\.compare_exchange\(OPEN, DONE, .*?\)\.is_ok\(\)/{\n        g.select_done.swap(DONE, Ordering::AcqRel);\n        true\n    }/'
+mutation "who leaves waits for no handler" meeting.rs alarm a_late_handler_does_not_claim_the_next_wait \
+    's/while !out && self\.handlers\.load\(Ordering::Acquire\) != 0 \{.*?\n        \}//s'
+mutation "a handler counts itself too late" meeting.rs alarm a_late_handler_does_not_claim_the_next_wait \
+    's/self\.handlers\.fetch_add\(1, Ordering::AcqRel\);\n(\s*)(while self\.line\.raise\(\)\.is_some_and\()\|t\| !claim\(t\)\)/$1$2|t| {\n            self.handlers.fetch_add(1, Ordering::AcqRel);\n            !claim(t)\n        })/'
+mutation "an interrupt that lost is forgotten" meeting.rs alarm a_late_handler_does_not_claim_the_next_wait \
+    's/while self\.line\.raise\(\)\.is_some_and\(\|t\| !claim\(t\)\) \{\}/if let Some(t) = self.line.raise() {\n            claim(t);\n        }/'
+
 # --- free lists
 mutation "what is given away is kept too" freelist.rs free the_freed_is_reused_by_one \
-    's/mine\.push_front\(t\);/mine.push_front(t);\n        everyone.give({ let mut both = List::new(); both.push_back(t); both });/'
+    's/mine\.push_front\(t\);/mine.push_front(t);\n        let mut too = List::new();\n        too.push_back(t);\n        everyone.give(too);/'
 mutation "a batch replaces what was there" freelist.rs free the_freed_is_reused_by_one \
     's/batch\.append\(core::mem::take\(&mut \*list\)\);//'
 
