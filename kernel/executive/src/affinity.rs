@@ -9,6 +9,11 @@ use core::marker::PhantomData;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// While it lives its goroutine runs on one CPU, and on no other. It may park; others run on that CPU too.
+///
+/// ```no_run
+/// let here = executive::lock_to_cpu(0);
+/// drop(here); // anywhere again
+/// ```
 pub struct CpuLock {
     before: u32,
     _not_send: PhantomData<*const ()>,
@@ -34,6 +39,11 @@ pub fn lock_to_cpu(cpu: usize) -> CpuLock {
 }
 
 /// As [`lock_to_cpu`], for the CPU that the goroutine runs on now. Never parks. Go: `LockOSThread`.
+///
+/// ```no_run
+/// let _here = executive::affinity::lock_to_this_cpu();
+/// let cpu = executive::percpu::cpu(); // stays true
+/// ```
 pub fn lock_to_this_cpu() -> CpuLock {
     let _pin = percpu::Pin::new();
     let before = getg().locked_to.swap(percpu::cpu() as u32, Relaxed);
@@ -41,6 +51,12 @@ pub fn lock_to_this_cpu() -> CpuLock {
 }
 
 /// How many CPUs run goroutines; they are numbered from 0. Go: `GOMAXPROCS(0)`.
+///
+/// ```no_run
+/// for cpu in 0..executive::affinity::cpus() {
+///     executive::go(move || drop(executive::lock_to_cpu(cpu)));
+/// }
+/// ```
 pub fn cpus() -> usize {
     SCHED.cpus() as usize
 }

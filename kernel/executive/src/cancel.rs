@@ -21,6 +21,13 @@ use core::marker::PhantomPinned;
 use core::ptr::null;
 
 /// Why a token is cancelled.
+///
+/// ```no_run
+/// use executive::cancel::{Cause, Token};
+/// let token = Token::new();
+/// token.cancel();
+/// assert_eq!(token.cause().map(|c| c.to_string()), Some("context canceled".into()));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Cause {
     /// Someone called [`Token::cancel`], on this token or on one above. Go: `context.Canceled`.
@@ -85,15 +92,36 @@ unsafe impl Send for Node {}
 
 impl Token {
     /// A token that nobody else can cancel. Allocates. Go: `context.WithCancel(context.Background())`.
+    ///
+    /// ```no_run
+    /// let token = executive::cancel::Token::new();
+    /// assert!(!token.is_cancelled());
+    /// ```
     #[expect(clippy::new_without_default, reason = "it is an event's, not a value's, birth")]
     pub fn new() -> Self {
         Self::make(None, None)
     }
     /// A token that is cancelled with this one, or alone. Cancelled from the start if this one is. Go: `context.WithCancel`.
+    ///
+    /// ```no_run
+    /// let (parent, other) = (executive::cancel::Token::new(), executive::cancel::Token::new());
+    /// let child = parent.child();
+    /// other.cancel();
+    /// assert!(!child.is_cancelled());
+    /// parent.cancel();
+    /// assert!(child.is_cancelled());
+    /// ```
     pub fn child(&self) -> Self {
         Self::make(Some(&self.0), None)
     }
     /// A child that is also cancelled at `deadline`, or a little later. Go: `context.WithDeadline`.
+    ///
+    /// ```no_run
+    /// use executive::time::{Duration, Instant};
+    /// let soon = Instant::now() + Duration::from_millis(5);
+    /// executive::cancel::Token::new().child_until(soon).wait();
+    /// assert!(Instant::now() >= soon);
+    /// ```
     pub fn child_until(&self, deadline: Instant) -> Self {
         Self::make(Some(&self.0), Some(deadline))
     }
@@ -146,6 +174,12 @@ impl Token {
     }
 
     /// Cancels this token and all below it; when it returns they are. Does nothing if it is cancelled already. Never parks. Go: the `CancelFunc`.
+    ///
+    /// ```no_run
+    /// let token = executive::cancel::Token::new();
+    /// token.cancel();
+    /// token.cancel(); // nothing more
+    /// ```
     pub fn cancel(&self) {
         self.0.cancel(Cause::Cancelled);
         if let Some(timer) = &self.0.timer {
@@ -153,15 +187,35 @@ impl Token {
         }
     }
     /// Whether it is cancelled.
+    ///
+    /// ```no_run
+    /// let token = executive::cancel::Token::new();
+    /// executive::go({
+    ///     let token = token.clone();
+    ///     move || while !token.is_cancelled() { executive::yield_now() }
+    /// });
+    /// token.cancel();
+    /// ```
     pub fn is_cancelled(&self) -> bool {
         self.cause().is_some()
     }
     /// Why it is cancelled, if it is: the first reason counts. Go: `ctx.Err()`.
+    ///
+    /// ```no_run
+    /// assert_eq!(executive::cancel::Token::new().cause(), None);
+    /// ```
     pub fn cause(&self) -> Option<Cause> {
         let _tree = self.0.tree.lock();
         self.0.cause.get()
     }
     /// Parks until it is cancelled. Go: `<-ctx.Done()`.
+    ///
+    /// ```no_run
+    /// let token = executive::cancel::Token::new();
+    /// let child = token.child();
+    /// executive::go(move || child.wait());
+    /// token.cancel();
+    /// ```
     pub fn wait(&self) -> Cause {
         self.0.done.recv();
         match self.cause() {
@@ -170,10 +224,20 @@ impl Token {
         }
     }
     /// A channel that is closed when it is cancelled. Go: `ctx.Done()`.
+    ///
+    /// ```no_run
+    /// let token = executive::cancel::Token::new();
+    /// token.cancel();
+    /// assert_eq!(token.done().recv(), None);
+    /// ```
     pub fn done(&self) -> &Receiver<()> {
         &self.0.done
     }
     /// When it will be cancelled at the latest. Go: `ctx.Deadline()`.
+    ///
+    /// ```no_run
+    /// assert_eq!(executive::cancel::Token::new().deadline(), None);
+    /// ```
     pub fn deadline(&self) -> Option<Instant> {
         self.0.deadline
     }

@@ -19,6 +19,12 @@ static MEETINGS: [Meeting<G>; LINES] = [const { Meeting::new() }; LINES];
 
 /// An interrupt came on `line`. Called by the machine's handler, with interrupts off. Lost if a line has one pending already, as in hardware: the
 /// waiter must look at its device, not count. Panics unless `line` is less than [`LINES`].
+///
+/// ```no_run
+/// let line = executive::irq::Irq::new(5);
+/// executive::on_irq(5); // the handler
+/// line.wait(); // it has come
+/// ```
 pub fn on_irq(line: usize) {
     MEETINGS[line].interrupt(|g| match claim_without_lock(g) {
         Claim::Parked => {
@@ -46,11 +52,24 @@ fn mark(line: usize) -> *mut () {
 }
 
 /// A line to wait on. One goroutine may wait on a line at a time.
+///
+/// ```no_run
+/// use executive::{irq::Irq, select};
+/// static KEYBOARD: Irq = Irq::new(1);
+/// select! {
+///     irq(KEYBOARD) => { /* read it */ }
+///     after(core::time::Duration::from_secs(1)) => { /* nobody types */ }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Irq(usize);
 
 impl Irq {
     /// Panics unless `line` is less than [`LINES`].
+    ///
+    /// ```no_run
+    /// let line = executive::irq::Irq::new(executive::irq::LINES - 1);
+    /// ```
     pub const fn new(line: usize) -> Self {
         assert!(line < LINES);
         Irq(line)

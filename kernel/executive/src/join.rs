@@ -32,6 +32,12 @@ where
 }
 
 /// A goroutine to be started with a name or an unusual stack.
+///
+/// ```no_run
+/// use executive::Builder;
+/// let h = Builder::new().name("deep").stack_bytes(1 << 20).spawn(|| executive::current().to_string());
+/// assert!(h.unwrap().join().ends_with("(deep)"));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Builder {
     name: Option<&'static str>,
@@ -60,6 +66,13 @@ impl Builder {
         self
     }
     /// Starts the goroutine, or says why not.
+    ///
+    /// ```no_run
+    /// use executive::{Builder, SpawnError};
+    /// let huge = [0u8; 1 << 16];
+    /// let refused = Builder::new().spawn(move || huge[0]);
+    /// assert_eq!(refused.map(drop), Err(SpawnError::StackTooSmall));
+    /// ```
     #[track_caller]
     pub fn spawn<F, T>(self, f: F) -> Result<JoinHandle<T>, SpawnError>
     where
@@ -93,6 +106,12 @@ unsafe fn take<F, T>(body: *mut ()) -> T {
 }
 
 /// A goroutine's result to come. It *is* the goroutine: its g and stack stay until the result was taken or the handle dropped.
+///
+/// ```no_run
+/// let h = executive::go(|| 1 + 1);
+/// assert_eq!(h.join(), 2);
+/// drop(executive::go(|| ())); // detached
+/// ```
 pub struct JoinHandle<T> {
     g: &'static G,
     take: unsafe fn(*mut ()) -> T,
@@ -110,6 +129,13 @@ impl<T> JoinHandle<T> {
         result
     }
     /// Whether it has ended, so that `join` will not park.
+    ///
+    /// ```no_run
+    /// let h = executive::go(|| ());
+    /// while !h.is_finished() {
+    ///     executive::yield_now();
+    /// }
+    /// ```
     pub fn is_finished(&self) -> bool {
         self.g.joiner.has_ended()
     }
@@ -145,6 +171,10 @@ impl<T> Drop for JoinHandle<T> {
 }
 
 /// The calling goroutine: its number and name, for one's own reports.
+///
+/// ```no_run
+/// println!("{}", executive::current()); // 7 (name)
+/// ```
 pub fn current() -> Current {
     let g = getg();
     Current { id: g.id(), name: g.name() }
@@ -167,6 +197,10 @@ impl core::fmt::Display for Current {
 }
 
 /// The calling goroutine's number. Go has none for its users; every report names it.
+///
+/// ```no_run
+/// assert_ne!(executive::go(executive::goid).join(), executive::goid());
+/// ```
 pub fn goid() -> u64 {
     getg().id()
 }

@@ -33,6 +33,13 @@ pub fn scope<'env, R>(f: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) ->
 }
 
 /// Where goroutines that may borrow `'env` are started.
+///
+/// ```no_run
+/// fn helper<'s>(s: &'s executive::scope::Scope<'s, '_>, n: &'s u64) {
+///     s.go(move || n + 1);
+/// }
+/// executive::scope(|s| helper(s, &1));
+/// ```
 pub struct Scope<'scope, 'env: 'scope> {
     running: WaitGroup,
     /// Handles that were dropped, of goroutines whose results must be dropped while what they borrow is there.
@@ -53,6 +60,11 @@ impl<T> Drop for Join<T> {
 
 impl<'scope> Scope<'scope, '_> {
     /// Starts a goroutine that runs `f`. Panics when there is no memory for a stack.
+    ///
+    /// ```no_run
+    /// let n = 5;
+    /// assert_eq!(executive::scope(|s| s.go(|| &n).join() + 1), 6);
+    /// ```
     #[track_caller]
     pub fn go<F, T>(&'scope self, f: F) -> ScopedJoinHandle<'scope, T>
     where
@@ -63,6 +75,12 @@ impl<'scope> Scope<'scope, '_> {
     }
 
     /// As [`go`](Self::go), with a name or a stack of an unusual size.
+    ///
+    /// ```no_run
+    /// use executive::Builder;
+    /// let words = vec![1, 2];
+    /// executive::scope(|s| drop(s.go_with(Builder::new().name("counter"), || words.len())));
+    /// ```
     #[track_caller]
     pub fn go_with<F, T>(&'scope self, how: Builder, f: F) -> ScopedJoinHandle<'scope, T>
     where
@@ -85,6 +103,15 @@ impl<'scope> Scope<'scope, '_> {
 }
 
 /// A scoped goroutine's result to come.
+///
+/// ```no_run
+/// let (a, b) = (1, 2);
+/// let sum = executive::scope(|s| {
+///     let (a, b) = (s.go(|| a), s.go(|| b));
+///     a.join() + b.join()
+/// });
+/// assert_eq!(sum, 3);
+/// ```
 pub struct ScopedJoinHandle<'scope, T: Send> {
     handle: ManuallyDrop<JoinHandle<T>>,
     unjoined: &'scope Mutex<Vec<Box<dyn Unjoined>>>,

@@ -338,6 +338,10 @@ fn shuffle(order: &mut [u16]) {
 }
 
 /// Parks for good. Go: `select {}`.
+///
+/// ```no_run
+/// executive::go(|| executive::select::forever());
+/// ```
 pub fn forever() -> ! {
     choose([], false);
     unreachable!("nobody can wake it")

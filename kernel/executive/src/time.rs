@@ -19,6 +19,15 @@ use crate::timers;
 pub use core::time::Duration;
 
 /// A point in time: nanoseconds of the machine's monotonic clock.
+///
+/// ```no_run
+/// use executive::time::{Duration, Instant};
+/// let begin = Instant::now();
+/// assert!(begin.remaining().is_zero());
+/// assert!(begin + Duration::from_secs(1) > begin);
+/// assert_eq!((begin + Duration::from_nanos(5)) - begin, Duration::from_nanos(5));
+/// assert_eq!(Instant::from_nanos(begin.as_nanos()), begin);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub struct Instant(u64);
 
@@ -28,6 +37,11 @@ impl Instant {
         Instant(machine::now())
     }
     /// Time since this instant; zero if it lies ahead. Go: `time.Since`.
+    ///
+    /// ```no_run
+    /// let begin = executive::time::Instant::now();
+    /// println!("{:?}", begin.elapsed());
+    /// ```
     pub fn elapsed(self) -> Duration {
         Self::now() - self
     }

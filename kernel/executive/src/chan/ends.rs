@@ -8,11 +8,28 @@ use core::fmt;
 use core::sync::atomic::Ordering;
 
 /// The end that sends. Clone it for more senders; when the last goes the channel is closed.
+///
+/// ```no_run
+/// let (tx, rx) = executive::chan(2);
+/// let second = tx.clone();
+/// tx.send(1).unwrap();
+/// second.send(2).unwrap();
+/// drop((tx, second)); // closes
+/// assert!(rx.iter().eq([1, 2]));
+/// ```
 pub struct Sender<T> {
     pub(crate) chan: Arc<Chan<T>>,
 }
 
 /// The end that receives. Clone it for more receivers: each value goes to one of them. When the last goes, what is buffered is dropped and sends fail.
+///
+/// ```no_run
+/// let (tx, rx) = executive::chan(2);
+/// let second = rx.clone();
+/// tx.send(1).unwrap();
+/// tx.send(2).unwrap();
+/// assert_eq!((rx.recv(), second.recv()), (Some(1), Some(2)));
+/// ```
 pub struct Receiver<T> {
     pub(crate) chan: Arc<Chan<T>>,
 }
@@ -61,6 +78,13 @@ impl<T: Send> Sender<T> {
     }
 
     /// Whether a send would fail now: closed, or without receivers. May change at once, but only to true.
+    ///
+    /// ```no_run
+    /// let (tx, rx) = executive::chan::<u8>(0);
+    /// assert!(!tx.is_closed());
+    /// drop(rx);
+    /// assert!(tx.is_closed());
+    /// ```
     pub fn is_closed(&self) -> bool {
         let core = self.chan.core.lock();
         core.closed || core.deserted
@@ -107,6 +131,12 @@ impl<T: Send> Receiver<T> {
     }
 
     /// What is there now; never parks.
+    ///
+    /// ```no_run
+    /// let (tx, rx) = executive::chan(3);
+    /// tx.send(1).unwrap();
+    /// assert!(rx.try_iter().eq([1]));
+    /// ```
     pub fn try_iter(&self) -> impl Iterator<Item = T> + '_ {
         core::iter::from_fn(|| self.try_recv().ok())
     }
@@ -116,18 +146,37 @@ macro_rules! both_ends {
     ($end:ident, $count:ident) => {
         impl<T> $end<T> {
             /// How many values are buffered. A moment's truth. Go: `len(c)`.
+            ///
+            /// ```no_run
+            /// let (tx, rx) = executive::chan(3);
+            /// tx.send(1).unwrap();
+            /// assert_eq!((tx.len(), rx.len()), (1, 1));
+            /// ```
             pub fn len(&self) -> usize {
                 self.chan.core.lock().len
             }
             /// Whether no value is buffered. A moment's truth.
+            ///
+            /// ```no_run
+            /// assert!(executive::chan::<u8>(3).0.is_empty());
+            /// ```
             pub fn is_empty(&self) -> bool {
                 self.len() == 0
             }
             /// How many values can be buffered. Go: `cap(c)`.
+            ///
+            /// ```no_run
+            /// assert_eq!(executive::chan::<u8>(3).0.capacity(), 3);
+            /// ```
             pub fn capacity(&self) -> usize {
                 self.chan.capacity()
             }
             /// Whether both are ends of the same channel. Go: `==`.
+            ///
+            /// ```no_run
+            /// let (tx, _rx) = executive::chan::<u8>(0);
+            /// assert!(tx.same_channel(&tx.clone()));
+            /// ```
             pub fn same_channel(&self, other: &Self) -> bool {
                 Arc::ptr_eq(&self.chan, &other.chan)
             }
@@ -167,6 +216,14 @@ impl<T> Drop for Receiver<T> {
 }
 
 /// See [`Receiver::iter`].
+///
+/// ```no_run
+/// let (tx, rx) = executive::chan(1);
+/// executive::go(move || (0..3).for_each(|n| tx.send(n).unwrap()));
+/// for n in rx {
+///     assert!(n < 3);
+/// }
+/// ```
 pub struct IntoIter<T>(Receiver<T>);
 
 impl<T: Send> Iterator for IntoIter<T> {

@@ -8,6 +8,17 @@ use core::mem::{ManuallyDrop, MaybeUninit};
 
 /// Something to receive from in a select: a [`Receiver`], what holds one (a timer, a ticker, a cancellation), or an `Option` of one, whose `None` is never ready (Go's nil
 /// channel, with which an arm is switched off).
+///
+/// ```no_run
+/// use executive::{chan, select, time::Timer};
+/// let (tx, rx) = chan::<u8>(1);
+/// let (timer, mut maybe) = (Timer::new(core::time::Duration::from_secs(1)), Some(rx));
+/// drop(tx);
+/// select! {
+///     recv(maybe) -> v => if v.is_none() { maybe = None }, // closed: never again
+///     recv(timer) -> _ => {}
+/// }
+/// ```
 pub trait RecvFrom {
     /// What comes.
     type Item: core::marker::Send;

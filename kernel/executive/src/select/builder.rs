@@ -30,6 +30,17 @@ pub struct Select<'a> {
 }
 
 /// A receive, as an arm of a [`Select`].
+///
+/// ```no_run
+/// use executive::select::{Recv, Select};
+/// let (tx, rx) = executive::chan(1);
+/// tx.send(7).unwrap();
+/// let mut arm = Recv::new(&rx);
+/// let mut select = Select::new();
+/// select.recv(&mut arm);
+/// select.wait();
+/// assert_eq!(arm.take(), Some(7));
+/// ```
 pub struct Recv<'a, T: Send_> {
     slot: RecvSlot<'a, T>,
     /// The select has put a value there.
@@ -55,6 +66,16 @@ impl<T: Send_> Drop for Recv<'_, T> {
 }
 
 /// A send, as an arm of a [`Select`]: it has the value until it was sent.
+///
+/// ```no_run
+/// use executive::select::{Select, Send};
+/// let (tx, rx) = executive::chan(1);
+/// let mut arm = Send::new(&tx, 7);
+/// let mut select = Select::new();
+/// select.send(&mut arm);
+/// select.wait();
+/// assert_eq!((arm.into_inner(), rx.recv()), (None, Some(7)));
+/// ```
 pub struct Send<'a, T> {
     to: &'a Sender<T>,
     value: Option<T>,
@@ -131,10 +152,24 @@ impl<'a> Select<'a> {
         self.add(arm)
     }
     /// Adds a deadline, `d` after the wait begins. Gives its number.
+    ///
+    /// ```no_run
+    /// let mut select = executive::select::Select::new();
+    /// let late = select.after(core::time::Duration::from_millis(1));
+    /// assert_eq!(select.wait(), late);
+    /// ```
     pub fn after(&mut self, d: Duration) -> usize {
         self.add(After(d))
     }
     /// Adds an interrupt line. Gives its number.
+    ///
+    /// ```no_run
+    /// let line = executive::irq::Irq::new(1);
+    /// executive::on_irq(1);
+    /// let mut select = executive::select::Select::new();
+    /// select.irq(&line);
+    /// assert_eq!(select.wait(), 0);
+    /// ```
     pub fn irq(&mut self, line: &'a Irq) -> usize {
         self.add(line)
     }
@@ -155,6 +190,12 @@ impl<'a> Select<'a> {
         }
     }
     /// Takes an arm if one is ready, and gives its number; never parks. Go: a select with `default`.
+    ///
+    /// ```no_run
+    /// let mut select = executive::select::Select::new();
+    /// select.after(core::time::Duration::from_secs(1));
+    /// assert_eq!(select.poll(), None);
+    /// ```
     pub fn poll(mut self) -> Option<usize> {
         self.choose(true)
     }

@@ -32,6 +32,10 @@ impl Barrier {
     }
 
     /// Parks until `n` goroutines are here. `true` for one of them, the last to come.
+    ///
+    /// ```no_run
+    /// assert!(executive::sync::Barrier::new(1).wait());
+    /// ```
     pub fn wait(&self) -> bool {
         let mut state = self.state.lock();
         state.here += 1;

@@ -40,6 +40,15 @@ impl Condvar {
     }
 
     /// Unlocks the mutex and parks until notified, in one step; then locks it again. Go: `Cond.Wait`.
+    ///
+    /// ```no_run
+    /// # use executive::sync::{Condvar, Mutex};
+    /// # static READY: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+    /// let mut ready = READY.0.lock();
+    /// while !*ready {
+    ///     ready = READY.1.wait(ready);
+    /// }
+    /// ```
     pub fn wait<'a, T: ?Sized>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         let mutex = guard.mutex;
         core::mem::forget(guard); // unlocked by the commit
@@ -75,6 +84,13 @@ impl Condvar {
     }
 
     /// As [`wait`](Self::wait), for at most `d` (a little more, never less); `false`: the time was over first.
+    ///
+    /// ```no_run
+    /// use executive::sync::{Condvar, Mutex};
+    /// let (mutex, cond) = (Mutex::new(()), Condvar::new());
+    /// let (_guard, notified) = cond.wait_timeout(mutex.lock(), core::time::Duration::from_millis(1));
+    /// assert!(!notified);
+    /// ```
     pub fn wait_timeout<'a, T: ?Sized>(&self, guard: MutexGuard<'a, T>, d: Duration) -> (MutexGuard<'a, T>, bool) {
         let mutex = guard.mutex;
         core::mem::forget(guard);
@@ -101,6 +117,10 @@ impl Condvar {
     }
 
     /// Wakes the first who waits, if any. The mutex may be held or not. Never parks. Go: `Cond.Signal`.
+    ///
+    /// ```no_run
+    /// executive::sync::Condvar::new().notify_one(); // nobody waits: forgotten
+    /// ```
     pub fn notify_one(&self) {
         let waiters = self.waiters.lock();
         let g = waiters.dequeue().map(woken);
@@ -109,6 +129,10 @@ impl Condvar {
     }
 
     /// Wakes all who wait now. Never parks. Go: `Cond.Broadcast`.
+    ///
+    /// ```no_run
+    /// executive::sync::Condvar::new().notify_all();
+    /// ```
     pub fn notify_all(&self) {
         let waiters = self.waiters.lock();
         // In one hold of the lock: who is woken and waits again is not meant.

@@ -56,7 +56,12 @@ unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 // SAFETY: as a T is.
 unsafe impl<T: ?Sized + Send> Send for Mutex<T> {}
 
-/// The lock is held while this lives. Parking meanwhile is allowed.
+/// The lock is held while this lives. Parking meanwhile is allowed. It stays in its goroutine:
+///
+/// ```compile_fail,E0277
+/// fn send(_: impl Send) {}
+/// send(executive::sync::Mutex::new(1).lock());
+/// ```
 pub struct MutexGuard<'a, T: ?Sized> {
     pub(super) mutex: &'a Mutex<T>,
     _not_send: PhantomData<*const ()>,
@@ -77,6 +82,13 @@ impl<T> Mutex<T> {
 
 impl<T: ?Sized> Mutex<T> {
     /// Locks; parks while another goroutine has it (after spinning for less than a microsecond). Locking it twice in one goroutine deadlocks, as in Go.
+    ///
+    /// ```no_run
+    /// let mutex = executive::sync::Mutex::new(vec![1]);
+    /// mutex.lock().push(2);
+    /// let guard = mutex.lock();
+    /// assert_eq!(*guard, [1, 2]);
+    /// ```
     #[inline]
     pub fn lock(&self) -> MutexGuard<'_, T> {
         // Acquire: partner of the Release in `unlock`.
@@ -87,6 +99,12 @@ impl<T: ?Sized> Mutex<T> {
     }
 
     /// Locks if that can be done at once; never parks, and never goes before those who starve.
+    ///
+    /// ```no_run
+    /// let mutex = executive::sync::Mutex::new(1);
+    /// let guard = mutex.lock();
+    /// assert!(mutex.try_lock().is_none());
+    /// ```
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         let old = self.state.load(Ordering::Relaxed);
         (old & (LOCKED | STARVING) == 0

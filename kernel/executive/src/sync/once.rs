@@ -29,6 +29,12 @@ impl Once {
         Once { done: AtomicBool::new(false), turn: Mutex::new(()) }
     }
     /// Calls `f` if this is the first call; returns when the first call's `f` has returned, so it may park. To call it from within `f` deadlocks. Go: `Once.Do`.
+    ///
+    /// ```no_run
+    /// let once = executive::sync::Once::new();
+    /// once.call_once(|| ());
+    /// assert!(once.is_completed());
+    /// ```
     #[inline]
     pub fn call_once(&self, f: impl FnOnce()) {
         // Acquire: partner of the Release in `first`.
@@ -80,11 +86,21 @@ impl<T> OnceLock<T> {
         OnceLock { once: Once::new(), value: UnsafeCell::new(MaybeUninit::uninit()) }
     }
     /// The value, if it is there. Never parks.
+    ///
+    /// ```no_run
+    /// assert_eq!(executive::sync::OnceLock::<u8>::new().get(), None);
+    /// ```
     pub fn get(&self) -> Option<&T> {
         // SAFETY: completed: it was written, and will not be again.
         self.once.is_completed().then(|| unsafe { (*self.value.get()).assume_init_ref() })
     }
     /// The value; if it is not there yet, `f`'s. Parks while another goroutine's `f` is at it.
+    ///
+    /// ```no_run
+    /// let cell = executive::sync::OnceLock::new();
+    /// assert_eq!(cell.get_or_init(|| 1), &1);
+    /// assert_eq!(cell.get_or_init(|| 2), &1);
+    /// ```
     pub fn get_or_init(&self, f: impl FnOnce() -> T) -> &T {
         // SAFETY: only one is ever in here, and nobody reads before it has returned.
         self.once.call_once(|| unsafe {
@@ -94,6 +110,11 @@ impl<T> OnceLock<T> {
         unsafe { (*self.value.get()).assume_init_ref() }
     }
     /// Writes the value, or gives it back if there is one.
+    ///
+    /// ```no_run
+    /// let cell = executive::sync::OnceLock::new();
+    /// assert_eq!((cell.set(1), cell.set(2)), (Ok(()), Err(2)));
+    /// ```
     pub fn set(&self, value: T) -> Result<(), T> {
         let mut value = Some(value);
         self.get_or_init(|| value.take().unwrap_or_else(|| unreachable!("called once")));

@@ -40,7 +40,12 @@ unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
 // SAFETY: as a T is.
 unsafe impl<T: ?Sized + Send> Send for RwLock<T> {}
 
-/// Read access while this lives. Parking meanwhile is allowed.
+/// Read access while this lives. Parking meanwhile is allowed. It stays in its goroutine:
+///
+/// ```compile_fail,E0277
+/// fn send(_: impl Send) {}
+/// send(executive::sync::RwLock::new(1).read());
+/// ```
 pub struct RwLockReadGuard<'a, T: ?Sized> {
     lock: &'a RwLock<T>,
     _not_send: PhantomData<*const ()>,
@@ -73,6 +78,12 @@ impl<T> RwLock<T> {
 
 impl<T: ?Sized> RwLock<T> {
     /// Locks for reading; parks while a writer has it or waits for it. Go: `RLock`.
+    ///
+    /// ```no_run
+    /// let lock = executive::sync::RwLock::new(1);
+    /// let (a, b) = (lock.read(), lock.read());
+    /// assert_eq!(*a + *b, 2);
+    /// ```
     #[inline]
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
         // Acquire: partner of the Release in the write guard's drop.
@@ -83,6 +94,12 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     /// Locks for reading if that can be done at once; never parks. Go: `TryRLock`.
+    ///
+    /// ```no_run
+    /// let lock = executive::sync::RwLock::new(1);
+    /// let writer = lock.write();
+    /// assert!(lock.try_read().is_none());
+    /// ```
     pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
         self.readers
             .try_update(Ordering::Acquire, Ordering::Relaxed, |n| (n as i32 >= 0).then(|| n + 1))
@@ -91,6 +108,11 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     /// Locks for writing; parks while others read or write. Go: `Lock`.
+    ///
+    /// ```no_run
+    /// let lock = executive::sync::RwLock::new(1);
+    /// *lock.write() += 1;
+    /// ```
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
         let turn = self.writers.lock();
         // AcqRel: partner of the readers' in `read` and `drop`.
@@ -103,6 +125,12 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     /// Locks for writing if that can be done at once; never parks. Go: `TryLock`.
+    ///
+    /// ```no_run
+    /// let lock = executive::sync::RwLock::new(1);
+    /// let reader = lock.read();
+    /// assert!(lock.try_write().is_none());
+    /// ```
     pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
         let turn = self.writers.try_lock()?;
         let none = 0u32.wrapping_sub(WRITER);

@@ -36,12 +36,22 @@ impl Semaphore {
     }
 
     /// Takes a permit; parks until there is one. Go: `semacquire`.
+    ///
+    /// ```no_run
+    /// let sema = executive::sync::Semaphore::new(1);
+    /// sema.acquire();
+    /// assert_eq!(sema.permits(), 0);
+    /// ```
     #[inline]
     pub fn acquire(&self) {
         self.acquire_for(WaitReason::Semacquire, false);
     }
 
     /// Takes a permit if there is one; never parks.
+    ///
+    /// ```no_run
+    /// assert!(!executive::sync::Semaphore::new(0).try_acquire());
+    /// ```
     pub fn try_acquire(&self) -> bool {
         let mut state = self.state.lock();
         let any = state.permits > 0;
@@ -50,6 +60,12 @@ impl Semaphore {
     }
 
     /// Gives a permit, to the first who waits if someone does. Anyone may. Never parks. Go: `semrelease`.
+    ///
+    /// ```no_run
+    /// let sema = executive::sync::Semaphore::new(0);
+    /// sema.release();
+    /// sema.acquire();
+    /// ```
     #[inline]
     pub fn release(&self) {
         let mut state = self.state.lock();

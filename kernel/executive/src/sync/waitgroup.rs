@@ -35,6 +35,13 @@ impl WaitGroup {
 
     /// Changes the count; at 0 all who wait go on. Call it before what is counted is started. Never parks. Panics with `sync: negative WaitGroup
     /// counter` below 0. Go: `Add`.
+    ///
+    /// ```no_run
+    /// let group = executive::sync::WaitGroup::new();
+    /// group.add(2);
+    /// group.done();
+    /// assert_eq!(group.count(), 1);
+    /// ```
     pub fn add(&self, delta: isize) {
         let mut state = self.state.lock();
         match state.count.checked_add_signed(delta) {
@@ -61,6 +68,10 @@ impl WaitGroup {
     }
 
     /// Parks until the count is 0. Go: `Wait`.
+    ///
+    /// ```no_run
+    /// executive::sync::WaitGroup::new().wait(); // nothing to be done: at once
+    /// ```
     pub fn wait(&self) {
         let state = self.state.lock();
         if state.count == 0 {
@@ -73,6 +84,12 @@ impl WaitGroup {
     }
 
     /// Starts a goroutine that counts. Go: `WaitGroup.Go`.
+    ///
+    /// ```no_run
+    /// let group = std::sync::Arc::new(executive::sync::WaitGroup::new());
+    /// group.go(|| ());
+    /// group.wait();
+    /// ```
     #[track_caller]
     pub fn go(self: &Arc<Self>, f: impl FnOnce() + Send + 'static) {
         self.add(1);

@@ -29,6 +29,12 @@ unsafe impl Sync for Func {}
 unsafe impl Send for Func {}
 
 /// A call to come. Dropping it changes nothing: see [`stop`](Self::stop).
+///
+/// ```no_run
+/// use executive::time::{Duration, after_func};
+/// let call = after_func(Duration::from_secs(1), || unreachable!());
+/// assert!(call.stop());
+/// ```
 pub struct AfterFunc(Arc<Func>);
 
 /// Calls `f` in a goroutine of its own, after `d`. Allocates. Go: `time.AfterFunc`.
@@ -53,6 +59,13 @@ pub fn after_func<F: FnOnce() + Send + 'static>(d: Duration, f: F) -> AfterFunc 
 
 impl AfterFunc {
     /// Takes the call back; `false`: it was made, or taken back, already. Does not wait for `f`. Go: `Timer.Stop`.
+    ///
+    /// ```no_run
+    /// use executive::time::{Duration, after_func};
+    /// let call = after_func(Duration::from_secs(1), || unreachable!());
+    /// assert!(call.stop());
+    /// assert!(!call.stop());
+    /// ```
     pub fn stop(&self) -> bool {
         let stopped = stop_timer(&self.0.timer);
         if stopped {

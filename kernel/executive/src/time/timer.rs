@@ -107,6 +107,11 @@ unsafe fn fire_tick(timer: *const timers::Timer, now: u64) -> Option<u64> {
 pub struct Timer(Clock);
 
 /// A [`Timer`], under Go's other name for it: `time.After`. In a select, `after(d)` does it without allocating.
+///
+/// ```no_run
+/// use executive::time::{Duration, after};
+/// after(Duration::from_millis(1)).recv();
+/// ```
 pub fn after(d: Duration) -> Timer {
     Timer::new(d)
 }
@@ -123,14 +128,33 @@ impl Timer {
         self.0.from.recv().unwrap_or_else(|| unreachable!("the timer has a sender"))
     }
     /// The channel. Go: `t.C`.
+    ///
+    /// ```no_run
+    /// use executive::time::{Duration, Timer};
+    /// let timer = Timer::new(Duration::from_secs(1));
+    /// assert!(timer.receiver().try_recv().is_err());
+    /// ```
     pub fn receiver(&self) -> &Receiver<Instant> {
         &self.0.from
     }
     /// Takes it back. Whether something was still to come: it had not fired, or nobody has received the value, which is gone now. Go: `Timer.Stop`.
+    ///
+    /// ```no_run
+    /// use executive::time::{Duration, Timer};
+    /// let timer = Timer::new(Duration::from_secs(1));
+    /// assert!(timer.stop());
+    /// ```
     pub fn stop(&self) -> bool {
         self.0.stop()
     }
     /// Starts it anew, for `d` from now; as for `stop`. Go: `Timer.Reset`.
+    ///
+    /// ```no_run
+    /// use executive::time::{Duration, Timer};
+    /// let timer = Timer::new(Duration::from_secs(1));
+    /// timer.reset(Duration::from_millis(1));
+    /// timer.recv();
+    /// ```
     pub fn reset(&self, d: Duration) -> bool {
         self.0.reset(d, 0)
     }
@@ -166,10 +190,24 @@ impl Ticker {
         &self.0.from
     }
     /// No more ticks. Go: `Ticker.Stop`.
+    ///
+    /// ```no_run
+    /// use executive::time::{Duration, Ticker};
+    /// let ticker = Ticker::new(Duration::from_millis(1));
+    /// ticker.recv();
+    /// ticker.stop();
+    /// ```
     pub fn stop(&self) {
         self.0.stop();
     }
     /// Starts it anew with this period. Panics if it is zero. Go: `Ticker.Reset`.
+    ///
+    /// ```no_run
+    /// use executive::time::{Duration, Ticker};
+    /// let ticker = Ticker::new(Duration::from_secs(1));
+    /// ticker.reset(Duration::from_millis(1));
+    /// ticker.recv();
+    /// ```
     pub fn reset(&self, period: Duration) {
         assert!(!period.is_zero(), "non-positive interval for Ticker.Reset");
         self.0.reset(period, nanos(period));
