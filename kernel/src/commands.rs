@@ -146,7 +146,7 @@ impl core::fmt::Display for Names {
 
 fn help(_: &Args) -> Outcome {
     for c in TABLE {
-        println!("{:<20} {}", format!("{} {}", c.name, c.usage), c.help);
+        println!("{:<24} {}", format!("{} {}", c.name, c.usage), c.help);
     }
     println!("`A; B` does A, then B. Ctrl-C stops what runs, the arrow keys bring lines back.");
     Ok(())
