@@ -11,12 +11,15 @@ pub const RUNQ_SIZE: usize = if cfg!(loom) { 4 } else { 256 };
 /// other cannot starve it. Go's value: a prime, so that it falls in step with no loop.
 pub const GLOBAL_QUEUE_EVERY_TICKS: u32 = 61;
 
+/// How many are taken then, for as many times: an eighth of the trips to the lock that all CPUs share.
+pub const GLOBAL_QUEUE_BATCH: usize = 8;
+
 /// Rounds over all P's that a searcher makes before it gives up (Go: stealTries).
 pub const STEAL_ROUNDS: usize = 4;
 
-/// Free g's a P may keep; above it half go to the global list (Go: 64 and 32).
+/// Free g's a P may keep; above it half go to the global list (Go: 64 and 32; ours makes half as many trips to its lock).
 /// The models have fewer, to see them move.
-pub const GFREE_MAX: usize = if cfg!(loom) { 2 } else { 64 };
+pub const GFREE_MAX: usize = if cfg!(loom) { 2 } else { 128 };
 /// What it keeps of them.
 pub const GFREE_KEEP: usize = GFREE_MAX / 2;
 

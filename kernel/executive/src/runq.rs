@@ -267,6 +267,12 @@ impl<'a, T: Linked> Owner<'a, T> {
         }
     }
 
+    /// How many more the ring takes; thieves only make it more.
+    pub fn room(&self) -> usize {
+        let used = self.0.tail.load(Ordering::Relaxed).wrapping_sub(self.0.head.load(Ordering::Acquire));
+        (N - used) as usize
+    }
+
     /// Puts a batch into the ring as far as there is room; what did not fit is left in `batch`. Go: `runqputbatch`.
     pub fn put_batch(&self, batch: &mut List<T>) {
         let q = self.0;

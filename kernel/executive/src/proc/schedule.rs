@@ -13,7 +13,8 @@ use crate::idle::Stopping;
 use crate::m::{Cpu, CpuState, M, m};
 use crate::machine::{self, NEVER};
 use crate::p::{P, p_of};
-use crate::param::{GLOBAL_QUEUE_EVERY_TICKS, RUNQ_SIZE, STEAL_ROUNDS, TIMER_SLACK_NS};
+use crate::param::{GLOBAL_QUEUE_BATCH, GLOBAL_QUEUE_EVERY_TICKS, RUNQ_SIZE, STEAL_ROUNDS, TIMER_SLACK_NS};
+use crate::runq::List;
 use crate::sched::SCHED;
 use crate::trace::{self, Event};
 use crate::{atomic, chaos, percpu, switch};
@@ -111,17 +112,25 @@ fn find_runnable(p: &'static P) -> (&'static G, bool) {
         if let Some(found) = p.runq().get() {
             return found;
         }
-        if let Some(g) = from_global(p).or_else(|| search(p)) {
+        if let Some(g) = adopt(p, SCHED.get_batch(RUNQ_SIZE / 2)).or_else(|| search(p)) {
             return (g, false);
         }
     }
 }
 
 /// Two goroutines that keep readying each other would starve the global queue; once in a while it comes first. The clock is read too.
+///
+/// Go takes one goroutine each time. We take a few, put the others at our ring's end, and leave the lock alone for as many times: what each would have waited for, it gets.
 #[cold]
 fn once_in_61(p: &P) -> Option<&'static G> {
     p.coarse_now.set(machine::now());
-    SCHED.get_batch(1).pop_front()
+    if p.global_taken.get() > 0 {
+        p.global_taken.set(p.global_taken.get() - 1);
+        return None;
+    }
+    let batch = SCHED.get_batch(GLOBAL_QUEUE_BATCH.min(p.runq().room()));
+    p.global_taken.set(batch.len().saturating_sub(1));
+    adopt(p, batch)
 }
 
 /// A goroutine locked to this CPU: every other time before the queue, so that neither starves.
@@ -134,9 +143,8 @@ fn from_inbox(p: &P) -> Option<&'static G> {
     m.take_inbox()
 }
 
-/// A batch of the global queue: one to run, the others into our ring, which is empty. Go: `globrunqgetbatch`, `runqputbatch`.
-fn from_global(p: &P) -> Option<&'static G> {
-    let mut batch = SCHED.get_batch(RUNQ_SIZE / 2);
+/// A batch of the global queue: one to run, the others into our ring, which has room for them. Go: `runqputbatch`.
+fn adopt(p: &P, mut batch: List<G>) -> Option<&'static G> {
     let g = batch.pop_front()?;
     let more = !batch.is_empty();
     p.runq().put_batch(&mut batch);
@@ -145,7 +153,7 @@ fn from_global(p: &P) -> Option<&'static G> {
         wakep();
     }
     if !batch.is_empty() {
-        throw("from_global: batch does not fit into an empty ring");
+        throw("adopt: batch does not fit into the ring");
     }
     Some(g)
 }
