@@ -42,7 +42,7 @@ static TABLE: &[Command] = &[
     command("gs", "[MOST]", "every goroutine: what it does, for how long, where it was started", reports::gs),
     command("mem", "", "where the memory is", reports::mem),
     command("stacks", "", "what goroutines' stacks take", reports::stacks),
-    command("locks", "", "how often each of the scheduler's locks was taken, and spun for", reports::locks),
+    command("locks", "[MOST]", "each lock: taken, and spun for; fails if the scheduler's was more than MOST times", reports::locks),
     // Goroutines at play.
     command("sieve", "N", "the N-th prime, by a chain of N goroutines", playing::sieve),
     command("skynet", "N", "the sum of 0..N, by a tree of goroutines with N leaves", playing::skynet),

@@ -34,3 +34,18 @@ fn goroutines_are_reused_not_leaked() {
     let again = "skynet 1000; ".repeat(200);
     boots().mem("64M").run(&again).says("499500").within_secs(120).ok();
 }
+
+#[test]
+fn a_preempted_goroutine_gets_back_every_register_and_flag() {
+    boots().smp(2).run("registers 2000").within_secs(120).ok();
+}
+
+#[test]
+fn hogs_share_their_cpus() {
+    boots().smp(2).run("hogs 4 5").says("of a fair share").within_secs(60).ok();
+}
+
+#[test]
+fn a_million_goroutines_hardly_touch_the_scheduler_s_lock() {
+    boots().smp(4).mem("2G").run("skynet 1000000; locks 20000").says("499999500000").within_secs(240).ok();
+}

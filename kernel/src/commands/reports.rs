@@ -47,10 +47,14 @@ pub fn gs(args: &Args) -> Outcome {
     Ok(())
 }
 
-pub fn locks(_: &Args) -> Outcome {
+pub fn locks(args: &Args) -> Outcome {
+    let most = args.number(0, 1, u64::MAX)?;
     println!("{:<12} {:>12} {:>10}", "lock", "taken", "spun for");
     for (name, (taken, contended)) in crash::locks().chain(memory::locks()) {
         println!("{name:<12} {taken:>12} {contended:>10}");
+        if name == "sched.runq" && taken > most {
+            return Err(format!("the scheduler's lock was taken {taken} times, more than {most}"));
+        }
     }
     Ok(())
 }
