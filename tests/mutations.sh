@@ -36,6 +36,10 @@ mutation() { # NAME FILE TEST MODEL PERL
         [[ "$name $file $test $model" == *"$word"* ]] || return 0
     fi
     tried=$((tried + 1))
+    grep -qF "| $file | $name | \`$model\` |" "$root/docs/hacking.md" || {
+        echo "STALE  $file: $name: is not in docs/hacking.md's list"
+        missed+=("$name")
+    }
     perl -0pi -e "$change" "$src/$file"
     if cmp -s "$src/$file" "$work/clean/$file"; then
         echo "STALE  $file: $name: changes nothing"
