@@ -1,17 +1,44 @@
 //! A condition variable: wait until another goroutine says that something has changed. Go: `sync.Cond`.
 //!
-//! **Rule:** who waits is queued before the mutex is unlocked, and unlocks it when parked (PARK-COMMIT): so whoever changes the condition under the mutex finds it queued.
+//! **Rule:** who waits is queued before the mutex is unlocked: so whoever changes the condition under the mutex finds it queued. It may be notified before it has parked, and then does not: a
+//! notification claims it, as a timer claims a select (waitq.rs), and looks at its waiter no more.
+//!
+//! Left: unlocking the mutex in the park's commit, under the queue's lock. It would save the claim, but an unlock may have to wake a CPU, and others would spin meanwhile.
 #![allow(unsafe_code)] // Waiters on stacks.
 
-use super::mutex::MutexGuard;
+use super::mutex::{Mutex, MutexGuard};
 use crate::alarm::Alarm;
-use crate::g::{WaitReason, getg};
+use crate::g::{G, WaitReason, getg};
 use crate::lock::{Lock, Rank};
 use crate::machine;
 use crate::proc::{park::park, wake::ready};
-use crate::waitq::{self, WaitQ, Waiter, woken};
+use crate::waitq::{self, Claim, WaitQ, Waiter, claim_without_lock};
 use core::ptr::null_mut;
 use core::time::Duration;
+
+/// Goroutines readied in one go by `notify_all`, outside of the lock.
+const BATCH: usize = 16;
+
+struct Waiters {
+    queue: WaitQ,
+    len: usize,
+}
+
+impl Waiters {
+    /// Claims the first who waits; tells whom to ready. `None`: nobody is left, or it had not parked.
+    fn next(&mut self) -> Option<Option<&'static G>> {
+        while let Some(w) = self.queue.dequeue() {
+            self.len -= 1;
+            let g = w.g;
+            match claim_without_lock(g) {
+                Claim::Parked => return Some(Some(g)),
+                Claim::Early => return Some(None),
+                Claim::Lost => {} // its time was over; it waits for our lock
+            }
+        }
+        None
+    }
+}
 
 /// Where goroutines wait for a condition. First come first served; nobody is woken without a notification, but the condition may be false again when it runs:
 /// look, in a loop.
@@ -29,14 +56,13 @@ use core::time::Duration;
 /// }
 /// ```
 pub struct Condvar {
-    // Below the mutex's semaphore, whose lock is taken while this is held.
-    waiters: Lock<WaitQ>,
+    waiters: Lock<Waiters>,
 }
 
 impl Condvar {
     /// Nobody waits.
     pub const fn new() -> Self {
-        Condvar { waiters: Lock::new(Rank::Chan, WaitQ::new()) }
+        Condvar { waiters: Lock::new(Rank::Wait, Waiters { queue: WaitQ::new(), len: 0 }) }
     }
 
     /// Unlocks the mutex and parks until notified, in one step; then locks it again. Go: `Cond.Wait`.
@@ -51,17 +77,32 @@ impl Condvar {
     /// ```
     pub fn wait<'a, T: ?Sized>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         let mutex = guard.mutex;
-        core::mem::forget(guard); // unlocked by the commit
-        let waiters = self.waiters.lock();
-        let w = Waiter::new(getg(), null_mut());
-        // SAFETY: `w` stays here while we are parked, and who readies us has taken it off.
-        unsafe { waiters.enqueue(&w) };
-        park(WaitReason::CondWait, move |_| {
-            mutex.unlock();
-            waiters.release_on_g0();
-            true
-        });
+        self.park(guard, None);
         mutex.lock()
+    }
+
+    /// Parks until notified or claimed by the alarm. The mutex is unlocked afterwards.
+    fn park<T: ?Sized>(&self, guard: MutexGuard<'_, T>, alarm: Option<(&Alarm, u64)>) {
+        let me = getg();
+        me.param.set(null_mut());
+        waitq::prepare(me);
+        if let Some((alarm, when)) = alarm {
+            // SAFETY: prepared; it stays where it is until it is stopped, below.
+            unsafe { alarm.set(when) };
+        }
+        let w = Waiter::new(me, null_mut());
+        let mut waiters = self.waiters.lock();
+        // SAFETY: `w` stays here until it was taken off: by who notifies us, or below.
+        unsafe { waiters.queue.enqueue(&w) };
+        waiters.len += 1;
+        drop(waiters);
+        Mutex::unlock(guard);
+        park(WaitReason::CondWait, waitq::open);
+        if let Some((alarm, _)) = alarm {
+            alarm.stop();
+            let mut waiters = self.waiters.lock();
+            waiters.len -= usize::from(waiters.queue.remove(&w));
+        }
     }
 
     /// [`wait`](Self::wait)s while `condition` says so.
@@ -92,27 +133,10 @@ impl Condvar {
     /// assert!(!notified);
     /// ```
     pub fn wait_timeout<'a, T: ?Sized>(&self, guard: MutexGuard<'a, T>, d: Duration) -> (MutexGuard<'a, T>, bool) {
-        let mutex = guard.mutex;
-        core::mem::forget(guard);
-        let me = getg();
-        let alarm = Alarm::new();
-        me.param.set(null_mut());
-        waitq::prepare(me);
-        // SAFETY: prepared; it stays here until it is stopped.
-        unsafe { alarm.set(machine::now().saturating_add(u64::try_from(d.as_nanos()).unwrap_or(u64::MAX))) };
-        let waiters = self.waiters.lock();
-        let w = Waiter::of_select(me, null_mut());
-        // SAFETY: `w` stays here until it was taken off, below.
-        unsafe { waiters.enqueue(&w) };
-        park(WaitReason::CondWait, move |me| {
-            mutex.unlock();
-            let parked = waitq::open(me);
-            waiters.release_on_g0(); // the last we touch: the goroutine needs this lock before it goes on
-            parked
-        });
-        alarm.stop();
-        self.waiters.lock().remove(&w);
-        let notified = me.param.get() != alarm.mark();
+        let (mutex, alarm) = (guard.mutex, Alarm::new());
+        let ns = u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
+        self.park(guard, Some((&alarm, machine::now().saturating_add(ns))));
+        let notified = getg().param.get() != alarm.mark();
         (mutex.lock(), notified)
     }
 
@@ -122,9 +146,7 @@ impl Condvar {
     /// executive::sync::Condvar::new().notify_one(); // nobody waits: forgotten
     /// ```
     pub fn notify_one(&self) {
-        let waiters = self.waiters.lock();
-        let g = waiters.dequeue().map(woken);
-        drop(waiters);
+        let g = self.waiters.lock().next().flatten();
         g.into_iter().for_each(ready);
     }
 
@@ -134,10 +156,17 @@ impl Condvar {
     /// executive::sync::Condvar::new().notify_all();
     /// ```
     pub fn notify_all(&self) {
-        let waiters = self.waiters.lock();
-        // In one hold of the lock: who is woken and waits again is not meant.
-        while let Some(w) = waiters.dequeue() {
-            ready(woken(w));
+        let mut waiters = self.waiters.lock();
+        let mut left = waiters.len; // who is woken and waits again is not meant
+        while left > 0 {
+            let mut batch = [None; BATCH];
+            for place in batch.iter_mut().take(left.min(BATCH)) {
+                *place = waiters.next().flatten();
+            }
+            left = left.saturating_sub(BATCH);
+            drop(waiters);
+            batch.into_iter().flatten().for_each(ready);
+            waiters = self.waiters.lock();
         }
     }
 }

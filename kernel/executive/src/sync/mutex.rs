@@ -117,12 +117,17 @@ impl<T: ?Sized> Mutex<T> {
         self.value.get_mut()
     }
 
-    pub(super) fn guard(&self) -> MutexGuard<'_, T> {
+    /// Unlocks without yielding to the one that was handed the lock: for who parks next.
+    pub(super) fn unlock(guard: MutexGuard<'_, T>) {
+        core::mem::ManuallyDrop::new(guard).mutex.unlock_word();
+    }
+
+    fn guard(&self) -> MutexGuard<'_, T> {
         MutexGuard { mutex: self, _not_send: PhantomData }
     }
 
     #[cold]
-    pub(super) fn lock_slow(&self) {
+    fn lock_slow(&self) {
         let (mut since, mut starving, mut awoke, mut spins) = (0, false, false, 0);
         let mut old = self.state.load(Ordering::Relaxed);
         loop {
@@ -181,7 +186,7 @@ impl<T: ?Sized> Mutex<T> {
 
     /// By who has the lock. `true`: the caller should yield, to the one that was handed the lock.
     #[inline]
-    pub(super) fn unlock(&self) -> bool {
+    fn unlock_word(&self) -> bool {
         // Release: partner of the Acquire in `lock`.
         let new = self.state.fetch_sub(LOCKED, Ordering::Release) - LOCKED;
         new != 0 && self.unlock_slow(new)
@@ -217,7 +222,7 @@ impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     /// Unlocks. Yields if the lock was handed to a waiter that starved.
     #[inline]
     fn drop(&mut self) {
-        if self.mutex.unlock() && percpu::pins() == 0 {
+        if self.mutex.unlock_word() && percpu::pins() == 0 {
             yield_now();
         }
     }
