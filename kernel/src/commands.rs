@@ -109,11 +109,11 @@ pub fn run_line(line: &str, stop: &AtomicBool) -> bool {
     let mut failed = false;
     for text in line.split(';') {
         let words: Vec<&str> = text.split_whitespace().collect();
-        if let Some((name, words)) = words.split_first() {
-            if let Err(complaint) = run_command(name, &Args { words, stop, failed }) {
-                println!("{name}: {complaint}");
-                failed = true;
-            }
+        if let Some((name, words)) = words.split_first()
+            && let Err(complaint) = run_command(name, &Args { words, stop, failed })
+        {
+            println!("{name}: {complaint}");
+            failed = true;
         }
         if stop.load(Relaxed) {
             return false;

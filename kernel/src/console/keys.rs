@@ -61,7 +61,7 @@ impl Keys {
             (State::Sequence, _) => {
                 self.state = State::Text;
                 let (parameters, length) = (self.parameters, self.length);
-                let Some(parameters) = parameters.get(..length) else { return None };
+                let parameters = parameters.get(..length)?;
                 if byte == b'R' {
                     return place(parameters);
                 }
