@@ -117,7 +117,9 @@ fn report(out: &mut Out, at: Option<&Interrupted>) -> ! {
     for cpu in 0..SCHED.slots() {
         let _ = write!(out, "  CPU {cpu}: {:?}", m_of(cpu).state());
         // SAFETY: `curg` is a g or null, and g's are never freed.
-        if let Some(g) = unsafe { percpu::peek_curg(cpu).cast::<G>().as_ref() } {
+        let curg = unsafe { percpu::peek_curg(cpu).cast::<G>().as_ref() };
+        // One that has just left the CPU is still written there.
+        if let Some(g) = curg.filter(|g| g.status() == Status::Running) {
             let _ = write!(out, ", goroutine {}", Named(g));
         }
         let _ = writeln!(out);

@@ -15,6 +15,7 @@ use crate::m::{M, m};
 use crate::machine::{self, Stack};
 use crate::p::{P, p};
 use crate::param::{STACK_BYTES, STACK_COLORS};
+use crate::runq::List;
 use crate::sched::SCHED;
 use crate::trace::{self, Event};
 use crate::{percpu, switch};
@@ -199,21 +200,31 @@ pub(crate) fn reap(g: &'static G) {
 
 /// A free g with a stack of this size, or a new one. Go: `gfget`, and `malg` where it finds none.
 fn gfget(p: &P, stack_bytes: usize) -> Option<&'static G> {
-    let Some(g) = p.gfree.get(&SCHED.gfree) else {
-        return malg(stack_bytes);
+    let usual = stack_bytes == STACK_BYTES;
+    // Those that have no stack to fit, when the machine has none either: another free one may.
+    let mut unfit = List::new();
+    let found = loop {
+        let Some(g) = p.gfree.get(&SCHED.gfree) else {
+            break if unfit.is_empty() { malg(stack_bytes) } else { None };
+        };
+        if usual && g.stack.get().hi != 0 {
+            break Some(g);
+        }
+        if unfit.is_empty()
+            && let Some(stack) = machine::alloc_stack(stack_bytes)
+        {
+            // An unusual size: usual stacks stay with their g's, so this g's is given back first. Go does likewise.
+            free_stack(g);
+            g.stack.set(stack);
+            g.usual_stack.set(usual);
+            break Some(g);
+        }
+        unfit.push_back(g);
     };
-    if stack_bytes == STACK_BYTES && g.stack.get().hi != 0 {
-        return Some(g);
-    }
-    // An unusual size: usual stacks stay with their g's, so this g's is given back first. Go does likewise.
-    let Some(stack) = machine::alloc_stack(stack_bytes) else {
+    while let Some(g) = unfit.pop_front() {
         p.gfree.put(g, &SCHED.gfree, |_| {});
-        return None;
-    };
-    free_stack(g);
-    g.stack.set(stack);
-    g.usual_stack.set(stack_bytes == STACK_BYTES);
-    Some(g)
+    }
+    found
 }
 
 /// Puts a Dead g on this P's free list, with its stack if that is of the usual size; too many go to the global one. On g0 or pinned. Go: `gfput`.
