@@ -1,9 +1,10 @@
 """Goroutines for gdb. `source kernel/executive/gdb.py`, then:
 
-    goroutines          every goroutine: id, name, status, why it waits, where it was started, where it stands
+    goroutines          every goroutine: id, status, why it waits, name, where it was started, where it stands
     goroutine N bt      a backtrace of goroutine N while it is off its CPU (any gdb command in place of bt)
 
-It reads what crash.rs reads: the list of all g's, and the frame that `mcall` left at `sched_sp` (switch.rs has the picture): r15 r14 r13 r12 rbx rbp pc, 8 bytes each.
+It reads memory by the map that debugger.rs leaves, so it needs no types, only symbols. A goroutine that is off its CPU was left with this frame at its saved
+rsp (switch.rs has the picture): r15 r14 r13 r12 rbx rbp pc, 8 bytes each.
 """
 
 import re
@@ -11,98 +12,81 @@ import re
 import gdb
 
 STATUS = {0: "idle", 1: "runnable", 2: "running", 4: "waiting", 6: "dead"}
+FIELDS = ("alllink", "id", "status", "reason", "name", "started", "sp")
 
 
-def inner(value):
-    """The plain value in a Cell, an atomic, or what else wraps one field."""
-    while value.type.strip_typedefs().code == gdb.TYPE_CODE_STRUCT:
-        fields = [f for f in value.type.fields() if not f.artificial]
-        real = [f for f in fields if f.type.sizeof] or fields
-        if len(real) != 1:
-            return value
-        value = value[real[0]]
-    return value
+def memory(at, size):
+    return bytes(gdb.selected_inferior().read_memory(at, size))
 
 
-def word(value):
-    return int(inner(value))
+def word(at, size=8):
+    return int.from_bytes(memory(at, size), "little")
 
 
-def all_gs():
-    g = gdb.lookup_global_symbol("executive::sched::SCHED") or gdb.lookup_static_symbol("executive::sched::SCHED")
-    next_g = inner(g.value()["allgs"])
-    while int(next_g) != 0:
-        g = next_g.dereference()
-        yield g
-        next_g = inner(g["alllink"])
+def text(at):
+    """A &str, or an Option of one, at an address."""
+    pointer = word(at)
+    return memory(pointer, word(at + 8)).decode(errors="replace") if pointer else ""
 
 
-def text(s):
-    """An Option<&str>."""
-    try:
-        # The None niche is a null data pointer; gdb shows either variant as a struct with data_ptr and length.
-        raw = s.address.cast(gdb.lookup_type("usize").pointer())
-        pointer, length = int(raw[0]), int(raw[1])
-        return "" if pointer == 0 else bytes(gdb.selected_inferior().read_memory(pointer, length)).decode()
-    except gdb.error:
-        return "?"
+class Map:
+    """EXECUTIVE_DEBUGGER, debugger.rs."""
+
+    def __init__(self):
+        where = gdb.execute("info address EXECUTIVE_DEBUGGER", to_string=True)
+        at = int(re.search(r"0x[0-9a-f]+", where).group(), 16)
+        self.allgs = word(at)
+        self.at = {name: word(at + 8 + 8 * i) for i, name in enumerate(FIELDS)}
+        self.reasons = at + 8 + 8 * len(FIELDS)
+
+    def gs(self):
+        g = word(self.allgs)
+        while g:
+            yield Goroutine(self, g)
+            g = word(g + self.at["alllink"])
 
 
-def started(g):
-    """An Option<&Location>: a `&str` that ends in a zero, then line and column."""
-    try:
-        at = int(g["started_at"].address.cast(gdb.lookup_type("usize").pointer()).dereference())
-        if at == 0:
-            return "?"
-        words = gdb.Value(at).cast(gdb.lookup_type("usize").pointer())
-        file = gdb.selected_inferior().read_memory(int(words[0]), int(words[1]))
-        line = int(words[2]) & 0xFFFFFFFF
-        return f"{bytes(file).decode()}:{line}"
-    except (gdb.error, UnicodeDecodeError):
-        return "?"
+class Goroutine:
+    def __init__(self, map, g):
+        self.id = word(g + map.at["id"])
+        self.status = STATUS.get(word(g + map.at["status"], 1), "?")
+        self.reason = text(map.reasons + 16 * word(g + map.at["reason"], 1)) if self.status == "waiting" else ""
+        self.name = text(g + map.at["name"])
+        at = word(g + map.at["started"])  # a Location: a &str that ends in a zero, then line and column
+        self.started = f"{text(at)}:{word(at + 16, 4)}" if at else "?"
+        self.left = word(g + map.at["sp"])
+
+    def off_its_cpu(self):
+        return self.status in ("runnable", "waiting")
+
+    def registers(self):
+        return {"sp": self.left + 7 * 8, "rbp": word(self.left + 5 * 8), "pc": word(self.left + 6 * 8)}
 
 
 def function(pc):
-    """The name of the function at pc, without its section."""
     said = gdb.execute(f"info symbol {pc - 1}", to_string=True)
     return re.sub(r"\[[0-9a-f]{16}\]", "", said.split(" in section")[0].strip()) if " in section" in said else hex(pc)
 
 
-def frame_at(g):
-    """(pc, sp, fp) of a goroutine that is off its CPU."""
-    sp = word(g["sched_sp"])
-    words = gdb.Value(sp).cast(gdb.lookup_type("usize").pointer())
-    return int(words[6]), sp + 7 * 8, int(words[5])
-
-
-class Goroutines(gdb.Command):
+class List(gdb.Command):
     """Lists every goroutine."""
 
     def __init__(self):
         super().__init__("goroutines", gdb.COMMAND_STATUS)
 
     def invoke(self, argument, from_tty):
-        for g in all_gs():
-            status = STATUS.get(word(g["status"]), "?")
-            if status in ("dead", "idle"):
+        for g in Map().gs():
+            if g.status in ("dead", "idle"):
                 continue
-            line = f"{word(g['id']):6} {status:9}"
-            if status == "waiting":
-                reason = inner(g["wait_reason"])
-                try:
-                    reason = reason.cast(gdb.lookup_type("executive::g::WaitReason"))
-                except gdb.error:
-                    pass
-                line += f" {str(reason).split('::')[-1]}"
-            name = text(g["name"])
-            line += f" ({name})" if name else ""
-            line += f" started at {started(g)}"
-            if status != "running":
-                line += f", in {function(frame_at(g)[0])}"
+            line = f"{g.id:6} {g.status}"
+            line += f" [{g.reason}]" if g.reason else ""
+            line += f" ({g.name})" if g.name else ""
+            line += f" started at {g.started}"
+            line += f", in {function(g.registers()['pc'])}" if g.off_its_cpu() else ""
             print(line)
 
 
-class Goroutine(gdb.Command):
+class Stand(gdb.Command):
     """goroutine N COMMAND: runs a gdb command (bt, say) where goroutine N stands."""
 
     def __init__(self):
@@ -110,22 +94,21 @@ class Goroutine(gdb.Command):
 
     def invoke(self, argument, from_tty):
         number, _, command = argument.partition(" ")
-        for g in all_gs():
-            if word(g["id"]) == int(number) and STATUS.get(word(g["status"])) in ("runnable", "waiting"):
-                break
-        else:
-            raise gdb.GdbError(f"goroutine {number} is on a CPU, or not at all (info threads)")
-        pc, sp, fp = frame_at(g)
-        gdb.selected_frame()  # there is a thread
-        saved = [(r, int(gdb.parse_and_eval(f"${r}"))) for r in ("pc", "sp", "rbp")]
+        found = [g for g in Map().gs() if str(g.id) == number and g.off_its_cpu()]
+        if not found:
+            raise gdb.GdbError(f"goroutine {number} is on a CPU (info threads), or not at all")
+        saved = {name: int(gdb.parse_and_eval(f"${name}")) for name in ("sp", "rbp", "pc")}
         try:
-            for register, value in (("sp", sp), ("rbp", fp), ("pc", pc)):
-                gdb.execute(f"set ${register} = {value}", to_string=True)
+            self.set(found[0].registers())
             gdb.execute(command or "bt")
         finally:
-            for register, value in saved:
-                gdb.execute(f"set ${register} = {value}", to_string=True)
+            self.set(saved)
+
+    @staticmethod
+    def set(registers):
+        for name, value in registers.items():
+            gdb.execute(f"set ${name} = {value}", to_string=True)
 
 
-Goroutines()
-Goroutine()
+List()
+Stand()

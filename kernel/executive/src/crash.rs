@@ -79,6 +79,7 @@ const GUARD_REACH: usize = 64 * 1024;
 fn begin() -> Out {
     static CRASHED: AtomicBool = AtomicBool::new(false);
     static BY: AtomicU32 = AtomicU32::new(0);
+    crate::debugger::keep();
     percpu::pin();
     let me = percpu::this_cpu() + 1;
     if CRASHED.swap(true, Ordering::AcqRel) {

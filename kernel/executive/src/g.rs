@@ -14,6 +14,7 @@ use crate::machine::Stack;
 use crate::percpu;
 use crate::runq::Linked;
 use core::cell::Cell;
+use core::mem::offset_of;
 use core::panic::Location;
 use core::ptr::null_mut;
 
@@ -102,7 +103,10 @@ impl WaitReason {
             WaitReason::Forever => "parked forever",
         }
     }
-    fn from_u8(n: u8) -> Self {
+    /// How many there are.
+    pub(crate) const COUNT: usize = WaitReason::Forever as usize + 1;
+
+    pub(crate) const fn from_u8(n: u8) -> Self {
         // SAFETY: only discriminants are ever stored in `wait_reason`.
         unsafe { core::mem::transmute(n) }
     }
@@ -181,6 +185,17 @@ impl Linked for G {
 }
 
 impl G {
+    /// Offsets for debugger.rs and gdb.py: alllink, id, status, wait reason, name, where it was started, saved rsp.
+    pub(crate) const FIELDS: [usize; 7] = [
+        offset_of!(G, alllink),
+        offset_of!(G, id),
+        offset_of!(G, status),
+        offset_of!(G, wait_reason),
+        offset_of!(G, name),
+        offset_of!(G, started_at),
+        offset_of!(G, sched_sp),
+    ];
+
     const_fn! {
         #[doc(hidden)] // for this crate and its models
         pub fn new() -> Self {

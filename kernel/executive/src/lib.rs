@@ -81,6 +81,8 @@ pub mod future;
 pub mod affinity;
 // 7 last words
 #[cfg(not(loom))]
+mod debugger;
+#[cfg(not(loom))]
 pub mod contract;
 #[cfg(not(loom))]
 pub mod crash;

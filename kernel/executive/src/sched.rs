@@ -22,7 +22,7 @@ pub struct Sched {
     pub(crate) idle: Idle,
     /// Goroutines readied by interrupt handlers, who then call `wakep`.
     pub(crate) injected: Injected<G>,
-    allgs: AtomicPtr<G>,
+    pub(crate) allgs: AtomicPtr<G>,
     pub(crate) allgs_len: AtomicUsize,
     pub(crate) goid: AtomicU64,
     /// CPUs that run goroutines. Go: `gomaxprocs`.
