@@ -1,10 +1,10 @@
-//! How many machines may run at a time: each wants two CPUs of the host, or its clock runs too slowly to be called
-//! a test of anything but patience.
+//! How many machines may run at a time: as many as the host has CPUs. Most of a boot is one thread's work; with more than that
+//! each machine's clock runs too slowly to be called a test of anything but patience.
 
 use std::sync::{Condvar, LazyLock, Mutex};
 
 static FREE: LazyLock<Mutex<usize>> =
-    LazyLock::new(|| Mutex::new((std::thread::available_parallelism().map_or(1, |n| n.get()) / 2).max(1)));
+    LazyLock::new(|| Mutex::new(std::thread::available_parallelism().map_or(1, |n| n.get())));
 static GIVEN_BACK: Condvar = Condvar::new();
 
 /// The right to run one machine, until it is dropped.
