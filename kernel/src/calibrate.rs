@@ -118,7 +118,7 @@ fn fraction(a: u64, b: u64) -> Fraction {
 }
 
 fn scale(hz: u64, by: Fraction) -> u64 {
-    (u128::from(hz) * by >> 32) as u64
+    ((u128::from(hz) * by) >> 32) as u64
 }
 
 /// A counter, and how fast it counts.
@@ -180,7 +180,7 @@ impl Clock {
             let mut gate = Port::<u8>::new(0x61);
             let value = gate.read();
             gate.write(value & !0b11 | 0b01);
-            Port::<u8>::new(0x43).write(0b10_11_000_0);
+            Port::<u8>::new(0x43).write(0b1011_0000);
             let mut counter = Port::<u8>::new(0x42);
             counter.write(0xff);
             counter.write(0xff);
@@ -228,7 +228,7 @@ fn read_pit() -> u64 {
         if Port::<u8>::new(0x61).read() & OUT != 0 {
             return 0x1_0000;
         }
-        Port::<u8>::new(0x43).write(0b10_00_000_0);
+        Port::<u8>::new(0x43).write(0b1000_0000);
         let mut counter = Port::<u8>::new(0x42);
         let left = u16::from_le_bytes([counter.read(), counter.read()]);
         u64::from(u16::MAX - left)

@@ -98,5 +98,5 @@ pub fn busy_wait_ns(ns: u64) {
 
 #[inline]
 fn scaled(value: u64, factor: &AtomicU64) -> u128 {
-    u128::from(value) * u128::from(factor.load(Ordering::Relaxed)) >> 32
+    (u128::from(value) * u128::from(factor.load(Ordering::Relaxed))) >> 32
 }

@@ -27,6 +27,7 @@ pub struct Rally {
 }
 
 impl Rally {
+    #[expect(clippy::new_without_default, reason = "made once, in a static")]
     pub const fn new() -> Self {
         Rally { strokes: [const { AtomicU64::new(0) }; 3] }
     }

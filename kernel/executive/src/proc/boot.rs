@@ -52,8 +52,10 @@ extern "C" fn boot_cpu_on_g0() -> ! {
     for cpu in 1..SCHED.slots() {
         // Counted before it can go idle, or it could find everyone asleep.
         SCHED.set_cpus(SCHED.cpus() + 1);
+        m_of(cpu).set_state(CpuState::Searching); // from here on others may count on it
         // SAFETY: that CPU's block, handed over once.
         if !unsafe { machine::start_cpu(cpu, percpu::percpu_block(cpu), other_cpu) } {
+            m_of(cpu).set_state(CpuState::Offline);
             SCHED.set_cpus(SCHED.cpus() - 1); // reported by the machine; we go on without it
         }
     }
@@ -71,7 +73,6 @@ extern "C" fn other_cpu() -> ! {
 }
 
 extern "C" fn other_cpu_on_g0() -> ! {
-    m().set_state(CpuState::Searching);
     schedule(p(), m())
 }
 
