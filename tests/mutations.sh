@@ -172,7 +172,7 @@ mutation "the handler leaves the waiter there" line.rs park an_interrupt_readies
 mutation "nobody claims" waitq.rs select one_of_two_wins \
     's/!w\.is_select \|\| claim\(w\.g\)/true/'
 mutation "claimed by load and store" waitq.rs select one_of_two_wins \
-    's/g\.select_done\.compare_exchange\(.*?\)\.is_ok\(\)/{\n        let free = g.select_done.load(Ordering::Acquire) == 0;\n        g.select_done.store(1, Ordering::Release);\n        free\n    }/'
+    's/g\.select_done\.compare_exchange\(OPEN, DONE, .*?\)\.is_ok\(\)/{\n        let free = g.select_done.load(Ordering::Acquire) == OPEN;\n        g.select_done.store(1, Ordering::Release);\n        free\n    }/'
 mutation "a lost claim ends the search" waitq.rs select a_dead_select_is_passed_over \
     's/(if !w\.is_select \|\| claim\(w\.g\) \{\n\s*return Some\(w\);\n\s*\})/$1\n            return None;/'
 
