@@ -63,6 +63,7 @@ step clippy cargo clippy --target-dir "$target" "${host[@]}" -p tests --all-targ
 step clippy-kernel cargo clippy --target-dir "$target" "${bare[@]}" --lib --bins --examples -- -D warnings
 step units units
 step loom loom
+step miri cargo miri test --target-dir "$target/miri" -p executive --lib
 step fuzz tests/fuzz.sh 1000
 step qemu in_qemu
 

@@ -11,6 +11,7 @@ use crate::machine::{self, Interrupted};
 use crate::p::p_of;
 use crate::sched::SCHED;
 use crate::{percpu, switch};
+use core::cell::Cell;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -72,6 +73,9 @@ pub fn page_fault(address: usize, what: fmt::Arguments<'_>, at: &Interrupted) ->
     report(&mut out, Some(at))
 }
 
+/// A caller's frame is so near above on the same stack.
+const G0_REACH: usize = 1024 * 1024;
+
 /// How far below a stack an access still counts as its overflow: a large frame may step over the guard's first page.
 const GUARD_REACH: usize = 64 * 1024;
 
@@ -107,12 +111,16 @@ fn report(out: &mut Out, at: Option<&Interrupted>) -> ! {
             let _ = write!(out, "\ng0 [of CPU {}]:\n", percpu::cpu());
         }
     }
-    match at {
+    let fp = match at {
         Some(at) => {
             frame_line(out, at.pc);
-            backtrace(out, at.fp);
+            at.fp
         }
-        None => backtrace(out, frame_pointer()),
+        None => frame_pointer(),
+    };
+    let left_by_mcall = backtrace(out, fp) && on_g0();
+    if left_by_mcall && let Some(g) = curg() {
+        saved_backtrace(out, g); // what g0 does, it does for this one
     }
     let _ = writeln!(out, "\nCPUs:");
     for cpu in 0..SCHED.slots() {
@@ -137,10 +145,7 @@ fn report(out: &mut Out, at: Option<&Interrupted>) -> ! {
         listed += 1;
         let _ = writeln!(out, "  {}", Line { g, now });
         if g.status() == Status::Waiting || g.status() == Status::Runnable {
-            // SAFETY: it does not run; if that changes while we look, we print nonsense.
-            let (pc, fp) = unsafe { switch::left_at(g.sched_sp.get()) };
-            frame_line(out, pc);
-            backtrace_in(out, fp, g);
+            saved_backtrace(out, g);
         }
     }
     if left_out != 0 {
@@ -149,32 +154,52 @@ fn report(out: &mut Out, at: Option<&Interrupted>) -> ! {
     machine::exit(STATUS)
 }
 
-/// Frames of the current stack.
-fn backtrace(out: &mut Out, fp: usize) {
-    walk(out, fp, |_| true);
-}
-/// Frames of a stack that is off its CPU; nothing outside of it is read.
-fn backtrace_in(out: &mut Out, fp: usize, g: &G) {
-    let stack = g.stack.get();
-    walk(out, fp, |fp| stack.contains(fp) && stack.contains(fp + 15));
+/// Frames of the current stack; from g0's, where `systemstack` switched to it, on to the goroutine's. `true`: they ended at the first there was,
+/// on the stack where they began.
+fn backtrace(out: &mut Out, fp: usize) -> bool {
+    let stack = curg().map(|g| g.stack.get());
+    let jumped = Cell::new(false);
+    let may_jump = |to| {
+        jumped.set(stack.is_some_and(|stack| stack.contains(to)));
+        jumped.get()
+    };
+    walk(out, fp, |_| true, may_jump) && !jumped.get()
 }
 
-fn walk(out: &mut Out, mut fp: usize, readable: impl Fn(usize) -> bool) {
+/// Frames of a goroutine that `mcall` has saved; nothing outside of its stack is read.
+fn saved_backtrace(out: &mut Out, g: &G) {
+    let stack = g.stack.get();
+    let inside = |at: usize| stack.contains(at) && stack.contains(at + 15);
+    if !inside(g.sched_sp.get()) {
+        return;
+    }
+    // SAFETY: within its stack. If it runs meanwhile, we print nonsense.
+    let (pc, fp) = unsafe { switch::left_at(g.sched_sp.get()) };
+    frame_line(out, pc);
+    walk(out, fp, inside, |_| false);
+}
+
+/// Follows frame pointers as far as they are readable. They lead up a stack, or to where `may_jump` says.
+fn walk(out: &mut Out, mut fp: usize, readable: impl Fn(usize) -> bool, may_jump: impl Fn(usize) -> bool) -> bool {
     for _ in 0..MAX_FRAMES {
-        if fp == 0 || !fp.is_multiple_of(8) || !readable(fp) {
-            return;
+        if fp == 0 {
+            return true;
+        }
+        if !fp.is_multiple_of(8) || !readable(fp) {
+            return false;
         }
         // SAFETY: a frame made with frame pointers (we and our std are built so), or one that `readable` vouches for.
         let (next, pc) = unsafe { ((fp as *const usize).read_volatile(), (fp as *const usize).add(1).read_volatile()) };
         if pc == 0 {
-            return;
+            return true;
         }
         frame_line(out, pc - 1); // a return address: the call is before it
-        if next <= fp {
-            return; // stacks grow down
+        if next != 0 && !(fp..fp + G0_REACH).contains(&next) && !may_jump(next) {
+            return false; // stacks grow down
         }
         fp = next;
     }
+    false
 }
 
 fn frame_line(out: &mut Out, pc: usize) {

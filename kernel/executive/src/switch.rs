@@ -94,7 +94,8 @@ pub(crate) unsafe extern "C" fn mcall(f: unsafe extern "C" fn(&'static G, *mut (
     "call rdx",
     "call {returned}",
     "2:",
-    "push rbp",
+    "push rbp",                 // a frame, so that the report names the caller
+    "mov rbp, rsp",
     "call {on_g0}",
     g = const CURRENT,
     g0 = const G0,
@@ -141,7 +142,8 @@ unsafe extern "C" fn systemstack_raw(f: unsafe extern "C" fn(*mut ()), arg: *mut
     "2:",                       // on g0 already
     "jmp rdx",
     "3:",                       // on neither
-    "push rbp",
+    "push rbp",                 // as in mcall
+    "mov rbp, rsp",
     "call {wrong_g}",
     g = const CURRENT,
     g0 = const G0,
