@@ -1,18 +1,17 @@
-//! Mapping: device registers, the heap's pages, CPUs' own stacks, and the one executable page below 1 MiB.
+//! Mapping: device registers, the heap's pages, CPUs' own stacks. (The trampoline has tables of its own.)
 //!
 //! Goroutines' stacks are not mapped here: they change on every CPU at once, without this file's lock (stacks.rs).
 //! The two never meet, because they own different entries of the top-level table.
 //!
 //! All CPUs share one set of tables. Making a page present needs no word to other CPUs: a TLB keeps no
-//! not-present translations (Intel SDM vol. 3A, 5.10.2.3). The only page taken away here is
-//! the trampoline's, which only this CPU and one that does not run yet ever used.
+//! not-present translations (Intel SDM vol. 3A, 5.10.2.3). No page is taken away here.
 #![allow(unsafe_code)] // Page tables are memory that the CPU reads behind the language's back.
 
 use crate::frames;
 use crate::layout;
 use executive::lock::{Lock, Rank};
 use x86_64::registers::control::Cr3;
-use x86_64::structures::paging::mapper::{MapToError, MapperFlush};
+use x86_64::structures::paging::mapper::MapToError;
 use x86_64::structures::paging::{
     FrameAllocator, Mapper, OffsetPageTable, Page, PageTable, PageTableFlags as Flags, PhysFrame, Size4KiB,
 };
@@ -116,40 +115,6 @@ pub fn map_fresh(start: u64, end: u64) -> u64 {
         at += frames::FRAME;
     }
     at
-}
-
-/// Maps the frame at the address that equals its physical one, writable and executable: a CPU that turns paging
-/// on goes on at the same address. Undo it with [`unmap_identity`] as soon as that CPU has left.
-///
-/// # Panics
-/// When something else is mapped there.
-pub fn identity_map_exec(frame: u64) {
-    let mut tables = TABLES.lock();
-    let page = Page::<Size4KiB>::containing_address(VirtAddr::new(frame));
-    let flags = Flags::PRESENT | Flags::WRITABLE;
-    let same = PhysFrame::containing_address(PhysAddr::new(frame));
-    let parents = Flags::PRESENT | Flags::WRITABLE;
-    let mut mapper = mapper(&mut tables);
-    // SAFETY: the frame is the caller's; nothing of ours lives at such low addresses.
-    match unsafe { mapper.map_to_with_table_flags(page, same, flags, parents, &mut Source) } {
-        Ok(flush) => flush.flush(),
-        // The bootloader may have left the page it switched tables in.
-        Err(MapToError::PageAlreadyMapped(old)) if old == same => {
-            // SAFETY: as above; it only gains rights.
-            let changed = unsafe { mapper.update_flags(page, flags) };
-            changed.map(MapperFlush::flush).expect("mapped a moment ago");
-        }
-        Err(e) => panic!("identity mapping {frame:#x}: {e:?}"),
-    }
-}
-
-/// Takes back [`identity_map_exec`]'s page, on this CPU.
-pub fn unmap_identity(frame: u64) {
-    let mut tables = TABLES.lock();
-    let page = Page::<Size4KiB>::containing_address(VirtAddr::new(frame));
-    if let Ok((_, flush)) = mapper(&mut tables).unmap(page) {
-        flush.flush();
-    }
 }
 
 /// The physical address behind a mapped virtual one.

@@ -125,8 +125,6 @@ pub struct G {
     // Written by the owner, read by anyone for reports.
     status: AtomicU8,
     wait_reason: AtomicU8,
-    /// g0's are not goroutines.
-    pub(crate) is_g0: Cell<bool>,
     /// The stack is of the usual size, and stays with the g when the goroutine ends.
     pub(crate) usual_stack: Cell<bool>,
     /// CPU it must run on, or ANY_CPU. Written by itself.
@@ -206,7 +204,6 @@ impl G {
                 color: Cell::new(0),
                 status: AtomicU8::new(Status::Idle as u8),
                 wait_reason: AtomicU8::new(WaitReason::None as u8),
-                is_g0: Cell::new(false),
                 locked_to: AtomicU32::new(ANY_CPU),
                 id: AtomicU64::new(0),
                 waiting_since: AtomicU64::new(0),

@@ -7,7 +7,7 @@
 #![allow(unsafe_code)] // First frames, closures and results by pointer, raw states in a pointer.
 
 use super::schedule::{execute, schedule};
-use super::wake::{put_next, ready};
+use super::wake::{put_next_quietly, ready, wakep};
 use crate::fatal::throw;
 use crate::g::{ANY_CPU, G, Status, getg};
 use crate::joiner::Ended;
@@ -75,7 +75,11 @@ where
         if needs_drop::<T>() {
             g.drop_result.set(Some(drop_result::<F, T>));
         }
-        put_next(p(), m(), g); // and wakep, which finds no idle CPU before main has started
+        put_next_quietly(p(), m(), g);
+        // Before, it is main itself, which CPU 0 runs at once.
+        if SCHED.main_started.load(Relaxed) {
+            wakep();
+        }
         Ok(g)
     });
     match started {

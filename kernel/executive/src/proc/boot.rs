@@ -35,7 +35,6 @@ pub fn start(main: fn()) -> ! {
 pub(crate) fn set_up(cpu: usize) {
     let m = m_of(cpu);
     m.seed(0x9e37_79b9 ^ (cpu as u32 + 1).wrapping_mul(0x85eb_ca6b));
-    m.g0.is_g0.set(true);
     m.g0.set_status(Status::Idle, Status::Running, "set_up: g0 was used");
     let g0: *const G = &m.g0;
     percpu::set_up(cpu, g0.cast(), core::ptr::from_ref(m).cast(), core::ptr::from_ref(p_of(cpu)).cast());

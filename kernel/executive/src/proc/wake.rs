@@ -29,13 +29,19 @@ pub(crate) fn put_next(p: &P, m: &M, g: &'static G) {
     if g.locked_to.load(Relaxed) != ANY_CPU {
         return put_locked(g);
     }
+    put_next_quietly(p, m, g);
+    wakep();
+}
+
+/// Puts a runnable g that is locked to no CPU next on this P, and leaves it to the caller to wake an idle one. Pinned or on g0.
+#[inline]
+pub(crate) fn put_next_quietly(p: &P, m: &M, g: &'static G) {
     // Usually runnext; with a seed, now and then behind the others.
     let spilled = if chaos::one_in(4) { p.runq().put(g) } else { p.runq().put_next(g) };
     if let Some(batch) = spilled {
         spill(batch);
     }
     slice_begins(m);
-    wakep();
 }
 
 /// Puts a runnable g last on this P. It wakes nobody: the caller has taken one off, or wakes. Pinned or on g0.
