@@ -63,10 +63,22 @@ mutation() { # NAME FILE TEST MODEL PERL
 # --- the idle protocol
 mutation "no fence before the recheck" idle.rs idle the_last_searcher_finds_it \
     's/full_fence\(\); \/\/ partner: the fences in `wakep`//'
-mutation "no fence after publishing" idle.rs idle the_last_searcher_finds_it \
+mutation "no fence after publishing" idle.rs idle more_than_a_hand_over_wakes_the_napper \
     's/(fn wakep.*?\n)\s*full_fence\(\);/$1/s'
+mutation "no fence after a hand-over" idle.rs idle the_last_searcher_finds_it \
+    's/full_fence_after_exchange\(\); \/\/ partner/\/\/ partner/'
+mutation "runnexts are never rechecked" idle.rs idle the_last_searcher_finds_it \
+    's/here\.has_work\(self\.napping\.load\(Ordering::Relaxed\) == 0\)/here.has_work(false)/'
+mutation "a nap never ends for others" idle.rs idle the_napper_looks \
+    's/self\.napping\.store\(0, Ordering::Release\);//'
+mutation "the napper has looked before it says so" idle.rs idle the_napper_looks \
+    's/(if naps \{.*?)self\.napping\.store\(0, Ordering::Release\);/$1/s; s/(pub fn found_work\(&self\) -> bool \{)/$1\n        self.napping.store(0, Ordering::Release);/'
+mutation "whether there is a napper is asked too early" idle.rs idle who_sleeps_beside_a_napper_hides_nothing \
+    's/(\s*)(self\.go_idle\(cpu, searching\);)/$1let early = self.napping.load(Ordering::Relaxed) == 0;$1$2/; s/if !self\.has_work\(here\) \{/if !here.has_work(early) {/'
+mutation "any work is left to a napper" idle.rs idle more_than_a_hand_over_wakes_the_napper \
+    's/(fn claim_a_searcher.*?\n\s*if )self/$1self.napping.load(Ordering::Relaxed) != 0 || self/s'
 mutation "only who searched rechecks (Go 1.16)" idle.rs idle who_never_searched_finds_it \
-    's/if !here\.has_work\(\) \{/if !searching || !here.has_work() {/'
+    's/if !self\.has_work\(here\) \{/if !searching || !self.has_work(here) {/'
 mutation "no second look after counting for a moment" idle.rs idle a_searcher_for_a_moment_looks_twice \
     's/if !self\.anyone_idle\(\)/if true/'
 mutation "no fence before the second look" idle.rs idle a_searcher_for_a_moment_looks_twice \
@@ -118,7 +130,7 @@ mutation "a thief stores head" runq.rs runq each_runs_once \
 mutation "two thieves store head" runq.rs runq two_thieves_share \
     's/q\.head\.compare_exchange\(head, head\.wrapping_add\(n\), .*?\)\.is_ok\(\)/{\n                q.head.store(head.wrapping_add(n), Ordering::Release);\n                true\n            }/'
 mutation "the owner stores head" runq.rs runq each_runs_once \
-    's/q\.head\.compare_exchange\(head, head\.wrapping_add\(1\), .*?\)\.is_ok\(\)/{\n                q.head.store(head.wrapping_add(1), Ordering::Release);\n                true\n            }/'
+    's/q\.head\.compare_exchange\(from, to, .*?\)\.is_ok\(\)/q.head.store(to, Ordering::Release);\n        true/'
 mutation "a spill stores head" runq.rs runq a_full_ring_spills \
     's/q\.head\.compare_exchange\(head, head\.wrapping_add\(N \/ 2\), .*?\)\.ok\(\)\?/q.head.store(head.wrapping_add(N \/ 2), Ordering::Release)/'
 mutation "a ring of N takes one more" runq.rs runq a_full_ring_spills \

@@ -48,6 +48,18 @@ pub fn full_fence() {
     fence(Ordering::SeqCst);
 }
 
+/// A [`full_fence`] that directly follows an exchange (a swap, a compare-and-swap that succeeded) of the same thread.
+///
+/// On x86 the exchange was one already: "locked instructions have a total order", and neither loads nor stores pass them (Intel SDM vol. 3A, 10.2.3.8 and
+/// 10.2.3.9). So nothing is left but to stop the compiler.
+#[inline(always)]
+pub fn full_fence_after_exchange() {
+    #[cfg(not(any(loom, miri)))]
+    core::sync::atomic::compiler_fence(Ordering::SeqCst);
+    #[cfg(any(loom, miri))]
+    fence(Ordering::SeqCst);
+}
+
 /// Asks for the cache line at `address`, to write it soon. A hint: any address will do.
 #[inline(always)]
 #[allow(unsafe_code)]

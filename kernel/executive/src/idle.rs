@@ -14,12 +14,17 @@
 //! If the idler's comes first, the submitter sees the bit and no searcher, and claims; or sees a searcher, who has not passed *its* fence yet,
 //! and will recheck, or will find work and then wake another.
 //!
+//! **The napper.** Two goroutines that talk and nothing else (a send, a park, a reply, a park) ready each other into an empty `runnext`, and the P runs it in the next instant.
+//! Each such hand-over would wake an idle CPU, which finds nothing that lasts, and takes the cache lines that the two need. So a searcher that saw only this becomes the *napper*: idle
+//! for a bounded time, after which it searches again. While there is one, a hand-over wakes nobody, and whoever else goes idle need not
+//! recheck runnexts: the napper will. Any other work claims it like every idle CPU.
+//!
 //! How this differs from Go 1.26: there the idle list is under `sched.lock`, and only searchers recheck; so a submitter that finds no idle P
 //! must leave a mark (`needspinning`) for an M that is about to give up without having searched. Here there is no lock: *every* CPU that goes idle rechecks, and
 //! a submitter that counted as searcher for a moment and found nobody looks once more after it has stopped counting.
 //! That second look is `needspinning`. (docs/decisions/0002)
 
-use crate::atomic::{AtomicU32, AtomicU64, Ordering, atomics, const_fn, full_fence};
+use crate::atomic::{AtomicU32, AtomicU64, Ordering, atomics, const_fn, full_fence, full_fence_after_exchange};
 use crate::param::MAX_CPUS;
 
 const WORDS: usize = if cfg!(loom) { 1 } else { MAX_CPUS / 64 };
@@ -28,6 +33,8 @@ const WORDS: usize = if cfg!(loom) { 1 } else { MAX_CPUS / 64 };
 pub struct Idle {
     /// How many CPUs look for work and have none, or were woken to. Go: `sched.nmspinning`.
     searching: AtomicU32,
+    /// 1: a CPU naps. It is idle, and will look at every runnext after it has set this to 0 again.
+    napping: AtomicU32,
     /// Bit n: CPU n is idle and may be claimed. Go: `sched.pidle`.
     idle: [AtomicU64; WORDS],
     /// Low half: how many are idle (Go: `sched.npidle`); high half: how many times one stopped being idle.
@@ -44,6 +51,7 @@ impl Idle {
         pub fn new() -> Self {
             Idle {
                 searching: AtomicU32::new(0),
+                napping: AtomicU32::new(0),
                 idle: atomics![AtomicU64::new(0); WORDS],
                 count_and_epoch: AtomicU64::new(0),
             }
@@ -56,6 +64,22 @@ impl Idle {
     #[inline]
     pub fn wakep(&self) -> Option<usize> {
         full_fence(); // partner: the fence in `go_idle`
+        self.claim_a_searcher()
+    }
+
+    /// The same after an exchange put a goroutine into an empty runnext: the caller's own CPU is likely to run it next, so if a CPU naps, it will do.
+    #[must_use = "a claimed CPU must be woken"]
+    #[inline]
+    pub fn wakep_for_next(&self) -> Option<usize> {
+        full_fence_after_exchange(); // partner: the fence in `go_idle`
+        if self.napping.load(Ordering::Relaxed) != 0 {
+            return None;
+        }
+        self.claim_a_searcher()
+    }
+
+    #[inline]
+    fn claim_a_searcher(&self) -> Option<usize> {
         if self.searching.load(Ordering::Relaxed) != 0 || self.idle_count() == 0 {
             return None;
         }
@@ -162,20 +186,32 @@ impl Idle {
     }
 
     /// Sleeps until there may be work: all of the above in the order that loses no wake. When it returns, this CPU counts as
-    /// searching; its note was cleared before. Go: the end of `findRunnable`, and `stopm`.
-    pub fn stop(&self, cpu: usize, searching: bool, here: &impl Stopping) {
+    /// searching; its note was cleared before. `may_nap`: it searched, and saw nothing but hand-overs. Go: the end of `findRunnable`, and `stopm`.
+    pub fn stop(&self, cpu: usize, searching: bool, may_nap: bool, here: &impl Stopping) {
+        // One napper is enough. Relaxed: the fence in `go_idle` orders it for those who put a g into a runnext.
+        let naps = may_nap && self.napping.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_ok();
         self.go_idle(cpu, searching);
         // From here on a waker may claim us at any time.
-        if !here.has_work() {
+        if !self.has_work(here) {
             here.will_sleep();
             // If neither holds it was an interrupt of no consequence for us.
-            while !here.sleep() && !here.has_work() {}
+            while !here.sleep(naps) && !self.has_work(here) {}
+        }
+        if naps {
+            // Who saw the 1 counts on us: from here on we look at every runnext, and not before. Release, for who saw that we
+            // stopped being idle or searching; for others the fence in `wakep` or `go_idle`, whichever we come to.
+            self.napping.store(0, Ordering::Release);
         }
         if self.take_back(cpu) {
             self.start_searching();
         } else {
             here.await_wakeup(); // claimed: the note is woken or about to be, and we are counted already
         }
+    }
+
+    /// The recheck. Runnexts are the napper's if there is one, and it has yet to look.
+    fn has_work(&self, here: &impl Stopping) -> bool {
+        here.has_work(self.napping.load(Ordering::Relaxed) == 0)
     }
 
     /// How many are idle.
@@ -197,12 +233,12 @@ impl Idle {
 
 /// A CPU that stops, as `Idle` sees it; a model checker brings its own.
 pub trait Stopping {
-    /// Whether any source has work that this CPU could do. After `go_idle`'s fence the answer is the truth.
-    fn has_work(&self) -> bool;
+    /// Whether any source has work that this CPU could do, the runnexts included or not. After `go_idle`'s fence the answer is the truth.
+    fn has_work(&self, runnexts: bool) -> bool;
     /// It had none: the CPU will sleep.
     fn will_sleep(&self);
-    /// Sleeps on its note; `true`: it was woken, or something of its own is due. May return early.
-    fn sleep(&self) -> bool;
+    /// Sleeps on its note, or naps for a bounded time; `true`: it was woken, or something of its own is due, the nap's end included. May return early.
+    fn sleep(&self, nap: bool) -> bool;
     /// Sleeps until its note is woken, which is sure to come.
     fn await_wakeup(&self);
 }

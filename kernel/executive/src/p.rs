@@ -119,9 +119,16 @@ impl P {
         // SAFETY: PINNED: `p()` is this CPU's own, and its callers are pinned or on g0.
         unsafe { self.runq.owner() }
     }
+    /// There is one CPU: nobody will use [`others`](Self::others).
+    pub(crate) fn leave_alone(&self) {
+        self.runq.leave_alone();
+    }
     /// The half that others have.
     pub(crate) fn others(&self) -> Thief<'_, G> {
         self.runq.thief()
+    }
+    pub(crate) fn ring_is_empty(&self) -> bool {
+        self.runq.ring_is_empty()
     }
     pub(crate) fn runq_is_empty(&self) -> bool {
         self.runq.is_empty()

@@ -8,7 +8,7 @@
 //! back by the Release half of the `head` exchange, and its reuse waits for the owner's Acquire load of `head`. Go: `runqput`,
 //! `runqget`, `runqgrab`, `runqsteal` (proc.go), with the same orderings.
 
-use crate::atomic::{AtomicPtr, AtomicU32, Ordering, atomics, const_fn};
+use crate::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering, atomics, const_fn};
 use crate::param::RUNQ_SIZE;
 use core::ptr::null_mut;
 
@@ -126,6 +126,8 @@ pub struct Runq<T: Linked + 'static> {
     /// The g that runs next, and on the rest of the current slice: one that was readied by the running one. It makes
     /// a pair that talks cost one hop instead of a whole queue's. Go: `runnext`.
     runnext: AtomicPtr<T>,
+    /// Nobody steals here, ever: there is one CPU. Then the owner's exchanges are loads and stores, at a third of the price.
+    alone: AtomicBool,
     slots: [AtomicPtr<T>; RUNQ_SIZE],
 }
 
@@ -137,6 +139,7 @@ impl<T: Linked> Runq<T> {
                 head: AtomicU32::new(0),
                 tail: AtomicU32::new(0),
                 runnext: AtomicPtr::new(null_mut()),
+                alone: AtomicBool::new(false),
                 slots: atomics![AtomicPtr::new(null_mut()); RUNQ_SIZE],
             }
         }
@@ -158,6 +161,11 @@ impl<T: Linked> Runq<T> {
         Thief(self)
     }
 
+    /// There is one CPU: nobody will ever use the thief's half. Before the first put.
+    pub fn leave_alone(&self) {
+        self.alone.store(true, Ordering::Relaxed);
+    }
+
     /// Whether nothing is here, seen by anyone. Go: `runqempty`: head, tail and runnext are read as of one moment, or a g that the owner
     /// moves from runnext to the ring could be missed.
     pub fn is_empty(&self) -> bool {
@@ -169,6 +177,11 @@ impl<T: Linked> Runq<T> {
                 return head == tail && next.is_null();
             }
         }
+    }
+
+    /// Whether nothing is in the ring. One that its owner moves there from runnext is missed, and announced by him afterwards.
+    pub fn ring_is_empty(&self) -> bool {
+        self.head.load(Ordering::Acquire) == self.tail.load(Ordering::Acquire) // partner: the owner's Release of tail
     }
 
     /// How many g's are here, for reports.
@@ -197,9 +210,39 @@ impl<'a, T: Linked> Owner<'a, T> {
     #[must_use = "a batch that is dropped is goroutines lost"]
     #[inline]
     pub fn put_next(&self, t: &'static T) -> Option<List<T>> {
+        self.put(self.swap_next(t)?)
+    }
+
+    /// Makes `t` the next to run, and gives back the one that was: the caller [`put`](Self::put)s it. Unless there is one CPU, what
+    /// published `t` was an exchange (see `full_fence_after_exchange`).
+    #[must_use = "who is dropped here is lost"]
+    #[inline]
+    pub fn swap_next(&self, t: &'static T) -> Option<&'static T> {
+        let q = self.0;
+        if self.is_alone() {
+            let old = q.runnext.load(Ordering::Relaxed);
+            q.runnext.store(ptr(t), Ordering::Relaxed);
+            return reference(old);
+        }
         // AcqRel: partner of the thief's exchange in `take_runnext`. A store would do but for a thief that takes the old one.
-        let old = reference(self.0.runnext.swap(ptr(t), Ordering::AcqRel))?;
-        self.put(old)
+        reference(q.runnext.swap(ptr(t), Ordering::AcqRel))
+    }
+
+    /// Whether there are no thieves.
+    #[inline]
+    pub fn is_alone(&self) -> bool {
+        self.0.alone.load(Ordering::Relaxed)
+    }
+
+    /// Moves head on from what was read of it, unless a thief was faster.
+    #[inline]
+    fn moves_head(&self, from: u32, to: u32) -> bool {
+        let q = self.0;
+        if self.is_alone() {
+            q.head.store(to, Ordering::Relaxed);
+            return true;
+        }
+        q.head.compare_exchange(from, to, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 
     /// Puts `t` at the ring's tail. When the ring is full, half of it and `t` come back as one batch for the global queue.
@@ -207,25 +250,37 @@ impl<'a, T: Linked> Owner<'a, T> {
     #[must_use = "a batch that is dropped is goroutines lost"]
     #[inline]
     pub fn put(&self, t: &'static T) -> Option<List<T>> {
-        let q = self.0;
-        loop {
-            let head = q.head.load(Ordering::Acquire); // partner: a consumer's Release of head
-            let tail = q.tail.load(Ordering::Relaxed); // ours
-            if tail.wrapping_sub(head) < N {
-                q.slot(tail).store(ptr(t), Ordering::Relaxed);
-                q.tail.store(tail.wrapping_add(1), Ordering::Release); // partner: a thief's Acquire of tail
-                return None;
-            }
-            if let Some(batch) = self.spill(head, t) {
+        while !self.put_in_room(t) {
+            if let Some(batch) = self.spill(t) {
                 return Some(batch);
             }
             // A thief took some meanwhile: there is room now.
         }
+        None
+    }
+
+    /// Puts `t` at the ring's tail; `false`: the ring is full.
+    #[must_use = "who found no room is in no queue"]
+    #[inline]
+    pub fn put_in_room(&self, t: &'static T) -> bool {
+        let q = self.0;
+        let head = q.head.load(Ordering::Acquire); // partner: a consumer's Release of head
+        let tail = q.tail.load(Ordering::Relaxed); // ours
+        let room = tail.wrapping_sub(head) < N;
+        if room {
+            q.slot(tail).store(ptr(t), Ordering::Relaxed);
+            q.tail.store(tail.wrapping_add(1), Ordering::Release); // partner: a thief's Acquire of tail
+        }
+        room
     }
 
     #[cold]
-    fn spill(&self, head: u32, t: &'static T) -> Option<List<T>> {
+    fn spill(&self, t: &'static T) -> Option<List<T>> {
         let q = self.0;
+        let (head, tail) = (q.head.load(Ordering::Acquire), q.tail.load(Ordering::Relaxed));
+        if tail.wrapping_sub(head) < N {
+            return None;
+        }
         // Read first, own afterwards: the exchange fails if a thief was faster, and then what was read is not ours.
         let half: [*mut T; RUNQ_SIZE / 2] =
             core::array::from_fn(|i| q.slot(head.wrapping_add(i as u32)).load(Ordering::Relaxed));
@@ -244,9 +299,14 @@ impl<'a, T: Linked> Owner<'a, T> {
         let q = self.0;
         let next = q.runnext.load(Ordering::Relaxed);
         // If the exchange fails, a thief took it: only the owner makes it anything but null.
-        if !next.is_null() && q.runnext.compare_exchange(next, null_mut(), Ordering::AcqRel, Ordering::Relaxed).is_ok()
-        {
-            return Some((reference(next)?, true));
+        if !next.is_null() {
+            if self.is_alone() {
+                q.runnext.store(null_mut(), Ordering::Relaxed);
+                return Some((reference(next)?, true));
+            }
+            if q.runnext.compare_exchange(next, null_mut(), Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                return Some((reference(next)?, true));
+            }
         }
         self.get_from_ring().map(|t| (t, false))
     }
@@ -261,7 +321,7 @@ impl<'a, T: Linked> Owner<'a, T> {
                 return None;
             }
             let t = q.slot(head).load(Ordering::Relaxed);
-            if q.head.compare_exchange(head, head.wrapping_add(1), Ordering::Release, Ordering::Relaxed).is_ok() {
+            if self.moves_head(head, head.wrapping_add(1)) {
                 return reference(t);
             }
         }

@@ -25,6 +25,8 @@ struct Cpu {
 struct World<const N: usize> {
     idle: Idle,
     cpus: [Cpu; N],
+    /// Whoever found the last item says so to those who still wait: as if it were work for them.
+    all_found: AtomicBool,
 }
 
 /// CPU n in its thread. It may wake by itself once, as an interrupt or a timer does it.
@@ -32,18 +34,28 @@ struct Here<const N: usize> {
     world: &'static World<N>,
     cpu: usize,
     wakes_itself: Cell<bool>,
+    /// It saw a hand-over when it searched last.
+    may_nap: Cell<bool>,
+    /// It listens to `all_found`.
+    finds_all: bool,
+    /// Its nap is not over before it is woken.
+    naps_for_long: Cell<bool>,
 }
 
 impl<const N: usize> Stopping for Here<N> {
-    fn has_work(&self) -> bool {
+    fn has_work(&self, runnexts: bool) -> bool {
         let me = self.me();
         me.inbox.load(Ordering::Acquire)
             || !me.injected.is_empty()
-            || self.world.cpus.iter().any(|cpu| !cpu.ring.is_empty())
+            || self.finds_all && self.world.all_found.load(Ordering::Acquire)
+            || self.world.cpus.iter().any(|cpu| if runnexts { !cpu.ring.is_empty() } else { !cpu.ring.ring_is_empty() })
     }
     fn will_sleep(&self) {}
-    fn sleep(&self) -> bool {
-        self.wakes_itself.replace(false) || self.me().note.sleep(&self.me().bed, NEVER)
+    /// A nap is over at once, or never.
+    fn sleep(&self, nap: bool) -> bool {
+        (nap && !self.naps_for_long.get())
+            || self.wakes_itself.replace(false)
+            || self.me().note.sleep(&self.me().bed, NEVER)
     }
     fn await_wakeup(&self) {
         while !self.me().note.sleep(&self.me().bed, NEVER) {}
@@ -58,7 +70,7 @@ impl<const N: usize> Here<N> {
     /// Gives up (counted as searching, or not) and comes back when there may be work, counted as searching.
     fn stop(&self, searching: bool) {
         self.me().note.clear();
-        self.world.idle.stop(self.cpu, searching, self);
+        self.world.idle.stop(self.cpu, searching, self.may_nap.replace(false), self);
     }
 
     /// Looks at all other rings once.
@@ -85,6 +97,19 @@ impl<const N: usize> Here<N> {
         }
     }
 
+    /// The same, where another may find it.
+    fn until_all_found(&self) {
+        while !self.world.all_found.load(Ordering::Acquire) {
+            self.stop(true);
+            if self.steal().is_some() {
+                self.world.all_found.store(true, Ordering::Release);
+                let _ = self.world.idle.found_work();
+                return self.wakep();
+            }
+        }
+        let _ = self.world.idle.found_work();
+    }
+
     fn wakep(&self) {
         if let Some(cpu) = self.world.idle.wakep() {
             self.startm(cpu);
@@ -98,14 +123,21 @@ impl<const N: usize> Here<N> {
     fn submit(&self, item: &'static Item) {
         item.run();
         // SAFETY: PINNED: this thread is the CPU.
-        assert!(unsafe { self.me().ring.owner() }.put_next(item).is_none());
-        self.wakep();
+        let ring = unsafe { self.me().ring.owner() };
+        match ring.swap_next(item) {
+            None => self.world.idle.wakep_for_next().into_iter().for_each(|cpu| self.startm(cpu)),
+            Some(old) => {
+                assert!(ring.put(old).is_none());
+                self.wakep();
+            }
+        }
     }
 }
 
 fn world<const N: usize>() -> [Here<N>; N] {
     let world = leak(World {
         idle: Idle::new(),
+        all_found: AtomicBool::new(false),
         cpus: core::array::from_fn(|_| Cpu {
             ring: Runq::new(),
             note: Note::new(),
@@ -114,7 +146,14 @@ fn world<const N: usize>() -> [Here<N>; N] {
             injected: Injected::new(),
         }),
     });
-    core::array::from_fn(|cpu| Here { world, cpu, wakes_itself: Cell::new(false) })
+    core::array::from_fn(|cpu| Here {
+        world,
+        cpu,
+        wakes_itself: Cell::new(false),
+        may_nap: Cell::new(false),
+        naps_for_long: Cell::new(false),
+        finds_all: false,
+    })
 }
 
 /// Work is submitted while the last searcher gives up: is it found? And are the counts right after it?
@@ -182,6 +221,50 @@ fn a_searcher_that_finds_wakes_the_next() {
         submitter.submit(item(1));
         a.join().unwrap();
         b.join().unwrap();
+    });
+}
+
+/// A goroutine is handed over while a CPU naps, so nobody is woken for it; and its own CPU does not come to it: does the napper look?
+#[test]
+fn the_napper_looks() {
+    check(|| {
+        let [submitter, napper] = world::<2>();
+        let world = submitter.world;
+        world.idle.start_searching();
+        napper.may_nap.set(true);
+        race(move || submitter.submit(item(0)), move || napper.until_found(true));
+        assert_eq!((world.idle.searching(), world.idle.idle_count()), (0, 0));
+    });
+}
+
+/// The same, with one more CPU that goes idle beside the napper and leaves it the runnexts: does one of the two find it?
+#[test]
+fn who_sleeps_beside_a_napper_hides_nothing() {
+    check_bounded(2, || {
+        let [submitter, napper, sleeper] = world::<3>().map(|cpu| Here { finds_all: true, ..cpu });
+        submitter.world.idle.start_searching();
+        submitter.world.idle.start_searching();
+        napper.may_nap.set(true);
+        let napper = thread::spawn(move || napper.until_all_found());
+        let sleeper = thread::spawn(move || sleeper.until_all_found());
+        submitter.submit(item(0));
+        napper.join().unwrap();
+        sleeper.join().unwrap();
+    });
+}
+
+/// A CPU naps for long, and two goroutines are readied: the second is no hand-over. Is the napper woken?
+#[test]
+fn more_than_a_hand_over_wakes_the_napper() {
+    check(|| {
+        let [submitter, napper] = world::<2>();
+        napper.may_nap.set(true);
+        napper.naps_for_long.set(true);
+        let submitter = move || {
+            submitter.submit(item(0));
+            submitter.submit(item(1));
+        };
+        race(submitter, move || napper.until_found(false));
     });
 }
 
@@ -258,7 +341,7 @@ fn the_last_to_sleep_finds_a_deadlock() {
         let found = [a, b].map(|cpu| {
             thread::spawn(move || {
                 cpu.world.idle.go_idle(cpu.cpu, false);
-                !cpu.has_work() && cpu.world.idle.is_dead(2, || cpu.has_work())
+                !cpu.has_work(true) && cpu.world.idle.is_dead(2, || cpu.has_work(true))
             })
         });
         assert!(found.map(|found| found.join().unwrap()) != [false, false]);

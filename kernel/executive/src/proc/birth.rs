@@ -7,7 +7,7 @@
 #![allow(unsafe_code)] // First frames, closures and results by pointer, raw states in a pointer.
 
 use super::schedule::{execute, schedule};
-use super::wake::{put_next_quietly, ready, wakep};
+use super::wake::{put_last, put_next, ready};
 use crate::fatal::throw;
 use crate::g::{ANY_CPU, G, Status, getg};
 use crate::joiner::Ended;
@@ -75,10 +75,10 @@ where
         if needs_drop::<T>() {
             g.drop_result.set(Some(drop_result::<F, T>));
         }
-        put_next_quietly(p(), m(), g);
-        // Before, it is main itself, which CPU 0 runs at once.
         if SCHED.main_started.load(Relaxed) {
-            wakep();
+            put_next(p(), m(), g);
+        } else {
+            put_last(p(), m(), g); // main itself, which CPU 0 runs at once: no wakep
         }
         Ok(g)
     });

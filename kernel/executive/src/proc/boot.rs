@@ -24,6 +24,9 @@ pub fn start(main: fn()) -> ! {
     for cpu in 0..cpus {
         set_up(cpu);
     }
+    if cpus == 1 {
+        p_of(0).leave_alone();
+    }
     SCHED.set_slots(cpus);
     SCHED.set_cpus(1);
     // SAFETY: CPU 0's block, used by CPU 0.

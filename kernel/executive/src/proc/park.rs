@@ -6,10 +6,10 @@
 
 use super::schedule::{execute, schedule};
 use super::wake::put_last;
-use crate::g::{G, Status, WaitReason, getg};
+use crate::g::{ANY_CPU, G, Status, WaitReason, getg};
 use crate::lock::LockGuard;
-use crate::m::m;
-use crate::p::p;
+use crate::m::{M, m};
+use crate::p::{P, p};
 use crate::switch;
 use crate::trace::{self, Event};
 use core::mem::ManuallyDrop;
@@ -47,6 +47,13 @@ pub(crate) fn park_unlock<T: ?Sized>(reason: WaitReason, guard: LockGuard<'_, T>
     });
 }
 
+/// When it is not just a place in the ring: nothing in `yield_m` returns to it, so it saves no registers.
+#[cold]
+fn yield_slowly(p: &'static P, m: &'static M, g: &'static G) -> ! {
+    put_last(p, m, g);
+    schedule(p, m)
+}
+
 /// Lets the other goroutines of this P run before this one goes on. Goes to the end of this P's queue, as Go's `goyield` does; Go's `Gosched` takes
 /// the global one, and its lock, each time. Throws when pinned.
 ///
@@ -59,8 +66,10 @@ pub fn yield_now() {
         g.set_status(Status::Running, Status::Runnable, "yield: goroutine is not running");
         trace::record(Event::Yield, || g.id());
         let (p, m) = (p(), m());
-        put_last(p, m, g);
-        schedule(p, m)
+        if m.in_slice() && g.locked_to.load(Relaxed) == ANY_CPU && p.runq().put_in_room(g) {
+            schedule(p, m)
+        }
+        yield_slowly(p, m, g)
     }
     // SAFETY: `yield_m` takes no argument and does not return.
     unsafe { switch::mcall(yield_m, core::ptr::null_mut()) }

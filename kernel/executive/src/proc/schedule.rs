@@ -4,7 +4,7 @@
 //!
 //! The order in which sources are asked is Go's; where Go 1.16 and 1.26 differ it is 1.26's (the 61st tick's look at the global queue
 //! stands here, the global queue is taken in batches).
-#![allow(unsafe_code)] // One call of `gogo`.
+#![allow(unsafe_code)] // Calls of `gogo`.
 
 use super::wake::{new_slice, ready, wakep};
 use crate::fatal::throw;
@@ -21,6 +21,9 @@ use crate::{atomic, chaos, percpu, switch};
 
 /// How long a thief leaves a running P alone with its runnext (ns). Go: `usleep(3)`.
 const RUNNEXT_PAUSE_NS: u64 = 3_000;
+/// How long a CPU naps that saw nothing but hand-overs (ns): as much later may a goroutine in a runnext be whose P goes on with another. A hundredth of a slice; and a search every
+/// so often costs those who talk a few percent.
+const NAP_NS: u64 = 100_000;
 
 /// One round: finds a runnable g and runs it. On g0. Throws if a lock is held. Go: `schedule`.
 #[inline(always)]
@@ -80,6 +83,16 @@ pub(crate) fn execute(p: &P, m: &M, g: &'static G, inherit_slice: bool) -> ! {
     }
     p.stats.runs.bump();
     trace::record(Event::Run, || g.id());
+    if p.timers.next() != NEVER || (!m.in_slice() && p.runq().has_work()) {
+        execute_timed(p, m, g)
+    }
+    // SAFETY: STACK-OWNER: it is Running, here; it was saved by mcall or is newborn.
+    unsafe { switch::jump_to(g) }
+}
+
+/// The end of `execute` if someone waits for time to pass.
+#[cold]
+fn execute_timed(p: &P, m: &M, g: &'static G) -> ! {
     let due = p.timers.next();
     if due != NEVER {
         m.tick_by(due.saturating_add(TIMER_SLACK_NS)); // a hog must not make sleepers late
@@ -87,7 +100,7 @@ pub(crate) fn execute(p: &P, m: &M, g: &'static G, inherit_slice: bool) -> ! {
     if !m.in_slice() && p.runq().has_work() {
         new_slice(); // nor those who wait behind it
     }
-    // SAFETY: STACK-OWNER: it is Running, here; it was saved by mcall or is newborn.
+    // SAFETY: as in `execute`.
     unsafe { switch::jump_to(g) }
 }
 
@@ -161,22 +174,23 @@ fn adopt(p: &P, mut batch: List<G>) -> Option<&'static G> {
 /// Nothing here: look at the others, if not too many do so already; then sleep. `None`: look at everything again.
 #[cold]
 fn search(p: &'static P) -> Option<&'static G> {
-    let m = m();
+    let (m, mut hand_overs) = (m(), 0);
     if m.spinning.get() || SCHED.idle.may_search(SCHED.cpus()) {
         m.spinning.set(true);
         m.set_state(CpuState::Searching);
-        if let Some(g) = steal_work(p) {
+        if let Some(g) = steal_work(p, &mut hand_overs) {
             p.stats.steals.bump();
             trace::record(Event::Steal, || g.id());
             return Some(g);
         }
     }
-    stop_m(p);
+    stop_m(p, hand_overs > 0);
     None
 }
 
-/// Tries every other P, four times round in a random order, and its timers and its runnext the last time only. Go: `stealWork`.
-fn steal_work(p: &'static P) -> Option<&'static G> {
+/// Tries every other P, four times round in a random order, and its timers and its runnext the last time only. Counts the runnexts that
+/// it left because their P is at them. Go: `stealWork`.
+fn steal_work(p: &'static P, hand_overs: &mut usize) -> Option<&'static G> {
     let me = percpu::cpu();
     let slots = SCHED.slots();
     for round in 0..STEAL_ROUNDS {
@@ -198,26 +212,28 @@ fn steal_work(p: &'static P) -> Option<&'static G> {
                     return Some(g);
                 }
             }
-            if let Some(g) = steal_runnext(cpu, victim) {
-                return Some(g);
+            if victim.others().has_runnext() {
+                if let Some(g) = steal_runnext(cpu, victim) {
+                    return Some(g);
+                }
+                *hand_overs += 1;
             }
         }
     }
     None
 }
 
-/// Takes a victim's runnext, after a pause: a running P is about to run it, and moving a g that talks to its neighbour costs both.
+/// Takes a victim's runnext, if the victim has run one and the same goroutine over a pause: else it is about to run that, and moving a g that
+/// talks to its neighbour costs both. Meanwhile we don't look: each look takes the line from the victim.
 fn steal_runnext(cpu: usize, victim: &P) -> Option<&'static G> {
-    if !victim.others().has_runnext() {
-        return None;
-    }
     if crate::m::m_of(cpu).state() == CpuState::Running {
+        let runs = victim.stats.runs.get();
         let patience = machine::now() + RUNNEXT_PAUSE_NS;
         while machine::now() < patience {
-            if !victim.others().has_runnext() {
-                return None;
-            }
             atomic::relax();
+        }
+        if victim.stats.runs.get() != runs {
+            return None;
         }
     }
     victim.others().take_runnext()
@@ -258,10 +274,11 @@ fn take_injected() {
 }
 
 /// Sleeps until there may be work. When it returns this CPU counts as searching. Go: the end of `findRunnable`, `stopm`.
-fn stop_m(p: &P) {
+fn stop_m(p: &P, may_nap: bool) {
     let m = m();
     m.park.clear();
-    SCHED.idle.stop(percpu::cpu(), m.spinning.replace(true), &Here { p, m });
+    let nap_end = if may_nap { machine::now() + NAP_NS } else { NEVER };
+    SCHED.idle.stop(percpu::cpu(), m.spinning.replace(true), may_nap, &Here { p, m, nap_end });
     m.set_state(CpuState::Searching);
 }
 
@@ -269,14 +286,15 @@ fn stop_m(p: &P) {
 struct Here<'a> {
     p: &'a P,
     m: &'a M,
+    nap_end: u64,
 }
 
 impl Stopping for Here<'_> {
-    fn has_work(&self) -> bool {
+    fn has_work(&self, runnexts: bool) -> bool {
         SCHED.has_global()
             || !SCHED.injected.is_empty()
             || self.m.has_inbox()
-            || (0..SCHED.slots()).any(|cpu| !p_of(cpu).runq_is_empty())
+            || (0..SCHED.slots()).map(p_of).any(|p| if runnexts { !p.runq_is_empty() } else { !p.ring_is_empty() })
     }
 
     fn will_sleep(&self) {
@@ -287,13 +305,14 @@ impl Stopping for Here<'_> {
         self.p.stats.halts.bump();
     }
 
-    fn sleep(&self) -> bool {
-        let woken = self.m.park.sleep(&Cpu(percpu::cpu()), self.p.timers.next());
+    fn sleep(&self, nap: bool) -> bool {
+        let due = || self.p.timers.next().min(if nap { self.nap_end } else { NEVER });
+        let woken = self.m.park.sleep(&Cpu(percpu::cpu()), due());
         self.m.tick_is_gone();
         self.m.slice_end.set(NEVER);
         let now = machine::now();
         self.p.coarse_now.set(now);
-        woken || self.p.timers.next() <= now
+        woken || due() <= now
     }
 
     fn await_wakeup(&self) {
@@ -307,6 +326,6 @@ impl Here<'_> {
     fn anything_to_come(&self) -> bool {
         SCHED.injected.anything_to_come()
             || (0..SCHED.slots()).any(|cpu| p_of(cpu).timers.next() != NEVER || crate::m::m_of(cpu).has_inbox())
-            || self.has_work()
+            || self.has_work(true)
     }
 }

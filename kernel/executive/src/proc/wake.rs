@@ -7,7 +7,7 @@ use crate::machine;
 use crate::p::{P, p};
 use crate::param::SLICE_NS;
 use crate::percpu;
-use crate::runq::List;
+use crate::runq::{List, Owner};
 use crate::sched::SCHED;
 use crate::trace::{self, Event};
 use core::sync::atomic::Ordering::Relaxed;
@@ -29,17 +29,17 @@ pub(crate) fn put_next(p: &P, m: &M, g: &'static G) {
     if g.locked_to.load(Relaxed) != ANY_CPU {
         return put_locked(g);
     }
-    put_next_quietly(p, m, g);
-    wakep();
-}
-
-/// Puts a runnable g that is locked to no CPU next on this P, and leaves it to the caller to wake an idle one. Pinned or on g0.
-#[inline]
-pub(crate) fn put_next_quietly(p: &P, m: &M, g: &'static G) {
-    // Usually runnext; with a seed, now and then behind the others.
-    let spilled = if chaos::one_in(4) { p.runq().put(g) } else { p.runq().put_next(g) };
-    if let Some(batch) = spilled {
-        spill(batch);
+    let runq = p.runq();
+    if chaos::one_in(4) {
+        put_in_ring(&runq, g); // with a seed, now and then behind the others
+        wakep();
+    } else if let Some(old) = runq.swap_next(g) {
+        put_in_ring(&runq, old);
+        wakep();
+    } else if !runq.is_alone()
+        && let Some(cpu) = SCHED.idle.wakep_for_next()
+    {
+        startm(cpu);
     }
     slice_begins(m);
 }
@@ -50,10 +50,15 @@ pub(crate) fn put_last(p: &P, m: &M, g: &'static G) {
     if g.locked_to.load(Relaxed) != ANY_CPU {
         return put_locked(g);
     }
-    if let Some(batch) = p.runq().put(g) {
+    put_in_ring(&p.runq(), g);
+    slice_begins(m);
+}
+
+#[inline(always)]
+fn put_in_ring(runq: &Owner<'_, G>, g: &'static G) {
+    if let Some(batch) = runq.put(g) {
         spill(batch);
     }
-    slice_begins(m);
 }
 
 /// The ring was full: half of it goes to everyone, in one hold of the lock.

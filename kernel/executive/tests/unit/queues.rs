@@ -149,6 +149,29 @@ fn runnext_can_be_taken_alone() {
     assert!(shared.is_empty() && shared.thief().take_runnext().is_none() && q.get().is_none());
 }
 
+/// One CPU's queue and one with thieves (who never come) are the same to their owner, whatever he does.
+#[test]
+fn left_alone_it_is_the_same_queue() {
+    let ((alone, a), (_, b)) = (ring(), ring());
+    alone.leave_alone();
+    let mut x = 1u32;
+    for id in 0..20_000 {
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        match x % 5 {
+            0 => assert_eq!(a.put(item(id)).map(ids), b.put(item(id)).map(ids)),
+            1 | 2 => assert_eq!(a.put_next(item(id)).map(ids), b.put_next(item(id)).map(ids)),
+            _ => assert_eq!(got(&a), got(&b)),
+        }
+        assert_eq!(a.has_work(), b.has_work());
+    }
+    while let Some(last) = got(&a) {
+        assert_eq!(got(&b), Some(last));
+    }
+    assert_eq!(got(&b), None);
+}
+
 #[test]
 fn the_ring_wraps_many_times() {
     let (shared, q) = ring();
