@@ -17,7 +17,10 @@ pub use errors::{RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, Tr
 
 use crate::g::{G, WaitReason, getg};
 use crate::lock::{Lock, Rank};
-use crate::proc::{park::park_unlock, wake::ready};
+use crate::proc::{
+    park::park_unlock,
+    wake::{ready, unlock_ready},
+};
 use crate::waitq::{WaitQ, Waiter, succeed, woken};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -152,8 +155,7 @@ impl<T> Chan<T> {
         // SAFETY: `value` is forgotten if it was moved.
         let success = match unsafe { self.send_now(&mut core, &raw const *value) } {
             Done(success, woken) => {
-                drop(core);
-                woken.into_iter().for_each(ready);
+                unlock_ready(core, woken);
                 success
             }
             Blocks => {
@@ -174,8 +176,7 @@ impl<T> Chan<T> {
         // SAFETY: `value` is empty.
         let success = match unsafe { self.recv_now(&mut core, value.as_mut_ptr()) } {
             Done(success, woken) => {
-                drop(core);
-                woken.into_iter().for_each(ready);
+                unlock_ready(core, woken);
                 success
             }
             Blocks => {
@@ -199,8 +200,7 @@ impl<T> Chan<T> {
             match self.recv_now(&mut core, value.as_mut_ptr()) {
                 Blocks => Err(false),
                 Done(success, woken) => {
-                    drop(core);
-                    woken.into_iter().for_each(ready);
+                    unlock_ready(core, woken);
                     if success { Ok(value.assume_init()) } else { Err(true) }
                 }
             }
@@ -212,12 +212,10 @@ impl<T> Chan<T> {
         let value = ManuallyDrop::new(value);
         let mut core = self.core.lock();
         // SAFETY: `value` is forgotten if it was moved.
-        let attempt = unsafe { self.send_now(&mut core, &raw const *value) };
-        drop(core);
-        match attempt {
+        match unsafe { self.send_now(&mut core, &raw const *value) } {
             Blocks => Err((false, ManuallyDrop::into_inner(value))),
             Done(success, woken) => {
-                woken.into_iter().for_each(ready);
+                unlock_ready(core, woken);
                 if success { Ok(()) } else { Err((true, ManuallyDrop::into_inner(value))) }
             }
         }

@@ -5,8 +5,9 @@
 use crate::atomic::{AtomicUsize, Ordering, const_fn};
 use crate::lock::{Lock, Rank};
 use crate::param::{GFREE_KEEP, GFREE_MAX};
-use crate::runq::{Linked, List};
-use core::cell::RefCell;
+use crate::runq::{Linked, List, following};
+use core::cell::Cell;
+use core::ptr::null_mut;
 
 /// Everyone's.
 pub struct Everyone<T: Linked + 'static> {
@@ -59,41 +60,71 @@ impl<T: Linked> Default for Everyone<T> {
     }
 }
 
-/// A P's own.
-pub struct FreeList<T: Linked + 'static>(RefCell<List<T>>);
+/// A P's own: a stack, threaded through the free things themselves.
+pub struct FreeList<T: Linked + 'static> {
+    first: Cell<Option<&'static T>>,
+    len: Cell<usize>,
+}
 
 impl<T: Linked> FreeList<T> {
     pub const fn new() -> Self {
-        FreeList(RefCell::new(List::new()))
+        FreeList { first: Cell::new(None), len: Cell::new(0) }
     }
 
     /// The one that was freed last, with a warm stack; a batch of `everyone`'s is fetched if there is none here. Go: `gfget`.
-    #[inline]
     pub fn get(&self, everyone: &Everyone<T>) -> Option<&'static T> {
-        let mut mine = self.0.borrow_mut();
-        if mine.is_empty() {
-            *mine = everyone.fetch();
-        }
-        let t = mine.pop_front();
-        if let Some(next) = mine.first() {
+        self.get_own().or_else(|| {
+            let batch = everyone.fetch();
+            self.len.set(batch.len());
+            self.first.set(batch.first());
+            self.get_own()
+        })
+    }
+
+    /// The one that was freed last here, if there is one.
+    #[inline(always)]
+    pub fn get_own(&self) -> Option<&'static T> {
+        let t = self.first.get()?;
+        let next = following(t);
+        self.first.set(next);
+        self.len.set(self.len.get() - 1);
+        if let Some(next) = next {
             next.soon(); // who starts one goroutine often starts another
         }
-        t
+        Some(t)
     }
 
     /// Frees one; the surplus goes to `everyone`, each after `part` has taken from it what it shall not keep. Go: `gfput`.
-    #[inline]
+    #[inline(always)]
     pub fn put(&self, t: &'static T, everyone: &Everyone<T>, part: impl Fn(&T)) {
-        let mut mine = self.0.borrow_mut();
-        mine.push_front(t);
-        if mine.len() >= GFREE_MAX {
-            let mut surplus = List::new();
-            while let Some(t) = if surplus.len() < GFREE_MAX - GFREE_KEEP { mine.pop_front() } else { None } {
-                part(t);
-                surplus.push_back(t);
-            }
-            everyone.give(surplus);
+        self.put_own(t);
+        if self.len.get() >= GFREE_MAX {
+            self.part_with_surplus(everyone, part);
         }
+    }
+
+    /// Frees one, or puts it back, whether there are too many or not.
+    #[inline(always)]
+    pub fn put_own(&self, t: &'static T) {
+        // Relaxed: the owner's, until `everyone`'s lock hands it over.
+        t.link().store(
+            self.first.get().map_or(null_mut(), |first| core::ptr::from_ref(first).cast_mut()),
+            Ordering::Relaxed,
+        );
+        self.first.set(Some(t));
+        self.len.set(self.len.get() + 1);
+    }
+
+    #[cold]
+    fn part_with_surplus(&self, everyone: &Everyone<T>, part: impl Fn(&T)) {
+        let mut surplus = List::new();
+        while surplus.len() < GFREE_MAX - GFREE_KEEP
+            && let Some(t) = self.get_own()
+        {
+            part(t);
+            surplus.push_back(t);
+        }
+        everyone.give(surplus);
     }
 }
 

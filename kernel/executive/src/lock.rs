@@ -154,6 +154,15 @@ impl<T: ?Sized> LockGuard<'_, T> {
         percpu::unpin_quietly();
     }
 
+    /// Releases the lock and runs `then` before the unpin: what it does needs the pin, and is not done under the lock.
+    #[inline(always)]
+    pub(crate) fn release_and(self, then: impl FnOnce()) {
+        let mut guard = core::mem::ManuallyDrop::new(self);
+        guard.release();
+        then();
+        percpu::unpin();
+    }
+
     #[inline]
     fn release(&mut self) {
         if cfg!(debug_assertions) {

@@ -154,7 +154,7 @@ pub(crate) fn pin() {
 #[inline(always)]
 pub(crate) fn unpin() {
     unpin_quietly();
-    if preempt() != 0 || (pins() == 0 && chaos::one_in(16)) {
+    if preempt() != 0 || (chaos::one_in(16) && pins() == 0) {
         preempted();
     }
 }

@@ -69,7 +69,7 @@ impl<T: Linked> List<T> {
     /// Takes the first.
     pub fn pop_front(&mut self) -> Option<&'static T> {
         let t = self.head?;
-        self.head = reference(t.link().load(Ordering::Relaxed));
+        self.head = following(t);
         if self.head.is_none() {
             self.tail = None;
         }
@@ -106,6 +106,12 @@ impl<T: Linked> Default for List<T> {
 
 fn ptr<T>(t: &'static T) -> *mut T {
     core::ptr::from_ref(t).cast_mut()
+}
+
+/// The one that `t`'s link leads to.
+#[inline]
+pub(crate) fn following<T: Linked>(t: &T) -> Option<&'static T> {
+    reference(t.link().load(Ordering::Relaxed))
 }
 
 /// Our own pointers back as what they were: queues hold only what came in as `&'static T`.

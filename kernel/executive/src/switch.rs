@@ -177,8 +177,10 @@ pub(crate) fn systemstack<R>(f: impl FnOnce() -> R) -> R {
     }
     let mut c = Call { f: core::mem::ManuallyDrop::new(f), result: core::mem::MaybeUninit::uninit() };
     let call = pick(&c);
-    // SAFETY: `call` fits `c`.
-    unsafe { systemstack_raw(call, (&raw mut c).cast()) };
+    // SAFETY: `call` fits `c`; `systemstack_raw` keeps what the ABI wants kept.
+    unsafe {
+        core::arch::asm!("call {raw}", raw = sym systemstack_raw, in("rdi") call, in("rsi") &raw mut c, clobber_abi("C"));
+    }
     // SAFETY: `call` has written it.
     unsafe { c.result.assume_init() }
 }
@@ -219,7 +221,19 @@ pub(crate) unsafe extern "C" fn goexit() -> ! {
 }
 }
 
-/// [`gogo`], by a direct jump: a call through a pointer, as the linker makes of a call to a function in a section of its own, costs a load.
+// The compiler calls a function in a section of its own through a pointer that the linker fills in. These go there directly.
+
+/// [`mcall`], directly.
+///
+/// # Safety
+/// As for `mcall`.
+#[inline(always)]
+pub(crate) unsafe fn call_mcall(f: unsafe extern "C" fn(&'static G, *mut ()) -> !, arg: *mut ()) {
+    // SAFETY: the caller's promise; `mcall` keeps what the ABI wants kept.
+    unsafe { core::arch::asm!("call {mcall}", mcall = sym mcall, in("rdi") f, in("rsi") arg, clobber_abi("C")) }
+}
+
+/// [`gogo`], directly.
 ///
 /// # Safety
 /// As for `gogo`.

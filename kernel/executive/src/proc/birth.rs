@@ -6,8 +6,8 @@
 //! **Rule:** `joiner` (joiner.rs) decides who frees a g that has ended: `goexit0`, off its stack, on g0, if the handle is gone; else the handle.
 #![allow(unsafe_code)] // First frames, closures and results by pointer, raw states in a pointer.
 
-use super::schedule::{execute, schedule};
-use super::wake::{put_last, put_next, ready};
+use super::schedule::{execute, ready_and_schedule, schedule};
+use super::wake::{put_last, put_next};
 use crate::fatal::throw;
 use crate::g::{ANY_CPU, G, Status, getg};
 use crate::joiner::Ended;
@@ -78,7 +78,7 @@ where
         if SCHED.main_started.load(Relaxed) {
             put_next(p(), m(), g);
         } else {
-            put_last(p(), m(), g); // main itself, which CPU 0 runs at once: no wakep
+            main_is_born(g);
         }
         Ok(g)
     });
@@ -87,6 +87,13 @@ where
         // SAFETY: it was not moved.
         Err(e) => Err((e, unsafe { ManuallyDrop::take(&mut f) })),
     }
+}
+
+/// Main goes where CPU 0 finds it at once: no wakep.
+#[cold]
+#[inline(never)]
+fn main_is_born(g: &'static G) {
+    put_last(p(), m(), g);
 }
 
 /// A runnable g whose first instruction calls `run(body)`, with room for a body of that layout; in no queue yet. On g0. Go: `newproc1`.
@@ -101,9 +108,6 @@ fn newproc1(
         return Err(SpawnError::StackTooSmall);
     }
     let g = gfget(p, start.stack_bytes).ok_or(SpawnError::OutOfMemory)?;
-    if g.status() != Status::Dead {
-        throw("newproc1: new g is not Dead");
-    }
     let body = (g.stack.get().hi - g.color.get() - size) & !(align.max(16) - 1);
     g.body.set(body as *mut ());
     // SAFETY: STACK-OWNER: a Dead g from the free list is ours; its first page is committed.
@@ -144,7 +148,7 @@ unsafe extern "C" fn drop_result<F, T>(body: *mut ()) {
 /// The last thing a goroutine does. Called by `goexit`, which its function returned to. Go: `goexit1`.
 pub(crate) extern "C" fn goexit1() -> ! {
     // SAFETY: `goexit0` takes no argument and does not return.
-    unsafe { switch::mcall(goexit0, null_mut()) };
+    unsafe { switch::call_mcall(goexit0, null_mut()) };
     throw("goexit1: a dead goroutine goes on")
 }
 
@@ -156,6 +160,7 @@ unsafe extern "C" fn goexit0(g: &'static G, _: *mut ()) -> ! {
     g.locked_to.store(ANY_CPU, Relaxed);
     let drop_result = g.drop_result.get(); // read now: from `end` on a handle may free g
     g.set_status(Status::Running, Status::Dead, "goexit0: goroutine is not running");
+    p.stats.died.bump();
     match g.joiner.end() {
         Ended::Detached => {
             if let Some(drop_result) = drop_result {
@@ -163,10 +168,9 @@ unsafe extern "C" fn goexit0(g: &'static G, _: *mut ()) -> ! {
             }
             gfput(p, g);
         }
-        Ended::Awaited(joiner) => ready(joiner),
+        Ended::Awaited(joiner) => ready_and_schedule(p, m, joiner),
         Ended::NotYetAwaited => {}
     }
-    p.stats.died.bump();
     schedule(p, m)
 }
 
@@ -203,7 +207,23 @@ pub(crate) fn reap(g: &'static G) {
 }
 
 /// A free g with a stack of this size, or a new one. Go: `gfget`, and `malg` where it finds none.
+#[inline(always)]
 fn gfget(p: &P, stack_bytes: usize) -> Option<&'static G> {
+    if stack_bytes == STACK_BYTES
+        && let Some(g) = p.gfree.get_own()
+    {
+        if g.stack.get().hi != 0 {
+            return Some(g);
+        }
+        p.gfree.put_own(g);
+    }
+    gfget_slowly(p, stack_bytes)
+}
+
+/// Where it is not just this P's last one.
+#[cold]
+#[inline(never)]
+fn gfget_slowly(p: &P, stack_bytes: usize) -> Option<&'static G> {
     let usual = stack_bytes == STACK_BYTES;
     // Those that have no stack to fit, when the machine has none either: another free one may.
     let mut unfit = List::new();

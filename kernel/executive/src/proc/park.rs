@@ -35,7 +35,7 @@ pub(crate) fn park<F: FnOnce(&'static G) -> bool>(reason: WaitReason, commit: F)
     getg().set_wait_reason(reason);
     let mut commit = ManuallyDrop::new(commit);
     // SAFETY: `park_m::<F>` fits `commit` and does not return.
-    unsafe { switch::mcall(park_m::<F>, (&raw mut commit).cast()) }
+    unsafe { switch::call_mcall(park_m::<F>, (&raw mut commit).cast()) }
 }
 
 /// Parks the calling goroutine and releases the lock under which its waker will find it. Go: `goparkunlock`.
@@ -72,5 +72,5 @@ pub fn yield_now() {
         yield_slowly(p, m, g)
     }
     // SAFETY: `yield_m` takes no argument and does not return.
-    unsafe { switch::mcall(yield_m, core::ptr::null_mut()) }
+    unsafe { switch::call_mcall(yield_m, core::ptr::null_mut()) }
 }

@@ -159,7 +159,7 @@ fn gopreempt() {
         super::schedule::schedule(p, m)
     }
     // SAFETY: `preempt_m` takes no argument and does not return.
-    unsafe { switch::mcall(preempt_m, core::ptr::null_mut()) }
+    unsafe { switch::call_mcall(preempt_m, core::ptr::null_mut()) }
 }
 
 /// The global queue has a goroutine now that every CPU should share in: a CPU on which nobody else waits has no slice running; its tick begins one.

@@ -6,9 +6,9 @@
 //! stands here, the global queue is taken in batches).
 #![allow(unsafe_code)] // Calls of `gogo`.
 
-use super::wake::{new_slice, ready, wakep};
+use super::wake::{becomes_runnable, new_slice, put_next, ready, wakep};
 use crate::fatal::throw;
-use crate::g::{G, Status};
+use crate::g::{ANY_CPU, G, Status};
 use crate::idle::Stopping;
 use crate::m::{Cpu, CpuState, M, m};
 use crate::machine::{self, NEVER};
@@ -18,6 +18,7 @@ use crate::runq::List;
 use crate::sched::SCHED;
 use crate::trace::{self, Event};
 use crate::{atomic, chaos, percpu, switch};
+use core::sync::atomic::Ordering::Relaxed;
 
 /// How long a thief leaves a running P alone with its runnext (ns). Go: `usleep(3)`.
 const RUNNEXT_PAUSE_NS: u64 = 3_000;
@@ -39,13 +40,24 @@ pub(crate) fn schedule(p: &'static P, m: &'static M) -> ! {
     schedule_slowly(p, m)
 }
 
-/// The common case, in which the next g comes from this P's own queue: no timer, no interrupt's or locked goroutine, not the 61st tick, not searching.
+/// Readies `g`, and one round of `schedule`, which will run it unless something comes before: then at once, without a queue. On g0.
+#[inline(always)]
+pub(crate) fn ready_and_schedule(p: &'static P, m: &'static M, g: &'static G) -> ! {
+    becomes_runnable(g);
+    if nothing_special(p, m) && !p.others().has_runnext() && g.locked_to.load(Relaxed) == ANY_CPU {
+        execute(p, m, g, true)
+    }
+    put_next(p, m, g);
+    schedule(p, m)
+}
+
+/// The common case, in which the next g comes from this P's own queue: no timer, no interrupt's or locked goroutine, not the 61st tick. (A CPU that
+/// has just run a goroutine is not searching.)
 #[inline(always)]
 fn nothing_special(p: &P, m: &M) -> bool {
     p.timers.next() == NEVER
         && SCHED.injected.is_empty()
         && !m.has_inbox()
-        && !m.spinning.get()
         && !p.schedtick.get().is_multiple_of(GLOBAL_QUEUE_EVERY_TICKS)
         && !chaos::one_in(4)
 }

@@ -2,6 +2,7 @@
 
 use crate::chaos;
 use crate::g::{ANY_CPU, G, Status};
+use crate::lock::LockGuard;
 use crate::m::{Cpu, M, m, m_of};
 use crate::machine;
 use crate::p::{P, p};
@@ -17,31 +18,71 @@ use core::sync::atomic::Ordering::Relaxed;
 #[doc(alias = "goready")]
 pub(crate) fn ready(g: &'static G) {
     percpu::pin();
-    g.set_status(Status::Waiting, Status::Runnable, "ready: goroutine is not waiting");
-    trace::record(Event::Ready, || g.id());
-    put_next(p(), m(), g);
+    ready_pinned(g);
     percpu::unpin();
 }
 
+#[inline(always)]
+fn ready_pinned(g: &'static G) {
+    becomes_runnable(g);
+    put_next(p(), m(), g);
+}
+
+/// Releases a lock, and readies the one that was taken off its queue, under one pin. Go: `unlock` and `goready`.
+#[inline(always)]
+pub(crate) fn unlock_ready<T: ?Sized>(guard: LockGuard<'_, T>, g: Option<&'static G>) {
+    guard.release_and(|| {
+        if let Some(g) = g {
+            ready_pinned(g);
+        }
+    });
+}
+
+/// A waiting goroutine is runnable from here on; the caller puts it where it is found. Throws if it does not wait.
+#[inline(always)]
+pub(crate) fn becomes_runnable(g: &'static G) {
+    g.set_status(Status::Waiting, Status::Runnable, "ready: goroutine is not waiting");
+    trace::record(Event::Ready, || g.id());
+}
+
 /// Puts a runnable g next on this P, and wakes an idle CPU if there is one. Pinned or on g0.
-#[inline]
+#[inline(always)]
 pub(crate) fn put_next(p: &P, m: &M, g: &'static G) {
+    if m.in_slice() && g.locked_to.load(Relaxed) == ANY_CPU {
+        put_next_here(p, g);
+    } else {
+        put_next_slowly(p, m, g);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn put_next_slowly(p: &P, m: &M, g: &'static G) {
     if g.locked_to.load(Relaxed) != ANY_CPU {
         return put_locked(g);
     }
+    slice_begins(m);
+    put_next_here(p, g);
+}
+
+#[inline(always)]
+fn put_next_here(p: &P, g: &'static G) {
     let runq = p.runq();
     if chaos::one_in(4) {
-        put_in_ring(&runq, g); // with a seed, now and then behind the others
-        wakep();
+        put_in_ring_and_wake(p, g); // with a seed, now and then behind the others
     } else if let Some(old) = runq.swap_next(g) {
-        put_in_ring(&runq, old);
-        wakep();
+        put_in_ring_and_wake(p, old);
     } else if !runq.is_alone()
         && let Some(cpu) = SCHED.idle.wakep_for_next()
     {
         startm(cpu);
     }
-    slice_begins(m);
+}
+
+#[inline(never)]
+fn put_in_ring_and_wake(p: &P, g: &'static G) {
+    put_in_ring(&p.runq(), g);
+    wakep();
 }
 
 /// Puts a runnable g last on this P. It wakes nobody: the caller has taken one off, or wakes. Pinned or on g0.

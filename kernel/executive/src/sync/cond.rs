@@ -11,7 +11,7 @@ use crate::alarm::Alarm;
 use crate::g::{G, WaitReason, getg};
 use crate::lock::{Lock, Rank};
 use crate::machine;
-use crate::proc::{park::park, wake::ready};
+use crate::proc::{park::park, wake::ready, wake::unlock_ready};
 use crate::waitq::{self, Claim, WaitQ, Waiter, claim_without_lock};
 use core::ptr::null_mut;
 use core::time::Duration;
@@ -146,8 +146,9 @@ impl Condvar {
     /// executive::sync::Condvar::new().notify_one(); // nobody waits: forgotten
     /// ```
     pub fn notify_one(&self) {
-        let g = self.waiters.lock().next().flatten();
-        g.into_iter().for_each(ready);
+        let mut waiters = self.waiters.lock();
+        let g = waiters.next().flatten();
+        unlock_ready(waiters, g);
     }
 
     /// Wakes all who wait now. Never parks. Go: `Cond.Broadcast`.

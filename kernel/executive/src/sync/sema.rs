@@ -7,7 +7,7 @@
 
 use crate::g::{WaitReason, getg};
 use crate::lock::{Lock, Rank};
-use crate::proc::{park::park_unlock, wake::ready};
+use crate::proc::{park::park_unlock, wake::unlock_ready};
 use crate::waitq::{WaitQ, Waiter};
 use core::ptr::null_mut;
 
@@ -73,8 +73,7 @@ impl Semaphore {
             state.permits += 1;
             return;
         };
-        drop(state);
-        ready(g);
+        unlock_ready(state, Some(g));
     }
 
     /// How many permits there are. A moment's truth.
