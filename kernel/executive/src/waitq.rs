@@ -156,10 +156,17 @@ impl WaitQ {
     }
 
     /// Takes the first one off, passing over those whose select was won elsewhere. Its goroutine is the caller's to ready. Go: `waitq.dequeue`.
+    #[inline]
     pub fn dequeue(&self) -> Option<&Waiter> {
         loop {
             let w = self.get(self.first.get())?;
-            self.unlink(w);
+            let next = w.next.get();
+            self.first.set(next);
+            match self.get(next) {
+                Some(next) => next.prev.set(null()),
+                None => self.last.set(null()),
+            }
+            w.queued.set(false);
             if !w.is_select || claim(w.g) {
                 return Some(w);
             }

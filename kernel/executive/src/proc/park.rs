@@ -5,7 +5,7 @@
 #![allow(unsafe_code)] // Calls of `mcall`, and moving a closure to g0.
 
 use super::schedule::{execute, schedule};
-use super::wake::put_last;
+use super::wake::{put_last, slice_begins};
 use crate::g::{ANY_CPU, G, Status, WaitReason, getg};
 use crate::lock::LockGuard;
 use crate::m::{M, m};
@@ -47,10 +47,13 @@ pub(crate) fn park_unlock<T: ?Sized>(reason: WaitReason, guard: LockGuard<'_, T>
     });
 }
 
-/// When it is not just a place in the ring: nothing in `yield_m` returns to it, so it saves no registers.
+/// When it is not just a place in the ring. Nothing in `yield_m` returns to it, so it saves no registers.
 #[cold]
-fn yield_slowly(p: &'static P, m: &'static M, g: &'static G) -> ! {
-    put_last(p, m, g);
+fn yield_slowly(p: &'static P, m: &'static M, unqueued: Option<&'static G>) -> ! {
+    match unqueued {
+        Some(g) => put_last(p, m, g),
+        None => slice_begins(m),
+    }
     schedule(p, m)
 }
 
@@ -66,10 +69,11 @@ pub fn yield_now() {
         g.set_status(Status::Running, Status::Runnable, "yield: goroutine is not running");
         trace::record(Event::Yield, || g.id());
         let (p, m) = (p(), m());
-        if m.in_slice() && g.locked_to.load(Relaxed) == ANY_CPU && p.runq().put_in_room(g) {
-            schedule(p, m)
+        let queued = g.locked_to.load(Relaxed) == ANY_CPU && p.runq().put_in_room(g);
+        if !queued || !m.in_slice() {
+            yield_slowly(p, m, (!queued).then_some(g))
         }
-        yield_slowly(p, m, g)
+        schedule(p, m)
     }
     // SAFETY: `yield_m` takes no argument and does not return.
     unsafe { switch::call_mcall(yield_m, core::ptr::null_mut()) }

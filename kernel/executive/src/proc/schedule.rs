@@ -35,7 +35,7 @@ pub(crate) fn schedule(p: &'static P, m: &'static M) -> ! {
     if nothing_special(p, m)
         && let Some((g, inherit_slice)) = p.runq().get()
     {
-        execute(p, m, g, inherit_slice)
+        execute_untimed(p, g, inherit_slice)
     }
     schedule_slowly(p, m)
 }
@@ -45,7 +45,7 @@ pub(crate) fn schedule(p: &'static P, m: &'static M) -> ! {
 pub(crate) fn ready_and_schedule(p: &'static P, m: &'static M, g: &'static G) -> ! {
     becomes_runnable(g);
     if nothing_special(p, m) && !p.others().has_runnext() && g.locked_to.load(Relaxed) == ANY_CPU {
-        execute(p, m, g, true)
+        execute_untimed(p, g, true)
     }
     put_next(p, m, g);
     schedule(p, m)
@@ -85,8 +85,20 @@ fn reset_spinning(m: &M) {
 }
 
 /// Runs a runnable g that the caller has taken off its queue. Go: `execute`.
-#[inline(always)]
 pub(crate) fn execute(p: &P, m: &M, g: &'static G, inherit_slice: bool) -> ! {
+    let due = p.timers.next();
+    if due != NEVER {
+        m.tick_by(due.saturating_add(TIMER_SLACK_NS)); // a hog must not make sleepers late
+    }
+    if !m.in_slice() && p.runq().has_work() {
+        new_slice(); // nor those who wait behind it
+    }
+    execute_untimed(p, g, inherit_slice)
+}
+
+/// The same, where no time has to be kept: there are no timers, and nobody came to wait here but by `put_next` and `put_last`, which began a slice.
+#[inline(always)]
+fn execute_untimed(p: &P, g: &'static G, inherit_slice: bool) -> ! {
     g.set_status(Status::Runnable, Status::Running, "execute: goroutine is not runnable");
     percpu::set_curg(g.as_ptr().cast());
     if !inherit_slice {
@@ -95,24 +107,7 @@ pub(crate) fn execute(p: &P, m: &M, g: &'static G, inherit_slice: bool) -> ! {
     }
     p.stats.runs.bump();
     trace::record(Event::Run, || g.id());
-    if p.timers.next() != NEVER || (!m.in_slice() && p.runq().has_work()) {
-        execute_timed(p, m, g)
-    }
     // SAFETY: STACK-OWNER: it is Running, here; it was saved by mcall or is newborn.
-    unsafe { switch::jump_to(g) }
-}
-
-/// The end of `execute` if someone waits for time to pass.
-#[cold]
-fn execute_timed(p: &P, m: &M, g: &'static G) -> ! {
-    let due = p.timers.next();
-    if due != NEVER {
-        m.tick_by(due.saturating_add(TIMER_SLACK_NS)); // a hog must not make sleepers late
-    }
-    if !m.in_slice() && p.runq().has_work() {
-        new_slice(); // nor those who wait behind it
-    }
-    // SAFETY: as in `execute`.
     unsafe { switch::jump_to(g) }
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn ready(g: &'static G) {
     percpu::unpin();
 }
 
-#[inline(always)]
+#[inline(never)] // or every send and receive would save the registers that this needs
 fn ready_pinned(g: &'static G) {
     becomes_runnable(g);
     put_next(p(), m(), g);
@@ -48,25 +48,9 @@ pub(crate) fn becomes_runnable(g: &'static G) {
 /// Puts a runnable g next on this P, and wakes an idle CPU if there is one. Pinned or on g0.
 #[inline(always)]
 pub(crate) fn put_next(p: &P, m: &M, g: &'static G) {
-    if m.in_slice() && g.locked_to.load(Relaxed) == ANY_CPU {
-        put_next_here(p, g);
-    } else {
-        put_next_slowly(p, m, g);
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn put_next_slowly(p: &P, m: &M, g: &'static G) {
     if g.locked_to.load(Relaxed) != ANY_CPU {
         return put_locked(g);
     }
-    slice_begins(m);
-    put_next_here(p, g);
-}
-
-#[inline(always)]
-fn put_next_here(p: &P, g: &'static G) {
     let runq = p.runq();
     if chaos::one_in(4) {
         put_in_ring_and_wake(p, g); // with a seed, now and then behind the others
@@ -77,6 +61,7 @@ fn put_next_here(p: &P, g: &'static G) {
     {
         startm(cpu);
     }
+    slice_begins(m);
 }
 
 #[inline(never)]
@@ -136,7 +121,7 @@ fn startm(cpu: usize) {
 }
 
 /// Others wait on this P now: a slice begins, at whose end `on_tick` looks whether the one that runs should go on. There is no tick
-/// while nobody waits. Pinned or on g0.
+/// while nobody waits. After the put: a tick before it sees nobody, and ends the slice. Pinned or on g0.
 #[inline]
 pub(crate) fn slice_begins(m: &M) {
     if !m.in_slice() {
