@@ -1,6 +1,6 @@
 //! Goroutines' stacks: much address space, little memory.
 //!
-//! Each size class owns a range of addresses (layout.rs), cut into slots of a power of two from 64 KiB to 128 MiB. The
+//! Each size class owns a range of addresses (layout.rs), cut into slots: of 68 KiB, and of a power of two from 128 KiB to 128 MiB. The
 //! lowest page of a slot is never mapped (the guard); the topmost is mapped when the slot is first given out; the
 //! pages between are mapped one by one by the page-fault handler ([`grow`]) as they are touched.
 //!
@@ -9,7 +9,7 @@
 //!        ^ base        ^ Stack::lo                                         ^ Stack::hi
 //! ```
 //!
-//! A page costs 4096 bytes and 8 of page table; a 64 KiB slot's share of tables is 128 bytes. Slots up to 1 MiB
+//! A page costs 4096 bytes and 8 of page table; a 68 KiB slot's share of tables is 137 bytes. Slots up to 1 MiB
 //! share a page table with neighbours, so `alloc` makes it with the topmost page; larger ones have page tables of
 //! their own, which [`grow`] makes.
 //!
@@ -61,8 +61,35 @@ static HANDS: [Hand; MAX_CPUS] = [const {
 /// Slots on the free lists: a hint, for who asks without the lock.
 static FREE: [AtomicUsize; STACK_CLASSES] = [const { AtomicUsize::new(0) }; STACK_CLASSES];
 
+/// The smallest has one page more than a power of two: with 16 pages from top to top, all of them would fall into the same few sets of a TLB, which takes
+/// a set by the page number's last bits (4-way and 16 sets in Intel's first level, 64 single entries in QEMU).
 const fn slot_bytes(class: usize) -> usize {
-    SMALLEST_SLOT << class
+    if class == 0 { SMALLEST_SLOT + PAGE } else { SMALLEST_SLOT << class }
+}
+
+/// Slots that share a page table; the smallest leave two pages of its span unused.
+const fn slots_per_table(class: usize) -> usize {
+    TABLE_SPAN / slot_bytes(class)
+}
+
+/// The first address of a slot.
+const fn slot(class: usize, index: usize) -> usize {
+    match slots_per_table(class) {
+        0 => range_start(class) + index * slot_bytes(class),
+        n => range_start(class) + index / n * TABLE_SPAN + index % n * slot_bytes(class),
+    }
+}
+
+/// The slot in which an address lies, if it lies in one.
+const fn index_of(class: usize, address: usize) -> Option<usize> {
+    let offset = address - range_start(class);
+    match slots_per_table(class) {
+        0 => Some(offset / slot_bytes(class)),
+        n => {
+            let in_table = offset % TABLE_SPAN / slot_bytes(class);
+            if in_table < n { Some(offset / TABLE_SPAN * n + in_table) } else { None }
+        }
+    }
 }
 
 const fn range_start(class: usize) -> usize {
@@ -72,7 +99,11 @@ const fn range_start(class: usize) -> usize {
 
 const fn capacity(class: usize) -> usize {
     let slots = if class == 0 { STACK_SLOTS_SMALLEST } else { 1 };
-    (slots * P4_SLOT) as usize / slot_bytes(class)
+    let bytes = (slots * P4_SLOT) as usize;
+    match slots_per_table(class) {
+        0 => bytes / slot_bytes(class),
+        n => bytes / TABLE_SPAN * n,
+    }
 }
 
 /// The class and the slot's first address, for an address in one that was dealt.
@@ -82,9 +113,9 @@ fn find(address: usize) -> Option<(usize, usize)> {
     if class >= STACK_CLASSES {
         return None;
     }
-    let index = (address - range_start(class)) / slot_bytes(class);
+    let index = index_of(class, address)?;
     // Acquire: partner of the Release in `deal`.
-    (index < DEALT[class].load(Ordering::Acquire)).then(|| (class, range_start(class) + index * slot_bytes(class)))
+    (index < DEALT[class].load(Ordering::Acquire)).then(|| (class, slot(class, index)))
 }
 
 /// A stack of at least `size` usable bytes. `None`: out of memory, or larger than we have.
@@ -115,7 +146,7 @@ fn take(class: usize) -> Option<Stack> {
         hand.end[class].store(dealt.end, Ordering::Relaxed);
     }
     hand.next[class].store(index, Ordering::Relaxed);
-    let hi = range_start(class) + (index + 1) * slot_bytes(class);
+    let hi = slot(class, index) + slot_bytes(class);
     // If this fails half-way, the tables made so far serve the next try.
     commit(hi - PAGE, frames::alloc).then(|| {
         hand.next[class].store(index + 1, Ordering::Relaxed);
@@ -129,7 +160,7 @@ fn take(class: usize) -> Option<Stack> {
 fn deal(class: usize) -> Option<Range<usize>> {
     let _list = CLASSES[class].lock();
     let start = DEALT[class].load(Ordering::Relaxed);
-    let end = start + (TABLE_SPAN / slot_bytes(class)).max(1);
+    let end = start + slots_per_table(class).max(1);
     if end > capacity(class) {
         return None;
     }
