@@ -19,6 +19,7 @@ Ctrl-A X ends QEMU from outside, Ctrl-A C is its monitor.
   --timeout SECONDS  end the machine after so long, with status 124
                      (default: 300 without a person, otherwise never)
   --gdb              wait for a debugger on port 1234, and tell how to start it
+  --icount           the machine's time is the instructions it has executed, 1 ns each: `count` counts by it
   --example NAME     boot kernel/examples/NAME.rs instead
   --image PATH       only write the disk image (for a real machine, say); --run goes into it
   --help             this text
@@ -39,7 +40,7 @@ options=()
 while (($#)); do
     case $1 in
     --help | -h) usage && exit 0 ;;
-    --uefi | --gdb) options+=("$1") && shift ;;
+    --uefi | --gdb | --icount) options+=("$1") && shift ;;
     --smp | --mem | --run | --timeout | --image | --example)
         (($# >= 2)) || wrong "$1 needs a value"
         value=$2

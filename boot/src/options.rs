@@ -17,6 +17,7 @@ usage: boot --kernel ELF [OPTIONS] [-- QEMU-ARGUMENTS]
   --run \"A; B\"      run these console commands, then power off; status 0 only if all succeeded
   --timeout SECONDS end the machine after so long, status 124 (default: 300 without a person, else never)
   --gdb             wait for a debugger on port 1234
+  --icount          its time is the instructions executed, 1 ns each, and repeats: for `count`
   --image PATH      only write the disk image; --run goes into it";
 
 #[derive(Debug, Default, PartialEq)]
@@ -29,6 +30,7 @@ pub struct Options {
     pub run: Option<String>,
     pub timeout: Option<Duration>,
     pub gdb: bool,
+    pub icount: bool,
     pub image: Option<PathBuf>,
     /// Goes to QEMU as it is.
     pub rest: Vec<OsString>,
@@ -54,6 +56,7 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Opti
             Long("run") => o.run = Some(args.value()?.string()?),
             Long("timeout") => o.timeout = Some(args.value()?.parse_with(seconds)?),
             Long("gdb") => o.gdb = true,
+            Long("icount") => o.icount = true,
             Long("image") => o.image = Some(args.value()?.into()),
             Long("help") | Short('h') => return Ok(None),
             _ => return Err(arg.unexpected()),

@@ -2,6 +2,10 @@
 //!
 //! TCG, never KVM: it is on every host, and the same everywhere. `-no-reboot`: a triple fault ends QEMU. The disk
 //! is a throw-away copy (`snapshot`), so that several machines can share one image.
+//!
+//! With `--icount` the CPUs take turns in one thread of the host, and the machine's clocks, its TSC too, show the number of
+//! instructions that they have executed, as nanoseconds. When all CPUs halt time jumps to the next timer. Nothing of the host's time is left
+//! in it: a run repeats.
 
 use crate::firmware;
 use crate::image::Firmware;
@@ -21,7 +25,8 @@ pub enum Line {
 
 pub fn command(o: &Options, image: &Path, firmware: Firmware, line: Line) -> Result<Command> {
     let mut qemu = Command::new("qemu-system-x86_64");
-    qemu.args(["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-no-reboot"])
+    let accel = if o.icount { "tcg,thread=single" } else { "tcg,thread=multi" };
+    qemu.args(["-machine", "q35", "-accel", accel, "-cpu", "max", "-no-reboot"])
         // Only what the kernel drives, and the VGA that the bootloader wants: firmware tries to boot from everything else.
         .args(["-nodefaults", "-vga", "std", "-display", "none"])
         .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"])
@@ -34,6 +39,9 @@ pub fn command(o: &Options, image: &Path, firmware: Firmware, line: Line) -> Res
     }
     if let Some(commands) = &o.run {
         qemu.args(["-fw_cfg", &format!("name=opt/executive/cmdline,string={}", quoted(commands))]);
+    }
+    if o.icount {
+        qemu.args(["-icount", "shift=0,sleep=off", "-rtc", "clock=vm"]);
     }
     if o.gdb {
         qemu.args(["-s", "-S"]);

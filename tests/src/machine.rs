@@ -34,6 +34,10 @@ impl Boot {
     pub fn uefi(self) -> Self {
         self.arg("--uefi")
     }
+    /// Its time is the instructions it has executed: a run repeats, whatever the host does.
+    pub fn icount(self) -> Self {
+        self.arg("--icount")
+    }
     /// Boots kernel/examples/`name`.rs.
     pub fn example(mut self, name: &'static str) -> Self {
         self.example = Some(name);

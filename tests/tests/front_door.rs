@@ -38,7 +38,9 @@ fn help_names_every_option() {
     let got = qemu_run(&["--help"]);
     let said = String::from_utf8_lossy(&got.stdout);
     assert!(got.status.success());
-    for option in ["--smp", "--mem", "--uefi", "--run", "--timeout", "--gdb", "--example", "--image", "--help", "-- "] {
+    for option in
+        ["--smp", "--mem", "--uefi", "--run", "--timeout", "--gdb", "--icount", "--example", "--image", "--help", "-- "]
+    {
         assert!(said.contains(option), "{option} is missing in\n{said}");
     }
 }
