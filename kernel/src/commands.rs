@@ -5,6 +5,7 @@
 //!
 //! The one rule: a command is in [`TABLE`] or does not exist. How many words it takes is read from its usage.
 
+mod counts;
 mod crash;
 mod playing;
 mod proofs;
@@ -56,6 +57,8 @@ static TABLE: &[Command] = &[
     command("idle", "[SECONDS]", "a kernel with nothing to do does nothing", proofs::idle),
     command("stress", "[SECONDS]", "everything at once, with sums that show that nothing was lost", stress::stress),
     command("scenario", "NAME...", "claims of the tests that have NAME in theirs, or `all`", suites::scenario),
+    command("count", "", "what operations cost in instructions (with --icount)", counts::count),
+    command("growth", "[MOST]", "the same with 10 to MOST goroutines, and many of them at a time", counts::growth),
     command("bench", "[NAME...]", "measures: all rows, or those named", suites::bench),
     command("time", "COMMAND...", "how long a command takes", time),
     command("trace", "COMMAND...", "what each CPU does meanwhile, for Perfetto or chrome://tracing", suites::trace),

@@ -3,7 +3,7 @@
 
 use crate::{Host, REPEATS, ns_per, repeat};
 use alloc::vec;
-use core::arch::naked_asm;
+use core::arch::{asm, naked_asm};
 
 /// Nanoseconds per step of a chain of multiplications: four cycles or so on anything recent.
 pub fn calibration(host: &Host) {
@@ -81,4 +81,19 @@ unsafe extern "C" fn swap(save: *mut usize, load: *const usize) {
         "pop rcx", // not `ret`: the CPU predicts those from its own stack of calls, which knows nothing of two stacks
         "jmp rcx",
     )
+}
+
+/// Executes `2 * n` instructions, and a few more.
+pub(crate) fn two_instructions(n: u64) {
+    // SAFETY: a loop that counts down in a register.
+    unsafe { asm!("2:", "dec {n}", "jnz 2b", n = inout(reg) n => _, options(nomem, nostack)) };
+}
+
+/// Executes `10 * n` instructions, and a few more.
+pub(crate) fn ten_instructions(n: u64) {
+    // SAFETY: as above.
+    unsafe {
+        asm!("2:", "nop", "nop", "nop", "nop", "nop", "nop", "nop", "nop", "dec {n}", "jnz 2b",
+            n = inout(reg) n => _, options(nomem, nostack))
+    };
 }

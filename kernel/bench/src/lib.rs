@@ -16,6 +16,7 @@ use executive::machine::now;
 
 mod birth;
 mod channels;
+pub mod count;
 mod floor;
 mod latency;
 mod million;

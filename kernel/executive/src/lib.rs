@@ -89,6 +89,9 @@ pub mod crash;
 #[cfg(not(loom))]
 #[doc(hidden)]
 pub mod provoke;
+#[cfg(not(loom))]
+#[doc(hidden)]
+pub mod bare;
 
 #[cfg(not(loom))]
 pub use self::{

@@ -1,48 +1,34 @@
-//! `count OPERATION N`: does one operation N times on one CPU and nothing else, for counting instructions.
-//!
-//! tests/bench/instructions.sh runs it twice under callgrind, with N and 3 N, and divides the difference: what start-up
-//! costs drops out, and the answer repeats to within a percent however busy the host is.
+//! `count OPERATION [TIMES]`: does one operation on one CPU and nothing else, for callgrind (tests/bench/steps.sh).
+//! `count` and `count growth [MOST]`: nanoseconds, medians of nine; the kernel's console tells instructions by the same names.
 
-use executive::{chan, go, yield_now};
+use bench::count::{GROWING, Meter, OPERATIONS, PERIODS};
 
 fn main() {
     hosted::run_with(1, || {
-        let mut args = std::env::args().skip(1);
-        let operation = args.next().unwrap_or_default();
-        let n: usize = args.next().and_then(|n| n.parse().ok()).expect("usage: count OPERATION N");
-        match operation.as_str() {
-            "nothing" => {}
-            "switch" => switches(n),
-            "spawn_exit_join" => (0..n).for_each(|_| go(|| ()).join()),
-            "chan_round_trip" => round_trips(n),
-            "chan_buffered" => buffered(n),
-            _ => panic!("no such operation: {operation}"),
+        let args: Vec<_> = std::env::args().skip(1).collect();
+        let number = |default| args.get(1).map_or(default, |n| n.parse().expect("a number"));
+        let meter = Meter { read: executive::machine::now, times: 16 * PERIODS, repeats: 9, halt: || () };
+        match args.first().map(String::as_str) {
+            None => OPERATIONS.iter().for_each(|o| println!("{:<20} {:>9.1} ns", o.name, meter.cost_of(o))),
+            Some("growth") => growth(&meter, number(1_000_000)),
+            Some("nothing") => {}
+            Some(name) => {
+                let operation = OPERATIONS.iter().find(|o| o.name == name).expect("no such operation");
+                (operation.run)(number(PERIODS), operation.among);
+            }
         }
     })
 }
 
-/// `n` switches: two goroutines that yield to each other.
-fn switches(n: usize) {
-    let half = move || (0..n / 2).for_each(|_| yield_now());
-    let (a, b) = (go(half), go(half));
-    a.join();
-    b.join();
-}
-
-/// `n` times there and back.
-fn round_trips(n: usize) {
-    let (ping, pings) = chan::<usize>(0);
-    let (pong, pongs) = chan::<usize>(0);
-    go(move || pings.iter().for_each(|x| pong.send(x).expect("main receives")));
-    for i in 0..n {
-        ping.send(i).expect("the other receives");
-        pongs.recv();
+fn growth(meter: &Meter, most: usize) {
+    let names = GROWING.map(|o| format!("{:>15}", o.name)).join(" ");
+    println!("{:>10} {:^47} {:^47}", "ns", "beside so many that are parked", "among so many");
+    println!("goroutines {names} {names}");
+    let mut goroutines = 10;
+    while goroutines <= most {
+        let growth = meter.growth(goroutines);
+        let costs: Vec<_> = growth.beside.iter().chain(&growth.among).map(|cost| format!("{cost:>15.1}")).collect();
+        println!("{goroutines:>10} {}", costs.join(" "));
+        goroutines *= 10;
     }
-}
-
-/// `n` items through a buffer of 128.
-fn buffered(n: usize) {
-    let (tx, rx) = chan::<usize>(128);
-    go(move || (0..n).for_each(|i| tx.send(i).expect("main receives")));
-    assert_eq!(rx.iter().count(), n);
 }

@@ -1,0 +1,54 @@
+//! What operations cost in instructions, on a machine whose time is made of them (`./qemu-run.sh --icount`).
+
+use super::{Args, Outcome};
+use bench::count::{GROWING, Meter, OPERATIONS, OthersHeld, PERIODS};
+use executive::affinity::cpus;
+use kernel::{println, tsc};
+use x86_64::instructions::hlt;
+
+const METER: Meter = Meter { read: tsc::read, times: PERIODS, repeats: 5, halt: hlt };
+
+fn check() -> Outcome {
+    if METER.counts_instructions() { Ok(()) } else { Err("time is not instructions here: boot with --icount".into()) }
+}
+
+/// Each operation on a CPU of its own, all others being held; then a wake, all others being idle.
+pub fn count(_: &Args) -> Outcome {
+    check()?;
+    let row = |name, cost| println!("{name:<20} {cost:>9.1} instructions");
+    {
+        let _held = OthersHeld::new(hlt);
+        OPERATIONS.iter().for_each(|o| row(o.name, METER.cost_of(o)));
+        row("wakep_nobody_idle", METER.ready(READIES, false).here);
+    }
+    if cpus() > 1 {
+        let wake = METER.ready(READIES, true);
+        row("wakep", wake.here);
+        println!("and on the other {} CPUs, until they are idle again: {:.0}", cpus() - 1, wake.elsewhere);
+    }
+    Ok(())
+}
+
+/// How often `ready` is counted: each time for itself, so no more than to even out where ticks fall.
+const READIES: usize = 1000;
+
+/// What an operation costs beside so many parked goroutines, and among so many that take part.
+pub fn growth(args: &Args) -> Outcome {
+    let most = args.number(0, 10, 1_000_000)? as usize;
+    check()?;
+    println!("{:>10} {:^44} {:^44}", "", "beside so many that are parked", "among so many");
+    let names = || GROWING.iter().for_each(|o| kernel::print!(" {:>15}", o.name));
+    kernel::print!("{:>10}", "goroutines");
+    names();
+    names();
+    println!();
+    let mut goroutines = 10;
+    while goroutines <= most && !args.stopped() {
+        let growth = METER.growth(goroutines);
+        kernel::print!("{goroutines:>10}");
+        growth.beside.iter().chain(&growth.among).for_each(|cost| kernel::print!(" {cost:>15.1}"));
+        println!();
+        goroutines *= 10;
+    }
+    Ok(())
+}
