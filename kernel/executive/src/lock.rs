@@ -154,13 +154,10 @@ impl<T: ?Sized> LockGuard<'_, T> {
         percpu::unpin_quietly();
     }
 
-    /// Releases the lock and runs `then` before the unpin: what it does needs the pin, and is not done under the lock.
+    /// Releases the lock and leaves its pin to the caller.
     #[inline(always)]
-    pub(crate) fn release_and(self, then: impl FnOnce()) {
-        let mut guard = core::mem::ManuallyDrop::new(self);
-        guard.release();
-        then();
-        percpu::unpin();
+    pub(crate) fn release_pinned(self) {
+        core::mem::ManuallyDrop::new(self).release();
     }
 
     #[inline]

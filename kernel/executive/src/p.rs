@@ -23,8 +23,8 @@ pub struct P {
     // The owner's.
     /// Counts slices begun: a g that inherits its slice through runnext does not count. Go: `schedtick`.
     pub(crate) schedtick: Cell<u32>,
-    /// Goroutines of the global queue that were taken ahead of their 61st tick.
-    pub(crate) global_taken: Cell<usize>,
+    /// The schedtick at which the global queue comes first.
+    pub(crate) global_at: Cell<u32>,
     /// Free g's, with stacks of the usual size. Go: `gFree`.
     pub(crate) gfree: FreeList<G>,
     /// Goroutine numbers taken from the global counter in batches. Go: `goidcache`.
@@ -80,7 +80,7 @@ static PS: [P; MAX_CPUS] = [const {
         runq: Runq::new(),
         timers: Timers::new(),
         schedtick: Cell::new(0),
-        global_taken: Cell::new(0),
+        global_at: Cell::new(0),
         gfree: FreeList::new(),
         goid_next: Cell::new(0),
         goid_end: Cell::new(0),

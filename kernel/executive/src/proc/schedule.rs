@@ -58,7 +58,7 @@ fn nothing_special(p: &P, m: &M) -> bool {
     p.timers.next() == NEVER
         && SCHED.injected.is_empty()
         && !m.has_inbox()
-        && !p.schedtick.get().is_multiple_of(GLOBAL_QUEUE_EVERY_TICKS)
+        && p.schedtick.get() != p.global_at.get()
         && !chaos::one_in(4)
 }
 
@@ -121,7 +121,7 @@ fn find_runnable(p: &'static P) -> (&'static G, bool) {
         if !SCHED.injected.is_empty() {
             take_injected();
         }
-        if (p.schedtick.get().is_multiple_of(GLOBAL_QUEUE_EVERY_TICKS) || chaos::one_in(8))
+        if (p.schedtick.get() == p.global_at.get() || chaos::one_in(8))
             && let Some(g) = once_in_61(p)
         {
             return (g, false);
@@ -144,12 +144,9 @@ fn find_runnable(p: &'static P) -> (&'static G, bool) {
 #[cold]
 fn once_in_61(p: &P) -> Option<&'static G> {
     p.coarse_now.set(machine::now());
-    if p.global_taken.get() > 0 {
-        p.global_taken.set(p.global_taken.get() - 1);
-        return None;
-    }
     let batch = SCHED.get_batch(GLOBAL_QUEUE_BATCH.min(p.runq().room()));
-    p.global_taken.set(batch.len().saturating_sub(1));
+    // Not every 61st tick but so long after this look: goroutines that hand their slice on would otherwise look each time while that tick lasts.
+    p.global_at.set(p.schedtick.get().wrapping_add(GLOBAL_QUEUE_EVERY_TICKS * batch.len().max(1) as u32));
     adopt(p, batch)
 }
 

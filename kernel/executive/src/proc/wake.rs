@@ -18,24 +18,24 @@ use core::sync::atomic::Ordering::Relaxed;
 #[doc(alias = "goready")]
 pub(crate) fn ready(g: &'static G) {
     percpu::pin();
-    ready_pinned(g);
-    percpu::unpin();
+    ready_and_unpin(g);
 }
 
 #[inline(never)] // or every send and receive would save the registers that this needs
-fn ready_pinned(g: &'static G) {
+fn ready_and_unpin(g: &'static G) {
     becomes_runnable(g);
     put_next(p(), m(), g);
+    percpu::unpin();
 }
 
 /// Releases a lock, and readies the one that was taken off its queue, under one pin. Go: `unlock` and `goready`.
 #[inline(always)]
 pub(crate) fn unlock_ready<T: ?Sized>(guard: LockGuard<'_, T>, g: Option<&'static G>) {
-    guard.release_and(|| {
-        if let Some(g) = g {
-            ready_pinned(g);
-        }
-    });
+    guard.release_pinned();
+    match g {
+        Some(g) => ready_and_unpin(g),
+        None => percpu::unpin(),
+    }
 }
 
 /// A waiting goroutine is runnable from here on; the caller puts it where it is found. Throws if it does not wait.
