@@ -30,9 +30,14 @@ pub fn join() {
     tlb::flush_all();
 }
 
+/// The CPUs that answer.
+pub fn answering() -> impl Iterator<Item = usize> {
+    CPUS.iter().enumerate().filter(|(_, cpu)| cpu.online.load(Ordering::Acquire)).map(|(n, _)| n)
+}
+
 /// How many CPUs answer.
 pub fn online() -> usize {
-    CPUS.iter().filter(|cpu| cpu.online.load(Ordering::Acquire)).count()
+    answering().count()
 }
 
 /// This CPU flushes. Interrupts off, or pinned.

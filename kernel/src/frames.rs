@@ -33,6 +33,8 @@ const RESERVE: usize = 16;
 const FOR_FAULTS: usize = 4;
 /// Frames that only the page-fault handler takes: when all else is refused, what runs can still run.
 const MARGIN: usize = 256;
+/// Frames that new stacks leave alone: when there are no more goroutines to be had, those that there are can still allocate, and say so.
+const STACKS_LEAVE: usize = 1024;
 
 struct Frames {
     /// The firmware's map, as the bootloader left it.
@@ -163,6 +165,26 @@ pub fn alloc() -> Option<u64> {
     })
 }
 
+/// [`alloc`] for a new stack's first page and its tables, which are refused sooner.
+pub fn alloc_for_new_stack() -> Option<u64> {
+    if are_few() { None } else { alloc() }
+}
+
+/// Whether the page-fault handlers' margin is touched.
+pub fn are_low() -> bool {
+    USED.load(Relaxed) + MARGIN > TOTAL.load(Relaxed)
+}
+
+/// Whether new stacks are refused.
+pub fn are_few() -> bool {
+    USED.load(Relaxed) + STACKS_LEAVE >= TOTAL.load(Relaxed)
+}
+
+/// Whether this CPU holds the lock or is about to take it. For its own handlers.
+pub fn is_busy_here() -> bool {
+    CPUS[cpu()].busy.load(Relaxed)
+}
+
 /// [`alloc`] for the page-fault handler: wherever it interrupted this CPU, it needs nothing that could be held there.
 pub fn alloc_in_fault() -> Option<u64> {
     let here = &CPUS[cpu()];
@@ -237,6 +259,11 @@ pub fn map_bytes() -> (u64, u64, u64) {
         sum(|k| k == MemoryRegionKind::Bootloader),
         sum(|k| !matches!(k, MemoryRegionKind::Usable | MemoryRegionKind::Bootloader)),
     )
+}
+
+/// Bytes of usable RAM at and above 1 MiB.
+pub fn total_bytes() -> usize {
+    TOTAL.load(Relaxed) * FRAME as usize
 }
 
 /// How many frames of usable RAM there are at and above 1 MiB, and how many are given out, reserves included.

@@ -155,12 +155,13 @@ static GIVEN: AtomicUsize = AtomicUsize::new(0);
 impl Backing {
     fn alloc(&mut self, layout: Layout) -> *mut u8 {
         let block = self.heap.allocate_first_fit(layout).or_else(|()| {
-            let needed = layout.size() + layout.align() + 64;
-            if self.grow(needed.max(GROWTH)) || self.grow(needed) {
-                self.heap.allocate_first_fit(layout)
-            } else {
-                Err(())
+            // More than any memory could give, or would be searched for in vain.
+            let needed = layout.size().saturating_add(layout.align() + 64);
+            if needed < frames::total_bytes() {
+                // Even if neither got all it wanted: what it got follows what was free at the end, and may do.
+                let _ = self.grow(needed.max(GROWTH)) || self.grow(needed);
             }
+            self.heap.allocate_first_fit(layout)
         });
         GIVEN.store(self.heap.used(), Relaxed);
         block.map_or(ptr::null_mut(), NonNull::as_ptr)
@@ -227,13 +228,11 @@ fn take_back(class: usize, chain: Chain) {
     shared.chains = chain.first;
 }
 
-struct KernelHeap;
-
-#[global_allocator]
-static HEAP: KernelHeap = KernelHeap;
+/// The heap as it is: what it has not got it cannot give. (reclaim.rs makes it the program's.)
+pub struct Heap;
 
 // SAFETY: blocks come from disjoint pieces of the range and have one owner; `class_of` is the same at both ends.
-unsafe impl GlobalAlloc for KernelHeap {
+unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let Some(class) = class_of(layout) else { return BACKING.lock().alloc(layout) };
         let _pin = Pin::new();

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)] // Page tables.
 
 use crate::{flush, frames, paging, window};
+use core::ops::Range;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use executive::machine::Stack;
 
@@ -62,21 +63,38 @@ fn entry(table: u64, address: usize, level: u32) -> &'static AtomicU64 {
     unsafe { &*window::phys_to_virt(table).cast::<AtomicU64>().add(index) }
 }
 
-/// What the entry points to, made present if it is not, and whether this call did that.
+/// What the entry points to, made present if it is empty, and whether this call did that. `None` too if it holds a link.
 fn fill(entry: &AtomicU64, source: fn() -> Option<u64>, flags: u64) -> Option<(u64, bool)> {
-    let old = entry.load(Ordering::Acquire);
-    if old & PRESENT != 0 {
-        return Some((old & ADDRESS, false));
+    let present = |value: u64| (value & PRESENT != 0).then_some((value & ADDRESS, false));
+    match entry.load(Ordering::Acquire) {
+        0 => {}
+        old => return present(old),
     }
     let frame = source()?;
     // Release: whoever follows the entry (a CPU's page walk, or `load` above) sees the frame's zeroes.
-    match entry.compare_exchange(old, frame | PRESENT | WRITABLE | flags, Ordering::AcqRel, Ordering::Acquire) {
+    match entry.compare_exchange(0, frame | PRESENT | WRITABLE | flags, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => Some((frame, true)),
         Err(theirs) => {
             frames::put_reserved(frame);
-            Some((theirs & ADDRESS, false))
+            present(theirs)
         }
     }
+}
+
+// A page that is not there leaves its entry's other bits to us (Intel SDM vol. 3A, figure 5-11): room for a link of a list of stacks that have no memory at all.
+
+/// The link in the entry of an absent page, which has a table; 0 is none.
+pub fn link(page: usize) -> usize {
+    let value = page_entry(page).map_or(0, |entry| entry.load(Ordering::Acquire));
+    if value & PRESENT == 0 { value as usize } else { 0 }
+}
+
+/// Writes it. `link` is a multiple of the page size. The caller owns the page, which is absent and has a table.
+pub fn set_link(page: usize, link: usize) {
+    debug_assert!(link.is_multiple_of(PAGE));
+    let entry = page_entry(page).expect("a page that was there has a table");
+    let old = entry.swap(link as u64, Ordering::AcqRel);
+    debug_assert!(old & PRESENT == 0);
 }
 
 /// How many bytes of a stack are backed by memory now.
@@ -109,33 +127,45 @@ pub struct Taken(u64);
 impl Taken {
     pub const NONE: Taken = Taken(0);
 
-    /// Unmaps all but the topmost page.
+    /// Unmaps these pages, from the highest down; returns how many there were.
     ///
     /// # Safety
-    /// The caller owns the stack; nothing uses it but, perhaps, its topmost page.
-    pub unsafe fn pages_of(&mut self, stack: Stack) {
-        for page in (stack.lo..stack.hi - PAGE).step_by(PAGE) {
+    /// They belong to a stack that the caller owns, and nothing uses them.
+    pub unsafe fn pages(&mut self, pages: Range<usize>) -> usize {
+        let mut count = 0;
+        for page in pages.step_by(PAGE).rev() {
             let Some(entry) = page_entry(page) else { continue };
-            let old = entry.swap(0, Ordering::AcqRel);
-            if old & PRESENT != 0 {
-                let frame = old & ADDRESS;
-                // SAFETY: the caller's promise; the window maps the frame.
-                unsafe { window::phys_to_virt(frame).cast::<u64>().write(self.0) };
-                self.0 = frame;
-                PAGES.fetch_sub(1, Ordering::Relaxed);
+            if entry.load(Ordering::Acquire) & PRESENT == 0 {
+                continue; // empty, or a link
             }
+            let frame = entry.swap(0, Ordering::AcqRel) & ADDRESS;
+            // SAFETY: the caller's promise; the window maps the frame.
+            unsafe { window::phys_to_virt(frame).cast::<u64>().write(self.0) };
+            self.0 = frame;
+            PAGES.fetch_sub(1, Ordering::Relaxed);
+            count += 1;
         }
+        count
     }
 
     /// Makes every CPU forget the pages, then gives their frames back.
     pub fn flush_and_free(self) {
-        let mut next = self.0;
-        if next != 0 {
+        if self.0 != 0 {
             flush::everywhere();
         }
+        // SAFETY: no TLB has them any more.
+        unsafe { self.free() }
+    }
+
+    /// Gives the frames back.
+    ///
+    /// # Safety
+    /// No CPU uses a translation of these pages any more: each has flushed since, or does before it leaves our code (hold.rs).
+    pub unsafe fn free(self) {
+        let mut next = self.0;
         while next != 0 {
             let frame = next;
-            // SAFETY: the link that `pages_of` wrote; after the flush nothing maps the frame, in any TLB.
+            // SAFETY: the link that `pages` wrote; the caller's promise: nothing maps the frame.
             unsafe {
                 next = window::phys_to_virt(frame).cast::<u64>().read();
                 frames::free(frame);

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // `unsafe impl Machine`; sti and hlt.
 
 use crate::vectors::{KICK, WAKE};
-use crate::{apic, clock, pages, serial, smp, stacks, symbols, trap};
+use crate::{apic, clock, pages, reclaim, serial, smp, stacks, symbols, trap};
 use core::arch::asm;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -82,7 +82,8 @@ unsafe impl Machine for Pc {
     }
 
     fn alloc_stack(size: usize) -> Option<Stack> {
-        stacks::alloc(size)
+        let class = stacks::class_for(size)?;
+        reclaim::until(|| stacks::alloc(class))
     }
 
     unsafe fn free_stack(stack: Stack) {
@@ -93,6 +94,10 @@ unsafe impl Machine for Pc {
     unsafe fn trim_stack(stack: Stack) {
         // SAFETY: the caller's promise, passed on.
         unsafe { stacks::trim(stack) }
+    }
+
+    fn refill() {
+        reclaim::refill();
     }
 
     fn stack_committed(stack: Stack) -> usize {

@@ -18,6 +18,9 @@
 //! A stack given back goes on a list of its class, threaded through its topmost page, which it keeps. Taking its other
 //! pages away needs every CPU to forget them (flush.rs), so stacks that have any wait on one more list
 //! ([`DIRTY`]) until there are enough of them for one flush.
+//!
+//! When memory is short ([`strip`]), free stacks lose their topmost pages too. The list of those is threaded through the page-table
+//! entries that the pages have left: a stack without any memory keeps its addresses, and its share of a page table.
 #![allow(unsafe_code)] // Lists that live in free stacks.
 
 use crate::frames;
@@ -38,10 +41,13 @@ const TABLE_SPAN: usize = 2 * 1024 * 1024;
 struct Class {
     /// `hi` of the first free stack; 0 is none. Each free stack's topmost word is the `hi` of the next.
     free: usize,
+    /// The same for free stacks without a topmost page: that page's entry is the link.
+    bare: usize,
 }
 
 /// One lock a class: two sizes never wait for each other.
-static CLASSES: [Lock<Class>; STACK_CLASSES] = [const { Lock::new(Rank::Stacks, Class { free: 0 }) }; STACK_CLASSES];
+static CLASSES: [Lock<Class>; STACK_CLASSES] =
+    [const { Lock::new(Rank::Stacks, Class { free: 0, bare: 0 }) }; STACK_CLASSES];
 
 /// Slots of each class that were ever dealt to a CPU. Written under the class's lock (Release), read by `find` (Acquire):
 /// whoever runs on a slot sees the mark above it.
@@ -58,8 +64,9 @@ static HANDS: [Hand; MAX_CPUS] = [const {
     Hand { next: [const { AtomicUsize::new(0) }; STACK_CLASSES], end: [const { AtomicUsize::new(0) }; STACK_CLASSES] }
 }; MAX_CPUS];
 
-/// Slots on the free lists: a hint, for who asks without the lock.
+/// Slots on both free lists, and those of them on the bare one: hints, for who asks without the lock.
 static FREE: [AtomicUsize; STACK_CLASSES] = [const { AtomicUsize::new(0) }; STACK_CLASSES];
+static BARE: [AtomicUsize; STACK_CLASSES] = [const { AtomicUsize::new(0) }; STACK_CLASSES];
 
 /// The smallest has one page more than a power of two: with 16 pages from top to top, all of them would fall into the same few sets of a TLB, which takes
 /// a set by the page number's last bits (4-way and 16 sets in Intel's first level, 64 single entries in QEMU).
@@ -118,9 +125,13 @@ fn find(address: usize) -> Option<(usize, usize)> {
     (index < DEALT[class].load(Ordering::Acquire)).then(|| (class, slot(class, index)))
 }
 
-/// A stack of at least `size` usable bytes. `None`: out of memory, or larger than we have.
-pub fn alloc(size: usize) -> Option<Stack> {
-    let class = (0..STACK_CLASSES).find(|&class| slot_bytes(class) - PAGE >= size)?;
+/// The class for stacks of `size` usable bytes. `None`: larger than we have.
+pub fn class_for(size: usize) -> Option<usize> {
+    (0..STACK_CLASSES).find(|&class| slot_bytes(class) - PAGE >= size)
+}
+
+/// A stack of this class. `None`: out of memory, or of addresses.
+pub fn alloc(class: usize) -> Option<Stack> {
     take(class).or_else(|| if clean() { take(class) } else { None })
 }
 
@@ -136,6 +147,19 @@ fn take(class: usize) -> Option<Stack> {
             FREE[class].fetch_sub(1, Ordering::Relaxed);
             return Some(stack(hi));
         }
+        if list.bare != 0 {
+            let hi = list.bare;
+            let next = pages::link(hi - PAGE);
+            pages::set_link(hi - PAGE, 0);
+            if !commit(hi - PAGE, frames::alloc_for_new_stack) {
+                pages::set_link(hi - PAGE, next);
+                return None;
+            }
+            list.bare = next;
+            FREE[class].fetch_sub(1, Ordering::Relaxed);
+            BARE[class].fetch_sub(1, Ordering::Relaxed);
+            return Some(stack(hi));
+        }
     }
     let _pin = Pin::new();
     let hand = &HANDS[cpu()];
@@ -148,7 +172,7 @@ fn take(class: usize) -> Option<Stack> {
     hand.next[class].store(index, Ordering::Relaxed);
     let hi = slot(class, index) + slot_bytes(class);
     // If this fails half-way, the tables made so far serve the next try.
-    commit(hi - PAGE, frames::alloc).then(|| {
+    commit(hi - PAGE, frames::alloc_for_new_stack).then(|| {
         hand.next[class].store(index + 1, Ordering::Relaxed);
         stack(hi)
     })
@@ -229,7 +253,7 @@ fn clean() -> bool {
     let class = |hi: usize| find(hi - PAGE).expect("it was found when it was freed").0;
     for hi in each() {
         // SAFETY: free, and off every list but ours.
-        unsafe { taken.pages_of(Stack { lo: hi - slot_bytes(class(hi)) + PAGE, hi }) };
+        unsafe { taken.pages(hi - slot_bytes(class(hi)) + PAGE..hi - PAGE) };
     }
     taken.flush_and_free();
     let mut hi = first;
@@ -249,8 +273,53 @@ fn clean() -> bool {
 pub unsafe fn trim(stack: Stack) {
     let mut taken = Taken::NONE;
     // SAFETY: the caller's promise, passed on.
-    unsafe { taken.pages_of(stack) };
+    unsafe { taken.pages(stack.lo..stack.hi - PAGE) };
     taken.flush_and_free();
+}
+
+/// Takes all memory of up to `most` free stacks; returns how many pages that were. Interrupts every CPU if there were any.
+pub fn strip(most: usize) -> usize {
+    clean();
+    let mut taken = Taken::NONE;
+    let mut stripped = [(0, 0, 0); STACK_CLASSES];
+    let mut left = most;
+    for class in 0..STACK_CLASSES {
+        let mut list = CLASSES[class].lock();
+        let (mut first, mut last, mut count) = (0, 0, 0);
+        while list.free != 0 && left > 0 {
+            let hi = list.free;
+            // SAFETY: a free stack, which is the lock's: its topmost word is our link, and it has no other page.
+            unsafe {
+                list.free = (hi as *const usize).sub(1).read();
+                taken.pages(hi - PAGE..hi);
+            }
+            pages::set_link(hi - PAGE, first);
+            first = hi;
+            if last == 0 {
+                last = hi;
+            }
+            count += 1;
+            left -= 1;
+        }
+        FREE[class].fetch_sub(count, Ordering::Relaxed);
+        stripped[class] = (first, last, count);
+    }
+    taken.flush_and_free();
+    // Not before: whoever gets one of them commits its page anew, and must not meet an old translation.
+    for (class, (first, last, count)) in stripped.into_iter().enumerate().filter(|(_, (first, ..))| *first != 0) {
+        let mut list = CLASSES[class].lock();
+        pages::set_link(last - PAGE, list.bare);
+        list.bare = first;
+        FREE[class].fetch_add(count, Ordering::Relaxed);
+        BARE[class].fetch_add(count, Ordering::Relaxed);
+    }
+    most - left
+}
+
+/// The pages of a stack that nothing below `sp` uses: all that lie wholly below it, but for a little that its goroutine will touch again as soon as it runs.
+pub fn unused(stack: Stack, sp: usize) -> Range<usize> {
+    const SOON: usize = 1024;
+    stack.lo..((sp - SOON) & !(PAGE - 1)).max(stack.lo)
 }
 
 /// From the page-fault handler: backs the touched page, if it lies in the usable part of a stack.
@@ -258,6 +327,7 @@ pub fn grow(address: usize) -> Growth {
     match find(address) {
         None => Growth::NotAStack,
         Some((_, base)) if address < base + PAGE => Growth::Guard,
+        Some(_) if pages::link(address & !(PAGE - 1)) != 0 => Growth::NotAStack, // a free one
         Some(_) if commit(address & !(PAGE - 1), frames::alloc_in_fault) => Growth::Done,
         Some(_) => Growth::OutOfMemory,
     }
@@ -276,9 +346,10 @@ pub enum Growth {
 /// What all stacks take together.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
-    /// Stacks ever made, and how many of them are free now.
+    /// Stacks ever made, how many of them are free now, and how many of these have no memory.
     pub made: usize,
     pub free: usize,
+    pub bare: usize,
     /// Bytes of memory in them, and of the page tables that map them.
     pub committed: usize,
     pub tables: usize,
@@ -291,6 +362,7 @@ pub fn usage() -> Usage {
     Usage {
         made: sum(&DEALT).saturating_sub(in_hands),
         free: sum(&FREE),
+        bare: sum(&BARE),
         committed: pages::in_use() * PAGE,
         tables: pages::tables() * PAGE,
     }

@@ -7,7 +7,7 @@
 
 use crate::stacks::{self, Growth};
 use crate::vectors;
-use crate::{apic, flush, serial};
+use crate::{apic, flush, frames, hold, serial};
 use core::arch::asm;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -90,6 +90,10 @@ fn interrupt(vector: u8, frame: &mut Frame) {
             flush::on_interrupt();
             apic::eoi();
         }
+        vectors::HOLD => {
+            apic::eoi();
+            hold::on_interrupt();
+        }
         vectors::COM1 => {
             serial::on_interrupt();
             apic::eoi();
@@ -118,7 +122,14 @@ fn page_fault(frame: &mut Frame) {
         _ => "reading",
     };
     let why = match growth {
-        Growth::Done => return,
+        Growth::Done => {
+            if frames::are_low() {
+                let mut at = frame.interrupted();
+                executive::on_low_memory(&mut at);
+                frame.rip = at.pc as u64;
+            }
+            return;
+        }
         Growth::OutOfMemory => "a stack page, but there is no memory",
         Growth::Guard => "a stack's guard page",
         Growth::NotAStack if missing => "a page that is not there",

@@ -11,6 +11,8 @@ pub const WAKE: u8 = 0x21;
 pub const KICK: u8 = 0x22;
 /// Another CPU took pages back: forget what the TLB holds of them.
 pub const FLUSH: u8 = 0x23;
+/// Another CPU wants this one to stand still for a moment (hold.rs).
+pub const HOLD: u8 = 0x25;
 /// The first serial port (ISA IRQ 4) has bytes for us.
 pub const COM1: u8 = 0x24;
 /// The local APIC's spurious vector: not acknowledged. Its low four bits must be set on old APICs.

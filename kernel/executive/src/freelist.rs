@@ -23,19 +23,23 @@ impl<T: Linked> Everyone<T> {
         }
     }
 
-    fn fetch(&self) -> List<T> {
+    /// Takes up to `most`.
+    pub fn take(&self, most: usize) -> List<T> {
         // Relaxed: a hint; the lock orders what counts. Who misses some makes a new one.
         if self.is_empty() {
             return List::new();
         }
         let mut list = self.list.lock();
-        let batch = list.take(GFREE_KEEP);
+        let batch = list.take(most);
         self.len.store(list.len(), Ordering::Relaxed);
         batch
     }
 
-    /// In front of what is there: the next batch to be fetched is then the one whose stacks are warmest.
-    fn give(&self, mut batch: List<T>) {
+    /// In front of what is there: the next batch to be taken is then the one whose stacks are warmest.
+    pub fn give(&self, mut batch: List<T>) {
+        if batch.is_empty() {
+            return;
+        }
         let mut list = self.list.lock();
         batch.append(core::mem::take(&mut *list));
         *list = batch;
@@ -71,10 +75,10 @@ impl<T: Linked> FreeList<T> {
         FreeList { first: Cell::new(None), len: Cell::new(0) }
     }
 
-    /// The one that was freed last, with a warm stack; a batch of `everyone`'s is fetched if there is none here. Go: `gfget`.
+    /// The one that was freed last, with a warm stack; a batch of `everyone`'s is taken if there is none here. Go: `gfget`.
     pub fn get(&self, everyone: &Everyone<T>) -> Option<&'static T> {
         self.get_own().or_else(|| {
-            let batch = everyone.fetch();
+            let batch = everyone.take(GFREE_KEEP);
             self.len.set(batch.len());
             self.first.set(batch.first());
             self.get_own()
@@ -92,6 +96,15 @@ impl<T: Linked> FreeList<T> {
             next.soon(); // who starts one goroutine often starts another
         }
         Some(t)
+    }
+
+    /// Takes all there are.
+    pub fn take_all(&self) -> List<T> {
+        let mut all = List::new();
+        while let Some(t) = self.get_own() {
+            all.push_back(t);
+        }
+        all
     }
 
     /// Frees one; the surplus goes to `everyone`, each after `part` has taken from it what it shall not keep. Go: `gfput`.

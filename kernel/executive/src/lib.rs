@@ -104,7 +104,8 @@ pub use self::{
     proc::birth::SpawnError,
     proc::boot::start,
     proc::park::yield_now,
-    proc::preempt::on_tick,
+    proc::preempt::{on_low_memory, on_tick},
+    proc::reclaim,
     scope::scope,
 };
 

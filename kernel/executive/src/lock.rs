@@ -26,6 +26,8 @@ pub enum Rank {
     Chan = 8,
     /// A wait queue below them.
     Wait = 10,
+    /// The machine's, while it gets memory back: whoever allocates may take it, and it takes all that follow.
+    Reclaim = 12,
     /// The global run queue, the global list of free g's, a CPU's inbox.
     Sched = 16,
     /// The machine's: stacks, page tables, frames, heap, in that order.

@@ -4,7 +4,8 @@
 //! crate. The binding is made at link time, as `critical-section` does it: nothing above this file
 //! is generic over the machine, and link-time optimisation inlines the calls.
 //!
-//! The machine calls up through [`crate::start`], [`crate::on_tick`] and [`crate::on_irq`] alone.
+//! The machine calls up through [`crate::start`], [`crate::on_tick`], [`crate::on_irq`] and, when memory is short,
+//! [`crate::reclaim`] and [`crate::on_low_memory`] alone.
 //!
 //! Words used here: a **CPU** is a hardware thread or an OS thread, numbered `0..cpus()`; CPU 0 is the
 //! one that called [`crate::start`]. Times are nanoseconds of one monotonic clock that all CPUs share.
@@ -93,11 +94,11 @@ pub unsafe trait Machine {
     fn kick(cpu: usize);
 
     /// A stack of at least `size` usable bytes, in whole pages, committed on first touch, its topmost page
-    /// committed at once. `None`: out of memory or of addresses. Called pinned or on g0; takes
-    /// only locks of its own.
+    /// committed at once. `None`: out of memory or of addresses, after free goroutines' stacks were asked back
+    /// ([`crate::reclaim`]). Called pinned or on g0; takes only locks of its own, from [`Rank::Reclaim`](crate::lock::Rank) on.
     fn alloc_stack(size: usize) -> Option<Stack>;
 
-    /// Gives a stack back.
+    /// Gives a stack back: its memory can serve anything else, at the latest when there is no other.
     ///
     /// # Safety
     /// It came from [`alloc_stack`](Self::alloc_stack), and nothing runs on it or points into it.
@@ -109,6 +110,9 @@ pub unsafe trait Machine {
     /// # Safety
     /// As for [`free_stack`](Self::free_stack), except that the topmost page may be in use.
     unsafe fn trim_stack(stack: Stack);
+
+    /// Gets memory back, if it is low: the machine asked for this call by [`crate::on_low_memory`]. Changes nothing that is in use. On g0.
+    fn refill();
 
     /// How many bytes of this stack are backed by memory now. For reports; may be called while it grows.
     fn stack_committed(stack: Stack) -> usize;
@@ -188,6 +192,10 @@ macro_rules! machine {
                 unsafe { <M as Machine>::trim_stack(stack) }
             }
             #[unsafe(no_mangle)]
+            extern "Rust" fn _executive_refill() {
+                <M as Machine>::refill()
+            }
+            #[unsafe(no_mangle)]
             extern "Rust" fn _executive_stack_committed(stack: Stack) -> usize {
                 <M as Machine>::stack_committed(stack)
             }
@@ -240,6 +248,8 @@ mod link {
         pub unsafe fn _executive_free_stack(stack: Stack);
         /// [`Machine::trim_stack`].
         pub unsafe fn _executive_trim_stack(stack: Stack);
+        /// [`Machine::refill`].
+        pub safe fn _executive_refill();
         /// [`Machine::stack_committed`].
         pub safe fn _executive_stack_committed(stack: Stack) -> usize;
         /// [`Machine::stack_is_deep`].
@@ -257,7 +267,8 @@ mod link {
 pub use link::{
     _executive_alloc_stack as alloc_stack, _executive_cpus as cpus, _executive_exit as exit,
     _executive_free_stack as free_stack, _executive_freeze_others as freeze_others, _executive_kick as kick,
-    _executive_now as now, _executive_stack_committed as stack_committed, _executive_stack_is_deep as stack_is_deep,
-    _executive_start_cpu as start_cpu, _executive_symbol as symbol, _executive_tick_at as tick_at,
-    _executive_trim_stack as trim_stack, _executive_wait as wait, _executive_wake as wake, _executive_write as write,
+    _executive_now as now, _executive_refill as refill, _executive_stack_committed as stack_committed,
+    _executive_stack_is_deep as stack_is_deep, _executive_start_cpu as start_cpu, _executive_symbol as symbol,
+    _executive_tick_at as tick_at, _executive_trim_stack as trim_stack, _executive_wait as wait,
+    _executive_wake as wake, _executive_write as write,
 };

@@ -1,10 +1,10 @@
 //! The p: the right to run g's, and a queue of them. One per CPU; it stays with its m (docs/decisions/0001).
 //!
 //! **Rule (PINNED):** a p is touched by its owner only, pinned or on g0; everyone else gets at the thief's half
-//! of its ring, at its timers under their lock, and at its counters.
+//! of its ring, at its timers under their lock, and at its counters. Only the free list of an idle CPU's p may be taken by who has claimed that CPU (reclaim.rs).
 #![allow(unsafe_code)] // `Sync` for cells of the owner.
 
-use crate::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use crate::freelist::FreeList;
 use crate::g::G;
 use crate::param::MAX_CPUS;
@@ -27,6 +27,10 @@ pub struct P {
     pub(crate) global_at: Cell<u32>,
     /// Free g's, with stacks of the usual size. Go: `gFree`.
     pub(crate) gfree: FreeList<G>,
+    /// Memory is short: its owner shall make them everyone's. Set by anyone.
+    pub(crate) give_free: AtomicBool,
+    /// Its CPU's page-fault handler found few pages left. Set by that handler, taken by the owner.
+    pub(crate) low_memory: AtomicBool,
     /// Goroutine numbers taken from the global counter in batches. Go: `goidcache`.
     pub(crate) goid_next: Cell<u64>,
     pub(crate) goid_end: Cell<u64>,
@@ -82,6 +86,8 @@ static PS: [P; MAX_CPUS] = [const {
         schedtick: Cell::new(0),
         global_at: Cell::new(0),
         gfree: FreeList::new(),
+        give_free: AtomicBool::new(false),
+        low_memory: AtomicBool::new(false),
         goid_next: Cell::new(0),
         goid_end: Cell::new(0),
         coarse_now: Cell::new(0),

@@ -19,6 +19,8 @@ pub struct Sched {
     runq_len: AtomicUsize,
     /// Free g's that some P had too many of. Go: `gFree`.
     pub(crate) gfree: Everyone<G>,
+    /// Free g's whose stacks were given back when memory was short. Go: `gFree.noStack`.
+    pub(crate) gfree_bare: Everyone<G>,
     pub(crate) idle: Idle,
     /// Goroutines readied by interrupt handlers, who then call `wakep`.
     pub(crate) injected: Injected<G>,
@@ -36,6 +38,7 @@ pub(crate) static SCHED: Sched = Sched {
     runq: Lock::new(Rank::Sched, List::new()),
     runq_len: AtomicUsize::new(0),
     gfree: Everyone::new(),
+    gfree_bare: Everyone::new(),
     idle: Idle::new(),
     injected: Injected::new(),
     allgs: AtomicPtr::new(null_mut()),
@@ -107,8 +110,14 @@ impl Sched {
 
     /// Every g ever made, dead ones too, newest first. Takes no lock. Go: `allgs`.
     pub(crate) fn all(&self) -> impl Iterator<Item = &'static G> {
+        self.all_after(None)
+    }
+
+    /// Those that come after this one; all, if it is none.
+    pub(crate) fn all_after(&self, g: Option<&'static G>) -> impl Iterator<Item = &'static G> {
+        let first = g.map_or(&self.allgs, |g| &g.alllink);
         // SAFETY: the list holds g's only, and they are never freed.
-        let mut next = unsafe { G::from_ptr(self.allgs.load(Ordering::Acquire)) };
+        let mut next = unsafe { G::from_ptr(first.load(Ordering::Acquire)) };
         core::iter::from_fn(move || {
             let g = next?;
             // SAFETY: as above.

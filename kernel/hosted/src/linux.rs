@@ -53,6 +53,7 @@ unsafe impl Machine for Linux {
         // SAFETY: the caller's promise, passed on.
         unsafe { stack::trim(stack) }
     }
+    fn refill() {} // Linux's pages are Linux's business: nobody asks for it
     fn stack_committed(stack: Stack) -> usize {
         stack::committed(stack)
     }

@@ -14,6 +14,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 use executive::machine::Stack;
+use executive::reclaim::give_back;
 use std::sync::Mutex;
 
 pub const PAGE: usize = 4096;
@@ -46,6 +47,11 @@ fn class(size: usize) -> Option<(usize, usize)> {
 
 pub fn alloc(size: usize) -> Option<Stack> {
     let (class, slot) = class(size)?;
+    cut(class, slot).or_else(|| if give_back(usize::MAX) > 0 { cut(class, slot) } else { None })
+}
+
+/// A stack of a class, which has slots of this size.
+fn cut(class: usize, slot: usize) -> Option<Stack> {
     let mut class = TABLE[class].lock().unwrap();
     let hi = class.free;
     if hi != 0 {

@@ -5,7 +5,7 @@ use super::{Args, Outcome};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use executive::crash;
-use kernel::{apic, memory, println, stacks as machine_stacks};
+use kernel::{apic, frames, memory, println, reclaim, stacks as machine_stacks};
 
 pub fn cpus(_: &Args) -> Outcome {
     println!(
@@ -72,6 +72,9 @@ pub fn mem(_: &Args) -> Outcome {
     line(m.reserves, "CPUs' reserves for page faults");
     line(m.tables, "other page tables");
     line(m.low, "below 1 MiB, to start CPUs");
+    let (stripped, trimmed) = reclaim::counts();
+    line(stripped * frames::FRAME, "KiB were taken from free stacks so far, when memory was short");
+    line(trimmed * frames::FRAME, "KiB from below parked goroutines");
     line(m.kernel, "KiB hold the kernel and what the bootloader left");
     line(m.firmware, "KiB of addresses, not all of them RAM, are the firmware's");
     Ok(())
@@ -109,6 +112,6 @@ pub fn stacks(args: &Args) -> Outcome {
         );
     }
     let all = machine_stacks::usage();
-    println!("{} stacks were made, {} are free", all.made, all.free);
+    println!("{} stacks were made, {} are free, {} of these without memory", all.made, all.free, all.bare);
     Ok(())
 }

@@ -112,6 +112,21 @@ pub(super) fn trim_keeps_the_top() -> Verdict {
     Ok(())
 }
 
+pub(super) fn refill_leaves_what_is_used() -> Verdict {
+    let (used, freed) = (stack(STACK_BYTES)?, stack(STACK_BYTES)?);
+    use_all_of(used)?;
+    use_all_of(freed)?;
+    free(freed);
+    machine::refill();
+    for page in (used.lo..used.hi).step_by(4096) {
+        // SAFETY: within a stack that is ours; `use_all_of` wrote it.
+        let word = unsafe { core::ptr::with_exposed_provenance::<usize>(page).read_volatile() };
+        expect(word == page ^ 0x5a, "it changed")?;
+    }
+    free(used);
+    use_all_of(stack(STACK_BYTES)?)
+}
+
 pub(super) fn freed_stacks_come_back() -> Verdict {
     // More than the address space holds, were they never reused.
     for _ in 0..4 {

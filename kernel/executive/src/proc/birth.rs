@@ -209,46 +209,40 @@ pub(crate) fn reap(g: &'static G) {
 /// A free g with a stack of this size, or a new one. Go: `gfget`, and `malg` where it finds none.
 #[inline(always)]
 fn gfget(p: &P, stack_bytes: usize) -> Option<&'static G> {
-    if stack_bytes == STACK_BYTES
-        && let Some(g) = p.gfree.get_own()
+    let g = p.gfree.get_own();
+    if let Some(g) = g
+        && stack_bytes == STACK_BYTES
+        && g.stack.get().hi != 0
     {
-        if g.stack.get().hi != 0 {
-            return Some(g);
-        }
-        p.gfree.put_own(g);
+        return Some(g);
     }
-    gfget_slowly(p, stack_bytes)
+    gfget_slowly(p, g, stack_bytes)
 }
 
-/// Where it is not just this P's last one.
+/// Where it is not just this P's last one, or that one has no stack to fit.
 #[cold]
 #[inline(never)]
-fn gfget_slowly(p: &P, stack_bytes: usize) -> Option<&'static G> {
+fn gfget_slowly(p: &P, own: Option<&'static G>, stack_bytes: usize) -> Option<&'static G> {
     let usual = stack_bytes == STACK_BYTES;
-    // Those that have no stack to fit, when the machine has none either: another free one may.
-    let mut unfit = List::new();
-    let found = loop {
-        let Some(g) = p.gfree.get(&SCHED.gfree) else {
-            break if unfit.is_empty() { malg(stack_bytes) } else { None };
-        };
-        if usual && g.stack.get().hi != 0 {
-            break Some(g);
-        }
-        if unfit.is_empty()
-            && let Some(stack) = machine::alloc_stack(stack_bytes)
-        {
-            // An unusual size: usual stacks stay with their g's, so this g's is given back first. Go does likewise.
-            free_stack(g);
-            g.stack.set(stack);
-            g.usual_stack.set(usual);
-            break Some(g);
-        }
-        unfit.push_back(g);
-    };
-    while let Some(g) = unfit.pop_front() {
-        p.gfree.put(g, &SCHED.gfree, |_| {});
+    let g = own.or_else(|| p.gfree.get(&SCHED.gfree));
+    if let Some(g) = g
+        && usual
+        && g.stack.get().hi != 0
+    {
+        return Some(g);
     }
-    found
+    let Some(g) = g.or_else(|| SCHED.gfree_bare.take(1).pop_front()) else { return malg(stack_bytes) };
+    // Usual stacks stay with their g's: if the size is unusual, this one's goes first. Go does likewise.
+    free_stack(g);
+    let Some(stack) = machine::alloc_stack(stack_bytes) else {
+        let mut bare = List::new();
+        bare.push_back(g);
+        SCHED.gfree_bare.give(bare);
+        return None;
+    };
+    g.stack.set(stack);
+    g.usual_stack.set(usual);
+    Some(g)
 }
 
 /// Puts a Dead g on this P's free list, with its stack if that is of the usual size; too many go to the global one. On g0 or pinned. Go: `gfput`.
@@ -260,18 +254,21 @@ fn gfput(p: &P, g: &'static G) {
     g.joiner.begin(false); // ended and joined: not in reports any more
     // A deep stack is kept for this P's next goroutine; those that go to everyone give their pages back.
     p.gfree.put(g, &SCHED.gfree, |g| {
-        if machine::stack_is_deep(g.stack.get()) {
+        let stack = g.stack.get();
+        if stack.hi != 0 && machine::stack_is_deep(stack) {
             free_stack(g);
         }
     });
 }
 
-fn free_stack(g: &G) {
+/// Gives a free g's stack back to the machine; whether there was one.
+pub(crate) fn free_stack(g: &G) -> bool {
     let stack = g.stack.replace(Stack { lo: 0, hi: 0 });
     if stack.hi != 0 {
         // SAFETY: STACK-OWNER: g is Dead and ours, so nothing runs on its stack.
         unsafe { machine::free_stack(stack) };
     }
+    stack.hi != 0
 }
 
 /// A new g with a fresh stack, Dead. Go: `malg`, `allgadd`.

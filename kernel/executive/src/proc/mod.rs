@@ -1,17 +1,19 @@
 //! The verbs: what is done with g's, m's and p's.
 //!
-//! The protocol in six lines (see idle.rs for why it holds):
+//! The protocol in seven lines (see idle.rs for why it holds):
 //! - [`wake`]: a g that became runnable goes to this P's runnext; a full fence; one idle CPU is woken unless someone searches already.
 //! - [`schedule`]: take from: the global queue every 61st time, this CPU's inbox, runnext, the ring, the global queue, interrupts and timers, other rings.
 //! - A CPU that searched and found something wakes the next searcher before it runs what it found.
 //! - A CPU that found nothing says so, fences, rechecks everything, and sleeps on its note.
 //! - [`park`]: a g leaves its CPU by `mcall`; only then, on g0, is it given to whoever will ready it.
 //! - [`birth`]: a new g is readied like any other; one that ends leaves its stack to the next.
+//! - [`reclaim`]: or to the machine, when memory is short.
 //!
 //! Rejected, with Go: one central queue (a lock for all), handing a P over at each ready (a wake per message), and waking all idle CPUs (they'd fight for one g).
 pub(crate) mod birth;
 pub(crate) mod boot;
 pub(crate) mod park;
 pub(crate) mod preempt;
+pub mod reclaim;
 pub(crate) mod schedule;
 pub(crate) mod wake;

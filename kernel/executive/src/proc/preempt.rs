@@ -11,7 +11,7 @@ use super::wake::{new_slice, wakep};
 use crate::g::{G, Status, getg, on_g0};
 use crate::m::m;
 use crate::machine::{self, Interrupted, NEVER};
-use crate::p::p;
+use crate::p::{P, p};
 use crate::param::TIMER_SLACK_NS;
 use crate::percpu::{self, G as CURRENT};
 use crate::sched::SCHED;
@@ -19,6 +19,7 @@ use crate::switch;
 use crate::trace::{self, Event};
 use core::arch::naked_asm;
 use core::mem::offset_of;
+use core::sync::atomic::Ordering::Relaxed;
 
 /// The timer that was asked for by `tick_at`, or another CPU's `kick`, interrupted this CPU. Called by the machine's handler, with
 /// interrupts off, on a stack of its own; on return the CPU goes on at `at.pc`. A machine that cannot preempt ignores what is written there, and
@@ -49,6 +50,20 @@ pub fn on_tick(at: &mut Interrupted) {
     if yields {
         preempt(at);
     }
+}
+
+/// A page of a stack was needed where this CPU stood, and there are few left: the CPU calls [`machine::refill`] on g0, soon. Called by the machine's page-fault
+/// handler, which cannot get memory back itself, with interrupts off; on return the CPU goes on at `at.pc`.
+pub fn on_low_memory(at: &mut Interrupted) {
+    p().low_memory.store(true, Relaxed);
+    preempt(at);
+}
+
+/// The machine's page-fault handler asked for it. On g0, without locks.
+#[cold]
+pub(crate) fn refill(p: &P) {
+    p.low_memory.store(false, Relaxed);
+    machine::refill();
 }
 
 /// Makes the interrupted goroutine yield: at once if it may be preempted here, else at its next unpin.
@@ -149,7 +164,10 @@ fn gopreempt() {
         trace::record(Event::Preempt, || g.id());
         g.set_status(Status::Running, Status::Runnable, "preempt: goroutine is not running");
         percpu::set_preempt(false);
-        if g.locked_to.load(core::sync::atomic::Ordering::Relaxed) != crate::g::ANY_CPU {
+        if p.low_memory.load(Relaxed) {
+            refill(p);
+        }
+        if g.locked_to.load(Relaxed) != crate::g::ANY_CPU {
             super::wake::put_last(p, m, g);
         } else {
             SCHED.put(g);

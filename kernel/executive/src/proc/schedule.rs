@@ -6,6 +6,8 @@
 //! stands here, the global queue is taken in batches).
 #![allow(unsafe_code)] // Calls of `gogo`.
 
+use super::preempt::refill;
+use super::reclaim::give_free;
 use super::wake::{becomes_runnable, new_slice, put_next, ready, wakep};
 use crate::fatal::throw;
 use crate::g::{ANY_CPU, G, Status};
@@ -67,6 +69,12 @@ fn nothing_special(p: &P, m: &M) -> bool {
 #[inline(never)]
 fn schedule_slowly(p: &'static P, m: &'static M) -> ! {
     percpu::set_curg(core::ptr::null());
+    if p.give_free.load(Relaxed) {
+        give_free(p);
+    }
+    if p.low_memory.load(Relaxed) {
+        refill(p);
+    }
     let (g, inherit_slice) = find_runnable(p);
     if m.spinning.get() {
         // Before running what was found: there may be more, and those who put it there counted on us.

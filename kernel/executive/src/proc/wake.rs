@@ -115,7 +115,7 @@ pub(crate) fn wakep() {
 
 /// Wakes a CPU that was claimed: it will count as searching. Go: `startm`, with the P taken before.
 #[cold]
-fn startm(cpu: usize) {
+pub(crate) fn startm(cpu: usize) {
     p().stats.wakes_sent.bump();
     m_of(cpu).park.wakeup(&Cpu(cpu));
 }

@@ -27,6 +27,7 @@ unsafe impl Machine for Stub {
     }
     unsafe fn free_stack(_: Stack) {}
     unsafe fn trim_stack(_: Stack) {}
+    fn refill() {}
     fn stack_committed(_: Stack) -> usize {
         0
     }

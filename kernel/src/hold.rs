@@ -1,0 +1,83 @@
+//! All other CPUs stand still for a moment, each between two instructions of what it does.
+//!
+//! That is what it takes to touch what belongs to a goroutine that is off its CPU and may be made to run at any time. The moment is for
+//! rare things only: it costs an interrupt on every CPU, and nobody runs meanwhile.
+//!
+//! The one rule: a CPU that holds the frames' lock does not stand still: another's page-fault handler may spin for it with interrupts
+//! off, and would never come. It says so, and is asked again. (All other locks are spun for with interrupts on.)
+
+use crate::{apic, flush, frames, vectors};
+use core::sync::atomic::{AtomicU64, Ordering};
+use executive::lock::{Lock, Rank};
+use executive::param::MAX_CPUS;
+use executive::percpu::cpu;
+use x86_64::instructions::tlb;
+
+/// One at a time.
+static HOLDER: Lock<()> = Lock::new(Rank::Stacks, ());
+
+/// Odd while CPUs are held; each hold has a number of its own.
+static ROUND: AtomicU64 = AtomicU64::new(0);
+
+/// What each CPU said in the last round it heard of.
+#[repr(align(64))]
+struct Answer {
+    /// The round in which it stands, or stood, still.
+    stands: AtomicU64,
+    /// The round in which it could not.
+    cannot: AtomicU64,
+}
+
+static ANSWERS: [Answer; MAX_CPUS] =
+    [const { Answer { stands: AtomicU64::new(0), cannot: AtomicU64::new(0) } }; MAX_CPUS];
+
+/// Another CPU asks this one to stand still. From the interrupt's handler, interrupts off.
+pub fn on_interrupt() {
+    let round = ROUND.load(Ordering::Acquire);
+    if round.is_multiple_of(2) {
+        return; // over already: somebody else could not
+    }
+    let answer = &ANSWERS[cpu()];
+    if frames::is_busy_here() {
+        answer.cannot.store(round, Ordering::Release);
+        return;
+    }
+    // Release: all that this CPU did comes before what the holder does.
+    answer.stands.store(round, Ordering::Release);
+    while ROUND.load(Ordering::Acquire) == round {
+        core::hint::spin_loop();
+    }
+    // Before it uses any translation that the holder took away.
+    tlb::flush_all();
+}
+
+/// Calls `f` while all other CPUs stand still; this one forgets its translations afterwards, and each other before it goes on. `f` is called once, takes no lock, and
+/// is short.
+pub fn others(mut f: impl FnMut()) {
+    let _one = HOLDER.lock();
+    let me = cpu(); // the lock pins
+    let others = || flush::answering().filter(|&n| n != me);
+    loop {
+        let round = ROUND.fetch_add(1, Ordering::AcqRel) + 1;
+        others().for_each(|n| apic::send_ipi(n, vectors::HOLD));
+        // Acquire: partner of both stores in `on_interrupt`.
+        let stands = |n: usize| ANSWERS[n].stands.load(Ordering::Acquire) == round;
+        let cannot = |n: usize| ANSWERS[n].cannot.load(Ordering::Acquire) == round;
+        let all = others().all(|n| {
+            while !stands(n) && !cannot(n) {
+                core::hint::spin_loop();
+            }
+            stands(n)
+        });
+        if all {
+            f();
+            tlb::flush_all();
+        }
+        // Release: what `f` did comes before what they do.
+        ROUND.fetch_add(1, Ordering::AcqRel);
+        if all {
+            return;
+        }
+        core::hint::spin_loop();
+    }
+}
