@@ -15,13 +15,14 @@ pub fn crash(args: &Args) -> Outcome {
         "fault" => fault(),
         "overflow" => println!("{}", overflow(0)),
         "deadlock" => deadlock(),
+        "go" => drop(executive::go(|| ())),
         "throw-mcall" => provoke::mcall_on_g0(),
         "throw-mcall-returns" => provoke::mcall_returns(),
         "throw-systemstack" => provoke::systemstack_wrong_g(),
         "throw-schedule" => provoke::schedule_holding_locks(),
         "throw-ready" => provoke::ready_not_waiting(),
         kind => {
-            return Err(format!("'{kind}' is no kind; it {HELP} throw-mcall-returns throw-schedule throw-ready"));
+            return Err(format!("'{kind}' is no kind; it {HELP} throw-mcall-returns throw-schedule throw-ready go"));
         }
     }
     Err("it goes on".into())

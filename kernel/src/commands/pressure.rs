@@ -1,0 +1,114 @@
+//! When memory is short: what is kept and not needed must come back, nothing that is used may go, and who asks for too much must be told so.
+
+use super::{Args, Outcome, run_command};
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::hint::black_box;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use executive::chan::Receiver;
+use executive::{Builder, SpawnError, chan, yield_now};
+use kernel::println;
+
+const MIB: usize = 1 << 20;
+
+/// Takes so much of the heap, piece by piece, and writes it; looks whether all of it holds what was written, and frees it.
+pub fn heap(args: &Args) -> Outcome {
+    let pieces = take_heap(args.number(0, 1, 1)? as usize)?;
+    println!("{} MiB of the heap were written and read", pieces.len());
+    Ok(())
+}
+
+/// As much of the heap, in pieces of 1 MiB, each made by its number; fails when there is not enough, without taking the last bit of it from others.
+fn take_heap(mib: usize) -> Result<Vec<Vec<usize>>, String> {
+    let words = MIB / size_of::<usize>();
+    let mut pieces = Vec::new();
+    for n in 0..mib {
+        let mut piece = Vec::new();
+        piece.try_reserve_exact(words).map_err(|_| format!("there are no more than {n} MiB"))?;
+        piece.resize(words, n);
+        pieces.push(piece);
+    }
+    match pieces.iter().enumerate().all(|(n, piece)| piece.iter().all(|&word| word == n)) {
+        true => Ok(pieces),
+        false => Err("wrong: it does not hold what was written".into()),
+    }
+}
+
+/// Divers that do not park until the heap was taken.
+const BUSY: usize = 64;
+/// What a diver uses of its stack.
+const DEPTH: usize = 36;
+
+/// Uses a KiB of stack or so for each unit of depth, and sums what it wrote there after it was deeper still.
+fn dive(depth: usize, seed: usize) -> usize {
+    let frame = black_box([seed + depth; 64]);
+    let below = if depth == 0 { 0 } else { dive(depth - 1, seed) };
+    below + black_box(&frame).iter().sum::<usize>()
+}
+
+/// What that must come to.
+fn sum(depth: usize, seed: usize) -> usize {
+    (0..=depth).map(|depth| 64 * (seed + depth)).sum()
+}
+
+/// N goroutines use their stacks and come up again; some go on doing so while the others are parked, and MIB MiB of the heap are taken: where there is not so much, from the pages below the
+/// parked ones. Then all are woken, and some dive once more. What any of them reads on its stack must be what it wrote.
+pub fn divers(args: &Args) -> Outcome {
+    let n = args.number(0, 1, 1)? as usize;
+    let mib = args.number(1, 1, 1)? as usize;
+    let up = Arc::new(AtomicUsize::new(0));
+    let enough = Arc::new(AtomicBool::new(false));
+    let (gate_keeper, gate) = chan::<()>(0);
+    let diver = |seed: usize, gate: Receiver<()>| {
+        let (up, enough) = (up.clone(), enough.clone());
+        move || {
+            let mine = black_box([seed; 16]); // above where it parks
+            let mut right = dive(DEPTH, seed) == sum(DEPTH, seed);
+            up.fetch_add(1, Ordering::Relaxed);
+            while seed < BUSY && !enough.load(Ordering::Relaxed) {
+                yield_now();
+                let depth = seed % DEPTH;
+                right &= dive(depth, seed) == sum(depth, seed) && black_box(mine) == [seed; 16];
+            }
+            gate.recv(); // `None`: it is open
+            let again = if seed.is_multiple_of(16) { DEPTH } else { 0 }; // not all: the heap keeps what it has taken
+            right && black_box(mine) == [seed; 16] && dive(again, seed) == sum(again, seed)
+        }
+    };
+    let spawned = |seed| Builder::new().name("diver").spawn(diver(seed, gate.clone()));
+    let divers: Result<Vec<_>, SpawnError> = (0..n).map(spawned).collect();
+    while divers.as_ref().is_ok_and(|divers| up.load(Ordering::Relaxed) < divers.len()) && !args.stopped() {
+        yield_now();
+    }
+    let heap = take_heap(mib);
+    enough.store(true, Ordering::Relaxed);
+    let taken = heap.map(drop); // before the others need memory again
+    drop(gate_keeper);
+    let right = divers.map_err(|e| format!("{e}"))?.into_iter().fold(true, |right, diver| diver.join() & right);
+    taken?;
+    println!("{n} goroutines found on their stacks what they had left there; {mib} MiB were taken meanwhile");
+    if right { Ok(()) } else { Err("wrong: a stack was changed".into()) }
+}
+
+/// Parks goroutines until there is no memory for one more, does a command, and lets them go.
+pub fn full(args: &Args) -> Outcome {
+    let (gate_keeper, gate) = chan::<()>(0);
+    let mut parked = Vec::new();
+    let refused = loop {
+        if args.stopped() {
+            return Err("stopped".into());
+        }
+        let gate = gate.clone();
+        match Builder::new().name("filler").spawn(move || gate.recv().is_none()) {
+            Ok(goroutine) => parked.push(goroutine),
+            Err(refused) => break refused,
+        }
+    };
+    println!("{} goroutines are there; one more is refused: {refused}", parked.len());
+    let outcome = run_command(args.words[0], &args.rest());
+    drop(gate_keeper);
+    let all = parked.into_iter().fold(true, |all, goroutine| goroutine.join() & all);
+    if all { outcome } else { Err("wrong: one was woken by something else".into()) }
+}

@@ -1,0 +1,82 @@
+//! When memory is short: what free goroutines and parked ones do not need comes back, nobody loses what it uses, and who asks for
+//! too much is told so.
+
+use tests::{Boot, boots};
+
+const REFUSED: &str = "out of memory for a goroutine's stack";
+
+/// The first asks for more than there is; all others need what it leaves in free stacks.
+fn comes_back(machine: Boot) {
+    machine
+        .mem("512M")
+        .within_secs(120)
+        .run("spawn 200000; skynet 100000; heap 350; spawn 10000; skynet 10000; mem")
+        .says(REFUSED)
+        .says("the sum of 0..100000 is 4999950000")
+        .says("350 MiB of the heap were written and read")
+        .says("10000 goroutines parked and were woken")
+        .says("the sum of 0..10000 is 49995000")
+        .never_says("panic")
+        .dies(1); // for the first command's sake
+}
+
+#[test]
+fn on_one_cpu_free_stacks_come_back() {
+    comes_back(boots().smp(1));
+}
+
+#[test]
+fn on_2_cpus_free_stacks_come_back() {
+    comes_back(boots().smp(2));
+}
+
+#[test]
+fn on_4_cpus_free_stacks_come_back() {
+    comes_back(boots().smp(4));
+}
+
+/// 10,000 stacks of 20 KiB and 400 MiB of the heap are more than there is, unless what lies below parked goroutines is taken, while others run.
+fn parked_ones_give(machine: Boot) {
+    let said = machine.mem("512M").within_secs(120).run("divers 10000 400; mem; divers 10000 100").ok();
+    let trimmed = said.text.lines().find_map(|line| line.trim().strip_suffix(" KiB from below parked goroutines"));
+    let trimmed = trimmed.unwrap_or_else(|| panic!("`mem` does not tell\n{said}"));
+    assert!(trimmed.trim().parse::<u64>().is_ok_and(|kib| kib > 0), "{said}");
+}
+
+#[test]
+fn on_one_cpu_parked_goroutines_give_what_they_do_not_use() {
+    parked_ones_give(boots().smp(1));
+}
+
+#[test]
+fn on_4_cpus_parked_goroutines_give_what_they_do_not_use() {
+    parked_ones_give(boots().smp(4));
+}
+
+#[test]
+fn with_all_memory_in_use_commands_are_answered_and_spawns_refused() {
+    boots()
+        .smp(1) // another CPU might keep a free stack for a moment
+        .mem("128M")
+        .run("full gs 3; full mem; full spawn 1; skynet 1000")
+        .says(REFUSED)
+        .says("more (`gs MOST` shows so many)")
+        .says("KiB of RAM are ours")
+        .says("full: out of memory")
+        .says("499500")
+        .dies(1);
+}
+
+#[test]
+fn with_all_memory_in_use_the_console_answers() {
+    let mut console = boots().mem("128M").console();
+    assert!(console.does("full cpus").contains("wakes-sent"));
+    assert!(console.does("spawn 1000000").contains(REFUSED));
+    assert!(console.does("skynet 1000").contains("499500"));
+    console.ends_with("exit", 0);
+}
+
+#[test]
+fn go_says_how_many_goroutines_there_are_when_there_is_no_memory_for_one_more() {
+    boots().smp(1).mem("128M").run("full crash go").says("panic: go: out of memory").says("bytes of stack").dies(2);
+}
