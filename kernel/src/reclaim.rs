@@ -13,7 +13,7 @@
 #![allow(unsafe_code)] // The program's allocator; pages of stacks that others own.
 
 use crate::heap::Heap;
-use crate::pages::{PAGE, Taken, is_present};
+use crate::pages::{PAGE, Taken, committed, is_present};
 use crate::{frames, hold, stacks};
 use core::alloc::{GlobalAlloc, Layout};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -108,7 +108,9 @@ impl Reclaim {
             let mut taken = Taken::NONE;
             let mut pages = 0;
             hold::others(|| {
-                for (stack, sp) in self.found[..count].iter().flatten().filter_map(Resting::stack) {
+                for goroutine in self.found[..count].iter().flatten() {
+                    let Some((stack, sp)) = goroutine.stack() else { continue };
+                    goroutine.note_depth(committed(stack));
                     // SAFETY: STACK-OWNER: it is off its CPU and stays so while others stand still, and we run nothing of the executive; below its saved
                     // stack pointer nothing is used.
                     pages += unsafe { taken.pages(stacks::unused(stack, sp)) };

@@ -5,6 +5,7 @@
 //! is one of this CPU's interrupt stacks, so whatever the goroutine's looks like, it is not touched.
 #![allow(unsafe_code)] // Control registers; the frame belongs to the interrupted code.
 
+use crate::pages::PAGE;
 use crate::stacks::{self, Growth};
 use crate::vectors;
 use crate::{apic, flush, frames, hold, serial};
@@ -123,6 +124,7 @@ fn page_fault(frame: &mut Frame) {
     };
     let why = match growth {
         Growth::Done => {
+            executive::on_growth(address & !(PAGE - 1));
             if frames::are_low() {
                 let mut at = frame.interrupted();
                 executive::on_low_memory(&mut at);

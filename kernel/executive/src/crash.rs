@@ -333,10 +333,19 @@ pub fn cpu_reports() -> impl Iterator<Item = CpuReport> {
     })
 }
 
-/// Every goroutine, newest g first, as a line each to display.
+/// Every goroutine, newest g first, as a line each to display: as in a crash report, and what its stack takes.
 pub fn goroutines() -> impl Iterator<Item = impl fmt::Display> {
+    struct WithStack(Line);
+    impl fmt::Display for WithStack {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let StackReport { reserved, committed, deepest, .. } = StackReport::of(self.0.g);
+            let kib = |bytes: usize| bytes / 1024;
+            write!(f, "{}, stack {} of {} KiB", self.0, kib(committed), kib(reserved))?;
+            if deepest > committed { write!(f, ", deepest {}", kib(deepest)) } else { Ok(()) }
+        }
+    }
     let now = machine::now();
-    SCHED.all().filter(|g| is_goroutine(g)).map(move |g| Line { g, now })
+    SCHED.all().filter(|g| is_goroutine(g)).map(move |g| WithStack(Line { g, now }))
 }
 
 /// Acquisitions and contended acquisitions of the scheduler's locks, by name.
@@ -348,21 +357,34 @@ pub fn locks() -> impl Iterator<Item = (&'static str, (u64, u64))> {
     SCHED.lock_stats().into_iter().chain([("p.timers", timers)])
 }
 
-/// What a goroutine's stack takes, for `stacks` at the console.
+/// What a goroutine's stack takes, for `stacks` at the console. In bytes.
 pub struct StackReport {
     /// Where it was started.
     pub started_at: Option<&'static core::panic::Location<'static>>,
-    /// Bytes of addresses, and of memory: it has been that deep, to the page, since it last gave pages back.
+    /// Addresses.
     pub reserved: usize,
-    /// See above.
+    /// Memory, now.
     pub committed: usize,
+    /// The most memory that it had as this goroutine's.
+    pub deepest: usize,
+}
+
+impl StackReport {
+    fn of(g: &G) -> Self {
+        let stack = g.stack.get();
+        let committed = if stack.hi == 0 { 0 } else { machine::stack_committed(stack) };
+        let deepest = committed.max(g.noted_depth());
+        StackReport { started_at: g.started_at.get(), reserved: stack.size(), committed, deepest }
+    }
 }
 
 /// Every goroutine's stack. Takes no lock; one that ends meanwhile may be told wrongly.
 pub fn stacks() -> impl Iterator<Item = StackReport> {
-    SCHED.all().filter(|g| is_goroutine(g)).map(|g| {
-        let stack = g.stack.get();
-        let committed = if stack.hi == 0 { 0 } else { machine::stack_committed(stack) };
-        StackReport { started_at: g.started_at.get(), reserved: stack.size(), committed }
-    })
+    SCHED.all().filter(|g| is_goroutine(g)).map(StackReport::of)
+}
+
+/// Where goroutines were started that needed more than their first page, with the most bytes that any of them used, those that have ended too: for machines that see
+/// stacks grow. The same line of the source may come more than once.
+pub fn depths() -> impl Iterator<Item = (&'static core::panic::Location<'static>, usize)> {
+    crate::depth::sites()
 }

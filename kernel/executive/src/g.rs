@@ -112,6 +112,10 @@ impl WaitReason {
     }
 }
 
+/// In `G::deepest`, depth is in these units, in the low bits: up to 256 MiB.
+const DEPTH_UNIT: usize = 4096;
+const DEPTH_BITS: u32 = 16;
+
 /// May run on any CPU (`G::locked_to`).
 pub const ANY_CPU: u32 = u32::MAX;
 
@@ -147,6 +151,9 @@ pub struct G {
     pub(crate) stack: Cell<Stack>,
     /// Bytes left free at the stack's top (see `STACK_COLORS`).
     pub(crate) color: Cell<usize>,
+    /// The deepest that its stack has been, as far as it was noted: pages, below the number of the goroutine that this is about, so that
+    /// a g's next goroutine has nothing to reset.
+    deepest: AtomicU64,
     /// Whether the future it runs was woken: see future.rs.
     pub(crate) future: AtomicU32,
     /// Where an interrupted goroutine goes on (written by the tick handler while the goroutine stands still).
@@ -211,6 +218,7 @@ impl G {
                 alllink: AtomicPtr::new(null_mut()),
                 param: Cell::new(null_mut()),
                 select_done: AtomicU32::new(0),
+                deepest: AtomicU64::new(0),
                 future: AtomicU32::new(0),
                 preempt_pc: Cell::new(0),
                 started_at: Cell::new(None),
@@ -265,6 +273,18 @@ impl G {
     #[inline]
     pub(crate) fn set_wait_reason(&self, reason: WaitReason) {
         self.wait_reason.store(reason as u8, Ordering::Relaxed);
+    }
+
+    /// It has used so many bytes of its stack. By its CPU's page-fault handler, or while it is off its CPU and stays there.
+    pub(crate) fn note_depth(&self, bytes: usize) {
+        let deepest = bytes.max(self.noted_depth()) / DEPTH_UNIT;
+        self.deepest.store(self.id() << DEPTH_BITS | deepest as u64, Ordering::Relaxed);
+    }
+    /// What was noted of it; 0: nothing.
+    pub(crate) fn noted_depth(&self) -> usize {
+        let noted = self.deepest.load(Ordering::Relaxed);
+        let mine = noted >> DEPTH_BITS == self.id() & (u64::MAX >> DEPTH_BITS);
+        if mine { (noted & ((1 << DEPTH_BITS) - 1)) as usize * DEPTH_UNIT } else { 0 }
     }
 
     pub(crate) fn as_ptr(&'static self) -> *mut G {

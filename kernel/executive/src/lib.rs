@@ -26,6 +26,8 @@ pub mod lock;
 pub mod note;
 #[cfg(not(loom))]
 pub mod trace;
+#[cfg(not(loom))]
+mod depth;
 // 3 nouns
 pub mod runq;
 #[doc(hidden)]
@@ -104,7 +106,7 @@ pub use self::{
     proc::birth::SpawnError,
     proc::boot::start,
     proc::park::yield_now,
-    proc::preempt::{on_low_memory, on_tick},
+    proc::preempt::{on_growth, on_low_memory, on_tick},
     proc::reclaim,
     scope::scope,
 };

@@ -4,8 +4,8 @@
 //! crate. The binding is made at link time, as `critical-section` does it: nothing above this file
 //! is generic over the machine, and link-time optimisation inlines the calls.
 //!
-//! The machine calls up through [`crate::start`], [`crate::on_tick`], [`crate::on_irq`] and, when memory is short,
-//! [`crate::reclaim`] and [`crate::on_low_memory`] alone.
+//! The machine calls up through these alone: [`crate::start`], [`crate::on_tick`], [`crate::on_irq`]; when memory is short,
+//! [`crate::reclaim`] and [`crate::on_low_memory`]; if it sees stacks grow, it may tell [`crate::on_growth`].
 //!
 //! Words used here: a **CPU** is a hardware thread or an OS thread, numbered `0..cpus()`; CPU 0 is the
 //! one that called [`crate::start`]. Times are nanoseconds of one monotonic clock that all CPUs share.

@@ -80,7 +80,8 @@ pub fn mem(_: &Args) -> Outcome {
     Ok(())
 }
 
-/// By the place where goroutines were started: what looks like a leak, or like too small a stack, has a line there.
+/// By the place where goroutines were started: what looks like a leak, or like too small a stack, has a line there. "Deepest" is of any goroutine that was ever started
+/// there; where all have ended, places where none outgrew its first page are left out.
 pub fn stacks(args: &Args) -> Outcome {
     #[derive(Default)]
     struct Site {
@@ -95,10 +96,14 @@ pub fn stacks(args: &Args) -> Outcome {
         site.goroutines += 1;
         site.reserved += stack.reserved;
         site.committed += stack.committed;
-        site.deepest = site.deepest.max(stack.committed);
+        site.deepest = site.deepest.max(stack.deepest);
         if args.stopped() {
             break;
         }
+    }
+    for (at, bytes) in crash::depths() {
+        let site = sites.entry(Some((at.file(), at.line()))).or_default();
+        site.deepest = site.deepest.max(bytes);
     }
     println!("{:>10} {:>13} {:>14} {:>12}  started at", "goroutines", "KiB reserved", "KiB committed", "KiB deepest");
     for (at, site) in sites {

@@ -8,7 +8,8 @@
 #![allow(unsafe_code)] // The stub that a preempted goroutine runs.
 
 use super::wake::{new_slice, wakep};
-use crate::g::{G, Status, getg, on_g0};
+use crate::depth;
+use crate::g::{G, Status, curg, getg, on_g0};
 use crate::m::m;
 use crate::machine::{self, Interrupted, NEVER};
 use crate::p::{P, p};
@@ -49,6 +50,21 @@ pub fn on_tick(at: &mut Interrupted) {
     m.tick_by(m.slice_end.get());
     if yields {
         preempt(at);
+    }
+}
+
+/// The page at `page`, of a stack, is there now, because this CPU touched it: it is noted how deep the goroutine that runs here has come. Called by the machine's page-fault
+/// handler, with interrupts off.
+pub fn on_growth(page: usize) {
+    // A goroutine may also touch another's stack (to give it what it waits for); that one has been there before.
+    if let Some(g) = curg()
+        && let stack = g.stack.get()
+        && stack.contains(page)
+    {
+        g.note_depth(stack.hi - page);
+        if let Some(at) = g.started_at.get() {
+            depth::note(at, stack.hi - page);
+        }
     }
 }
 

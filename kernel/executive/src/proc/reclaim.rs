@@ -82,6 +82,11 @@ impl Resting {
         };
         (off && stack.contains(sp)).then_some((stack, sp))
     }
+
+    /// Notes how much of its stack is committed, before some of it is taken. Under the same conditions.
+    pub fn note_depth(&self, committed: usize) {
+        self.0.note_depth(committed);
+    }
 }
 
 /// Goroutines that are off their CPUs, from `after` on (exclusive) in an order that does not change, newer ones first. Takes no lock; a moment's truth.
