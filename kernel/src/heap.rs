@@ -17,7 +17,7 @@ use crate::{frames, layout, paging};
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 use executive::lock::{Lock, Rank};
 use executive::param::MAX_CPUS;
 use executive::percpu::{Pin, cpu};
@@ -114,6 +114,16 @@ struct Cache {
     active: Chain,
     /// Empty, or a whole chain.
     spare: Chain,
+    /// Blocks given out here less those taken back here: the sum over all CPUs are those in use. Written by its CPU, read by anyone.
+    given: AtomicIsize,
+}
+
+impl Cache {
+    const EMPTY: Cache = Cache { active: Chain::EMPTY, spare: Chain::EMPTY, given: AtomicIsize::new(0) };
+
+    fn count(&self, change: isize) {
+        self.given.store(self.given.load(Relaxed) + change, Relaxed);
+    }
 }
 
 #[repr(align(64))]
@@ -122,8 +132,7 @@ struct Caches(UnsafeCell<[Cache; SIZES.len()]>);
 unsafe impl Sync for Caches {}
 
 static CACHES: [Caches; MAX_CPUS] =
-    [const { Caches(UnsafeCell::new([const { Cache { active: Chain::EMPTY, spare: Chain::EMPTY } }; SIZES.len()])) };
-        MAX_CPUS];
+    [const { Caches(UnsafeCell::new([const { Cache::EMPTY }; SIZES.len()])) }; MAX_CPUS];
 
 /// What all CPUs share of a class.
 struct Shared {
@@ -151,6 +160,8 @@ static BACKING: Lock<Backing> =
 /// Bytes mapped for the heap, and bytes of them that the backing heap has given out. For reports.
 static MAPPED: AtomicUsize = AtomicUsize::new(0);
 static GIVEN: AtomicUsize = AtomicUsize::new(0);
+/// Bytes in use that are larger than the largest class.
+static LARGE: AtomicUsize = AtomicUsize::new(0);
 
 impl Backing {
     fn alloc(&mut self, layout: Layout) -> *mut u8 {
@@ -234,7 +245,14 @@ pub struct Heap;
 // SAFETY: blocks come from disjoint pieces of the range and have one owner; `class_of` is the same at both ends.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let Some(class) = class_of(layout) else { return BACKING.lock().alloc(layout) };
+        let Some(class) = class_of(layout) else {
+            let mut backing = BACKING.lock();
+            let block = backing.alloc(layout);
+            if !block.is_null() {
+                LARGE.fetch_add(layout.size(), Relaxed);
+            }
+            return block;
+        };
         let _pin = Pin::new();
         // SAFETY: PINNED: this CPU's own, and no reference outlives the pin.
         let cache = unsafe { &mut (*CACHES[cpu()].0.get())[class] };
@@ -244,7 +262,9 @@ unsafe impl GlobalAlloc for Heap {
                 cache.active = refill(class);
             }
         }
-        cache.active.pop().map_or(ptr::null_mut(), |block| block.as_ptr().cast())
+        let Some(block) = cache.active.pop() else { return ptr::null_mut() };
+        cache.count(1);
+        block.as_ptr().cast()
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
@@ -253,6 +273,7 @@ unsafe impl GlobalAlloc for Heap {
             // SAFETY: the caller got it from `alloc`, which for this layout is the backing heap's; not null.
             unsafe { backing.heap.deallocate(NonNull::new_unchecked(block), layout) };
             GIVEN.store(backing.heap.used(), Relaxed);
+            LARGE.fetch_sub(layout.size(), Relaxed);
             return;
         };
         let _pin = Pin::new();
@@ -267,6 +288,7 @@ unsafe impl GlobalAlloc for Heap {
         }
         // SAFETY: the caller's block of this class, free from here on.
         unsafe { cache.active.push(block.cast()) };
+        cache.count(-1);
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
@@ -286,6 +308,37 @@ unsafe impl GlobalAlloc for Heap {
             to
         }
     }
+}
+
+/// Bytes in use: blocks that were given out and not taken back (whole, as large as their class), by anyone. While nobody allocates it is exact.
+pub fn in_use() -> usize {
+    // SAFETY: `given` is atomic, and this reads nothing else of another CPU's.
+    let given = |cpu: &Caches, class: usize| {
+        unsafe { (&raw const (*cpu.0.get())[class].given).as_ref() }.map_or(0, |n| n.load(Relaxed))
+    };
+    let blocks = |class| CACHES.iter().map(|cpu| given(cpu, class)).sum::<isize>();
+    let small: isize = SIZES.iter().enumerate().map(|(class, &size)| blocks(class) * size as isize).sum();
+    small as usize + LARGE.load(Relaxed)
+}
+
+/// How large a block for this layout is.
+pub const fn block_bytes(layout: Layout) -> usize {
+    match class_of(layout) {
+        Some(class) => SIZES[class],
+        None => layout.size(),
+    }
+}
+
+/// How much more can be mapped than is in use although nothing is lost, for these CPUs: two chains of each class a CPU, the rest of one chunk a class, and
+/// the rest of one growth.
+pub const fn slack(cpus: usize) -> usize {
+    let mut chains = 0;
+    let mut class = 0;
+    while class < SIZES.len() {
+        chains += 2 * chain_length(class) * SIZES[class];
+        class += 1;
+    }
+    cpus * chains + SIZES.len() * CHUNK + GROWTH
 }
 
 /// Bytes mapped for the heap, and bytes given out by its backing (size-class chunks whole).

@@ -17,6 +17,8 @@ pub struct Memory {
     /// Mapped for the heap; of that, given out by its backing.
     pub heap: u64,
     pub heap_given: u64,
+    /// Of that, in blocks that somebody has; the rest is in chains for the next.
+    pub heap_in_use: u64,
     /// CPUs' own stacks.
     pub cpu_stacks: u64,
     /// Zeroed frames that CPUs keep for their next page fault.
@@ -47,6 +49,7 @@ pub fn usage() -> Memory {
         stack_tables,
         heap: heap as u64,
         heap_given: heap_given as u64,
+        heap_in_use: heap::in_use() as u64,
         cpu_stacks,
         reserves,
         tables: used.saturating_sub(known),

@@ -277,6 +277,10 @@ pub struct Census {
     pub goroutines: u64,
     /// Bytes reserved for stacks, in use and free.
     pub stack_bytes: usize,
+    /// G's ever made; they are never freed.
+    pub made: usize,
+    /// G's on everyone's lists of free ones. (Each P has some more.)
+    pub free: usize,
 }
 
 /// Counts. Takes no lock; a moment's truth.
@@ -286,8 +290,15 @@ pub fn census() -> Census {
         let stats = &p_of(cpu).stats;
         c.goroutines = c.goroutines.wrapping_add(stats.born.get()).wrapping_sub(stats.died.get());
     }
+    c.made = SCHED.allgs_len.load(Ordering::Relaxed);
+    c.free = SCHED.gfree.len() + SCHED.gfree_bare.len();
     c.stack_bytes = SCHED.all().map(|g| g.stack.get().size()).sum();
     c
+}
+
+/// Bytes that P's have allocated for timers and keep: room for as many as each ever had at once. Takes their locks.
+pub fn timers_bytes() -> usize {
+    (0..SCHED.slots()).map(|cpu| p_of(cpu).timers.bytes()).sum()
 }
 
 /// What a CPU does and has done, for `cpus` at the console.

@@ -97,6 +97,11 @@ impl Timers {
         self.heap.stats()
     }
 
+    /// Bytes that the heap keeps for entries: as many as there ever were at once.
+    pub fn bytes(&self) -> usize {
+        self.heap.lock().capacity() * size_of::<Entry>()
+    }
+
     /// Adds `timer` for `when` to this heap, that of the calling CPU `cpu`. Go: `addtimer`.
     ///
     /// # Safety

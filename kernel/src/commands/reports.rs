@@ -67,7 +67,7 @@ pub fn mem(_: &Args) -> Outcome {
     line(m.free, "free");
     line(m.stacks, &format!("goroutines' stacks: {} goroutines", census.goroutines));
     line(m.stack_tables, "page tables of these stacks");
-    line(m.heap, &format!("heap, {} of it given out", m.heap_given / 1024));
+    line(m.heap, &format!("heap, {} of it cut to blocks, {} in use", m.heap_given / 1024, m.heap_in_use / 1024));
     line(m.cpu_stacks, "CPUs' own stacks");
     line(m.reserves, "CPUs' reserves for page faults");
     line(m.tables, "other page tables");

@@ -1,43 +1,135 @@
 //! Everything at once: spawn and exit, channels, sleeps, yields, and goroutines that nobody waits for, on all CPUs, again and
-//! again. Each part knows the sum that must come out, so whatever is lost or done twice shows; and in the end there are as
-//! many goroutines as in the beginning.
+//! again. Each part knows the sum that must come out, so whatever is lost or done twice shows; in the end there are as
+//! many goroutines as in the beginning, and as much memory is in use as after the first minute.
+//!
+//! **What counts as a leak.** Memory is compared when all is quiet and settled ([`InUse::settled`]): every g that does not live is free, and
+//! free ones have given their stacks back. Then these must be as before, exactly:
+//!
+//! - The goroutines, and the g's and stacks that are neither free nor a living goroutine's (none).
+//! - What is in use of the heap, but for what the executive keeps for the next time, as much as it ever needed at once ([`InUse::kept`]): g's, whose number is the largest number of goroutines alive at
+//!   the same time so far, which a schedule decides, and room for timers.
+//!
+//! And these may have grown, but not by more than this:
+//!
+//! - Frames that are not stacks': by a g's share of a page table for each new g, and by what the heap has mapped and nobody has: chains of blocks that CPUs and classes keep, the rest of a
+//!   chunk and of a growth (`kernel::heap::slack`).
+//! - The stacks of goroutines that live on (ours, the console's): by their size, for they may have been deeper since.
 
 use super::{Args, Outcome};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::alloc::Layout;
+use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
+use executive::g::G;
 use executive::time::{Instant, sleep};
 use executive::{chan, crash, go, yield_now};
-use kernel::{frames, println};
+use kernel::{frames, heap, println, reclaim, stacks};
 
 pub fn stress(args: &Args) -> Outcome {
-    let end = Instant::now() + Duration::from_secs(args.number(0, 1, 5)?);
+    let span = Duration::from_secs(args.number(0, 1, 5)?);
+    let begin = Instant::now();
     let before = crash::census().goroutines;
-    let (mut rounds, mut frames_after_first) = (0, 0);
-    while Instant::now() < end && !args.stopped() {
+    let first = Duration::from_secs(60).min(span / 10);
+    let mut rounds = 0;
+    let mut in_use = None;
+    // At least one more round after the first look.
+    while begin.elapsed() < span && !args.stopped() || in_use.is_none() {
         round(rounds).map_err(|what| format!("round {rounds}: {what}"))?;
         rounds += 1;
-        if rounds == 1 {
-            frames_after_first = frames::counts().1;
+        if in_use.is_none() && (begin.elapsed() >= first || args.stopped()) {
+            let settled = InUse::settled(before)?;
+            println!("after {} s and {rounds} rounds: {settled}", begin.elapsed().as_secs());
+            in_use = Some(settled);
         }
     }
-    // Those that nobody waits for have done their work, but need a moment to end.
-    let patience = Instant::now() + Duration::from_secs(5);
-    // (Some of an earlier command may have been counted in `before` for the same reason.)
-    while crash::census().goroutines > before {
-        if Instant::now() > patience {
-            return Err(format!("{} goroutines before, {} after", before, crash::census().goroutines));
-        }
-        yield_now();
-    }
-    let more = frames::counts().1 as i64 - frames_after_first as i64;
-    println!(
-        "{rounds} rounds, every sum right; no goroutine more than before; {more} pages more than after the first round"
-    );
+    let (then, now) = (in_use.expect("the loop saw to it"), InUse::settled(before)?);
+    println!("after {} s and {rounds} rounds: {now}", begin.elapsed().as_secs());
+    now.no_leak_since(&then)?;
+    println!("every sum right; no goroutine more than before; no memory lost");
     Ok(())
+}
+
+/// A g, and its stack's share of a page table: 16 entries of 8 bytes.
+const G_BYTES: usize = heap::block_bytes(Layout::new::<G>());
+const TABLE_BYTES: usize = 128;
+/// How long all may take to come to rest. The host may be busy.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Memory in use while nothing goes on: what is kept for the next time, and can be had back, is not.
+struct InUse {
+    /// G's ever made.
+    gs: usize,
+    /// The heap's blocks that somebody has, and what the executive keeps of them.
+    heap: usize,
+    kept: usize,
+    /// Frames that are not free and not in a CPU's reserve, but for stacks: the heap, page tables, CPUs' stacks.
+    frames: usize,
+    /// Living goroutines' stacks.
+    stacks: usize,
+}
+
+impl InUse {
+    /// Waits until no more than so many goroutines live, all free g's are on everyone's lists, and no free one has memory for its stack.
+    fn settled(goroutines: u64) -> Result<InUse, String> {
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            reclaim::all_free_stacks();
+            let (census, stacks) = (crash::census(), stacks::usage());
+            // Less than nothing if they change meanwhile.
+            let lost = |made: usize, free: usize| made as i64 - free as i64 - census.goroutines as i64;
+            let (lost_gs, lost_stacks) = (lost(census.made, census.free), lost(stacks.made, stacks.free));
+            if census.goroutines <= goroutines && lost_gs == 0 && lost_stacks == 0 && stacks.free == stacks.bare {
+                let frames = frames::counts().1 - frames::reserved() - stacks.committed / frames::FRAME as usize;
+                return Ok(InUse {
+                    gs: census.made,
+                    heap: heap::in_use(),
+                    kept: census.made * G_BYTES + crash::timers_bytes(),
+                    frames: frames * frames::FRAME as usize,
+                    stacks: stacks.committed,
+                });
+            }
+            if Instant::now() > patience {
+                return Err(format!(
+                    "it does not settle: {goroutines} goroutines before, {} now; {lost_gs} g's and {lost_stacks} stacks are neither free nor in use, {} free stacks have memory",
+                    census.goroutines,
+                    stacks.free - stacks.bare
+                ));
+            }
+            // The others come to rest; those that nobody waits for end.
+            sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// See the head of this file.
+    fn no_leak_since(&self, then: &InUse) -> Outcome {
+        let limit = |what: &str, now: usize, then: usize, most: usize| match now.saturating_sub(then) {
+            more if more > most => Err(format!("a leak: {more} bytes more of {what}; {most} can be explained")),
+            _ => Ok(()),
+        };
+        limit("the heap", self.heap - self.kept, then.heap - then.kept, 0)?;
+        let explained = (self.gs - then.gs) * (G_BYTES + TABLE_BYTES) + heap::slack(executive::machine::cpus());
+        limit("frames", self.frames, then.frames, explained)?;
+        let living = crash::census().goroutines as usize * executive::param::STACK_BYTES;
+        limit("stacks", self.stacks, then.stacks, living)
+    }
+}
+
+impl fmt::Display for InUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let InUse { gs, heap, kept, frames, stacks } = self;
+        write!(
+            f,
+            "{} KiB in use: {} of stacks, {} of all else",
+            (frames + stacks) / 1024,
+            stacks / 1024,
+            frames / 1024
+        )?;
+        write!(f, "; {} bytes of the heap, but for the {gs} g's ever made and timers' room", heap - kept)
+    }
 }
 
 /// One of each, all at the same time.
