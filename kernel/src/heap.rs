@@ -119,7 +119,9 @@ struct Cache {
 }
 
 impl Cache {
-    const EMPTY: Cache = Cache { active: Chain::EMPTY, spare: Chain::EMPTY, given: AtomicIsize::new(0) };
+    const fn new() -> Self {
+        Cache { active: Chain::EMPTY, spare: Chain::EMPTY, given: AtomicIsize::new(0) }
+    }
 
     fn count(&self, change: isize) {
         self.given.store(self.given.load(Relaxed) + change, Relaxed);
@@ -132,7 +134,7 @@ struct Caches(UnsafeCell<[Cache; SIZES.len()]>);
 unsafe impl Sync for Caches {}
 
 static CACHES: [Caches; MAX_CPUS] =
-    [const { Caches(UnsafeCell::new([const { Cache::EMPTY }; SIZES.len()])) }; MAX_CPUS];
+    [const { Caches(UnsafeCell::new([const { Cache::new() }; SIZES.len()])) }; MAX_CPUS];
 
 /// What all CPUs share of a class.
 struct Shared {

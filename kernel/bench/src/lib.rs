@@ -79,6 +79,7 @@ static GROUPS: &[Group] = &[
     (&["sieve2000"], work::sieve2000),
     (&["fib30"], work::fib30),
     (&["skynet1m"], work::skynet1m),
+    (&["spawn_1000th", "spawn_1000000th"], million::spawns),
     (&["blocked1m_spawn", "blocked1m_bytes", "blocked1m_wake"], million::blocked),
     (&["timer100k_total", "timer100k_late_p50", "timer100k_late_p99", "timer100k_late_max"], million::timers),
     (&["wake_p50", "wake_p99"], latency::wake),

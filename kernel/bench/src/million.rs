@@ -1,6 +1,6 @@
 //! A great many at once: a million that wait, a hundred thousand timers.
 
-use crate::{FEW, Host, emit, emit_quantiles, seconds};
+use crate::{FEW, Host, emit, emit_quantiles, ns_per, seconds};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -49,6 +49,36 @@ pub fn blocked(host: &Host) {
     emit(host, "blocked1m_spawn", "s", spawn);
     emit(host, "blocked1m_bytes", "bytes", alloc::vec![bytes]);
     emit(host, "blocked1m_wake", "s", wake);
+}
+
+/// A million goroutines park, one after the other: what the first thousand or so cost, each until it is parked, and the last thousand. Once: a second time they
+/// would find what the first has left.
+pub fn spawns(host: &Host) {
+    let started = Arc::new(AtomicUsize::new(0));
+    let (gate_open, gate) = chan::<()>(0);
+    let (done, all_done) = chan::<()>(0);
+    let park_up_to = |n: usize| {
+        for _ in started.load(Relaxed)..n {
+            let (gate, done, started) = (gate.clone(), done.clone(), started.clone());
+            go(move || {
+                started.fetch_add(1, Relaxed);
+                gate.recv();
+                drop(done);
+            });
+            yield_now(); // to it: it parks
+        }
+        while started.load(Relaxed) < n {
+            yield_now();
+        }
+    };
+    park_up_to(500);
+    let early = ns_per(1000, || park_up_to(1500));
+    park_up_to(MILLION - 1000);
+    let late = ns_per(1000, || park_up_to(MILLION));
+    drop((gate_open, done));
+    all_done.recv();
+    emit(host, "spawn_1000th", "ns", alloc::vec![early]);
+    emit(host, "spawn_1000000th", "ns", alloc::vec![late]);
 }
 
 /// A hundred thousand goroutines sleep for up to a second each.
