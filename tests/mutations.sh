@@ -89,6 +89,8 @@ mutation "the last searcher that finds work wakes nobody" idle.rs idle a_searche
     's/(fn found_work.*?fetch_sub\(1, Ordering::AcqRel\)) == 1/$1 == 0/s'
 mutation "a bit is taken without release" idle.rs idle the_one_cpu_that_can_is_told \
     's/fetch_and\(!bit, Ordering::AcqRel\)/fetch_and(!bit, Ordering::Acquire)/'
+mutation "a bit is taken without acquire" idle.rs idle a_claimed_cpu_s_things_are_the_claimer_s \
+    's/fetch_and\(!bit, Ordering::AcqRel\)/fetch_and(!bit, Ordering::Release)/'
 mutation "wake_this counts for a moment" idle.rs idle wanting_a_busy_cpu_hides_no_work \
     's/(let taken = self\.take\(cpu\);\n\s*)if taken \{(\n\s*)(self\.searching\.fetch_)add(.*?\n)/self.searching.fetch_add(1, Ordering::AcqRel);\n        $1if !taken {$2$3sub$4/'
 mutation "the stamp is not looked at again" idle.rs idle an_interrupt_is_no_deadlock \

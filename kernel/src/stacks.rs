@@ -113,6 +113,9 @@ const fn capacity(class: usize) -> usize {
     }
 }
 
+const _: () =
+    assert!(capacity(0) >= 100_000_000, "docs/performance.md promises room for many more than ten million stacks");
+
 /// The class and the slot's first address, for an address in one that was dealt.
 fn find(address: usize) -> Option<(usize, usize)> {
     let offset = (address as u64).checked_sub(layout::STACKS)?;

@@ -268,6 +268,30 @@ fn more_than_a_hand_over_wakes_the_napper() {
     });
 }
 
+/// Memory is short, and who claims an idle CPU takes what that CPU keeps for itself: is it alone with it, does it see the CPU's last use, and does the CPU, which
+/// may wake by itself just then, see it taken? (reclaim.rs)
+#[test]
+fn a_claimed_cpu_s_things_are_the_claimer_s() {
+    check(|| {
+        let [claimer, sleeper] = world::<2>();
+        let kept = item(0);
+        sleeper.wakes_itself.set(true);
+        race(
+            move || {
+                if claimer.world.idle.wake_this(1) {
+                    kept.run();
+                    claimer.startm(1);
+                }
+            },
+            move || {
+                kept.run();
+                sleeper.stop(false);
+                kept.run();
+            },
+        );
+    });
+}
+
 /// A goroutine that is locked to a CPU is readied as that CPU gives up: is it told?
 #[test]
 fn the_one_cpu_that_can_is_told() {
