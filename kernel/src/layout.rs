@@ -19,9 +19,9 @@ pub const DYNAMIC_END: u64 = slot(384) - 1;
 
 /// Goroutines' stacks, by size class: [`STACK_SLOTS_SMALLEST`] P4 slots for the smallest class, one each for the others.
 pub const STACKS: u64 = slot(384);
-/// 8 TiB of 64 KiB stacks: 134 million.
+/// 8 TiB of 68 KiB stacks, 30 to a page table: 125 million.
 pub const STACK_SLOTS_SMALLEST: u64 = 16;
-/// 64 KiB, 128 KiB, .. 128 MiB, so that 64 MiB and a guard fit too.
+/// 68 KiB, 128 KiB, .. 128 MiB, so that 64 MiB and a guard fit too.
 pub const STACK_CLASSES: usize = 12;
 pub const STACKS_END: u64 = slot(384 + STACK_SLOTS_SMALLEST + STACK_CLASSES as u64 - 1);
 
