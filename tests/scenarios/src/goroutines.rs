@@ -162,6 +162,30 @@ fn yielding_hogs_share() {
     b.join();
 }
 
+/// More yield than a ring holds, so that some are in the global queue: they take turns nevertheless. (With several CPUs a host may stop one of them for long: then
+/// that all get on is all that can be said.)
+fn more_that_yield_than_a_ring_holds_take_turns() {
+    const TURNS: usize = 1000;
+    static STOP: AtomicBool = AtomicBool::new(false);
+    let all: Vec<_> = (0..600)
+        .map(|_| {
+            go(|| {
+                let mut turns = 0;
+                while !STOP.load(SeqCst) {
+                    turns += 1;
+                    if turns == TURNS {
+                        STOP.store(true, SeqCst);
+                    }
+                    yield_now();
+                }
+                turns
+            })
+        })
+        .collect();
+    let fewest = all.into_iter().map(|g| g.join()).min().unwrap();
+    assert!(fewest >= if executive::machine::cpus() == 1 { TURNS / 2 } else { 1 }, "{fewest} turns of {TURNS}");
+}
+
 fn a_waiting_goroutine_says_for_what() {
     let (tx, rx) = chan::<u8>(0);
     let h = go(move || rx.recv());

@@ -5,11 +5,12 @@
 #![allow(unsafe_code)] // Calls of `mcall`, and moving a closure to g0.
 
 use super::schedule::{execute, schedule};
-use super::wake::{put_last, slice_begins};
+use super::wake::{put_last, slice_begins, wakep};
 use crate::g::{ANY_CPU, G, Status, WaitReason, getg};
 use crate::lock::LockGuard;
 use crate::m::{M, m};
 use crate::p::{P, p};
+use crate::sched::SCHED;
 use crate::switch;
 use crate::trace::{self, Event};
 use core::mem::ManuallyDrop;
@@ -47,20 +48,25 @@ pub(crate) fn park_unlock<T: ?Sized>(reason: WaitReason, guard: LockGuard<'_, T>
     });
 }
 
-/// When it is not just a place in the ring. Nothing in `yield_m` returns to it, so it saves no registers.
+/// When it is not just a place in the ring: others are in the global queue already, or there is no room, and it goes there, behind them. Nothing in `yield_m` returns to it, so it saves no registers.
 #[cold]
 fn yield_slowly(p: &'static P, m: &'static M, unqueued: Option<&'static G>) -> ! {
     match unqueued {
+        Some(g) if g.locked_to.load(Relaxed) == ANY_CPU => {
+            SCHED.put(g);
+            wakep();
+            slice_begins(m);
+        }
         Some(g) => put_last(p, m, g),
         None => slice_begins(m),
     }
     schedule(p, m)
 }
 
-/// Lets the other goroutines of this P run before this one goes on. Goes to the end of this P's queue, as Go's `goyield` does; Go's `Gosched` takes
-/// the global one, and its lock, each time. Throws when pinned.
+/// Lets the other goroutines of this P run before this one goes on. Goes to the end of this P's queue, as Go's `goyield` does, or of the global one if
+/// that is not empty; Go's `Gosched` takes the global one, and its lock, each time. Throws when pinned.
 ///
-/// It wakes nobody: one goroutine goes on the queue and one comes off, and whoever had to hear of the queued ones has been told.
+/// In the first case it wakes nobody: one goroutine goes on the queue and one comes off, and whoever had to hear of the queued ones has been told.
 #[doc(alias = "Gosched")]
 #[doc(alias = "goyield")]
 #[inline]
@@ -69,7 +75,7 @@ pub fn yield_now() {
         g.set_status(Status::Running, Status::Runnable, "yield: goroutine is not running");
         trace::record(Event::Yield, || g.id());
         let (p, m) = (p(), m());
-        let queued = g.locked_to.load(Relaxed) == ANY_CPU && p.runq().put_in_room(g);
+        let queued = g.locked_to.load(Relaxed) == ANY_CPU && !SCHED.has_global() && p.runq().put_in_room(g);
         if !queued || !m.in_slice() {
             yield_slowly(p, m, (!queued).then_some(g))
         }
