@@ -22,8 +22,8 @@ use executive::lock::{Lock, Rank};
 use executive::param::MAX_CPUS;
 use executive::percpu::{Pin, cpu};
 
-/// Block sizes: at most a quarter is wasted. All are multiples of 16, and the powers of two among them are aligned
-/// to their size.
+/// Block sizes: at most a quarter is wasted. A block is aligned to the largest power of two that divides its size, because chunks are aligned to the largest: all to 16, those of 192
+/// bytes to 64.
 const SIZES: [usize; 32] = [
     16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 1792,
     2048, 2560, 3072, 3584, 4096, 5120, 6144, 7168, 8192,
@@ -46,29 +46,32 @@ const fn chain_length(class: usize) -> usize {
 
 /// The class for a layout; `None` is for the backing heap.
 const fn class_of(layout: Layout) -> Option<usize> {
-    let mut size = layout.size();
-    if layout.align() > 16 {
-        // Only powers of two are aligned to more than 16.
-        size = if size < layout.align() { layout.align() } else { size };
-        size = size.next_power_of_two();
-    }
-    if size > LARGEST {
+    let size = layout.size().next_multiple_of(layout.align());
+    if size > LARGEST || layout.align() > LARGEST {
         return None;
     }
+    let mut class = smallest(size);
+    while !SIZES[class].is_multiple_of(layout.align()) {
+        class += 1; // the last of each doubling is a power of two
+    }
+    Some(class)
+}
+
+/// The first class of this size or more.
+const fn smallest(size: usize) -> usize {
     if size <= 128 {
-        return Some(if size == 0 { 0 } else { (size - 1) / 16 });
+        return if size == 0 { 0 } else { (size - 1) / 16 };
     }
     // Four classes a doubling: 129..=256 are classes 8..=11, and so on.
     let doubling = (size - 1).ilog2() as usize; // 7 for 129..=256
     let quarter = ((size - 1) >> (doubling - 2)) - 4;
-    Some(8 + (doubling - 7) * 4 + quarter)
+    8 + (doubling - 7) * 4 + quarter
 }
 
 const _: () = {
     let mut size = 1;
     while size <= LARGEST {
-        let Ok(layout) = Layout::from_size_align(size, 1) else { panic!() };
-        let Some(class) = class_of(layout) else { panic!() };
+        let class = smallest(size);
         assert!(SIZES[class] >= size && (class == 0 || SIZES[class - 1] < size), "class_of and SIZES disagree");
         size += 1;
     }

@@ -83,9 +83,9 @@ fn go_says_how_many_goroutines_there_are_when_there_is_no_memory_for_one_more() 
 
 #[test]
 fn how_deep_a_stack_was_is_told_after_its_goroutine_has_ended() {
-    let said = boots().run("gs; divers 20 1; stacks").says("stack 4 of 60 KiB").ok();
+    let said = boots().run("gs; divers 20 1; stacks").says("stack 4 of 64 KiB").ok();
     let line = said.text.lines().find(|line| line.contains("pressure.rs")).unwrap_or_else(|| panic!("{said}"));
     let columns: Vec<_> = line.split_whitespace().map(str::parse::<u64>).collect();
     let [Ok(0), Ok(0), Ok(0), Ok(deepest), ..] = columns[..] else { panic!("{line}\n{said}") };
-    assert!((16..=60).contains(&deepest), "{line}\n{said}");
+    assert!((16..=64).contains(&deepest), "{line}\n{said}");
 }
