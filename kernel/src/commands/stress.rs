@@ -53,9 +53,9 @@ pub fn stress(args: &Args) -> Outcome {
     Ok(())
 }
 
-/// A g, and its stack's share of a page table: 16 entries of 8 bytes.
+/// A g, and its stack's share of a page table: a thirtieth.
 const G_BYTES: usize = heap::block_bytes(Layout::new::<G>());
-const TABLE_BYTES: usize = 128;
+const TABLE_BYTES: usize = 4096_usize.div_ceil(30);
 /// How long all may take to come to rest. The host may be busy.
 const PATIENCE: Duration = Duration::from_secs(20);
 
