@@ -1,7 +1,7 @@
 //! A P's queue of runnable g's: a ring that its owner fills and empties and that thieves take from, and `runnext`.
 //!
 //! **Rule (ONE-QUEUE, PINNED):** only the owner writes `tail` and the slots between tail and head + N; owner and thieves
-//! move `head` by compare-and-swap; `runnext` goes from null to a g by the owner only, and from a g to null or another by whoever wins it.
+//! move `head` by compare-and-swap (where there is one CPU, and so no thief, the owner by a store); `runnext` goes from null to a g by the owner only, and from a g to null or another by whoever wins it.
 //! The two roles are two types, [`Owner`] and [`Thief`], so that a thief cannot even name the owner's half.
 //!
 //! Orderings and partners: a slot is published by the Release store of `tail` and seen by a thief's Acquire load of it. A slot is given
