@@ -221,7 +221,7 @@ mutation "an interrupt that lost is forgotten" meeting.rs alarm a_late_handler_d
 
 # --- free lists
 mutation "what is given away is kept too" freelist.rs free the_freed_is_reused_by_one \
-    's/mine\.push_front\(t\);/mine.push_front(t);\n        let mut too = List::new();\n        too.push_back(t);\n        everyone.give(too);/'
+    's/self\.put_own\(t\);\n(\s*if self\.len)/self.put_own(t);\n        let mut too = List::new();\n        too.push_back(t);\n        everyone.give(too);\n$1/'
 mutation "a batch replaces what was there" freelist.rs free the_freed_is_reused_by_one \
     's/batch\.append\(core::mem::take\(&mut \*list\)\);//'
 
