@@ -11,11 +11,15 @@ pub fn mutex_free(host: &Host) {
     let times = 10_000_000 / host.slowness;
     repeat(host, "mutex_free", "ns", REPEATS, || {
         let mutex = Mutex::new(());
-        ns_per(times, || {
+        let mut n = 0;
+        let ns = ns_per(times, || {
             for _ in 0..times {
-                drop(black_box(&mutex).lock());
+                let _held = mutex.lock();
+                n += 1;
             }
-        })
+        });
+        assert_eq!(black_box(n), times);
+        ns
     });
 }
 
