@@ -25,8 +25,9 @@ pub const STACK_SLOTS_SMALLEST: u64 = 16;
 pub const STACK_CLASSES: usize = 12;
 pub const STACKS_END: u64 = slot(384 + STACK_SLOTS_SMALLEST + STACK_CLASSES as u64 - 1);
 
-/// The heap, growing upwards.
-pub const HEAP: u64 = slot(448);
+/// The heap, growing upwards. Not from its slot's first page on: the bootloader's stack, which is CPU 0's g0's, lies as far from its own slot's start as the first g's would from
+/// this one's, and a TLB takes a page's set by its number's last bits.
+pub const HEAP: u64 = slot(448) + 6 * 4096;
 pub const HEAP_END: u64 = slot(449);
 
 /// Device registers.

@@ -123,13 +123,13 @@ fn execute_untimed(p: &P, g: &'static G, inherit_slice: bool) -> ! {
 #[doc(alias = "findrunnable")]
 fn find_runnable(p: &'static P) -> (&'static G, bool) {
     loop {
-        if p.timers.next() != NEVER {
-            check_timers(p);
-        }
+        // Whose time has come, or whose interrupt, is not made to wait for a goroutine that may run for a whole slice.
+        let mut urgent = p.timers.next() != NEVER && check_timers(p);
         if !SCHED.injected.is_empty() {
-            take_injected();
+            urgent |= take_injected();
         }
-        if (p.schedtick.get() == p.global_at.get() || chaos::one_in(8))
+        if !urgent
+            && (p.schedtick.get() == p.global_at.get() || chaos::one_in(8))
             && let Some(g) = once_in_61(p)
         {
             return (g, false);
@@ -268,21 +268,23 @@ fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
+/// Runs this P's timers that are due; whether there were any.
 #[cold]
-fn check_timers(p: &P) {
+fn check_timers(p: &P) -> bool {
     let now = machine::now();
     p.coarse_now.set(now);
-    if p.timers.next() <= now {
-        p.timers.run(now);
-    }
+    p.timers.next() <= now && p.timers.run(now) > 0
 }
 
+/// Readies whom interrupt handlers have claimed; whether there were any.
 #[cold]
-fn take_injected() {
+fn take_injected() -> bool {
     let mut list = SCHED.injected.take_all();
+    let any = !list.is_empty();
     while let Some(g) = list.pop_front() {
         ready(g);
     }
+    any
 }
 
 /// Sleeps until there may be work. When it returns this CPU counts as searching. Go: the end of `findRunnable`, `stopm`.
