@@ -30,9 +30,10 @@ mod seeded {
     static STATE: AtomicU64 = AtomicU64::new(0);
     const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-    /// The stream begins here. Before [`crate::start`].
+    /// The stream begins here. Before [`crate::start`]. (Mixed: all streams are parts of one long one, and must not begin a few steps apart: a program that waits for a
+    /// certain number, such as one that moves the clock, would bring them together.)
     pub fn seed(seed: u64) {
-        STATE.store(seed.wrapping_mul(STEP) | 1, Relaxed);
+        STATE.store(mix(seed.wrapping_mul(STEP)) | 1, Relaxed);
     }
 
     /// Whether [`seed`] was called.
@@ -42,10 +43,13 @@ mod seeded {
 
     /// The next number.
     pub fn random() -> u32 {
-        let mut z = STATE.fetch_add(STEP.wrapping_mul(2), Relaxed); // stays odd, so never 0
+        mix(STATE.fetch_add(STEP.wrapping_mul(2), Relaxed)) as u32 // stays odd, so never 0
+    }
+
+    fn mix(mut z: u64) -> u64 {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) as u32
+        z ^ (z >> 31)
     }
 
     pub(super) fn one_in(n: u32) -> bool {

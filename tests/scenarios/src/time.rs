@@ -66,10 +66,11 @@ fn many_sleepers() {
 }
 
 fn others_run_while_one_sleeps() {
+    let begin = Instant::now();
     let h = go(|| sleep(20 * MS));
-    until_waits(&h, WaitReason::Sleep);
+    until(|| h.waiting() == Some(WaitReason::Sleep) || h.is_finished()); // a host may stop us for longer
     assert_eq!(go(|| 1).join(), 1);
-    assert!(!h.is_finished());
+    assert!(!h.is_finished() || begin.elapsed() >= 20 * MS);
     h.join();
 }
 
