@@ -74,29 +74,29 @@ const fn slot_bytes(class: usize) -> usize {
     if class == 0 { SMALLEST_SLOT + PAGE } else { SMALLEST_SLOT << class }
 }
 
-/// Slots that share a page table; the smallest leave two pages of its span unused.
-const fn slots_per_table(class: usize) -> usize {
-    TABLE_SPAN / slot_bytes(class)
+/// Slots come in groups that share a page table, or alone if they need several; of a table's span the smallest leave two pages unused.
+const fn group_span(class: usize) -> usize {
+    if slot_bytes(class) < TABLE_SPAN { TABLE_SPAN } else { slot_bytes(class) }
 }
+
+const fn group(class: usize) -> usize {
+    group_span(class) / slot_bytes(class)
+}
+
+/// What a stack of the usual size takes of its page table, in bytes.
+pub const TABLE_SHARE: usize = PAGE.div_ceil(group(0));
 
 /// The first address of a slot.
 const fn slot(class: usize, index: usize) -> usize {
-    match slots_per_table(class) {
-        0 => range_start(class) + index * slot_bytes(class),
-        n => range_start(class) + index / n * TABLE_SPAN + index % n * slot_bytes(class),
-    }
+    let n = group(class);
+    range_start(class) + index / n * group_span(class) + index % n * slot_bytes(class)
 }
 
 /// The slot in which an address lies, if it lies in one.
 const fn index_of(class: usize, address: usize) -> Option<usize> {
-    let offset = address - range_start(class);
-    match slots_per_table(class) {
-        0 => Some(offset / slot_bytes(class)),
-        n => {
-            let in_table = offset % TABLE_SPAN / slot_bytes(class);
-            if in_table < n { Some(offset / TABLE_SPAN * n + in_table) } else { None }
-        }
-    }
+    let (offset, span, n) = (address - range_start(class), group_span(class), group(class));
+    let in_group = offset % span / slot_bytes(class);
+    if in_group < n { Some(offset / span * n + in_group) } else { None }
 }
 
 const fn range_start(class: usize) -> usize {
@@ -106,11 +106,7 @@ const fn range_start(class: usize) -> usize {
 
 const fn capacity(class: usize) -> usize {
     let slots = if class == 0 { STACK_SLOTS_SMALLEST } else { 1 };
-    let bytes = (slots * P4_SLOT) as usize;
-    match slots_per_table(class) {
-        0 => bytes / slot_bytes(class),
-        n => bytes / TABLE_SPAN * n,
-    }
+    (slots * P4_SLOT) as usize / group_span(class) * group(class)
 }
 
 const _: () =
@@ -187,7 +183,7 @@ fn take(class: usize) -> Option<Stack> {
 fn deal(class: usize) -> Option<Range<usize>> {
     let _list = CLASSES[class].lock();
     let start = DEALT[class].load(Ordering::Relaxed);
-    let end = start + slots_per_table(class).max(1);
+    let end = start + group(class);
     if end > capacity(class) {
         return None;
     }

@@ -53,9 +53,7 @@ pub fn stress(args: &Args) -> Outcome {
     Ok(())
 }
 
-/// A g, and its stack's share of a page table: a thirtieth.
 const G_BYTES: usize = heap::block_bytes(Layout::new::<G>());
-const TABLE_BYTES: usize = 4096_usize.div_ceil(30);
 /// How long all may take to come to rest. The host may be busy.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -111,7 +109,7 @@ impl InUse {
             _ => Ok(()),
         };
         limit("the heap", self.heap - self.kept, then.heap - then.kept, 0)?;
-        let explained = (self.gs - then.gs) * (G_BYTES + TABLE_BYTES) + heap::slack(executive::machine::cpus());
+        let explained = (self.gs - then.gs) * (G_BYTES + stacks::TABLE_SHARE) + heap::slack(executive::machine::cpus());
         limit("frames", self.frames, then.frames, explained)?;
         let living = crash::census().goroutines as usize * executive::param::STACK_BYTES;
         limit("stacks", self.stacks, then.stacks, living)
