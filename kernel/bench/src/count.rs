@@ -86,36 +86,31 @@ fn spawns(n: usize, among: usize) {
 
 /// `n` times there and back through two unbuffered channels, in pairs of goroutines.
 fn round_trips(n: usize, among: usize) {
-    let pairs = among / 2;
-    let all: Vec<_> = (0..pairs)
-        .map(|_| {
-            go(move || {
-                let (ping, pings) = chan::<usize>(0);
-                let (pong, pongs) = chan::<usize>(0);
-                go(move || pings.iter().for_each(|x| pong.send(x).expect("the other receives")));
-                for i in 0..n / pairs {
-                    ping.send(i).expect("the other receives");
-                    pongs.recv();
-                    new_slice(i);
-                }
-            })
-        })
-        .collect();
-    all.into_iter().for_each(|pair| pair.join());
+    in_pairs(n, among, |n| {
+        let (ping, pings) = chan::<usize>(0);
+        let (pong, pongs) = chan::<usize>(0);
+        go(move || pings.iter().for_each(|x| pong.send(x).expect("the other receives")));
+        for i in 0..n {
+            ping.send(i).expect("the other receives");
+            pongs.recv();
+            new_slice(i);
+        }
+    });
 }
 
 /// `n` items through a buffer of 128, in pairs of goroutines.
 fn buffered(n: usize, among: usize) {
+    in_pairs(n, among, |n| {
+        let (tx, rx) = chan::<usize>(128);
+        go(move || (0..n).for_each(|i| tx.send(i).expect("the other receives")));
+        assert_eq!(rx.iter().count(), n);
+    });
+}
+
+/// Half as many goroutines, each of which does its share of `n` with one that it starts.
+fn in_pairs(n: usize, among: usize, pair: fn(usize)) {
     let pairs = among / 2;
-    let all: Vec<_> = (0..pairs)
-        .map(|_| {
-            go(move || {
-                let (tx, rx) = chan::<usize>(128);
-                go(move || (0..n / pairs).for_each(|i| tx.send(i).expect("the other receives")));
-                assert_eq!(rx.iter().count(), n / pairs);
-            })
-        })
-        .collect();
+    let all: Vec<_> = (0..pairs).map(|_| go(move || pair(n / pairs))).collect();
     all.into_iter().for_each(|pair| pair.join());
 }
 
