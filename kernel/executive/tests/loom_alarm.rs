@@ -4,16 +4,10 @@ mod model;
 
 use executive::g::G;
 use executive::line::Wait;
-use executive::lock::{Lock, Rank};
 use executive::meeting::Meeting;
-use executive::waitq::{Claim, WaitQ, Waiter, claim_without_lock, open, prepare};
+use executive::waitq::{Claim, Waiter, claim_without_lock, open, prepare};
 use loom::thread;
-use model::{Item, Ready, check, leak};
-
-struct Channel(Lock<WaitQ>);
-// SAFETY: waiters are touched under the lock (waitq's rule); what this is asked about is checked by `Item`.
-unsafe impl Sync for Channel {}
-unsafe impl Send for Channel {}
+use model::{Channel, Item, Ready, check, leak};
 
 /// A selecting goroutine: what is on its stack is whose turn it is to touch.
 struct Selecting {
@@ -79,32 +73,21 @@ fn one_of_two_alarms_wins() {
 fn an_alarm_against_a_channel() {
     check(|| {
         let me = selecting();
-        let channel: &'static Channel = leak(Channel(Lock::new(Rank::Chan, WaitQ::new())));
+        let channel: &'static Channel = leak(Channel::new());
         prepare(me.g);
         let timer = thread::spawn(move || me.alarm());
         let waiter = Waiter::of_select(me.g, core::ptr::null_mut());
-        let queue = channel.0.lock();
+        let queue = channel.waiters.lock();
         // SAFETY: the waiter stays here until it is removed, below.
         unsafe { queue.enqueue(&waiter) };
-        let sender = thread::spawn(move || {
-            let queue = channel.0.lock();
-            let won = queue.dequeue().is_some();
-            if won {
-                me.stack.run(); // writes what it sends
-            }
-            drop(queue);
-            if won {
-                me.readied.ready();
-            }
-            won
-        });
+        let sender = thread::spawn(move || channel.send(&me.stack, &me.readied));
         me.stack.run(); // saved
         let parked = open(me.g);
         drop(queue);
         if parked {
             me.readied.wait();
         }
-        let gone = !channel.0.lock().remove(&waiter);
+        let gone = !channel.waiters.lock().remove(&waiter);
         me.stack.run();
         drop(waiter);
         let (sent, fired) = (sender.join().unwrap(), timer.join().unwrap());

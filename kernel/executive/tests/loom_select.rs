@@ -3,20 +3,12 @@
 mod model;
 
 use executive::g::G;
-use executive::lock::{Lock, Rank};
-use executive::waitq::{WaitQ, Waiter};
+use executive::waitq::Waiter;
 use loom::thread;
-use model::{Item, Ready, check, item, leak};
-
-struct Channel {
-    waiters: Lock<WaitQ>,
-}
-// SAFETY: waiters are touched under the lock (waitq's rule); what this is asked about is checked by `Item`.
-unsafe impl Sync for Channel {}
-unsafe impl Send for Channel {}
+use model::{Channel, Item, Ready, check, item, leak};
 
 fn channel() -> &'static Channel {
-    leak(Channel { waiters: Lock::new(Rank::Chan, WaitQ::new()) })
+    leak(Channel::new())
 }
 
 /// The selecting goroutine's stack, and its being readied.
@@ -38,20 +30,7 @@ fn one_of_two_wins() {
             // SAFETY: the waiters stay here until they are removed, below.
             unsafe { channel.waiters.lock().enqueue(waiter) };
         }
-        let senders = channels.map(|channel| {
-            thread::spawn(move || {
-                let queue = channel.waiters.lock();
-                let won = queue.dequeue().is_some();
-                if won {
-                    me.stack.run(); // writes what it sends
-                }
-                drop(queue);
-                if won {
-                    me.readied.ready();
-                }
-                won
-            })
-        });
+        let senders = channels.map(|channel| thread::spawn(move || channel.send(&me.stack, &me.readied)));
         me.readied.wait();
         me.stack.run(); // runs again
         let mut gone = 0;

@@ -6,8 +6,10 @@
 #![allow(dead_code)] // each model uses its part
 
 use executive::atomic::{AtomicPtr, AtomicU32};
+use executive::lock::{Lock, Rank};
 use executive::note::Sleeper;
 use executive::runq::Linked;
+use executive::waitq::WaitQ;
 use loom::cell::UnsafeCell;
 use loom::sync::{Condvar, Mutex};
 
@@ -114,6 +116,34 @@ impl Sleeper for Bed {
     fn wake(&self, _word: &AtomicU32) {
         drop(self.lock.lock().unwrap());
         self.woken.notify_one();
+    }
+}
+
+/// A channel's queue of those who wait.
+pub struct Channel {
+    pub waiters: Lock<WaitQ>,
+}
+// SAFETY: waiters are touched under the lock (waitq's rule); what this is asked about is checked by `Item`.
+unsafe impl Sync for Channel {}
+unsafe impl Send for Channel {}
+
+impl Channel {
+    pub fn new() -> Self {
+        Channel { waiters: Lock::new(Rank::Chan, WaitQ::new()) }
+    }
+
+    /// As a sender does: takes off the first who waits, writes to its stack, and readies it; whether there was one to be had.
+    pub fn send(&self, stack: &Item, readied: &Ready) -> bool {
+        let queue = self.waiters.lock();
+        let won = queue.dequeue().is_some();
+        if won {
+            stack.run(); // writes what it sends
+        }
+        drop(queue);
+        if won {
+            readied.ready();
+        }
+        won
     }
 }
 
