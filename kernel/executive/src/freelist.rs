@@ -5,7 +5,7 @@
 use crate::atomic::{AtomicUsize, Ordering, const_fn};
 use crate::lock::{Lock, Rank};
 use crate::param::{GFREE_KEEP, GFREE_MAX};
-use crate::runq::{Linked, List, following};
+use crate::runq::{Linked, List, following, ptr};
 use core::cell::Cell;
 use core::ptr::null_mut;
 
@@ -120,10 +120,7 @@ impl<T: Linked> FreeList<T> {
     #[inline(always)]
     pub fn put_own(&self, t: &'static T) {
         // Relaxed: the owner's, until `everyone`'s lock hands it over.
-        t.link().store(
-            self.first.get().map_or(null_mut(), |first| core::ptr::from_ref(first).cast_mut()),
-            Ordering::Relaxed,
-        );
+        t.link().store(self.first.get().map_or(null_mut(), ptr), Ordering::Relaxed);
         self.first.set(Some(t));
         self.len.set(self.len.get() + 1);
     }

@@ -36,6 +36,12 @@ impl<T: Linked> List<T> {
     pub const fn new() -> Self {
         List { head: None, tail: None, len: 0 }
     }
+    /// A list of this one.
+    pub fn of(t: &'static T) -> Self {
+        let mut list = List::new();
+        list.push_back(t);
+        list
+    }
     /// How many there are.
     pub fn len(&self) -> usize {
         self.len
@@ -104,7 +110,7 @@ impl<T: Linked> Default for List<T> {
     }
 }
 
-fn ptr<T>(t: &'static T) -> *mut T {
+pub(crate) fn ptr<T>(t: &'static T) -> *mut T {
     core::ptr::from_ref(t).cast_mut()
 }
 
@@ -211,16 +217,8 @@ impl<T: Linked> Default for Runq<T> {
 pub struct Owner<'a, T: Linked + 'static>(&'a Runq<T>);
 
 impl<'a, T: Linked> Owner<'a, T> {
-    /// Makes `t` the next to run; the one that was goes to the ring's tail. What did not fit comes back as a batch for
-    /// the global queue. Go: `runqput` with next = true.
-    #[must_use = "a batch that is dropped is goroutines lost"]
-    #[inline]
-    pub fn put_next(&self, t: &'static T) -> Option<List<T>> {
-        self.put(self.swap_next(t)?)
-    }
-
     /// Makes `t` the next to run, and gives back the one that was: the caller [`put`](Self::put)s it. Unless there is one CPU, what
-    /// published `t` was an exchange (see `full_fence_after_exchange`).
+    /// published `t` was an exchange (see `full_fence_after_exchange`). Go: `runqput` with next = true.
     #[must_use = "who is dropped here is lost"]
     #[inline]
     pub fn swap_next(&self, t: &'static T) -> Option<&'static T> {
@@ -238,6 +236,17 @@ impl<'a, T: Linked> Owner<'a, T> {
     #[inline]
     pub fn is_alone(&self) -> bool {
         self.0.alone.load(Ordering::Relaxed)
+    }
+
+    /// Takes `next`, which was read of runnext, unless a thief was faster: only the owner makes it anything but null.
+    #[inline]
+    fn takes_next(&self, next: *mut T) -> bool {
+        let q = self.0;
+        if self.is_alone() {
+            q.runnext.store(null_mut(), Ordering::Relaxed);
+            return true;
+        }
+        q.runnext.compare_exchange(next, null_mut(), Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Moves head on from what was read of it, unless a thief was faster.
@@ -304,15 +313,8 @@ impl<'a, T: Linked> Owner<'a, T> {
     pub fn get(&self) -> Option<(&'static T, bool)> {
         let q = self.0;
         let next = q.runnext.load(Ordering::Relaxed);
-        // If the exchange fails, a thief took it: only the owner makes it anything but null.
-        if !next.is_null() {
-            if self.is_alone() {
-                q.runnext.store(null_mut(), Ordering::Relaxed);
-                return Some((reference(next)?, true));
-            }
-            if q.runnext.compare_exchange(next, null_mut(), Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                return Some((reference(next)?, true));
-            }
+        if !next.is_null() && self.takes_next(next) {
+            return Some((reference(next)?, true));
         }
         self.get_from_ring().map(|t| (t, false))
     }

@@ -71,9 +71,7 @@ impl Sched {
     }
 
     pub(crate) fn put(&self, g: &'static G) {
-        let mut batch = List::new();
-        batch.push_back(g);
-        self.put_batch(batch);
+        self.put_batch(List::of(g));
     }
 
     /// Whether the global queue has something: a hint, and after `Idle`'s fence the truth.

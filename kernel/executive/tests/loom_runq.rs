@@ -20,6 +20,11 @@ fn put(q: &Owner<'_, Item>, item: &'static Item) {
     assert!(q.put(item).is_none());
 }
 
+/// Makes it the next; the one that was goes to the ring.
+fn put_next(q: &Owner<'_, Item>, item: &'static Item) -> Option<List<Item>> {
+    q.put(q.swap_next(item)?)
+}
+
 /// Runs all that the owner finds; tells how many.
 fn drain(q: &Owner<'_, Item>) -> usize {
     core::iter::from_fn(|| q.get()).inspect(|(item, _)| item.run()).count()
@@ -117,7 +122,7 @@ fn runnext_has_one_winner() {
         for id in 0..2 {
             let item = item(id);
             item.run();
-            assert!(q.put_next(item).is_none());
+            assert!(put_next(&q, item).is_none());
         }
         let (_, inherits) = q.get().inspect(|(item, _)| item.run()).expect("a thief takes one at most");
         let ran = 1 + drain(&q) + thief.join().unwrap();
@@ -132,9 +137,9 @@ fn never_empty_on_the_way() {
     check(|| {
         let q = runq();
         let mine = owner(q);
-        assert!(mine.put_next(item(0)).is_none());
+        assert!(put_next(&mine, item(0)).is_none());
         let observer = thread::spawn(move || q.is_empty());
-        assert!(mine.put_next(item(1)).is_none()); // kicks 0 to the ring
+        assert!(put_next(&mine, item(1)).is_none()); // kicks 0 to the ring
         assert!(mine.get().is_some_and(|(item, inherits)| item.id == 1 && inherits));
         assert!(!observer.join().unwrap());
     });

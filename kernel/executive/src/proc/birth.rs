@@ -78,7 +78,7 @@ where
         if SCHED.main_started.load(Relaxed) {
             put_next(p(), m(), g);
         } else {
-            main_is_born(g);
+            put_last(p(), m(), g); // main itself, which CPU 0 finds at once: no wakep
         }
         Ok(g)
     });
@@ -87,13 +87,6 @@ where
         // SAFETY: it was not moved.
         Err(e) => Err((e, unsafe { ManuallyDrop::take(&mut f) })),
     }
-}
-
-/// Main goes where CPU 0 finds it at once: no wakep.
-#[cold]
-#[inline(never)]
-fn main_is_born(g: &'static G) {
-    put_last(p(), m(), g);
 }
 
 /// A runnable g whose first instruction calls `run(body)`, with room for a body of that layout; in no queue yet. On g0. Go: `newproc1`.
@@ -235,9 +228,7 @@ fn gfget_slowly(p: &P, own: Option<&'static G>, stack_bytes: usize) -> Option<&'
     // Usual stacks stay with their g's: if the size is unusual, this one's goes first. Go does likewise.
     free_stack(g);
     let Some(stack) = machine::alloc_stack(stack_bytes) else {
-        let mut bare = List::new();
-        bare.push_back(g);
-        SCHED.gfree_bare.give(bare);
+        SCHED.gfree_bare.give(List::of(g));
         return None;
     };
     g.stack.set(stack);

@@ -186,23 +186,23 @@ fn adopt(p: &P, mut batch: List<G>) -> Option<&'static G> {
 /// Nothing here: look at the others, if not too many do so already; then sleep. `None`: look at everything again.
 #[cold]
 fn search(p: &'static P) -> Option<&'static G> {
-    let (m, mut hand_overs) = (m(), 0);
+    let (m, mut hand_over) = (m(), false);
     if m.spinning.get() || SCHED.idle.may_search(SCHED.cpus()) {
         m.spinning.set(true);
         m.set_state(CpuState::Searching);
-        if let Some(g) = steal_work(p, &mut hand_overs) {
+        if let Some(g) = steal_work(p, &mut hand_over) {
             p.stats.steals.bump();
             trace::record(Event::Steal, || g.id());
             return Some(g);
         }
     }
-    stop_m(p, hand_overs > 0);
+    stop_m(p, hand_over);
     None
 }
 
-/// Tries every other P, four times round in a random order, and its timers and its runnext the last time only. Counts the runnexts that
-/// it left because their P is at them. Go: `stealWork`.
-fn steal_work(p: &'static P, hand_overs: &mut usize) -> Option<&'static G> {
+/// Tries every other P, four times round in a random order, and its timers and its runnext the last time only. Says if
+/// it left a runnext because its P is at it. Go: `stealWork`.
+fn steal_work(p: &'static P, hand_over: &mut bool) -> Option<&'static G> {
     let me = percpu::cpu();
     let slots = SCHED.slots();
     for round in 0..STEAL_ROUNDS {
@@ -228,7 +228,7 @@ fn steal_work(p: &'static P, hand_overs: &mut usize) -> Option<&'static G> {
                 if let Some(g) = steal_runnext(cpu, victim) {
                     return Some(g);
                 }
-                *hand_overs += 1;
+                *hand_over = true;
             }
         }
     }

@@ -8,7 +8,7 @@ use crate::machine;
 use crate::p::{P, p};
 use crate::param::SLICE_NS;
 use crate::percpu;
-use crate::runq::{List, Owner};
+use crate::runq::List;
 use crate::sched::SCHED;
 use crate::trace::{self, Event};
 use core::sync::atomic::Ordering::Relaxed;
@@ -66,23 +66,24 @@ pub(crate) fn put_next(p: &P, m: &M, g: &'static G) {
 
 #[inline(never)]
 fn put_in_ring_and_wake(p: &P, g: &'static G) {
-    put_in_ring(&p.runq(), g);
+    put_in_ring(p, g);
     wakep();
 }
 
 /// Puts a runnable g last on this P. It wakes nobody: the caller has taken one off, or wakes. Pinned or on g0.
-#[inline(always)]
+#[cold]
+#[inline(never)]
 pub(crate) fn put_last(p: &P, m: &M, g: &'static G) {
     if g.locked_to.load(Relaxed) != ANY_CPU {
         return put_locked(g);
     }
-    put_in_ring(&p.runq(), g);
+    put_in_ring(p, g);
     slice_begins(m);
 }
 
 #[inline(always)]
-fn put_in_ring(runq: &Owner<'_, G>, g: &'static G) {
-    if let Some(batch) = runq.put(g) {
+fn put_in_ring(p: &P, g: &'static G) {
+    if let Some(batch) = p.runq().put(g) {
         spill(batch);
     }
 }

@@ -74,6 +74,11 @@ fn ring() -> (&'static Runq<Item>, Owner<'static, Item>) {
     (q, unsafe { q.owner() })
 }
 
+/// Makes it the next; the one that was goes to the ring.
+fn put_next(q: &Owner<'_, Item>, item: &'static Item) -> Option<List<Item>> {
+    q.put(q.swap_next(item)?)
+}
+
 fn got(q: &Owner<'_, Item>) -> Option<(usize, bool)> {
     q.get().map(|(item, inherits)| (item.id, inherits))
 }
@@ -82,8 +87,8 @@ fn got(q: &Owner<'_, Item>) -> Option<(usize, bool)> {
 fn runnext_is_first_and_inherits_and_kicks_out() {
     let (_, q) = ring();
     assert!(q.put(item(1)).is_none());
-    assert!(q.put_next(item(2)).is_none());
-    assert!(q.put_next(item(3)).is_none()); // 2 goes behind 1
+    assert!(put_next(&q, item(2)).is_none());
+    assert!(put_next(&q, item(3)).is_none()); // 2 goes behind 1
     assert_eq!([got(&q), got(&q), got(&q), got(&q)], [Some((3, true)), Some((1, false)), Some((2, false)), None]);
 }
 
@@ -107,8 +112,8 @@ fn a_runnext_kicked_out_of_a_full_ring_spills_too() {
     for id in 0..RUNQ_SIZE {
         assert!(q.put(item(id)).is_none());
     }
-    assert!(q.put_next(item(1000)).is_none());
-    let spilled = q.put_next(item(1001)).expect("the ring was full");
+    assert!(put_next(&q, item(1000)).is_none());
+    let spilled = put_next(&q, item(1001)).expect("the ring was full");
     assert_eq!(ids(spilled).last(), Some(&1000));
     assert_eq!(got(&q), Some((1001, true)));
 }
@@ -142,7 +147,7 @@ fn a_thief_takes_the_older_half() {
 #[test]
 fn runnext_can_be_taken_alone() {
     let ((shared, q), (_, thief)) = (ring(), ring());
-    assert!(q.put_next(item(7)).is_none());
+    assert!(put_next(&q, item(7)).is_none());
     assert!(!shared.is_empty() && shared.thief().has_runnext());
     assert!(thief.steal_from(shared.thief()).is_none(), "the ring alone is stolen from");
     assert_eq!(shared.thief().take_runnext().map(|i| i.id), Some(7));
@@ -161,7 +166,7 @@ fn left_alone_it_is_the_same_queue() {
         x ^= x << 5;
         match x % 5 {
             0 => assert_eq!(a.put(item(id)).map(ids), b.put(item(id)).map(ids)),
-            1 | 2 => assert_eq!(a.put_next(item(id)).map(ids), b.put_next(item(id)).map(ids)),
+            1 | 2 => assert_eq!(put_next(&a, item(id)).map(ids), put_next(&b, item(id)).map(ids)),
             _ => assert_eq!(got(&a), got(&b)),
         }
         assert_eq!(a.has_work(), b.has_work());
@@ -216,7 +221,7 @@ fn owner_and_thieves_run_each_once() {
             });
         }
         for item in items {
-            let spilled = if item.id % 3 == 0 { q.put_next(item) } else { q.put(item) };
+            let spilled = if item.id % 3 == 0 { put_next(&q, item) } else { q.put(item) };
             let mut spilled = spilled.unwrap_or_default();
             while let Some(item) = spilled.pop_front() {
                 run(item);
