@@ -18,7 +18,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
-use executive::lock::{Lock, Rank};
+use executive::lock::{CountedLock, Rank};
 use executive::param::MAX_CPUS;
 use executive::percpu::{Pin, cpu};
 
@@ -150,8 +150,8 @@ struct Shared {
 // SAFETY: the pointers lead to free blocks, which belong to whoever holds the lock around this.
 unsafe impl Send for Shared {}
 
-static SHARED: [Lock<Shared>; SIZES.len()] =
-    [const { Lock::new(Rank::Heap, Shared { chains: ptr::null_mut(), fresh: 0, fresh_end: 0 }) }; SIZES.len()];
+static SHARED: [CountedLock<Shared>; SIZES.len()] =
+    [const { CountedLock::counted(Rank::Heap, Shared { chains: ptr::null_mut(), fresh: 0, fresh_end: 0 }) }; SIZES.len()];
 
 /// The backing heap and how far its range is mapped.
 struct Backing {
@@ -159,8 +159,8 @@ struct Backing {
     end: u64,
 }
 
-static BACKING: Lock<Backing> =
-    Lock::new(Rank::Heap, Backing { heap: linked_list_allocator::Heap::empty(), end: layout::HEAP });
+static BACKING: CountedLock<Backing> =
+    CountedLock::counted(Rank::Heap, Backing { heap: linked_list_allocator::Heap::empty(), end: layout::HEAP });
 
 /// Bytes mapped for the heap, and bytes of them that the backing heap has given out. For reports.
 static MAPPED: AtomicUsize = AtomicUsize::new(0);
@@ -353,6 +353,6 @@ pub fn usage() -> (usize, usize) {
 
 /// How often the heap's locks were taken, and how often someone had to spin for one.
 pub fn lock_stats() -> (u64, u64) {
-    let all = SHARED.iter().map(Lock::stats).chain([BACKING.stats()]);
+    let all = SHARED.iter().map(CountedLock::stats).chain([BACKING.stats()]);
     all.fold((0, 0), |(a, c), (a1, c1)| (a + a1, c + c1))
 }

@@ -9,7 +9,7 @@
 
 use crate::frames;
 use crate::layout;
-use executive::lock::{Lock, Rank};
+use executive::lock::{CountedLock, Rank};
 use x86_64::registers::control::Cr3;
 use x86_64::structures::paging::mapper::MapToError;
 use x86_64::structures::paging::{
@@ -24,7 +24,7 @@ struct Tables {
     mmio: u64,
 }
 
-static TABLES: Lock<Tables> = Lock::new(Rank::Paging, Tables { mmio: layout::MMIO });
+static TABLES: CountedLock<Tables> = CountedLock::counted(Rank::Paging, Tables { mmio: layout::MMIO });
 
 /// Tables come from the frame allocator.
 struct Source;

@@ -12,7 +12,7 @@ use crate::vectors::LINE_COM1;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use executive::irq::Irq;
-use executive::lock::{Lock, Rank};
+use executive::lock::{CountedLock, Lock, Rank};
 use uart_16550::backend::PioBackend;
 use uart_16550::spec::registers::IER;
 use uart_16550::{BaudRate, Config, Uart16550};
@@ -64,7 +64,7 @@ fn send(port: &mut Uart16550<PioBackend>, mut bytes: &[u8]) {
     }
 }
 
-static OUTPUT: Lock<()> = Lock::new(Rank::Output, ());
+static OUTPUT: CountedLock<()> = CountedLock::counted(Rank::Output, ());
 
 /// How often the output lock was taken, and how often someone had to spin for it.
 pub fn lock_stats() -> (u64, u64) {

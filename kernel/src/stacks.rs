@@ -28,7 +28,7 @@ use crate::layout::{self, P4_SLOT, STACK_CLASSES, STACK_SLOTS_SMALLEST};
 use crate::pages::{self, PAGE, Taken, commit, committed};
 use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering};
-use executive::lock::{Lock, Rank};
+use executive::lock::{CountedLock, Rank};
 use executive::machine::Stack;
 use executive::param::MAX_CPUS;
 use executive::percpu::{Pin, cpu};
@@ -46,8 +46,8 @@ struct Class {
 }
 
 /// One lock a class: two sizes never wait for each other.
-static CLASSES: [Lock<Class>; STACK_CLASSES] =
-    [const { Lock::new(Rank::Stacks, Class { free: 0, bare: 0 }) }; STACK_CLASSES];
+static CLASSES: [CountedLock<Class>; STACK_CLASSES] =
+    [const { CountedLock::counted(Rank::Stacks, Class { free: 0, bare: 0 }) }; STACK_CLASSES];
 
 /// Slots of each class that were ever dealt to a CPU. Written under the class's lock (Release), read by `find` (Acquire):
 /// whoever runs on a slot sees the mark above it.
@@ -235,7 +235,7 @@ struct Dirty {
     pages: usize,
 }
 
-static DIRTY: Lock<Dirty> = Lock::new(Rank::Stacks, Dirty { first: 0, pages: 0 });
+static DIRTY: CountedLock<Dirty> = CountedLock::counted(Rank::Stacks, Dirty { first: 0, pages: 0 });
 
 /// One flush interrupts every CPU, so it should be worth 2 MiB.
 const MOST_DIRTY_PAGES: usize = 512;
@@ -369,6 +369,6 @@ pub fn usage() -> Usage {
 
 /// How often the classes' locks were taken, and how often someone had to spin for one.
 pub fn lock_stats() -> (u64, u64) {
-    let both = CLASSES.iter().map(Lock::stats).chain([DIRTY.stats()]);
+    let both = CLASSES.iter().map(CountedLock::stats).chain([DIRTY.stats()]);
     both.fold((0, 0), |(a, c), (a1, c1)| (a + a1, c + c1))
 }

@@ -39,7 +39,7 @@ pub fn chan<T: Send>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let chan = Arc::new(Chan {
         core: Lock::new(
             Rank::Chan,
-            Core { receivers: WaitQ::new(), senders: WaitQ::new(), head: 0, len: 0, closed: false, deserted: false },
+            Core { receivers: WaitQ::new(), senders: WaitQ::new(), head: 0, len: 0, life: Life::Open },
         ),
         buffer: (0..capacity).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect(),
         sender_count: AtomicUsize::new(1),
@@ -67,10 +67,17 @@ pub(crate) struct Core {
     pub(crate) senders: WaitQ,
     head: usize,
     len: usize,
-    /// By `close`, or because the last sender has gone.
-    closed: bool,
+    life: Life,
+}
+
+/// Whether values still come and go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Open,
     /// The last receiver has gone.
-    deserted: bool,
+    Deserted,
+    /// By `close`, or because the last sender has gone.
+    Closed,
 }
 
 /// What an attempt under the lock came to.
@@ -93,7 +100,7 @@ impl<T> Chan<T> {
     /// `core` is this channel's; `from` is a valid T, which is moved out if the answer is `Done(true, _)`.
     #[inline]
     pub(crate) unsafe fn send_now(&self, core: &mut Core, from: *const T) -> Attempt {
-        if core.closed || core.deserted {
+        if core.life != Life::Open {
             return Done(false, None);
         }
         if let Some(w) = core.receivers.dequeue() {
@@ -136,7 +143,7 @@ impl<T> Chan<T> {
             unsafe { to.copy_from_nonoverlapping(w.slot.get().cast::<T>(), 1) };
             return Done(true, Some(succeed(w)));
         }
-        if core.closed { Done(false, None) } else { Blocks }
+        if core.life == Life::Closed { Done(false, None) } else { Blocks }
     }
 
     #[inline]
@@ -223,19 +230,22 @@ impl<T> Chan<T> {
 
     /// No more values: everyone who waits is woken without success. `false`: it was closed. Go: `closechan`.
     pub(crate) fn close(&self) -> bool {
-        !self.end(|core| core::mem::replace(&mut core.closed, true))
+        self.end(Life::Closed)
     }
 
     /// The last receiver has gone. What is buffered is dropped, outside of the lock: dropping may do anything.
     fn desert(&self) {
-        self.end(|core| core::mem::replace(&mut core.deserted, true));
+        self.end(Life::Deserted);
         while self.try_recv().is_ok() {}
     }
 
-    /// Sets a flag that nobody can wait behind, and wakes all who wait; gives what the flag was.
-    fn end(&self, set: impl FnOnce(&mut Core) -> bool) -> bool {
+    /// Nobody can wait any more: wakes all who do. `false`: it was closed before.
+    fn end(&self, how: Life) -> bool {
         let mut core = self.core.lock();
-        let was = set(&mut core);
+        let was = core.life;
+        if was != Life::Closed {
+            core.life = how;
+        }
         // One at a time, so that no list of goroutines has to be kept: nobody can queue any more.
         while let Some(w) = core.receivers.dequeue().or_else(|| core.senders.dequeue()) {
             let g = woken(w);
@@ -243,7 +253,7 @@ impl<T> Chan<T> {
             ready(g);
             core = self.core.lock();
         }
-        was
+        was != Life::Closed
     }
 }
 

@@ -3,7 +3,7 @@
 //! **Rule (PINNED):** the P's half is its owner's; everyone's is its lock's. What is free is in exactly one of them.
 
 use crate::atomic::{AtomicUsize, Ordering, const_fn};
-use crate::lock::{Lock, Rank};
+use crate::lock::{CountedLock, Rank};
 use crate::param::{GFREE_KEEP, GFREE_MAX};
 use crate::runq::{Linked, List, following, ptr};
 use core::cell::Cell;
@@ -11,7 +11,7 @@ use core::ptr::null_mut;
 
 /// Everyone's.
 pub struct Everyone<T: Linked + 'static> {
-    list: Lock<List<T>>,
+    list: CountedLock<List<T>>,
     /// How many there are, for who asks without the lock: while goroutines only become more there are none, and none look.
     len: AtomicUsize,
 }
@@ -19,7 +19,7 @@ pub struct Everyone<T: Linked + 'static> {
 impl<T: Linked> Everyone<T> {
     const_fn! {
         pub fn new() -> Self {
-            Everyone { list: Lock::new(Rank::Sched, List::new()), len: AtomicUsize::new(0) }
+            Everyone { list: CountedLock::counted(Rank::Sched, List::new()), len: AtomicUsize::new(0) }
         }
     }
 

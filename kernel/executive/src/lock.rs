@@ -43,16 +43,19 @@ pub enum Rank {
 }
 
 /// A spin lock around a `T`. Blocks by spinning; throws in debug builds when taken out of rank.
-pub struct Lock<T: ?Sized> {
+pub struct Lock<T: ?Sized, const COUNTED: bool = false> {
     rank: Rank,
     acquired: AtomicU64,
     contended: AtomicU64,
     inner: spin::mutex::SpinMutex<T>,
 }
 
+/// A lock that counts how often it is taken, and how often someone had to spin for it: for the few that reports tell of.
+pub type CountedLock<T> = Lock<T, true>;
+
 /// The lock is held, and the goroutine pinned, while this lives.
-pub struct LockGuard<'a, T: ?Sized> {
-    lock: &'a Lock<T>,
+pub struct LockGuard<'a, T: ?Sized, const COUNTED: bool = false> {
+    lock: &'a Lock<T, COUNTED>,
     // `ManuallyDrop` would do; `Option` would cost a test. Released by `Drop` below, before the unpin.
     inner: core::mem::ManuallyDrop<spin::mutex::SpinMutexGuard<'a, T>>,
     _not_send: core::marker::PhantomData<*const ()>,
@@ -61,6 +64,19 @@ pub struct LockGuard<'a, T: ?Sized> {
 impl<T> Lock<T> {
     /// A lock of this rank, free.
     pub const fn new(rank: Rank, value: T) -> Self {
+        Self::free(rank, value)
+    }
+}
+
+impl<T> CountedLock<T> {
+    /// A lock of this rank, free.
+    pub const fn counted(rank: Rank, value: T) -> Self {
+        Self::free(rank, value)
+    }
+}
+
+impl<T, const COUNTED: bool> Lock<T, COUNTED> {
+    const fn free(rank: Rank, value: T) -> Self {
         Lock {
             rank,
             acquired: AtomicU64::new(0),
@@ -79,10 +95,10 @@ impl<T> Lock<T> {
     }
 }
 
-impl<T: ?Sized> Lock<T> {
+impl<T: ?Sized, const COUNTED: bool> Lock<T, COUNTED> {
     /// Takes the lock; spins while another CPU holds it.
     #[inline]
-    pub fn lock(&self) -> LockGuard<'_, T> {
+    pub fn lock(&self) -> LockGuard<'_, T, COUNTED> {
         percpu::pin();
         let inner = match self.inner.try_lock() {
             Some(inner) => inner,
@@ -93,7 +109,7 @@ impl<T: ?Sized> Lock<T> {
 
     /// Takes the lock if nobody holds it.
     #[inline]
-    pub fn try_lock(&self) -> Option<LockGuard<'_, T>> {
+    pub fn try_lock(&self) -> Option<LockGuard<'_, T, COUNTED>> {
         percpu::pin();
         match self.inner.try_lock() {
             Some(inner) => Some(self.taken(inner)),
@@ -127,27 +143,34 @@ impl<T: ?Sized> Lock<T> {
 
     #[cold]
     fn contend(&self) -> spin::mutex::SpinMutexGuard<'_, T> {
-        self.contended.fetch_add(1, Relaxed);
+        if COUNTED {
+            self.contended.fetch_add(1, Relaxed);
+        }
         self.inner.lock()
     }
 
     #[inline]
-    fn taken<'a>(&'a self, inner: spin::mutex::SpinMutexGuard<'a, T>) -> LockGuard<'a, T> {
-        // Only the holder counts, so load and store will do.
-        self.acquired.store(self.acquired.load(Relaxed) + 1, Relaxed);
+    fn taken<'a>(&'a self, inner: spin::mutex::SpinMutexGuard<'a, T>) -> LockGuard<'a, T, COUNTED> {
+        if COUNTED {
+            // Only the holder counts, so load and store will do.
+            self.acquired.store(self.acquired.load(Relaxed) + 1, Relaxed);
+        }
         if cfg!(debug_assertions) && !percpu::rank_taken(self.rank as u32) {
             throw("lock: taken out of rank order");
         }
         LockGuard { lock: self, inner: core::mem::ManuallyDrop::new(inner), _not_send: core::marker::PhantomData }
     }
 
+}
+
+impl<T: ?Sized> CountedLock<T> {
     /// How often it was taken, and how often someone had to spin for it. For reports.
     pub fn stats(&self) -> (u64, u64) {
         (self.acquired.load(Relaxed), self.contended.load(Relaxed))
     }
 }
 
-impl<T: ?Sized> LockGuard<'_, T> {
+impl<T: ?Sized, const COUNTED: bool> LockGuard<'_, T, COUNTED> {
     /// Releases on g0 the lock of a goroutine that has just parked: no preemption is honoured there.
     #[inline]
     pub(crate) fn release_on_g0(self) {
@@ -175,7 +198,7 @@ impl<T: ?Sized> LockGuard<'_, T> {
     }
 }
 
-impl<T: ?Sized> Deref for LockGuard<'_, T> {
+impl<T: ?Sized, const COUNTED: bool> Deref for LockGuard<'_, T, COUNTED> {
     type Target = T;
     #[inline]
     fn deref(&self) -> &T {
@@ -183,14 +206,14 @@ impl<T: ?Sized> Deref for LockGuard<'_, T> {
     }
 }
 
-impl<T: ?Sized> DerefMut for LockGuard<'_, T> {
+impl<T: ?Sized, const COUNTED: bool> DerefMut for LockGuard<'_, T, COUNTED> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         &mut self.inner
     }
 }
 
-impl<T: ?Sized> Drop for LockGuard<'_, T> {
+impl<T: ?Sized, const COUNTED: bool> Drop for LockGuard<'_, T, COUNTED> {
     #[inline]
     fn drop(&mut self) {
         self.release();

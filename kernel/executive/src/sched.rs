@@ -9,12 +9,12 @@ use crate::freelist::Everyone;
 use crate::g::G;
 use crate::idle::Idle;
 use crate::inject::Injected;
-use crate::lock::{Lock, Rank};
+use crate::lock::{CountedLock, Rank};
 use crate::runq::List;
 use core::ptr::null_mut;
 
 pub struct Sched {
-    runq: Lock<List<G>>,
+    runq: CountedLock<List<G>>,
     /// The global queue's length, without its lock.
     runq_len: AtomicUsize,
     /// Free g's that some P had too many of. Go: `gFree`.
@@ -35,7 +35,7 @@ pub struct Sched {
 }
 
 pub(crate) static SCHED: Sched = Sched {
-    runq: Lock::new(Rank::Sched, List::new()),
+    runq: CountedLock::counted(Rank::Sched, List::new()),
     runq_len: AtomicUsize::new(0),
     gfree: Everyone::new(),
     gfree_bare: Everyone::new(),

@@ -10,7 +10,7 @@
 #![allow(unsafe_code)] // Intrusive: timers belong to their owners, and the heap points at them.
 
 use crate::atomic::{AtomicU32, AtomicU64, Ordering, const_fn};
-use crate::lock::{Lock, Rank};
+use crate::lock::{CountedLock, Rank};
 use crate::machine::NEVER;
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -66,7 +66,7 @@ struct Entry {
 unsafe impl Send for Entry {}
 
 pub struct Timers {
-    heap: Lock<Vec<Entry>>,
+    heap: CountedLock<Vec<Entry>>,
     /// The earliest deadline, or NEVER: what others may know without the lock. Written under it.
     next: AtomicU64,
 }
@@ -74,7 +74,7 @@ pub struct Timers {
 impl Timers {
     const_fn! {
         pub fn new() -> Self {
-            Timers { heap: Lock::new(Rank::Timers, Vec::new()), next: AtomicU64::new(NEVER) }
+            Timers { heap: CountedLock::counted(Rank::Timers, Vec::new()), next: AtomicU64::new(NEVER) }
         }
     }
 

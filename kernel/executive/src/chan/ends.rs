@@ -2,7 +2,7 @@
 //!
 //! **Rule:** the last sender to go closes the channel; the last receiver to go tells all senders, and drops what nobody will take.
 
-use super::{Chan, SendError, TryRecvError, TrySendError};
+use super::{Chan, Life, SendError, TryRecvError, TrySendError};
 use alloc::sync::Arc;
 use core::fmt;
 use core::sync::atomic::Ordering;
@@ -86,8 +86,7 @@ impl<T: Send> Sender<T> {
     /// assert!(tx.is_closed());
     /// ```
     pub fn is_closed(&self) -> bool {
-        let core = self.chan.core.lock();
-        core.closed || core.deserted
+        self.chan.core.lock().life != Life::Open
     }
 }
 

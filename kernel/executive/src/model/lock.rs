@@ -14,6 +14,9 @@ pub enum Rank {
 /// A lock around a `T`.
 pub struct Lock<T>(loom::sync::Mutex<T>);
 
+/// Nothing is counted here.
+pub type CountedLock<T> = Lock<T>;
+
 /// The lock is held while this lives.
 pub type LockGuard<'a, T> = loom::sync::MutexGuard<'a, T>;
 
@@ -21,6 +24,10 @@ impl<T> Lock<T> {
     /// The model forgets the rank.
     pub fn new(_: Rank, value: T) -> Self {
         Lock(loom::sync::Mutex::new(value))
+    }
+    /// As `new`.
+    pub fn counted(rank: Rank, value: T) -> Self {
+        Self::new(rank, value)
     }
     /// Takes the lock; blocks while another has it.
     pub fn lock(&self) -> LockGuard<'_, T> {
@@ -30,7 +37,7 @@ impl<T> Lock<T> {
     pub fn try_lock(&self) -> Option<LockGuard<'_, T>> {
         self.0.try_lock().ok()
     }
-    /// Nothing is counted.
+    /// Nothing was counted.
     pub fn stats(&self) -> (u64, u64) {
         (0, 0)
     }
