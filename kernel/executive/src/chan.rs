@@ -166,11 +166,12 @@ impl<T> Chan<T> {
                 success
             }
             Blocks => {
-                let w = Waiter::new(getg(), (&raw mut value).cast());
+                let me = getg();
+                let w = Waiter::new(me, (&raw mut value).cast());
                 // SAFETY: `w` stays here while we are parked, and who readies us has taken it off.
                 unsafe { core.senders.enqueue(&w) };
-                park_unlock(WaitReason::ChanSend, core);
-                w.success.get() // the receiver has moved it out
+                park_unlock(me, WaitReason::ChanSend, core);
+                w.success() // the receiver has moved it out
             }
         };
         if success { Ok(()) } else { Err(ManuallyDrop::into_inner(value)) }
@@ -187,11 +188,12 @@ impl<T> Chan<T> {
                 success
             }
             Blocks => {
-                let w = Waiter::new(getg(), value.as_mut_ptr().cast());
+                let me = getg();
+                let w = Waiter::new(me, value.as_mut_ptr().cast());
                 // SAFETY: as in `send`.
                 unsafe { core.receivers.enqueue(&w) };
-                park_unlock(WaitReason::ChanReceive, core);
-                w.success.get()
+                park_unlock(me, WaitReason::ChanReceive, core);
+                w.success()
             }
         };
         // SAFETY: success says that it was written.

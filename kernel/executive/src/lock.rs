@@ -171,12 +171,10 @@ impl<T: ?Sized> CountedLock<T> {
 }
 
 impl<T: ?Sized, const COUNTED: bool> LockGuard<'_, T, COUNTED> {
-    /// Releases on g0 the lock of a goroutine that has just parked: no preemption is honoured there.
+    /// The lock, which stays held: for [`release_held`](Lock::release_held).
     #[inline]
-    pub(crate) fn release_on_g0(self) {
-        let mut guard = core::mem::ManuallyDrop::new(self);
-        guard.release();
-        percpu::unpin_quietly();
+    pub(crate) fn keep(self) -> *const Lock<T, COUNTED> {
+        core::mem::ManuallyDrop::new(self).lock
     }
 
     /// Releases the lock and leaves its pin to the caller.

@@ -217,19 +217,22 @@ impl<T: Linked> Default for Runq<T> {
 pub struct Owner<'a, T: Linked + 'static>(&'a Runq<T>);
 
 impl<'a, T: Linked> Owner<'a, T> {
-    /// Makes `t` the next to run, and gives back the one that was: the caller [`put`](Self::put)s it. Unless there is one CPU, what
-    /// published `t` was an exchange (see `full_fence_after_exchange`). Go: `runqput` with next = true.
+    /// Makes `t` the next to run, and gives back the one that was: the caller [`put`](Self::put)s it. What
+    /// publishes `t` is an exchange (see `full_fence_after_exchange`). Go: `runqput` with next = true.
     #[must_use = "who is dropped here is lost"]
     #[inline]
     pub fn swap_next(&self, t: &'static T) -> Option<&'static T> {
-        let q = self.0;
-        if self.is_alone() {
-            let old = q.runnext.load(Ordering::Relaxed);
-            q.runnext.store(ptr(t), Ordering::Relaxed);
-            return reference(old);
-        }
         // AcqRel: partner of the thief's exchange in `take_runnext`. A store would do but for a thief that takes the old one.
-        reference(q.runnext.swap(ptr(t), Ordering::AcqRel))
+        reference(self.0.runnext.swap(ptr(t), Ordering::AcqRel))
+    }
+
+    /// The same where there are no thieves (see [`is_alone`](Self::is_alone)).
+    #[must_use = "who is dropped here is lost"]
+    #[inline]
+    pub fn swap_next_alone(&self, t: &'static T) -> Option<&'static T> {
+        let old = self.0.runnext.load(Ordering::Relaxed);
+        self.0.runnext.store(ptr(t), Ordering::Relaxed);
+        reference(old)
     }
 
     /// Whether there are no thieves.

@@ -312,7 +312,7 @@ fn winner(cases: &[Case<'_>], me: &G) -> Chosen {
     let mark = me.param.get();
     for (index, case) in cases.iter().enumerate() {
         let (mine, success) = match &case.what {
-            What::Chan(op) => (core::ptr::from_ref(&op.waiter).cast_mut().cast(), op.waiter.success.get()),
+            What::Chan(op) => (core::ptr::from_ref(&op.waiter).cast_mut().cast(), op.waiter.success()),
             What::After(_, alarm) => (alarm.mark(), true),
             What::Irq(line) => (line.mark(), true),
             What::Never => continue,

@@ -33,6 +33,8 @@ const SP: usize = offset_of!(G, sched_sp);
 /// Words of a newborn's first frame, from sched_sp up.
 const NEWBORN_FRAME: usize = 8;
 
+core::arch::global_asm!(".pushsection executive_switch, \"ax\", @progbits", ".p2align 12", ".popsection");
+
 macro_rules! switch_section {
     ($(#[$meta:meta])* $vis:vis unsafe extern "C" fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? { $($body:tt)* }) => {
         $(#[$meta])*

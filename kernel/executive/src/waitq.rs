@@ -18,13 +18,19 @@ pub struct Waiter {
     pub g: &'static G,
     /// What is handed over lies here, or shall be put here; null if nothing is handed over. Go: `elem`.
     pub slot: Cell<*mut ()>,
-    /// Woken because something was handed over, not because of a close. Go: `success`.
-    pub success: Cell<bool>,
     /// One of several in a select, which the waker must claim first. Go: `isSelect`.
     is_select: bool,
-    queued: Cell<bool>,
+    state: Cell<State>,
     prev: Cell<*const Waiter>,
     next: Cell<*const Waiter>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Queued,
+    /// Not queued (any more), and nothing was handed over.
+    Off,
+    Succeeded,
 }
 
 impl Waiter {
@@ -39,12 +45,17 @@ impl Waiter {
         Waiter {
             g,
             slot: Cell::new(slot),
-            success: Cell::new(false),
             is_select,
-            queued: Cell::new(false),
+            state: Cell::new(State::Off),
             prev: Cell::new(null()),
             next: Cell::new(null()),
         }
+    }
+
+    /// Woken because something was handed over, not because of a close. Go: `success`.
+    #[inline]
+    pub fn success(&self) -> bool {
+        self.state.get() == State::Succeeded
     }
 }
 
@@ -96,19 +107,21 @@ pub enum Claim {
 /// A waiter was taken off and got its value: its goroutine, to ready once the lock is released.
 #[inline]
 pub fn succeed(w: &Waiter) -> &'static G {
-    w.success.set(true);
+    w.state.set(State::Succeeded);
     woken(w)
 }
 
 /// A waiter was taken off for another reason (close): its goroutine, to ready once the lock is released.
 #[inline]
 pub fn woken(w: &Waiter) -> &'static G {
-    w.g.param.set(core::ptr::from_ref(w).cast_mut().cast());
-    w.g
+    let g = w.g;
+    g.param.set(core::ptr::from_ref(w).cast_mut().cast());
+    g
 }
 
 pub struct WaitQ {
     first: Cell<*const Waiter>,
+    /// Of no meaning while there is no first.
     last: Cell<*const Waiter>,
 }
 
@@ -128,13 +141,17 @@ impl WaitQ {
     /// # Safety
     /// The waiter stays where it is until it was taken off, by [`dequeue`](Self::dequeue) or [`remove`](Self::remove).
     pub unsafe fn enqueue(&self, w: &Waiter) {
-        let last = self.last.get();
-        w.prev.set(last);
+        w.state.set(State::Queued);
         w.next.set(null());
-        w.queued.set(true);
-        match self.get(last) {
-            Some(last) => last.next.set(w),
-            None => self.first.set(w),
+        match self.last() {
+            None => {
+                w.prev.set(null());
+                self.first.set(w);
+            }
+            Some(last) => {
+                w.prev.set(last);
+                last.next.set(w);
+            }
         }
         self.last.set(w);
     }
@@ -147,7 +164,7 @@ impl WaitQ {
         let first = self.first.get();
         w.prev.set(null());
         w.next.set(first);
-        w.queued.set(true);
+        w.state.set(State::Queued);
         match self.get(first) {
             Some(first) => first.prev.set(w),
             None => self.last.set(w),
@@ -162,11 +179,10 @@ impl WaitQ {
             let w = self.get(self.first.get())?;
             let next = w.next.get();
             self.first.set(next);
-            match self.get(next) {
-                Some(next) => next.prev.set(null()),
-                None => self.last.set(null()),
+            if let Some(next) = self.get(next) {
+                next.prev.set(null());
             }
-            w.queued.set(false);
+            w.state.set(State::Off);
             if !w.is_select || claim(w.g) {
                 return Some(w);
             }
@@ -175,7 +191,7 @@ impl WaitQ {
 
     /// Takes this one off; `false` if it is not queued any more. Go: `waitq.dequeueSudoG`.
     pub fn remove(&self, w: &Waiter) -> bool {
-        let queued = w.queued.get();
+        let queued = w.state.get() == State::Queued;
         if queued {
             self.unlink(w);
         }
@@ -192,7 +208,11 @@ impl WaitQ {
             Some(next) => next.prev.set(prev),
             None => self.last.set(prev),
         }
-        w.queued.set(false);
+        w.state.set(State::Off);
+    }
+
+    fn last(&self) -> Option<&Waiter> {
+        if self.is_empty() { None } else { self.get(self.last.get()) }
     }
 
     fn get(&self, w: *const Waiter) -> Option<&Waiter> {

@@ -76,7 +76,7 @@ where
             g.drop_result.set(Some(drop_result::<F, T>));
         }
         if SCHED.main_started.load(Relaxed) {
-            put_next(p(), m(), g);
+            put_next(g);
         } else {
             put_last(p(), m(), g); // main itself, which CPU 0 finds at once: no wakep
         }
@@ -147,6 +147,7 @@ pub(crate) extern "C" fn goexit1() -> ! {
 
 /// The goroutine is off its stack: it becomes Dead, its joiner is readied, and it goes to the free list unless a handle wants its result. On
 /// g0. Go: `goexit0`.
+#[unsafe(link_section = "executive_switch")]
 unsafe extern "C" fn goexit0(g: &'static G, _: *mut ()) -> ! {
     let (p, m) = (p(), m());
     trace::record(Event::End, || g.id());

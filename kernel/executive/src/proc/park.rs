@@ -4,10 +4,10 @@
 //! another CPU could run it while it still stands on its stack.
 #![allow(unsafe_code)] // Calls of `mcall`, and moving a closure to g0.
 
-use super::schedule::{execute, schedule};
+use super::schedule::{execute, schedule, schedule_inline};
 use super::wake::{put_last, slice_begins, wakep};
 use crate::g::{ANY_CPU, G, Status, WaitReason, getg};
-use crate::lock::LockGuard;
+use crate::lock::{Lock, LockGuard};
 use crate::m::{M, m};
 use crate::p::{P, p};
 use crate::sched::SCHED;
@@ -23,15 +23,12 @@ pub(crate) fn park<F: FnOnce(&'static G) -> bool>(reason: WaitReason, commit: F)
     unsafe extern "C" fn park_m<F: FnOnce(&'static G) -> bool>(g: &'static G, arg: *mut ()) -> ! {
         // SAFETY: `arg` is `commit` on the stack of g, which is saved and still ours; it is read once and forgotten there.
         let commit = unsafe { arg.cast::<F>().read() };
-        let (p, m) = (p(), m());
-        g.waiting_since.store(p.coarse_now.get(), Relaxed);
-        g.set_status(Status::Running, Status::Waiting, "park: goroutine is not running");
-        trace::record(Event::Park, || g.id());
+        let (g, ()) = waits(g, ());
         if !commit(g) {
             g.set_status(Status::Waiting, Status::Runnable, "park: goroutine was readied by two");
-            execute(p, m, g, true);
+            execute(p(), m(), g, true);
         }
-        schedule(p, m)
+        schedule(p(), m())
     }
     getg().set_wait_reason(reason);
     let mut commit = ManuallyDrop::new(commit);
@@ -39,13 +36,28 @@ pub(crate) fn park<F: FnOnce(&'static G) -> bool>(reason: WaitReason, commit: F)
     unsafe { switch::call_mcall(park_m::<F>, (&raw mut commit).cast()) }
 }
 
-/// Parks the calling goroutine and releases the lock under which its waker will find it. Go: `goparkunlock`.
+/// Parks the calling goroutine, which is `me`, and releases the lock under which its waker will find it. Go: `goparkunlock`.
 #[doc(alias = "goparkunlock")]
-pub(crate) fn park_unlock<T: ?Sized>(reason: WaitReason, guard: LockGuard<'_, T>) {
-    park(reason, move |_| {
-        guard.release_on_g0();
-        true
-    });
+#[inline(always)]
+pub(crate) fn park_unlock<T>(me: &G, reason: WaitReason, guard: LockGuard<'_, T>) {
+    #[unsafe(link_section = "executive_switch")]
+    unsafe extern "C" fn park_m<T>(g: &'static G, lock: *mut ()) -> ! {
+        let (_, lock) = waits(g, lock);
+        // SAFETY: `keep` gave it. Nothing of it is used afterwards: its owner may have gone on.
+        unsafe { (*lock.cast::<Lock<T>>()).release_held(true) };
+        schedule_inline(p(), m())
+    }
+    me.set_wait_reason(reason);
+    // SAFETY: `park_m::<T>` fits the lock and does not return.
+    unsafe { switch::call_mcall(park_m::<T>, guard.keep().cast_mut().cast()) }
+}
+
+/// `g` is off its stack and waits; nobody can find it yet. Gives both back.
+#[inline(always)]
+fn waits<K>(g: &'static G, keep: K) -> (&'static G, K) {
+    g.waiting_since.store(p().coarse_now.get(), Relaxed);
+    g.set_status(Status::Running, Status::Waiting, "park: goroutine is not running");
+    trace::record_keeping(Event::Park, g, keep)
 }
 
 /// When it is not just a place in the ring: others are in the global queue already, or there is no room, and it goes there, behind them. Nothing in `yield_m` returns to it, so it saves no registers.
@@ -71,6 +83,7 @@ fn yield_slowly(p: &'static P, m: &'static M, unqueued: Option<&'static G>) -> !
 #[doc(alias = "goyield")]
 #[inline]
 pub fn yield_now() {
+    #[unsafe(link_section = "executive_switch")]
     unsafe extern "C" fn yield_m(g: &'static G, _: *mut ()) -> ! {
         g.set_status(Status::Running, Status::Runnable, "yield: goroutine is not running");
         trace::record(Event::Yield, || g.id());
@@ -79,7 +92,7 @@ pub fn yield_now() {
         if !queued || !m.in_slice() {
             yield_slowly(p, m, (!queued).then_some(g))
         }
-        schedule(p, m)
+        schedule_inline(p, m)
     }
     // SAFETY: `yield_m` takes no argument and does not return.
     unsafe { switch::call_mcall(yield_m, core::ptr::null_mut()) }

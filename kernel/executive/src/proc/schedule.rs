@@ -29,8 +29,15 @@ const RUNNEXT_PAUSE_NS: u64 = 3_000;
 const NAP_NS: u64 = 100_000;
 
 /// One round: finds a runnable g and runs it. On g0. Throws if a lock is held. Go: `schedule`.
-#[inline(always)]
+#[inline(never)]
+#[unsafe(link_section = "executive_switch")]
 pub(crate) fn schedule(p: &'static P, m: &'static M) -> ! {
+    schedule_inline(p, m)
+}
+
+/// The same, for the two hottest places.
+#[inline(always)]
+pub(crate) fn schedule_inline(p: &'static P, m: &'static M) -> ! {
     if percpu::pins() != 0 {
         throw("schedule: holding locks");
     }
@@ -45,11 +52,11 @@ pub(crate) fn schedule(p: &'static P, m: &'static M) -> ! {
 /// Readies `g`, and one round of `schedule`, which will run it unless something comes before: then at once, without a queue. On g0.
 #[inline(always)]
 pub(crate) fn ready_and_schedule(p: &'static P, m: &'static M, g: &'static G) -> ! {
-    becomes_runnable(g);
+    let g = becomes_runnable(g);
     if nothing_special(p, m) && !p.others().has_runnext() && g.locked_to.load(Relaxed) == ANY_CPU {
         execute_untimed(p, g, true)
     }
-    put_next(p, m, g);
+    put_next(g);
     schedule(p, m)
 }
 
@@ -114,7 +121,7 @@ fn execute_untimed(p: &P, g: &'static G, inherit_slice: bool) -> ! {
         percpu::set_preempt(false);
     }
     p.stats.runs.bump();
-    trace::record(Event::Run, || g.id());
+    let (g, ()) = trace::record_keeping(Event::Run, g, ());
     // SAFETY: STACK-OWNER: it is Running, here; it was saved by mcall or is newborn.
     unsafe { switch::jump_to(g) }
 }

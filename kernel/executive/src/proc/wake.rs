@@ -18,55 +18,58 @@ use core::sync::atomic::Ordering::Relaxed;
 #[doc(alias = "goready")]
 pub(crate) fn ready(g: &'static G) {
     percpu::pin();
-    ready_and_unpin(g);
+    ready_pinned(g);
+    percpu::unpin();
 }
 
-#[inline(never)] // or every send and receive would save the registers that this needs
-fn ready_and_unpin(g: &'static G) {
-    becomes_runnable(g);
-    put_next(p(), m(), g);
-    percpu::unpin();
+#[inline(always)]
+fn ready_pinned(g: &'static G) {
+    put_next(becomes_runnable(g));
 }
 
 /// Releases a lock, and readies the one that was taken off its queue, under one pin. Go: `unlock` and `goready`.
 #[inline(always)]
 pub(crate) fn unlock_ready<T: ?Sized>(guard: LockGuard<'_, T>, g: Option<&'static G>) {
     guard.release_pinned();
-    match g {
-        Some(g) => ready_and_unpin(g),
-        None => percpu::unpin(),
+    if let Some(g) = g {
+        ready_pinned(g);
     }
+    percpu::unpin();
 }
 
 /// A waiting goroutine is runnable from here on; the caller puts it where it is found. Throws if it does not wait.
 #[inline(always)]
-pub(crate) fn becomes_runnable(g: &'static G) {
+pub(crate) fn becomes_runnable(g: &'static G) -> &'static G {
     g.set_status(Status::Waiting, Status::Runnable, "ready: goroutine is not waiting");
-    trace::record(Event::Ready, || g.id());
+    trace::record_keeping(Event::Ready, g, ()).0
 }
 
 /// Puts a runnable g next on this P, and wakes an idle CPU if there is one. Pinned or on g0.
+///
+/// It is a part of every send and receive. Nothing of it lives over one of the calls that are seldom made, so that they need save no registers.
 #[inline(always)]
-pub(crate) fn put_next(p: &P, m: &M, g: &'static G) {
+pub(crate) fn put_next(g: &'static G) {
     if g.locked_to.load(Relaxed) != ANY_CPU {
         return put_locked(g);
     }
-    let runq = p.runq();
+    let runq = p().runq();
     if chaos::one_in(4) {
-        put_in_ring_and_wake(p, g); // with a seed, now and then behind the others
+        put_in_ring_and_wake(g); // with a seed, now and then behind the others
+    } else if runq.is_alone() {
+        if let Some(old) = runq.swap_next_alone(g) {
+            put_in_ring_and_wake(old);
+        }
     } else if let Some(old) = runq.swap_next(g) {
-        put_in_ring_and_wake(p, old);
-    } else if !runq.is_alone()
-        && let Some(cpu) = SCHED.idle.wakep_for_next()
-    {
+        put_in_ring_and_wake(old);
+    } else if let Some(cpu) = SCHED.idle.wakep_for_next() {
         startm(cpu);
     }
-    slice_begins(m);
+    slice_begins(m());
 }
 
 #[inline(never)]
-fn put_in_ring_and_wake(p: &P, g: &'static G) {
-    put_in_ring(p, g);
+fn put_in_ring_and_wake(g: &'static G) {
+    put_in_ring(p(), g);
     wakep();
 }
 

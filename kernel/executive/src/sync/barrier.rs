@@ -40,10 +40,11 @@ impl Barrier {
         let mut state = self.state.lock();
         state.here += 1;
         if state.here < self.n {
-            let w = Waiter::new(getg(), null_mut());
+            let me = getg();
+            let w = Waiter::new(me, null_mut());
             // SAFETY: `w` stays here while we are parked, and who readies us has taken it off.
             unsafe { state.waiters.enqueue(&w) };
-            park_unlock(WaitReason::Barrier, state);
+            park_unlock(me, WaitReason::Barrier, state);
             return false;
         }
         state.here = 0;

@@ -89,9 +89,10 @@ impl Semaphore {
             state.permits -= 1;
             return;
         }
-        let w = Waiter::new(getg(), null_mut());
+        let me = getg();
+        let w = Waiter::new(me, null_mut());
         // SAFETY: `w` stays here while we are parked, and who readies us has taken it off.
         unsafe { if in_front { state.waiters.enqueue_front(&w) } else { state.waiters.enqueue(&w) } }
-        park_unlock(reason, state);
+        park_unlock(me, reason, state);
     }
 }

@@ -77,10 +77,11 @@ impl WaitGroup {
         if state.count == 0 {
             return;
         }
-        let w = Waiter::new(getg(), null_mut());
+        let me = getg();
+        let w = Waiter::new(me, null_mut());
         // SAFETY: `w` stays here while we are parked, and who readies us has taken it off.
         unsafe { state.waiters.enqueue(&w) };
-        park_unlock(WaitReason::WaitGroup, state);
+        park_unlock(me, WaitReason::WaitGroup, state);
     }
 
     /// Starts a goroutine that counts. Go: `WaitGroup.Go`.
