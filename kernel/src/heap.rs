@@ -151,7 +151,8 @@ struct Shared {
 unsafe impl Send for Shared {}
 
 static SHARED: [CountedLock<Shared>; SIZES.len()] =
-    [const { CountedLock::counted(Rank::Heap, Shared { chains: ptr::null_mut(), fresh: 0, fresh_end: 0 }) }; SIZES.len()];
+    [const { CountedLock::counted(Rank::Heap, Shared { chains: ptr::null_mut(), fresh: 0, fresh_end: 0 }) };
+        SIZES.len()];
 
 /// The backing heap and how far its range is mapped.
 struct Backing {

@@ -36,14 +36,15 @@ pub fn mutex_8g_yield(host: &Host) {
 fn eight(host: &Host, name: &'static str, yields: bool) {
     let times = if yields { 20_000 } else { 200_000 } / host.slowness;
     repeat(host, name, "ns", REPEATS, || {
-        let count = Mutex::new(0);
+        let mutex = Mutex::new(0);
         let ns = ns_per(8 * times, || {
+            let mutex = &mutex;
             scope(|s| {
                 let all: Vec<_> = (0..8)
                     .map(|_| {
-                        s.go(|| {
+                        s.go(move || {
                             for _ in 0..times {
-                                let mut count = count.lock();
+                                let mut count = mutex.lock();
                                 *count += 1;
                                 if yields {
                                     yield_now();
@@ -55,7 +56,7 @@ fn eight(host: &Host, name: &'static str, yields: bool) {
                 all.into_iter().for_each(|h| h.join());
             })
         });
-        assert_eq!(count.into_inner(), 8 * times);
+        assert_eq!(mutex.into_inner(), 8 * times);
         ns
     });
 }

@@ -60,6 +60,45 @@ pub fn full_fence_after_exchange() {
     fence(Ordering::SeqCst);
 }
 
+/// What a subtraction left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Left {
+    /// 0.
+    Nothing,
+    /// The highest bit is clear.
+    Positive,
+    /// The highest bit is set.
+    Negative,
+}
+
+/// Subtracts, and tells of the result what the CPU's flags tell: `lock sub` is 10 % faster with a `lock cmpxchg` than the `lock xadd` of `fetch_sub`, which
+/// brings back the old value. Release.
+#[inline(always)]
+pub fn sub_release(word: &AtomicU32, n: u32) -> Left {
+    #[cfg(all(not(loom), not(miri)))]
+    #[allow(unsafe_code)]
+    // SAFETY: the same access to an atomic as `fetch_sub` makes. Not `nomem`: what precedes stays before it.
+    unsafe {
+        core::arch::asm!(
+            "lock sub dword ptr [{word}], {n:e}",
+            "js {negative}",
+            "jnz {positive}",
+            word = in(reg) word.as_ptr(),
+            n = in(reg) n,
+            negative = label { return Left::Negative },
+            positive = label { return Left::Positive },
+            options(nostack),
+        );
+    }
+    #[cfg(any(loom, miri))]
+    match word.fetch_sub(n, Ordering::Release).wrapping_sub(n) as i32 {
+        0 => {}
+        ..0 => return Left::Negative,
+        1.. => return Left::Positive,
+    }
+    Left::Nothing
+}
+
 /// Asks for the cache line at `address`, to write it soon. A hint: any address will do.
 #[inline(always)]
 #[allow(unsafe_code)]

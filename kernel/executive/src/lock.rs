@@ -160,7 +160,6 @@ impl<T: ?Sized, const COUNTED: bool> Lock<T, COUNTED> {
         }
         LockGuard { lock: self, inner: core::mem::ManuallyDrop::new(inner), _not_send: core::marker::PhantomData }
     }
-
 }
 
 impl<T: ?Sized> CountedLock<T> {

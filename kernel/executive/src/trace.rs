@@ -6,7 +6,6 @@
 //! The form is Chrome's trace events (JSON), which Perfetto and chrome://tracing open: one row a CPU, one slice a run of a goroutine. Go's own
 //! tracer has a format of its own and a tool to go with it; we have neither.
 
-use crate::g::G;
 use crate::machine;
 use crate::param::{MAX_CPUS, TRACE_EVENTS};
 use crate::percpu;
@@ -79,16 +78,16 @@ pub(crate) fn record(event: Event, goid: impl FnOnce() -> u64) {
     }
 }
 
-/// The same for `g`, in the hottest places: gives back what the caller goes on with, so that it need not save a register for a call that is seldom made.
+/// The same, in the hottest places: gives back what the caller goes on with, so that it need not save a register for a call that is seldom made.
 #[inline(always)]
-pub(crate) fn record_keeping<K>(event: Event, g: &'static G, keep: K) -> (&'static G, K) {
+pub(crate) fn record_keeping<K: Copy>(event: Event, keep: K, goid: impl FnOnce(K) -> u64) -> K {
     #[cold]
     #[inline(never)]
-    fn write_keeping<K>(event: Event, g: &'static G, keep: K) -> (&'static G, K) {
-        write(event, g.id());
-        (g, keep)
+    fn write_keeping<K: Copy>(event: Event, keep: K, goid: impl FnOnce(K) -> u64) -> K {
+        write(event, goid(keep));
+        keep
     }
-    if ON.load(Relaxed) { write_keeping(event, g, keep) } else { (g, keep) }
+    if ON.load(Relaxed) { write_keeping(event, keep, goid) } else { keep }
 }
 
 #[cold]

@@ -54,10 +54,10 @@ pub(crate) fn park_unlock<T>(me: &G, reason: WaitReason, guard: LockGuard<'_, T>
 
 /// `g` is off its stack and waits; nobody can find it yet. Gives both back.
 #[inline(always)]
-fn waits<K>(g: &'static G, keep: K) -> (&'static G, K) {
+fn waits<K: Copy>(g: &'static G, keep: K) -> (&'static G, K) {
     g.waiting_since.store(p().coarse_now.get(), Relaxed);
     g.set_status(Status::Running, Status::Waiting, "park: goroutine is not running");
-    trace::record_keeping(Event::Park, g, keep)
+    trace::record_keeping(Event::Park, (g, keep), |(g, _)| g.id())
 }
 
 /// When it is not just a place in the ring: others are in the global queue already, or there is no room, and it goes there, behind them. Nothing in `yield_m` returns to it, so it saves no registers.

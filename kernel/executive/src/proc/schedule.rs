@@ -121,7 +121,7 @@ fn execute_untimed(p: &P, g: &'static G, inherit_slice: bool) -> ! {
         percpu::set_preempt(false);
     }
     p.stats.runs.bump();
-    let (g, ()) = trace::record_keeping(Event::Run, g, ());
+    let g = trace::record_keeping(Event::Run, g, G::id);
     // SAFETY: STACK-OWNER: it is Running, here; it was saved by mcall or is newborn.
     unsafe { switch::jump_to(g) }
 }

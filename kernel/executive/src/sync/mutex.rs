@@ -8,7 +8,7 @@
 #![allow(unsafe_code)] // The value behind the lock.
 
 use super::sema::Semaphore;
-use crate::atomic::{AtomicU32, Ordering, relax};
+use crate::atomic::{AtomicU32, Left, Ordering, relax, sub_release};
 use crate::g::WaitReason;
 use crate::p::p;
 use crate::proc::park::yield_now;
@@ -23,10 +23,14 @@ use core::ops::{Deref, DerefMut};
 const LOCKED: u32 = 1;
 /// A waiter is awake and tries: an unlock need not wake another.
 const WOKEN: u32 = 2;
-/// Hand the lock over.
-const STARVING: u32 = 4;
-/// One waiter; the rest of the word counts them.
-const WAITER: u32 = 8;
+/// One waiter; the bits between count them.
+const WAITER: u32 = 4;
+/// Hand the lock over. The highest bit: who unlocks sees it in the CPU's sign flag.
+const STARVING: u32 = 1 << 31;
+
+fn waiters(state: u32) -> u32 {
+    (state & !STARVING) / WAITER
+}
 
 /// A waiter that lost for so long makes the mutex starving (Go: starvationThresholdNs).
 const STARVATION_NS: u64 = 1_000_000;
@@ -133,7 +137,7 @@ impl<T: ?Sized> Mutex<T> {
         loop {
             if old & (LOCKED | STARVING) == LOCKED && may_spin(spins) {
                 // Say that we are awake, so that the unlock need not wake another.
-                if !awoke && old & WOKEN == 0 && old / WAITER != 0 {
+                if !awoke && old & WOKEN == 0 && waiters(old) != 0 {
                     awoke = self.swap(old, old | WOKEN);
                 }
                 (0..SPIN_PAUSES).for_each(|_| relax());
@@ -170,7 +174,7 @@ impl<T: ?Sized> Mutex<T> {
             old = self.state.load(Ordering::Relaxed);
             if old & STARVING != 0 {
                 // The unlocker has handed the lock to us, and has left the word to us.
-                let over = if !starving || old / WAITER == 1 { STARVING } else { 0 };
+                let over = if !starving || waiters(old) == 1 { STARVING } else { 0 };
                 // Acquire: partner of the Release in `unlock`.
                 self.state.fetch_add(LOCKED.wrapping_sub(WAITER + over), Ordering::Acquire);
                 return;
@@ -188,25 +192,35 @@ impl<T: ?Sized> Mutex<T> {
     #[inline]
     fn unlock_word(&self) -> bool {
         // Release: partner of the Acquire in `lock`.
-        let new = self.state.fetch_sub(LOCKED, Ordering::Release) - LOCKED;
-        new != 0 && self.unlock_slow(new)
+        match sub_release(&self.state, LOCKED) {
+            Left::Nothing => false,
+            Left::Positive => {
+                self.wake_waiter();
+                false
+            }
+            Left::Negative => {
+                self.hand_over();
+                true
+            }
+        }
     }
 
     #[cold]
-    fn unlock_slow(&self, mut old: u32) -> bool {
-        if old & STARVING != 0 {
-            self.sema.release();
-            return true;
-        }
-        // Nobody to wake, or someone is awake, or has the lock already.
-        while old / WAITER != 0 && old & (LOCKED | WOKEN | STARVING) == 0 {
+    fn hand_over(&self) {
+        self.sema.release();
+    }
+
+    #[cold]
+    fn wake_waiter(&self) {
+        let mut old = self.state.load(Ordering::Relaxed);
+        // Unless there is nobody to wake, or someone is awake, or has the lock already, or it was made starving and unlocked by another meanwhile.
+        while waiters(old) != 0 && old & (LOCKED | WOKEN | STARVING) == 0 {
             if self.swap(old, (old - WAITER) | WOKEN) {
                 self.sema.release();
                 break;
             }
             old = self.state.load(Ordering::Relaxed);
         }
-        false
     }
 }
 

@@ -133,3 +133,18 @@ fn a_line_keeps_one_interrupt() {
 fn a_status_that_is_not_as_thought_throws() {
     G::new().set_status(Status::Waiting, Status::Runnable, "ready: goroutine is not waiting");
 }
+
+#[test]
+fn what_a_subtraction_left_is_in_the_flags() {
+    use crate::atomic::{Left, sub_release};
+    for (value, n, left) in [
+        (1, 1, Left::Nothing),
+        (5, 1, Left::Positive),
+        (1 << 31 | 1, 1, Left::Negative),
+        (1 << 31, 1, Left::Positive), // overflows as an i32, and is positive all the same
+        (0, 1, Left::Negative),
+    ] {
+        let word = AtomicU32::new(value);
+        assert_eq!((sub_release(&word, n), word.load(Relaxed)), (left, value.wrapping_sub(n)), "{value:#x} - {n}");
+    }
+}
