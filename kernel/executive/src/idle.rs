@@ -214,6 +214,32 @@ impl Idle {
         here.has_work(self.napping.load(Ordering::Relaxed) == 0)
     }
 
+    /// Those of the CPUs `0..cpus` that are not idle, once each, from `first` on and round. All that has work is among them: an idle CPU's queue is empty, and it
+    /// puts nothing there before its bit is off. After `go_idle`'s fence who is passed over has nothing, or has yet to pass the fence in `wakep`. Go: `idlepMask`.
+    pub fn busy(&self, cpus: usize, first: usize) -> impl Iterator<Item = usize> + '_ {
+        let words = cpus.div_ceil(64);
+        // The word of `first` comes twice: its upper part to begin with, its lower part at the end.
+        (0..=words).flat_map(move |n| {
+            let word = (first / 64 + n) % words;
+            let from_first = u64::MAX << (first % 64);
+            let part = if n == 0 {
+                from_first
+            } else if n == words {
+                !from_first
+            } else {
+                u64::MAX
+            };
+            let there = u64::MAX >> (64 - (cpus - word * 64).min(64));
+            // Relaxed: a hint for a searcher; for who rechecks, the fences order it.
+            let mut bits = !self.idle[word].load(Ordering::Relaxed) & part & there;
+            core::iter::from_fn(move || {
+                let cpu = word * 64 + (bits != 0).then(|| bits.trailing_zeros())? as usize;
+                bits &= bits - 1;
+                Some(cpu)
+            })
+        })
+    }
+
     /// How many are idle.
     pub fn idle_count(&self) -> u32 {
         self.count_and_epoch.load(Ordering::Relaxed) as u32

@@ -48,7 +48,7 @@ impl<const N: usize> Stopping for Here<N> {
         me.inbox.load(Ordering::Acquire)
             || !me.injected.is_empty()
             || self.finds_all && self.world.all_found.load(Ordering::Acquire)
-            || self.world.cpus.iter().any(|cpu| if runnexts { !cpu.ring.is_empty() } else { !cpu.ring.ring_is_empty() })
+            || self.busy().any(|cpu| if runnexts { !cpu.ring.is_empty() } else { !cpu.ring.ring_is_empty() })
     }
     fn will_sleep(&self) {}
     /// A nap is over at once, or never.
@@ -67,19 +67,24 @@ impl<const N: usize> Here<N> {
         &self.world.cpus[self.cpu]
     }
 
+    /// Where others may find work.
+    fn busy(&self) -> impl Iterator<Item = &'static Cpu> {
+        self.world.idle.busy(N, 0).map(|cpu| &self.world.cpus[cpu])
+    }
+
     /// Gives up (counted as searching, or not) and comes back when there may be work, counted as searching.
     fn stop(&self, searching: bool) {
         self.me().note.clear();
         self.world.idle.stop(self.cpu, searching, self.may_nap.replace(false), self);
     }
 
-    /// Looks at all other rings once.
+    /// Looks at the rings of all others that are not idle, once.
     fn steal(&self) -> Option<&'static Item> {
         // SAFETY: PINNED: this thread is the CPU.
         let mine = unsafe { self.me().ring.owner() };
-        let found = self.world.cpus.iter().enumerate().filter(|&(cpu, _)| cpu != self.cpu).find_map(|(_, victim)| {
-            mine.steal_from(victim.ring.thief()).or_else(|| victim.ring.thief().take_runnext())
-        });
+        let mut others = self.busy().filter(|&cpu| !core::ptr::eq(cpu, self.me()));
+        let found = others
+            .find_map(|victim| mine.steal_from(victim.ring.thief()).or_else(|| victim.ring.thief().take_runnext()));
         found.inspect(|item| item.run())
     }
 

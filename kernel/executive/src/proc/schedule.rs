@@ -207,14 +207,14 @@ fn search(p: &'static P) -> Option<&'static G> {
     None
 }
 
-/// Tries every other P, four times round in a random order, and its timers and its runnext the last time only. Says if
-/// it left a runnext because its P is at it. Go: `stealWork`.
+/// Tries every other P that is not idle, four times round from a random one on, and its timers and its runnext the last time only. Says if
+/// it left a runnext because its P is at it. Go: `stealWork`; its `randomOrder` matters where idle P's are passed over one by one.
 fn steal_work(p: &'static P, hand_over: &mut bool) -> Option<&'static G> {
     let me = percpu::cpu();
-    let slots = SCHED.slots();
+    let cpus = SCHED.slots();
     for round in 0..STEAL_ROUNDS {
         let last = round == STEAL_ROUNDS - 1;
-        for cpu in random_order(slots, m().random()) {
+        for cpu in SCHED.idle.busy(cpus, m().random() as usize % cpus) {
             if cpu == me {
                 continue;
             }
@@ -258,23 +258,6 @@ fn steal_runnext(cpu: usize, victim: &P) -> Option<&'static G> {
     victim.others().take_runnext()
 }
 
-/// All of `0..n`, from a random start in random steps that have no factor in common with `n`. Go: `randomOrder`.
-pub(crate) fn random_order(n: usize, random: u32) -> impl Iterator<Item = usize> {
-    let mut at = random as usize % n;
-    let mut step = (random >> 8) as usize % n + 1;
-    while gcd(step, n) != 1 {
-        step += 1;
-    }
-    (0..n).map(move |_| {
-        at = (at + step) % n;
-        at
-    })
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
-}
-
 /// Runs this P's timers that are due; whether there were any.
 #[cold]
 fn check_timers(p: &P) -> bool {
@@ -315,7 +298,11 @@ impl Stopping for Here<'_> {
         SCHED.has_global()
             || !SCHED.injected.is_empty()
             || self.m.has_inbox()
-            || (0..SCHED.slots()).map(p_of).any(|p| if runnexts { !p.runq_is_empty() } else { !p.ring_is_empty() })
+            || SCHED
+                .idle
+                .busy(SCHED.slots(), 0)
+                .map(p_of)
+                .any(|p| if runnexts { !p.runq_is_empty() } else { !p.ring_is_empty() })
     }
 
     fn will_sleep(&self) {

@@ -1,5 +1,5 @@
 //! Note, idle, the joiner's and the line's word, one thread at a time: their meaning. Their orderings are the models' (tests/loom_*.rs).
-use super::leak;
+use super::{Random, leak, rounds, std};
 use crate::atomic::{AtomicU32, Ordering::Relaxed};
 use crate::g::{G, Status};
 use crate::idle::Idle;
@@ -8,6 +8,7 @@ use crate::line::{Line, Wait};
 use crate::machine::NEVER;
 use crate::note::{Note, Sleeper};
 use crate::param::MAX_CPUS;
+use std::{vec, vec::Vec};
 
 #[derive(Default)]
 struct Counts {
@@ -51,6 +52,26 @@ fn one_searcher_is_woken_at_a_time() {
     assert_ne!(first, second);
     assert!(!idle.take_back(first) && idle.take_back(MAX_CPUS - 1));
     assert_eq!(idle.idle_count(), 1);
+}
+
+#[test]
+fn the_busy_are_everyone_else_once() {
+    let mut random = Random::new(1);
+    for cpus in [1, 2, 5, 63, 64, 65, 128, 130, MAX_CPUS] {
+        let (idle, mut busy) = (Idle::new(), vec![true; cpus]);
+        for _ in 0..rounds(50) {
+            let cpu = random.next() as usize % cpus;
+            busy[cpu] = !busy[cpu];
+            if !busy[cpu] {
+                idle.go_idle(cpu, false);
+            } else {
+                assert!(idle.take_back(cpu));
+            }
+            let first = random.next() as usize % cpus;
+            let expected: Vec<_> = (first..cpus).chain(0..first).filter(|&cpu| busy[cpu]).collect();
+            assert_eq!(idle.busy(cpus, first).collect::<Vec<_>>(), expected, "{cpus} CPUs, from {first} on");
+        }
+    }
 }
 
 #[test]
