@@ -28,7 +28,7 @@ pub(crate) fn park<F: FnOnce(&'static G) -> bool>(reason: WaitReason, commit: F)
             g.set_status(Status::Waiting, Status::Runnable, "park: goroutine was readied by two");
             execute(p(), m(), g, true);
         }
-        schedule(p(), m())
+        schedule_inline(p(), m())
     }
     getg().set_wait_reason(reason);
     let mut commit = ManuallyDrop::new(commit);

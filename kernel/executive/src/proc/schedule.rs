@@ -35,7 +35,7 @@ pub(crate) fn schedule(p: &'static P, m: &'static M) -> ! {
     schedule_inline(p, m)
 }
 
-/// The same, for the two hottest places.
+/// The same, where a goroutine parks or yields.
 #[inline(always)]
 pub(crate) fn schedule_inline(p: &'static P, m: &'static M) -> ! {
     if percpu::pins() != 0 {
