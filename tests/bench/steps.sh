@@ -33,7 +33,7 @@ for operation; do
         }
         FNR == 1 { sign = NR == 1 ? -1 : 1 }
         /^ob=/ { ours = /\/count$/ }
-        /^fn=/ { switching = /^fn=executive::switch::/; gogo = /^fn=executive::switch::gogo/ }
+        /^fn=/ { switching = /^fn=executive::/; gogo = /^fn=executive::switch::gogo/ }
         /^calls=/ { getline; next }
         /^0x/ && (ours || switching) {
             at = number($1)

@@ -1,6 +1,6 @@
 //! `park` and `ready` themselves, with nothing around them: for counting what they cost. Nothing else may use it.
 
-use crate::g::{G, WaitReason};
+use crate::g::{G, WaitReason, getg};
 use crate::proc::{park, wake};
 
 /// A goroutine that is parked.
@@ -8,7 +8,7 @@ pub struct Parked(&'static G);
 
 /// Parks the calling goroutine. `give` gets it, on g0 (PARK-COMMIT), and must not park.
 pub fn park(give: impl FnOnce(Parked)) {
-    park::park(WaitReason::CondWait, |g| {
+    park::park(getg(), WaitReason::CondWait, |g| {
         give(Parked(g));
         true
     });

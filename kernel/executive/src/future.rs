@@ -38,7 +38,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
             me.future.store(WOKEN, Ordering::Relaxed);
             return output;
         }
-        park(WaitReason::Future, |me| {
+        park(me, WaitReason::Future, |me| {
             // Nobody knows who has the waker; it may be a handler, so that sleeping CPUs are no deadlock.
             SCHED.injected.expect();
             // AcqRel: the waker that finds PARKED finds it saved.
@@ -92,7 +92,7 @@ fn wake(g: *const ()) {
         // In a handler, perhaps: no queue of this P and no lock may be touched.
         SCHED.injected.hand_over(g);
         wakep();
-        crate::percpu::set_preempt(true);
+        crate::percpu::want_preempt();
     }
 }
 

@@ -31,7 +31,7 @@ pub fn on_irq(line: usize) {
             g.param.set(mark(line));
             SCHED.injected.hand_over(g);
             wakep();
-            crate::percpu::set_preempt(true);
+            crate::percpu::want_preempt();
             true
         }
         Claim::Early => {
@@ -89,7 +89,7 @@ impl Irq {
         let me = getg();
         waitq::prepare(me);
         if self.enlist(me) {
-            park(WaitReason::Irq, waitq::open);
+            park(me, WaitReason::Irq, waitq::open);
             self.leave(me);
         }
     }

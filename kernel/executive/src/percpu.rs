@@ -25,10 +25,9 @@ pub struct PerCpu {
     g0: Cell<*const ()>,
     /// The goroutine that this CPU runs, also while it is on g0 on its behalf. Go: `m.curg`.
     curg: Cell<*const ()>,
-    /// How often the running code has asked not to be preempted or moved. Go: `m.locks`.
+    /// How often the running code has asked not to be preempted or moved (Go: `m.locks`); and in the highest bit, which is off when the goroutine shall yield as soon as it
+    /// can (Go: `g.preempt`). So one decrement tells an unpin both: 0 is the last pin gone and a yield wanted. Linux: `preempt_count`.
     pins: Cell<u32>,
-    /// Not 0: the goroutine shall yield when it next can. Go: `g.preempt`.
-    preempt: Cell<u32>,
     /// This CPU's m, p and number.
     m: Cell<*const ()>,
     p: Cell<*const ()>,
@@ -41,15 +40,16 @@ pub(crate) const G: usize = offset_of!(PerCpu, g);
 pub(crate) const G0: usize = offset_of!(PerCpu, g0);
 pub(crate) const CURG: usize = offset_of!(PerCpu, curg);
 const PINS: usize = offset_of!(PerCpu, pins);
-const PREEMPT: usize = offset_of!(PerCpu, preempt);
 const M: usize = offset_of!(PerCpu, m);
 const P: usize = offset_of!(PerCpu, p);
 const CPU: usize = offset_of!(PerCpu, cpu);
 const RANKS: usize = offset_of!(PerCpu, ranks);
+/// In `pins`: nobody wants a yield.
+const CALM: u32 = 1 << 31;
 const _: () = assert!(G == 0, "GS-CURRENT says gs:[0]");
 
 struct Blocks(UnsafeCell<[PerCpu; MAX_CPUS]>);
-// SAFETY: block n is written by CPU n (or by the boot CPU before n starts); others read `curg` and `preempt`
+// SAFETY: block n is written by CPU n (or by the boot CPU before n starts); others read `curg`
 // for reports only, through volatile reads.
 unsafe impl Sync for Blocks {}
 
@@ -60,7 +60,6 @@ static BLOCKS: Blocks = Blocks(UnsafeCell::new(
             g0: Cell::new(core::ptr::null()),
             curg: Cell::new(core::ptr::null()),
             pins: Cell::new(0),
-            preempt: Cell::new(0),
             m: Cell::new(core::ptr::null()),
             p: Cell::new(core::ptr::null()),
             cpu: Cell::new(0),
@@ -86,6 +85,7 @@ pub(crate) fn set_up(cpu: usize, g0: *const (), m: *const (), p: *const ()) {
     block.m.set(m);
     block.p.set(p);
     block.cpu.set(cpu as u32);
+    block.pins.set(CALM);
 }
 
 /// The goroutine that `cpu` ran a moment ago (null: none). For reports: stale as soon as read.
@@ -118,8 +118,7 @@ gs_read!(raw_g0, reg, "", *const (), G0, "This CPU's g0. Pinned or on g0.");
 gs_read!(raw_curg, reg, "", *const (), CURG, "The goroutine this CPU runs. Pinned or on g0.");
 gs_read!(raw_m, reg, "", *const (), M, "This CPU's m. Pinned or on g0.");
 gs_read!(raw_p, reg, "", *const (), P, "This CPU's p. Pinned or on g0.");
-gs_read!(pins, reg, ":e", u32, PINS, "How deep this CPU is pinned.");
-gs_read!(preempt, reg, ":e", u32, PREEMPT, "Not 0: the goroutine shall yield at its next unpin.");
+gs_read!(raw_pins, reg, ":e", u32, PINS, "Both that `pins` tells.");
 gs_read!(this_cpu, reg, ":e", u32, CPU, "This CPU's number: true until the next switch unless pinned.");
 
 /// This CPU's number. Stale at once unless the caller is pinned (holds a [`Lock`](crate::lock::Lock) or a [`Pin`]).
@@ -127,20 +126,37 @@ pub fn cpu() -> usize {
     this_cpu() as usize
 }
 
+/// How deep this CPU is pinned.
+#[inline(always)]
+pub(crate) fn pins() -> u32 {
+    raw_pins() & !CALM
+}
+
+/// Whether the goroutine shall yield at its next unpin.
+pub(crate) fn preempt() -> bool {
+    raw_pins() & CALM == 0
+}
+
+/// The goroutine that runs here shall yield as soon as it can.
+pub(crate) fn want_preempt() {
+    // SAFETY: one instruction on this CPU's block (see the head).
+    unsafe { asm!("and dword ptr gs:[{o}], {v}", o = const PINS, v = const !CALM as i32, options(nostack)) }
+}
+
+/// A slice begins: nobody wants a yield yet. On g0, without pins.
+#[inline(always)]
+pub(crate) fn calm() {
+    // SAFETY: one instruction on this CPU's block (see the head).
+    unsafe {
+        asm!("mov dword ptr gs:[{o}], {v}", o = const PINS, v = const CALM as i32, options(nostack, preserves_flags))
+    }
+}
+
 /// Notes which goroutine this CPU runs. On g0 only.
 #[inline(always)]
 pub(crate) fn set_curg(g: *const ()) {
     // SAFETY: one instruction on this CPU's block (see the head).
     unsafe { asm!("mov gs:[{o}], {g}", o = const CURG, g = in(reg) g, options(nostack, preserves_flags)) }
-}
-
-#[inline(always)]
-pub(crate) fn set_preempt(on: bool) {
-    // SAFETY: one instruction on this CPU's block (see the head).
-    unsafe {
-        asm!("mov dword ptr gs:[{o}], {v:e}", o = const PREEMPT, v = in(reg) on as u32,
-            options(nostack, preserves_flags))
-    }
 }
 
 /// From here to the matching [`unpin`] the code is neither preempted nor moved to another CPU.
@@ -153,8 +169,11 @@ pub(crate) fn pin() {
 /// Undoes one [`pin`]; at the last one, a preemption that came meanwhile is honoured (the caller may yield).
 #[inline(always)]
 pub(crate) fn unpin() {
-    unpin_quietly();
-    if preempt() != 0 || (chaos::one_in(16) && pins() == 0) {
+    // SAFETY: one instruction on this CPU's block (see the head), and a jump on what it left. Not `nomem`: what precedes stays before it.
+    unsafe {
+        asm!("dec dword ptr gs:[{o}]", "jz {wanted}", o = const PINS, wanted = label { preempted() }, options(nostack))
+    }
+    if chaos::one_in(16) && pins() == 0 {
         preempted();
     }
 }

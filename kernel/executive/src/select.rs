@@ -257,7 +257,7 @@ fn wait(cases: &[Case<'_>], order: &[u16], locks: &[u16]) -> Chosen {
         unsafe { op.queue().enqueue(&op.waiter) };
     }
     let reason = if cases.is_empty() { WaitReason::SelectNoCases } else { WaitReason::Select };
-    park(reason, |me| {
+    park(me, reason, |me| {
         let parked = waitq::open(me);
         // SAFETY: just locked; the goroutine, if somebody wakes it, waits for the last of the locks.
         unsafe { unlock_all(cases, locks, true) };

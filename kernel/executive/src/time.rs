@@ -104,10 +104,10 @@ pub fn sleep_until(deadline: Instant) {
     if deadline <= Instant::now() {
         return;
     }
-    let me: *const G = getg();
+    let me = getg();
     // SAFETY: `me` will be parked when it fires.
-    let timer = unsafe { timers::Timer::new(fire_ready, me.cast()) };
-    park(WaitReason::Sleep, |_| {
+    let timer = unsafe { timers::Timer::new(fire_ready, me.as_ptr().cast()) };
+    park(me, WaitReason::Sleep, |_| {
         // SAFETY: the timer lies on the stack of a goroutine that is parked until it fires.
         unsafe { start_timer(&timer, deadline.0) };
         true

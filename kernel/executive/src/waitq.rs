@@ -136,6 +136,11 @@ impl WaitQ {
         self.first.get().is_null()
     }
 
+    /// Who has waited longest.
+    pub fn first(&self) -> Option<&Waiter> {
+        self.get(self.first.get())
+    }
+
     /// Queues a waiter behind the others.
     ///
     /// # Safety

@@ -26,9 +26,10 @@ pub(crate) fn peek_curg(_: usize) -> *const () {
     core::ptr::null()
 }
 pub(crate) fn set_curg(_: *const ()) {}
-pub(crate) fn set_preempt(_: bool) {}
-pub(crate) fn preempt() -> u32 {
-    0
+pub(crate) fn want_preempt() {}
+pub(crate) fn calm() {}
+pub(crate) fn preempt() -> bool {
+    false
 }
 pub(crate) fn pins() -> u32 {
     1

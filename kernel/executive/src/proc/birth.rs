@@ -184,7 +184,7 @@ fn resurrect(p: &P, m: &M, g: &'static G, drop_result: unsafe extern "C" fn(*mut
 /// The handle's wait: parks until `g` has ended. Called once per handle.
 pub(crate) fn wait_for_end(g: &'static G) {
     if !g.joiner.has_ended() {
-        super::park::park(crate::g::WaitReason::Join, |me| g.joiner.wait(me));
+        super::park::park(getg(), crate::g::WaitReason::Join, |me| g.joiner.wait(me));
     }
 }
 

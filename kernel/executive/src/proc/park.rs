@@ -6,7 +6,7 @@
 
 use super::schedule::{execute, schedule, schedule_inline};
 use super::wake::{put_last, slice_begins, wakep};
-use crate::g::{ANY_CPU, G, Status, WaitReason, getg};
+use crate::g::{ANY_CPU, G, Status, WaitReason};
 use crate::lock::{Lock, LockGuard};
 use crate::m::{M, m};
 use crate::p::{P, p};
@@ -16,10 +16,10 @@ use crate::trace::{self, Event};
 use core::mem::ManuallyDrop;
 use core::sync::atomic::Ordering::Relaxed;
 
-/// Parks the calling goroutine. `commit` runs on g0 once it is saved, and gives it to its waker; if it says `false` there is nothing
+/// Parks the calling goroutine, which is `me`. `commit` runs on g0 once it is saved, and gives it to its waker; if it says `false` there is nothing
 /// to wait for, and the goroutine goes on. Throws on g0, and if a lock is still held after `commit`. Go: `gopark`.
 #[doc(alias = "gopark")]
-pub(crate) fn park<F: FnOnce(&'static G) -> bool>(reason: WaitReason, commit: F) {
+pub(crate) fn park<F: FnOnce(&'static G) -> bool>(me: &G, reason: WaitReason, commit: F) {
     unsafe extern "C" fn park_m<F: FnOnce(&'static G) -> bool>(g: &'static G, arg: *mut ()) -> ! {
         // SAFETY: `arg` is `commit` on the stack of g, which is saved and still ours; it is read once and forgotten there.
         let commit = unsafe { arg.cast::<F>().read() };
@@ -30,7 +30,7 @@ pub(crate) fn park<F: FnOnce(&'static G) -> bool>(reason: WaitReason, commit: F)
         }
         schedule_inline(p(), m())
     }
-    getg().set_wait_reason(reason);
+    me.set_wait_reason(reason);
     let mut commit = ManuallyDrop::new(commit);
     // SAFETY: `park_m::<F>` fits `commit` and does not return.
     unsafe { switch::call_mcall(park_m::<F>, (&raw mut commit).cast()) }

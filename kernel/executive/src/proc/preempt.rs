@@ -84,7 +84,7 @@ pub(crate) fn refill(p: &P) {
 
 /// Makes the interrupted goroutine yield: at once if it may be preempted here, else at its next unpin.
 fn preempt(at: &mut Interrupted) {
-    percpu::set_preempt(true);
+    percpu::want_preempt();
     if on_g0() || percpu::pins() != 0 || switch::contains(at.pc) {
         return;
     }
@@ -158,7 +158,7 @@ unsafe extern "C" fn async_preempt() {
 }
 
 extern "C" fn preempt_yield() {
-    if percpu::preempt() != 0 {
+    if percpu::preempt() {
         gopreempt();
     }
 }
@@ -179,7 +179,7 @@ fn gopreempt() {
         p.stats.preemptions.bump();
         trace::record(Event::Preempt, || g.id());
         g.set_status(Status::Running, Status::Runnable, "preempt: goroutine is not running");
-        percpu::set_preempt(false);
+        percpu::calm();
         if p.low_memory.load(Relaxed) {
             refill(p);
         }

@@ -118,7 +118,7 @@ fn execute_untimed(p: &P, g: &'static G, inherit_slice: bool) -> ! {
     percpu::set_curg(g.as_ptr().cast());
     if !inherit_slice {
         p.schedtick.set(p.schedtick.get().wrapping_add(1));
-        percpu::set_preempt(false);
+        percpu::calm();
     }
     p.stats.runs.bump();
     let g = trace::record_keeping(Event::Run, g, G::id);

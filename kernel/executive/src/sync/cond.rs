@@ -13,7 +13,7 @@ use crate::lock::{Lock, Rank};
 use crate::machine;
 use crate::proc::{park::park, wake::ready, wake::unlock_ready};
 use crate::waitq::{self, Claim, WaitQ, Waiter, claim_without_lock};
-use core::ptr::null_mut;
+use core::ptr::{null_mut, without_provenance_mut};
 use core::time::Duration;
 
 /// Goroutines readied in one go by `notify_all`, outside of the lock.
@@ -21,22 +21,26 @@ const BATCH: usize = 16;
 
 struct Waiters {
     queue: WaitQ,
-    len: usize,
+    /// How many have ever come: the next one's ticket, which is where others have a slot. Go: `notifyList.wait`.
+    tickets: usize,
 }
 
 impl Waiters {
-    /// Claims the first who waits; tells whom to ready. `None`: nobody is left, or it had not parked.
-    fn next(&mut self) -> Option<Option<&'static G>> {
-        while let Some(w) = self.queue.dequeue() {
-            self.len -= 1;
-            let g = w.g;
+    /// Claims the first who waits, if its ticket is below `end`; tells whom to ready. `None`: nobody is left, or it had not parked.
+    fn claim_next(&self, end: usize) -> Option<&'static G> {
+        while self.has_below(end) {
+            let g = self.queue.dequeue()?.g;
             match claim_without_lock(g) {
-                Claim::Parked => return Some(Some(g)),
-                Claim::Early => return Some(None),
+                Claim::Parked => return Some(g),
+                Claim::Early => return None,
                 Claim::Lost => {} // its time was over; it waits for our lock
             }
         }
         None
+    }
+    fn has_below(&self, end: usize) -> bool {
+        // Tickets are some, of late: so they compare by their difference, and may wrap.
+        self.queue.first().is_some_and(|w| (w.slot.get().addr().wrapping_sub(end) as isize) < 0)
     }
 }
 
@@ -62,7 +66,7 @@ pub struct Condvar {
 impl Condvar {
     /// Nobody waits.
     pub const fn new() -> Self {
-        Condvar { waiters: Lock::new(Rank::Wait, Waiters { queue: WaitQ::new(), len: 0 }) }
+        Condvar { waiters: Lock::new(Rank::Wait, Waiters { queue: WaitQ::new(), tickets: 0 }) }
     }
 
     /// Unlocks the mutex and parks until notified, in one step; then locks it again. Go: `Cond.Wait`.
@@ -84,24 +88,24 @@ impl Condvar {
     /// Parks until notified or claimed by the alarm. The mutex is unlocked afterwards.
     fn park<T: ?Sized>(&self, guard: MutexGuard<'_, T>, alarm: Option<(&Alarm, u64)>) {
         let me = getg();
-        me.param.set(null_mut());
         waitq::prepare(me);
         if let Some((alarm, when)) = alarm {
+            me.param.set(null_mut());
             // SAFETY: prepared; it stays where it is until it is stopped, below.
             unsafe { alarm.set(when) };
         }
         let w = Waiter::new(me, null_mut());
         let mut waiters = self.waiters.lock();
+        w.slot.set(without_provenance_mut(waiters.tickets));
+        waiters.tickets = waiters.tickets.wrapping_add(1);
         // SAFETY: `w` stays here until it was taken off: by who notifies us, or below.
         unsafe { waiters.queue.enqueue(&w) };
-        waiters.len += 1;
         drop(waiters);
         Mutex::unlock(guard);
-        park(WaitReason::CondWait, waitq::open);
+        park(me, WaitReason::CondWait, waitq::open);
         if let Some((alarm, _)) = alarm {
             alarm.stop();
-            let mut waiters = self.waiters.lock();
-            waiters.len -= usize::from(waiters.queue.remove(&w));
+            self.waiters.lock().queue.remove(&w);
         }
     }
 
@@ -146,8 +150,8 @@ impl Condvar {
     /// executive::sync::Condvar::new().notify_one(); // nobody waits: forgotten
     /// ```
     pub fn notify_one(&self) {
-        let mut waiters = self.waiters.lock();
-        let g = waiters.next().flatten();
+        let waiters = self.waiters.lock();
+        let g = waiters.claim_next(waiters.tickets);
         unlock_ready(waiters, g);
     }
 
@@ -158,13 +162,9 @@ impl Condvar {
     /// ```
     pub fn notify_all(&self) {
         let mut waiters = self.waiters.lock();
-        let mut left = waiters.len; // who is woken and waits again is not meant
-        while left > 0 {
-            let mut batch = [None; BATCH];
-            for place in batch.iter_mut().take(left.min(BATCH)) {
-                *place = waiters.next().flatten();
-            }
-            left = left.saturating_sub(BATCH);
+        let end = waiters.tickets; // who is woken and waits again is not meant
+        while waiters.has_below(end) {
+            let batch: [_; BATCH] = core::array::from_fn(|_| waiters.claim_next(end));
             drop(waiters);
             batch.into_iter().flatten().for_each(ready);
             waiters = self.waiters.lock();
