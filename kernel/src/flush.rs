@@ -5,7 +5,7 @@
 //!
 //! The one rule: wait with interrupts on. Two CPUs that flush at the same time then serve each other.
 
-use crate::{apic, vectors};
+use crate::{apic, hold, vectors};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use executive::param::MAX_CPUS;
 use executive::percpu::{Pin, cpu};
@@ -26,8 +26,9 @@ static CPUS: [Cpu; MAX_CPUS] = [const { Cpu { online: AtomicBool::new(false), fl
 /// The calling CPU's gates are up: from here on it answers.
 pub fn join() {
     CPUS[cpu()].online.store(true, Ordering::SeqCst);
-    // Who took pages away just before did not see us. A CPU walks tables ahead of what it runs: forget what it found.
-    tlb::flush_all();
+    // Who flushes or holds just now may or may not have seen us: if not, our read of its number comes after its write, and this is our answer.
+    on_interrupt();
+    hold::on_interrupt();
 }
 
 /// The CPUs that answer.

@@ -9,7 +9,7 @@
 use crate::atomic::Ordering;
 use crate::g::{G, WaitReason, getg, on_g0};
 use crate::join::{JoinHandle, go};
-use crate::proc::{park::park, wake::ready, wake::wakep};
+use crate::proc::{park::park, preempt::look_soon, wake::ready, wake::wakep};
 use crate::sched::SCHED;
 use core::future::Future;
 use core::pin::pin;
@@ -92,7 +92,7 @@ fn wake(g: *const ()) {
         // In a handler, perhaps: no queue of this P and no lock may be touched.
         SCHED.injected.hand_over(g);
         wakep();
-        crate::percpu::want_preempt();
+        look_soon();
     }
 }
 

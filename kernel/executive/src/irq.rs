@@ -8,7 +8,8 @@
 use crate::g::{G, WaitReason, getg};
 use crate::line::Wait;
 use crate::meeting::Meeting;
-use crate::proc::{park::park, wake::wakep};
+use crate::percpu;
+use crate::proc::{park::park, preempt::look_soon, wake::wakep};
 use crate::sched::SCHED;
 use crate::waitq::{self, Claim, claim_without_lock};
 
@@ -26,12 +27,14 @@ static MEETINGS: [Meeting<G>; LINES] = [const { Meeting::new() }; LINES];
 /// line.wait(); // it has come
 /// ```
 pub fn on_irq(line: usize) {
+    // A goroutine may be the one that calls (`put_back`). Quietly unpinned: in a handler there must be no switch.
+    percpu::pin();
     MEETINGS[line].interrupt(|g| match claim_without_lock(g) {
         Claim::Parked => {
             g.param.set(mark(line));
             SCHED.injected.hand_over(g);
             wakep();
-            crate::percpu::want_preempt();
+            look_soon();
             true
         }
         Claim::Early => {
@@ -44,6 +47,7 @@ pub fn on_irq(line: usize) {
             false
         }
     });
+    percpu::unpin_quietly();
 }
 
 /// What `g.param` is when the line's interrupt has claimed it.

@@ -13,7 +13,7 @@ use crate::percpu;
 use crate::runq::List;
 use core::cell::Cell;
 
-/// What a CPU is doing, for reports.
+/// What a CPU is doing: for reports, and a hint to others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum CpuState {
@@ -48,8 +48,8 @@ pub struct M {
     // Its own.
     /// Counts as searching in `Idle`. Go: `m.spinning`.
     pub(crate) spinning: Cell<bool>,
-    /// When `on_tick` is due here, as far as we asked for it; NEVER: not at all.
-    tick: Cell<u64>,
+    /// When `on_tick` is due here, as far as we asked for it; NEVER: not at all. Written by this CPU alone, and by the handler between any two of its instructions.
+    tick: AtomicU64,
     /// A slice under contention ends at this time (ns); NEVER: none was begun.
     pub(crate) slice_end: Slice,
     /// The schedtick that was seen when the slice began.
@@ -71,7 +71,7 @@ static MS: [M; MAX_CPUS] = [const {
     M {
         g0: G::new(),
         spinning: Cell::new(false),
-        tick: Cell::new(NEVER),
+        tick: AtomicU64::new(NEVER),
         slice_end: Slice(AtomicU64::new(NEVER)),
         slice_tick: Cell::new(0),
         random: Cell::new(1),
@@ -138,17 +138,31 @@ impl M {
         }
     }
 
-    /// Asks for `on_tick` at `deadline` unless one comes earlier. On its own CPU, pinned, on g0 or in the handler.
+    /// Asks for `on_tick` at `deadline` unless one comes earlier. On its own CPU, pinned, on g0 or in the handler. What `deadline` was made of is written before: if the
+    /// handler comes meanwhile, it is the handler that sees to it.
     #[inline]
     pub(crate) fn tick_by(&self, deadline: u64) {
-        if deadline < self.tick.get() {
-            self.tick.set(deadline);
-            machine::tick_at(deadline);
+        if deadline < self.tick.load(Ordering::Relaxed) {
+            self.tick_earlier(deadline);
+        }
+    }
+    #[cold]
+    fn tick_earlier(&self, deadline: u64) {
+        if self.tick.fetch_min(deadline, Ordering::Relaxed) <= deadline {
+            return;
+        }
+        // A handler that comes before the timer is set asks for a tick of its own, which ours must not replace.
+        loop {
+            let tick = self.tick.load(Ordering::Relaxed);
+            machine::tick_at(tick);
+            if self.tick.load(Ordering::Relaxed) == tick {
+                return;
+            }
         }
     }
     /// No tick is asked for any more: it came, or a wait has used the timer up.
     pub(crate) fn tick_is_gone(&self) {
-        self.tick.set(NEVER);
+        self.tick.store(NEVER, Ordering::Relaxed);
     }
     /// Whether a slice runs here: others wait, and `on_tick` will see to them. Anyone may ask.
     pub(crate) fn in_slice(&self) -> bool {

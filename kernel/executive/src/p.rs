@@ -129,6 +129,11 @@ impl P {
     pub(crate) fn leave_alone(&self) {
         self.runq.leave_alone();
     }
+    /// The global queue comes first now. (Not just at that very tick: it may pass while something else comes first.)
+    #[inline]
+    pub(crate) fn global_is_due(&self) -> bool {
+        self.schedtick.get().wrapping_sub(self.global_at.get()) as i32 >= 0
+    }
     /// The half that others have.
     pub(crate) fn others(&self) -> Thief<'_, G> {
         self.runq.thief()

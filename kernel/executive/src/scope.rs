@@ -24,12 +24,22 @@ use core::mem::{ManuallyDrop, needs_drop, transmute};
 /// ```
 pub fn scope<'env, R>(f: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R) -> R {
     let scope = Scope { running: WaitGroup::new(), unjoined: Mutex::new(Vec::new()), _lifetimes: PhantomData };
-    let result = f(&scope);
-    scope.running.wait();
-    for result in scope.unjoined.lock().drain(..) {
-        drop(result); // joins it, and drops what nobody wanted
+    let _at_end = AtEnd(|| {
+        loop {
+            scope.running.wait();
+            let Some(result) = scope.unjoined.lock().pop() else { break };
+            drop(result); // joins it, and drops what nobody wanted; which may start others
+        }
+    });
+    f(&scope)
+}
+
+/// Calls it when it is dropped, also where a machine that unwinds does so.
+struct AtEnd<F: Fn()>(F);
+impl<F: Fn()> Drop for AtEnd<F> {
+    fn drop(&mut self) {
+        (self.0)();
     }
-    result
 }
 
 /// Where goroutines that may borrow `'env` are started.

@@ -173,6 +173,7 @@ unsafe extern "C" fn goexit0(g: &'static G, _: *mut ()) -> ! {
 #[cold]
 fn resurrect(p: &P, m: &M, g: &'static G, drop_result: unsafe extern "C" fn(*mut ())) -> ! {
     let body = g.body.get();
+    p.stats.born.bump();
     g.drop_result.set(None);
     g.joiner.begin(true);
     // SAFETY: STACK-OWNER: g is Dead, detached and in no list: ours.

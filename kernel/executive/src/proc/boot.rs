@@ -75,6 +75,7 @@ extern "C" fn other_cpu() -> ! {
 }
 
 extern "C" fn other_cpu_on_g0() -> ! {
+    m().set_state(CpuState::Running);
     schedule(p(), m())
 }
 

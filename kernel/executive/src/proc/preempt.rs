@@ -1,7 +1,7 @@
 //! Taking the CPU from a goroutine that does not give it: slices, due timers, and where it is safe.
 //!
 //! **Rule (IRQ-CLEAN):** the tick handler takes no lock, allocates nothing and pushes nothing on a goroutine's stack. It rewrites the interrupted
-//! context so that the goroutine itself, on its own stack, saves its registers and yields. Pinned code, g0, and the code of switch.rs are not
+//! context so that the goroutine itself, on its own stack, saves its registers and yields. Pinned code, g0, and the switch's section are not
 //! preempted; there the handler leaves a mark, which the unpin or the next switch honours.
 //!
 //! There is a tick only when somebody waits: at the end of a slice under contention, at the deadline of this P's first timer, or when another CPU kicks.
@@ -21,6 +21,9 @@ use crate::trace::{self, Event};
 use core::arch::naked_asm;
 use core::mem::offset_of;
 use core::sync::atomic::Ordering::Relaxed;
+
+/// A tick that could preempt nobody comes again after so long (ns).
+const RETRY_NS: u64 = 100_000;
 
 /// The timer that was asked for by `tick_at`, or another CPU's `kick`, interrupted this CPU. Called by the machine's handler, with
 /// interrupts off, on a stack of its own; on return the CPU goes on at `at.pc`. A machine that cannot preempt ignores what is written there, and
@@ -48,9 +51,15 @@ pub fn on_tick(at: &mut Interrupted) {
         wakep(); // an idle CPU can run our timers sooner than we
     }
     m.tick_by(m.slice_end.get());
-    if yields {
-        preempt(at);
+    if yields && !preempt(at) {
+        // The mark is honoured by the next unpin, but g0 may run a goroutine that never pins, having looked before whatever this tick is about had come.
+        m.tick_by(now + RETRY_NS);
     }
+}
+
+/// What an interrupt handler has made runnable is seen soon, also beside a goroutine that yields to nobody. By the handler.
+pub(crate) fn look_soon() {
+    m().tick_by(machine::now());
 }
 
 /// The page at `page`, of a stack, is there now, because this CPU touched it: it is noted how deep the goroutine that runs here has come. Called by the machine's page-fault
@@ -82,15 +91,16 @@ pub(crate) fn refill(p: &P) {
     machine::refill();
 }
 
-/// Makes the interrupted goroutine yield: at once if it may be preempted here, else at its next unpin.
-fn preempt(at: &mut Interrupted) {
+/// Makes the interrupted goroutine yield: at once if it may be preempted here (`true`), else at its next unpin.
+fn preempt(at: &mut Interrupted) -> bool {
     percpu::want_preempt();
     if on_g0() || percpu::pins() != 0 || switch::contains(at.pc) {
-        return;
+        return false;
     }
     let g = getg();
     g.preempt_pc.set(at.pc);
     at.pc = async_preempt as *const () as usize;
+    true
 }
 
 /// What a preempted goroutine runs: saves what the interrupted code may have in any register, yields, restores, and goes on where it was.

@@ -80,7 +80,8 @@ impl Resting {
             Status::Dead => self.0.joiner.has_ended(), // its result, or a first frame to drop that, lies above
             _ => false,
         };
-        (off && stack.contains(sp)).then_some((stack, sp))
+        // Without a `lo` it is half given back (`free_stack`).
+        (off && stack.lo != 0 && stack.contains(sp)).then_some((stack, sp))
     }
 
     /// Notes how much of its stack is committed, before some of it is taken. Under the same conditions.

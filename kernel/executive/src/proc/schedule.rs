@@ -52,6 +52,9 @@ pub(crate) fn schedule_inline(p: &'static P, m: &'static M) -> ! {
 /// Readies `g`, and one round of `schedule`, which will run it unless something comes before: then at once, without a queue. On g0.
 #[inline(always)]
 pub(crate) fn ready_and_schedule(p: &'static P, m: &'static M, g: &'static G) -> ! {
+    if percpu::pins() != 0 {
+        throw("schedule: holding locks");
+    }
     let g = becomes_runnable(g);
     if nothing_special(p, m) && !p.others().has_runnext() && g.locked_to.load(Relaxed) == ANY_CPU {
         execute_untimed(p, g, true)
@@ -64,11 +67,7 @@ pub(crate) fn ready_and_schedule(p: &'static P, m: &'static M, g: &'static G) ->
 /// has just run a goroutine is not searching.)
 #[inline(always)]
 fn nothing_special(p: &P, m: &M) -> bool {
-    p.timers.next() == NEVER
-        && SCHED.injected.is_empty()
-        && !m.has_inbox()
-        && p.schedtick.get() != p.global_at.get()
-        && !chaos::one_in(4)
+    p.timers.next() == NEVER && SCHED.injected.is_empty() && !m.has_inbox() && !p.global_is_due() && !chaos::one_in(4)
 }
 
 /// Everything that `schedule` knows.
@@ -136,7 +135,7 @@ fn find_runnable(p: &'static P) -> (&'static G, bool) {
             urgent |= take_injected();
         }
         if !urgent
-            && (p.schedtick.get() == p.global_at.get() || chaos::one_in(8))
+            && (p.global_is_due() || chaos::one_in(8))
             && let Some(g) = once_in_61(p)
         {
             return (g, false);
@@ -159,7 +158,7 @@ fn find_runnable(p: &'static P) -> (&'static G, bool) {
 #[cold]
 fn once_in_61(p: &P) -> Option<&'static G> {
     p.coarse_now.set(machine::now());
-    let batch = SCHED.get_batch(GLOBAL_QUEUE_BATCH.min(p.runq().room()));
+    let batch = SCHED.get_batch(GLOBAL_QUEUE_BATCH.min(p.runq().room() + 1));
     // Not every 61st tick but so long after this look: goroutines that hand their slice on would otherwise look each time while that tick lasts.
     p.global_at.set(p.schedtick.get().wrapping_add(GLOBAL_QUEUE_EVERY_TICKS * batch.len().max(1) as u32));
     adopt(p, batch)

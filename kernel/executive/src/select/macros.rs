@@ -121,7 +121,8 @@ macro_rules! __select_place {
     }};
     ($c:ident ($n:expr) [$($placed:tt)*] $default:tt {send_variable ($tx:expr, $x:ident) $r:tt $body:tt} $($more:tt)*) => {{
         let to = &$tx;
-        let arm = $crate::select::SendSlot::new(to, &$x);
+        let value = &$x; // in a statement of its own: of a constant this makes a variable that lives as long as the arm
+        let arm = $crate::select::SendSlot::new(to, value);
         // SAFETY (of `into_case` and `finish`): the variable stays, and is forgotten in the branch in which `choose` has chosen it.
         $crate::__select_place!($c ($n + 1)
             [$($placed)* {($n) (#[allow(unsafe_code)] unsafe { arm.into_case() })

@@ -229,7 +229,9 @@ fn may_spin(spins: u32) -> bool {
     percpu::pin();
     let alone = !p().runq().has_work();
     percpu::unpin();
-    spins < SPINS && alone && SCHED.cpus() > SCHED.idle.idle_count() + SCHED.idle.searching() + 1
+    spins < SPINS
+        && alone
+        && SCHED.cpus() > SCHED.idle.idle_count().wrapping_add(SCHED.idle.searching()).wrapping_add(1)
 }
 
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {

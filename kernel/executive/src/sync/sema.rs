@@ -69,11 +69,9 @@ impl Semaphore {
     #[inline]
     pub fn release(&self) {
         let mut state = self.state.lock();
-        let Some(g) = state.waiters.dequeue().map(|w| w.g) else {
-            state.permits += 1;
-            return;
-        };
-        unlock_ready(state, Some(g));
+        let g = state.waiters.dequeue().map(|w| w.g);
+        state.permits += usize::from(g.is_none());
+        unlock_ready(state, g);
     }
 
     /// How many permits there are. A moment's truth.
