@@ -1,11 +1,14 @@
 //! Does this Linux process keep the machine contract? Runs itself again for what ends a process.
 
+use executive::machine::Stack;
+use executive::param::STACK_BYTES;
 use executive::{contract, machine};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 fn main() {
     match std::env::args().nth(1).as_deref() {
+        Some("questions") => on_cpu_0(2, questions),
         Some("die-in-the-guard") => on_cpu_0(1, || {
             contract::touch_guard();
             machine::exit(0) // it didn't fault
@@ -20,6 +23,10 @@ fn main() {
         }),
         _ => {}
     }
+    // First what goroutines need, then what runs goroutines.
+    if !me("questions").status().expect("a test can run itself").success() {
+        std::process::exit(1)
+    }
     let (status, said) = again("die-in-the-guard");
     tell("alloc_stack: the page below faults", status == Some(2) && said.contains("SIGSEGV"), &said);
     let (status, said) = again("die-in-the-guard-of-a-goroutine");
@@ -28,12 +35,44 @@ fn main() {
     tell("write: gets out", said.contains("written by the hook\n"), &said);
     tell("exit: ends the run with its code", status == Some(7), &said);
 
-    on_cpu_0(2, || {
-        contract::run(&mut |question, verdict| {
-            tell(question, verdict.is_ok(), verdict.err().unwrap_or_default());
-        });
-        machine::exit((WRONG.load(Relaxed) != 0) as i32)
-    })
+    std::process::exit(wrong())
+}
+
+/// On CPU 0 of two, without goroutines.
+fn questions() -> ! {
+    tell("cpus: as many as were asked for", machine::cpus() == 2, "or half of the questions is left out");
+    tell("trim_stack: the memory is gone at once", is_gone_after(trim), "it stays");
+    tell("free_stack: the memory is gone at once", is_gone_after(free_and_take), "it stays");
+    contract::run(&mut |question, verdict| {
+        tell(question, verdict.is_ok(), verdict.err().unwrap_or_default());
+    });
+    machine::exit(wrong())
+}
+
+/// Linux takes memory back when it is told to; the contract allows later. Is a stack that was written to the end
+/// as small as a new one, afterwards?
+fn is_gone_after(by: fn(Stack) -> Stack) -> bool {
+    let stack = machine::alloc_stack(STACK_BYTES).expect("one stack fits");
+    let small = machine::stack_committed(stack);
+    for page in (stack.lo..stack.hi).step_by(4096) {
+        // SAFETY: within a stack that is ours and runs nothing.
+        unsafe { std::ptr::with_exposed_provenance_mut::<u8>(page).write_volatile(1) };
+    }
+    let grew = machine::stack_committed(stack) > small;
+    let after = by(stack);
+    grew && machine::stack_committed(after) == small
+}
+
+fn trim(stack: Stack) -> Stack {
+    // SAFETY: nothing runs on it.
+    unsafe { machine::trim_stack(stack) };
+    stack
+}
+
+fn free_and_take(stack: Stack) -> Stack {
+    // SAFETY: nothing runs on it, and it is not used again.
+    unsafe { machine::free_stack(stack) };
+    machine::alloc_stack(STACK_BYTES).expect("the one that was given back")
 }
 
 fn on_cpu_0(cpus: usize, body: fn() -> !) {
@@ -43,6 +82,10 @@ fn on_cpu_0(cpus: usize, body: fn() -> !) {
 
 /// How many questions were answered wrongly.
 static WRONG: AtomicUsize = AtomicUsize::new(0);
+
+fn wrong() -> i32 {
+    (WRONG.load(Relaxed) != 0) as i32
+}
 
 fn tell(question: &str, holds: bool, words: &str) {
     println!("{} {question}", if holds { "ok  " } else { "FAIL" });
@@ -54,7 +97,13 @@ fn tell(question: &str, holds: bool, words: &str) {
 
 /// Runs this program with an argument; its status and what it said on standard error.
 fn again(how: &str) -> (Option<i32>, String) {
-    let me = std::env::current_exe().expect("a test knows where it is");
-    let output = Command::new(me).arg(how).output().expect("a test can run itself");
+    let output = me(how).output().expect("a test can run itself");
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// This program with an argument.
+fn me(how: &str) -> Command {
+    let mut me = Command::new(std::env::current_exe().expect("a test knows where it is"));
+    me.arg(how);
+    me
 }

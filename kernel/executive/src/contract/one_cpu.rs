@@ -21,7 +21,7 @@ pub(super) fn now_rises() -> Verdict {
         last = t;
     }
     // Not `soon`: that is made of the clock in question.
-    for _ in 0..u64::MAX >> 30 {
+    for _ in 0..1 << 26 {
         if now() > start + MS {
             return Ok(());
         }
@@ -81,14 +81,25 @@ pub(super) fn stacks_are_disjoint() -> Verdict {
 }
 
 pub(super) fn stacks_commit_on_touch() -> Verdict {
-    // A megabyte: from a fresh place, most likely, for no other check takes one of this size.
-    let big = stack(3 << 19)?;
+    // From a fresh place, most likely: no other check takes one of this size, nor of the power of two above it.
+    let big = stack(3 << 20)?;
     let fresh = machine::stack_committed(big);
     expect(fresh >= 4096, "its topmost page isn't committed")?;
     expect(fresh <= big.size() / 2, "committed before it was touched")?;
     use_all_of(big)?;
     expect(machine::stack_committed(big) == big.size(), "touched, and yet not counted as committed")?;
     free(big);
+    Ok(())
+}
+
+pub(super) fn shallow_stacks_are_not_deep() -> Verdict {
+    let stack = stack(STACK_BYTES)?;
+    for _ in 0..2 {
+        let committed = machine::stack_committed(stack);
+        expect(!machine::stack_is_deep(stack) || committed > 4096, "only its topmost page is committed")?;
+        use_all_of(stack)?;
+    }
+    free(stack);
     Ok(())
 }
 
@@ -128,14 +139,17 @@ pub(super) fn refill_leaves_what_is_used() -> Verdict {
 }
 
 pub(super) fn freed_stacks_come_back() -> Verdict {
-    // More than the address space holds, were they never reused.
-    for _ in 0..4 {
-        let mut all = [None; 64];
-        for slot in &mut all {
-            *slot = Some(stack(1 << 16)?);
-        }
-        all.into_iter().flatten().for_each(free);
+    let mut given = [None; 64];
+    for slot in &mut given {
+        *slot = Some(stack(1 << 16)?);
     }
+    given.into_iter().flatten().for_each(free);
+    let mut again = [None; 128];
+    for slot in &mut again {
+        *slot = Some(stack(1 << 16)?);
+    }
+    expect(given.iter().all(|stack| again.contains(stack)), "not all came back")?;
+    again.into_iter().flatten().for_each(free);
     let first = stack(1 << 16)?;
     free(first);
     for _ in 0..200_000u32 {
@@ -157,8 +171,9 @@ pub(super) fn wait_sees_the_change() -> Verdict {
 
 pub(super) fn wait_ends_at_its_deadline() -> Verdict {
     let word = AtomicU32::new(0);
-    for ns in [0, 1, 100_000, 5 * MS] {
+    for ns in [0, 1, 100_000, 200 * MS] {
         let deadline = now() + ns;
+        machine::tick_at(deadline + SOON); // an interrupt may end the sleep of who forgets the time
         // It may return early; how often it does in one sleep is bounded by what interrupts there are.
         for _ in 0..1000 {
             machine::wait(&word, 0, deadline);
@@ -169,6 +184,7 @@ pub(super) fn wait_ends_at_its_deadline() -> Verdict {
         expect(now() >= deadline, "came back a thousand times before its deadline")?;
         expect(now() < deadline + SOON, "overslept")?;
     }
+    machine::tick_at(NEVER);
     Ok(())
 }
 
@@ -200,8 +216,11 @@ pub(super) fn a_tick_can_be_taken_back() -> Verdict {
     machine::tick_at(NEVER);
     pass(600 * MS);
     expect(ticks(0) == before, "ticked all the same")?;
-    // Replaced: the sooner one counts, and the later one is forgotten.
+    // Replaced by a later one, and that by a sooner one.
+    machine::tick_at(now() + 50 * MS);
     machine::tick_at(now() + 100_000 * MS);
+    pass(100 * MS);
+    expect(ticks(0) == before, "ticked when the first request was replaced by a later one")?;
     machine::tick_at(now() + MS);
     expect(soon(|| ticks(0) != before), "the second request didn't replace the first")
 }
