@@ -1,63 +1,24 @@
 #!/usr/bin/env bash
 # Can the models fail? Each line below breaks the executive in one place, in a copy, and names the model that must notice.
 #
-#   tests/mutations.sh [NAME...]      all of them (some minutes), or those whose line contains one of the words
+#   tests/mutations.sh [WORD...]      all of them (some minutes), or those whose line contains one of the words
 #
-# The changes are perl expressions over the whole file. One that changes nothing is an error: the code has moved on, and so must the list.
+# tests/lib/mutations.sh tells how.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+source "$root/tests/lib/mutations.sh"
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}/mutations
 export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 export RUSTFLAGS="--cfg loom -Awarnings" LOOM_MAX_PREEMPTIONS=${LOOM_MAX_PREEMPTIONS:-3} RUST_BACKTRACE=0
+copy kernel/executive
 
-# A workspace of one crate.
-mkdir -p "$work/kernel"
-cp "$root/Cargo.lock" "$root/rust-toolchain.toml" "$work"
-sed 's|^members = .*|members = ["kernel/executive"]|; /^default-members/d' "$root/Cargo.toml" >"$work/Cargo.toml"
-cp -r "$root/kernel/executive" "$work/kernel/executive"
-src=$work/kernel/executive/src
-cp -r "$src" "$work/clean"
-
-words=("$@")
-tried=0
-missed=()
-
-model() { # MODEL: runs it. 0: it passed; 101: it failed
-    timeout 120 cargo test -q --offline --manifest-path "$work/Cargo.toml" -p executive --release --test "loom_$1" -- --exact "$2" >"$work/log" 2>&1
+builds() { # TEST
+    cargo test -q --offline --manifest-path "$work/Cargo.toml" -p executive --release --test "loom_$1" --no-run
 }
 
-mutation() { # NAME FILE TEST MODEL PERL
-    local name=$1 file=$2 test=$3 model=$4 change=$5 word
-    if ((${#words[@]})); then
-        for word in "${words[@]}"; do [[ "$name $file $test $model" == *"$word"* ]] && break; done
-        [[ "$name $file $test $model" == *"$word"* ]] || return 0
-    fi
-    tried=$((tried + 1))
-    grep -qF "| $file | $name | \`$model\` |" "$root/docs/hacking.md" || {
-        echo "STALE  $file: $name: is not in docs/hacking.md's list"
-        missed+=("$name")
-    }
-    perl -0pi -e "$change" "$src/$file"
-    if cmp -s "$src/$file" "$work/clean/$file"; then
-        echo "STALE  $file: $name: changes nothing"
-        missed+=("$name")
-        return 0
-    fi
-    if ! cargo test -q --offline --manifest-path "$work/Cargo.toml" -p executive --release --test "loom_$test" --no-run >"$work/log" 2>&1; then
-        echo "STALE  $file: $name: does not compile"
-        grep -m3 -A6 '^error' "$work/log" || true
-        missed+=("$name")
-    elif model "$test" "$model"; then
-        echo "MISSED $file: $name: $model passes"
-        missed+=("$name")
-    else
-        echo "ok     $file: $name: $model fails"
-    fi
-    cp "$work/clean/$file" "$src/$file"
-    touch "$src/$file"
+passes() { # TEST MODEL
+    timeout 120 cargo test -q --offline --manifest-path "$work/Cargo.toml" -p executive --release --test "loom_$1" -- --exact "$2"
 }
 
 # --- the idle protocol
@@ -225,5 +186,4 @@ mutation "what is given away is kept too" freelist.rs free the_freed_is_reused_b
 mutation "a batch replaces what was there" freelist.rs free the_freed_is_reused_by_one \
     's/batch\.append\(core::mem::take\(&mut \*list\)\);//'
 
-echo "$tried mutations, ${#missed[@]} unnoticed"
-((tried > 0 && ${#missed[@]} == 0))
+summary

@@ -1,0 +1,59 @@
+# Sourced by tests/mutations.sh and tests/mutations-contract.sh: breaks a copy of the code in one place at a time, and looks who notices.
+#
+# Who sources it has set `root`, exports what cargo needs, calls `copy`, and defines `builds TEST` and `passes TEST WHO`.
+# The changes are perl expressions over the whole file. One that changes nothing is an error: the code has moved on, and so must the list.
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+words=("$@")
+tried=0
+missed=()
+why=
+
+copy() { # CRATE...: a workspace of these crates. The last one's sources are what is broken.
+    local crate members=
+    mkdir -p "$work/kernel"
+    cp "$root/Cargo.lock" "$root/rust-toolchain.toml" "$work"
+    for crate in "$@"; do
+        members+="\"$crate\", "
+        cp -r "$root/$crate" "$work/$crate"
+    done
+    sed "s|^members = .*|members = [$members]|; /^default-members/d" "$root/Cargo.toml" >"$work/Cargo.toml"
+    src=$work/$crate/src
+    cp -r "$src" "$work/clean"
+}
+
+miss() { # KIND FILE NAME WORDS
+    echo "$1 $2: $3: $4"
+    missed+=("$3")
+}
+
+mutation() { # NAME FILE TEST WHO PERL
+    local name=$1 file=$2 test=$3 who=$4 change=$5 word
+    if ((${#words[@]})); then
+        for word in "${words[@]}"; do [[ "$name $file $test $who" == *"$word"* ]] && break; done
+        [[ "$name $file $test $who" == *"$word"* ]] || return 0
+    fi
+    tried=$((tried + 1))
+    grep -qF "| $file | $name | \`$who\` |" "$root/docs/hacking.md" || miss "STALE " "$file" "$name" "is not in docs/hacking.md's list"
+    perl -0pi -e "$change" "$src/$file"
+    if cmp -s "$src/$file" "$work/clean/$file"; then
+        miss "STALE " "$file" "$name" "changes nothing"
+        return 0
+    fi
+    if ! builds "$test" >"$work/log" 2>&1; then
+        miss "STALE " "$file" "$name" "does not compile"
+        grep -m3 -A6 '^error' "$work/log" || true
+    elif passes "$test" "$who" >"$work/log" 2>&1; then
+        miss MISSED "$file" "$name" "$who passes$why"
+    else
+        echo "ok     $file: $name: $who fails$why"
+    fi
+    cp "$work/clean/$file" "$src/$file"
+    touch "$src/$file"
+}
+
+summary() { # the status is 0 if all were noticed
+    echo "$tried mutations, ${#missed[@]} unnoticed"
+    ((tried > 0 && ${#missed[@]} == 0))
+}
