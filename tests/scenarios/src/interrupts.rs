@@ -1,6 +1,8 @@
 //! Interrupts: `on_irq` is called here as the machine's handler calls it.
 
+use crate::counter;
 use crate::help::{MS, WaitReason, until_waits};
+use core::sync::atomic::Ordering::SeqCst;
 use executive::irq::Irq;
 use executive::{chan, go, on_irq, select};
 
@@ -10,6 +12,24 @@ fn an_interrupt_wakes_the_goroutine_that_waits() {
     let h = go(|| Irq::new(60).wait());
     until_waits(&h, WaitReason::Irq);
     on_irq(60);
+    h.join();
+}
+
+/// Also beside a goroutine that yields to nobody, with nobody else to look. (A Linux process cannot preempt: there it yields at its unpin.)
+fn an_interrupt_is_seen_beside_a_hog() {
+    counter!(SEEN);
+    let h = go(|| {
+        Irq::new(58).wait();
+        SEEN.fetch_add(1, SeqCst);
+    });
+    until_waits(&h, WaitReason::Irq);
+    on_irq(58);
+    while SEEN.load(SeqCst) == 0 {
+        if !cfg!(target_os = "none") {
+            drop(executive::percpu::Pin::new());
+        }
+        core::hint::spin_loop();
+    }
     h.join();
 }
 

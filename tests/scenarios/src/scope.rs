@@ -5,7 +5,8 @@ use crate::help::{Counted, WaitReason, until};
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering::SeqCst;
+use core::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use executive::scope::Scope;
 use executive::{Builder, chan, go, scope, yield_now};
 
 scenarios! { scope:
@@ -68,6 +69,31 @@ fn unjoined_results_are_dropped_in_time() {
         assert_eq!(h.join().0, "alive");
     });
     assert_eq!(DROPS.load(SeqCst), 51);
+}
+
+/// What is started by a result's drop is waited for like the rest.
+fn dropping_a_result_may_start_others() {
+    struct Starts<'s, 'e>(&'s Scope<'s, 'e>, &'s AtomicUsize);
+    impl Drop for Starts<'_, '_> {
+        fn drop(&mut self) {
+            let (s, done) = (self.0, self.1);
+            s.go(move || {
+                yield_now();
+                done.fetch_add(1, SeqCst);
+            });
+        }
+    }
+    let done = AtomicUsize::new(0);
+    scope(|s| for _ in 0..20 {
+        s.go(|| Starts(s, &done));
+    });
+    assert_eq!(done.into_inner(), 20);
+}
+
+fn a_result_may_be_a_handle() {
+    scope(|s| {
+        s.go(|| s.go(|| String::from("nobody joins either")));
+    });
 }
 
 /// A scoped goroutine may start others in the same scope.

@@ -189,6 +189,15 @@ fn a_value_is_moved_only_if_its_arm_is_taken() {
     assert_eq!(*h.join().unwrap(), 3);
 }
 
+fn a_constant_can_be_sent() {
+    #[derive(PartialEq, Debug)]
+    struct Value(usize, Vec<u8>); // one that is dropped
+    const VALUE: Value = Value(7, Vec::new());
+    let (tx, rx) = chan(1);
+    select! { send(tx, VALUE) -> r => r.unwrap() }
+    assert_eq!(rx.recv(), Some(VALUE));
+}
+
 /// Any other expression is evaluated once, whichever arm is taken, and dropped if another is.
 fn expressions_are_evaluated_once_on_entering() {
     counter!(MADE);
