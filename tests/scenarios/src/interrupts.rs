@@ -4,6 +4,7 @@ use crate::counter;
 use crate::help::{MS, WaitReason, until_waits};
 use core::sync::atomic::Ordering::SeqCst;
 use executive::irq::Irq;
+use executive::time::Instant;
 use executive::{chan, go, on_irq, select};
 
 scenarios! { interrupts:
@@ -23,6 +24,8 @@ fn an_interrupt_is_seen_beside_a_hog() {
         SEEN.fetch_add(1, SeqCst);
     });
     until_waits(&h, WaitReason::Irq);
+    let slices_are_over = Instant::now() + 40 * MS; // and so there is no tick
+    while Instant::now() < slices_are_over {}
     on_irq(58);
     while SEEN.load(SeqCst) == 0 {
         if !cfg!(target_os = "none") {
