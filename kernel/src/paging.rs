@@ -72,7 +72,7 @@ fn map(tables: &mut Tables, address: u64, frame: u64, flags: Flags) -> bool {
     let page = Page::<Size4KiB>::containing_address(VirtAddr::new(address));
     let frame = PhysFrame::containing_address(PhysAddr::new(frame));
     let parents = Flags::PRESENT | Flags::WRITABLE;
-    // SAFETY: the page lies in a slot of ours (or is the trampoline's) and is mapped once; the frame is the caller's.
+    // SAFETY: the page lies in a slot of ours and is mapped once; the frame is the caller's.
     match unsafe { mapper(tables).map_to_with_table_flags(page, frame, flags, parents, &mut Source) } {
         // Nothing stale to flush: the page was not present.
         Ok(flush) => flush.ignore(),

@@ -52,8 +52,6 @@ pub enum WaitReason {
     Sleep,
     /// For another goroutine's end.
     Join,
-    /// For all goroutines of a scope.
-    Scope,
     /// For an interrupt.
     Irq,
     /// For a `Mutex`.
@@ -68,8 +66,6 @@ pub enum WaitReason {
     Semacquire,
     /// For a `WaitGroup` to come to zero.
     WaitGroup,
-    /// For another's initialisation.
-    Once,
     /// For the others at a `Barrier`.
     Barrier,
     /// For a future's waker.
@@ -89,7 +85,6 @@ impl WaitReason {
             WaitReason::SelectNoCases => "select (no cases)",
             WaitReason::Sleep => "sleep",
             WaitReason::Join => "join",
-            WaitReason::Scope => "scope",
             WaitReason::Irq => "IRQ wait",
             WaitReason::MutexLock => "sync.Mutex.Lock",
             WaitReason::RwLockRead => "sync.RWMutex.RLock",
@@ -97,7 +92,6 @@ impl WaitReason {
             WaitReason::CondWait => "sync.Cond.Wait",
             WaitReason::Semacquire => "semacquire",
             WaitReason::WaitGroup => "sync.WaitGroup.Wait",
-            WaitReason::Once => "sync.Once",
             WaitReason::Barrier => "barrier",
             WaitReason::Future => "future",
             WaitReason::Forever => "parked forever",

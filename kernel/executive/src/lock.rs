@@ -43,20 +43,20 @@ pub enum Rank {
 }
 
 /// A spin lock around a `T`. Blocks by spinning; throws in debug builds when taken out of rank.
-pub struct Lock<T: ?Sized, const COUNTED: bool = false> {
+pub struct Lock<T: ?Sized, const COUNTS: usize = 0> {
     rank: Rank,
-    acquired: AtomicU64,
-    contended: AtomicU64,
+    /// How often it was taken, and how often someone had to spin for it; or nothing.
+    counts: [AtomicU64; COUNTS],
     inner: spin::mutex::SpinMutex<T>,
 }
 
 /// A lock that counts how often it is taken, and how often someone had to spin for it: for the few that reports tell of.
-pub type CountedLock<T> = Lock<T, true>;
+pub type CountedLock<T> = Lock<T, 2>;
 
 /// The lock is held, and the goroutine pinned, while this lives.
-pub struct LockGuard<'a, T: ?Sized, const COUNTED: bool = false> {
-    lock: &'a Lock<T, COUNTED>,
-    // `ManuallyDrop` would do; `Option` would cost a test. Released by `Drop` below, before the unpin.
+pub struct LockGuard<'a, T: ?Sized, const COUNTS: usize = 0> {
+    lock: &'a Lock<T, COUNTS>,
+    // Released by `Drop` below, before the unpin. (`Option` would cost a test.)
     inner: core::mem::ManuallyDrop<spin::mutex::SpinMutexGuard<'a, T>>,
     _not_send: core::marker::PhantomData<*const ()>,
 }
@@ -75,14 +75,9 @@ impl<T> CountedLock<T> {
     }
 }
 
-impl<T, const COUNTED: bool> Lock<T, COUNTED> {
+impl<T, const COUNTS: usize> Lock<T, COUNTS> {
     const fn free(rank: Rank, value: T) -> Self {
-        Lock {
-            rank,
-            acquired: AtomicU64::new(0),
-            contended: AtomicU64::new(0),
-            inner: spin::mutex::SpinMutex::new(value),
-        }
+        Lock { rank, counts: [const { AtomicU64::new(0) }; COUNTS], inner: spin::mutex::SpinMutex::new(value) }
     }
     /// What was in it.
     pub fn into_inner(self) -> T {
@@ -95,10 +90,10 @@ impl<T, const COUNTED: bool> Lock<T, COUNTED> {
     }
 }
 
-impl<T: ?Sized, const COUNTED: bool> Lock<T, COUNTED> {
+impl<T: ?Sized, const COUNTS: usize> Lock<T, COUNTS> {
     /// Takes the lock; spins while another CPU holds it.
     #[inline]
-    pub fn lock(&self) -> LockGuard<'_, T, COUNTED> {
+    pub fn lock(&self) -> LockGuard<'_, T, COUNTS> {
         percpu::pin();
         let inner = match self.inner.try_lock() {
             Some(inner) => inner,
@@ -109,7 +104,7 @@ impl<T: ?Sized, const COUNTED: bool> Lock<T, COUNTED> {
 
     /// Takes the lock if nobody holds it.
     #[inline]
-    pub fn try_lock(&self) -> Option<LockGuard<'_, T, COUNTED>> {
+    pub fn try_lock(&self) -> Option<LockGuard<'_, T, COUNTS>> {
         percpu::pin();
         match self.inner.try_lock() {
             Some(inner) => Some(self.taken(inner)),
@@ -143,17 +138,17 @@ impl<T: ?Sized, const COUNTED: bool> Lock<T, COUNTED> {
 
     #[cold]
     fn contend(&self) -> spin::mutex::SpinMutexGuard<'_, T> {
-        if COUNTED {
-            self.contended.fetch_add(1, Relaxed);
+        if let [_, contended] = &self.counts[..] {
+            contended.fetch_add(1, Relaxed);
         }
         self.inner.lock()
     }
 
     #[inline]
-    fn taken<'a>(&'a self, inner: spin::mutex::SpinMutexGuard<'a, T>) -> LockGuard<'a, T, COUNTED> {
-        if COUNTED {
+    fn taken<'a>(&'a self, inner: spin::mutex::SpinMutexGuard<'a, T>) -> LockGuard<'a, T, COUNTS> {
+        if let [acquired, _] = &self.counts[..] {
             // Only the holder counts, so load and store will do.
-            self.acquired.store(self.acquired.load(Relaxed) + 1, Relaxed);
+            acquired.store(acquired.load(Relaxed) + 1, Relaxed);
         }
         if cfg!(debug_assertions) && !percpu::rank_taken(self.rank as u32) {
             throw("lock: taken out of rank order");
@@ -165,14 +160,15 @@ impl<T: ?Sized, const COUNTED: bool> Lock<T, COUNTED> {
 impl<T: ?Sized> CountedLock<T> {
     /// How often it was taken, and how often someone had to spin for it. For reports.
     pub fn stats(&self) -> (u64, u64) {
-        (self.acquired.load(Relaxed), self.contended.load(Relaxed))
+        let [acquired, contended] = &self.counts;
+        (acquired.load(Relaxed), contended.load(Relaxed))
     }
 }
 
-impl<T: ?Sized, const COUNTED: bool> LockGuard<'_, T, COUNTED> {
+impl<T: ?Sized, const COUNTS: usize> LockGuard<'_, T, COUNTS> {
     /// The lock, which stays held: for [`release_held`](Lock::release_held).
     #[inline]
-    pub(crate) fn keep(self) -> *const Lock<T, COUNTED> {
+    pub(crate) fn keep(self) -> *const Lock<T, COUNTS> {
         core::mem::ManuallyDrop::new(self).lock
     }
 
@@ -187,7 +183,7 @@ impl<T: ?Sized, const COUNTED: bool> LockGuard<'_, T, COUNTED> {
         if cfg!(debug_assertions) {
             percpu::rank_released(self.lock.rank as u32);
         }
-        // SAFETY: called once, from `drop` or `release_on_g0`, and the guard is gone after either.
+        // SAFETY: called once, from `drop` or `release_pinned`, and the guard is gone after either.
         #[allow(unsafe_code)]
         unsafe {
             core::mem::ManuallyDrop::drop(&mut self.inner)
@@ -195,7 +191,7 @@ impl<T: ?Sized, const COUNTED: bool> LockGuard<'_, T, COUNTED> {
     }
 }
 
-impl<T: ?Sized, const COUNTED: bool> Deref for LockGuard<'_, T, COUNTED> {
+impl<T: ?Sized, const COUNTS: usize> Deref for LockGuard<'_, T, COUNTS> {
     type Target = T;
     #[inline]
     fn deref(&self) -> &T {
@@ -203,14 +199,14 @@ impl<T: ?Sized, const COUNTED: bool> Deref for LockGuard<'_, T, COUNTED> {
     }
 }
 
-impl<T: ?Sized, const COUNTED: bool> DerefMut for LockGuard<'_, T, COUNTED> {
+impl<T: ?Sized, const COUNTS: usize> DerefMut for LockGuard<'_, T, COUNTS> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         &mut self.inner
     }
 }
 
-impl<T: ?Sized, const COUNTED: bool> Drop for LockGuard<'_, T, COUNTED> {
+impl<T: ?Sized, const COUNTS: usize> Drop for LockGuard<'_, T, COUNTS> {
     #[inline]
     fn drop(&mut self) {
         self.release();

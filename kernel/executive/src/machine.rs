@@ -118,7 +118,7 @@ pub unsafe trait Machine {
     fn stack_committed(stack: Stack) -> usize;
 
     /// Whether more than the topmost page of this stack, on which nothing runs, is backed by memory. `false` where it costs as much to
-    /// know as to keep it. Called on g0, for exited goroutines.
+    /// know as to keep it. Called pinned or on g0, for exited goroutines.
     fn stack_is_deep(stack: Stack) -> bool;
 
     /// Gets the bytes out to wherever a crash report goes, whatever state the machine is in: takes no

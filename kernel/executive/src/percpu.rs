@@ -85,7 +85,7 @@ pub(crate) fn set_up(cpu: usize, g0: *const (), m: *const (), p: *const ()) {
     block.m.set(m);
     block.p.set(p);
     block.cpu.set(cpu as u32);
-    block.pins.set(CALM);
+    block.pins.set(CALM); // (0 until now: each unpin asks, and finds itself on g0)
 }
 
 /// The goroutine that `cpu` ran a moment ago (null: none). For reports: stale as soon as read.

@@ -257,7 +257,8 @@ fn wait(cases: &[Case<'_>], order: &[u16], locks: &[u16]) -> Chosen {
         unsafe { op.queue().enqueue(&op.waiter) };
     }
     let reason = if cases.is_empty() { WaitReason::SelectNoCases } else { WaitReason::Select };
-    park(me, reason, |me| {
+    // `move`: from `open` on an alarm may let the goroutine go on, and if there is no lock to wait for nothing on its stack may be looked at.
+    park(me, reason, move |me| {
         let parked = waitq::open(me);
         // SAFETY: just locked; the goroutine, if somebody wakes it, waits for the last of the locks.
         unsafe { unlock_all(cases, locks, true) };

@@ -1,4 +1,4 @@
-//! All the assembly there is: `gogo`, `mcall`, `systemstack`, and the first and last instructions of a goroutine.
+//! The switch: `gogo`, `mcall`, `systemstack`, and the first and last instructions of a goroutine.
 //!
 //! **How a switch works.** A goroutine that leaves its CPU pushes what our ABI wants kept (rbx rbp r12-r15) on its own stack
 //! and stores rsp in its g. That one word is all of Go's gobuf that is left: Go has no callee-saved registers and keeps sp, pc, bp and more
@@ -19,7 +19,8 @@
 //! ```
 //!
 //! **Rule (GS-CURRENT):** `gs:[0]` and rsp change in two neighbouring instructions, and all code here lies in one
-//! section of its own: the tick handler preempts nobody whose pc is in it.
+//! section, `executive_switch`: the tick handler preempts nobody whose pc is in it. What runs on g0 between one goroutine and the next (`park_m`, `yield_m`,
+//! `goexit0`, `schedule`) lies there too, for the sake of its place alone: the section begins at a page, and a switch needs no other.
 #![allow(unsafe_code)] // This is the switch.
 
 use crate::fatal::throw;
@@ -279,7 +280,7 @@ pub(crate) unsafe fn left_at(sched_sp: usize) -> (usize, usize) {
     unsafe { (frame.add(6).read_volatile(), frame.add(5).read_volatile()) }
 }
 
-/// Whether `pc` lies in this file's code.
+/// Whether `pc` lies in the switch's section.
 pub(crate) fn contains(pc: usize) -> bool {
     unsafe extern "C" {
         // Made by the linker for a section whose name is a C identifier.

@@ -10,7 +10,6 @@ use crate::machine;
 use crate::param::{MAX_CPUS, TRACE_EVENTS};
 use crate::percpu;
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
 use spin::Once;
@@ -43,7 +42,7 @@ pub enum Event {
 
 struct Ring {
     next: AtomicUsize,
-    events: [[AtomicU64; 2]; TRACE_EVENTS],
+    events: Box<[[AtomicU64; 2]]>,
 }
 
 static ON: AtomicBool = AtomicBool::new(false);
@@ -54,10 +53,8 @@ pub fn start() {
     ON.store(false, Relaxed);
     for ring in &RINGS[..machine::cpus().min(MAX_CPUS)] {
         ring.call_once(|| {
-            // Built in place: it is too large for a stack.
-            let events: Vec<_> = (0..TRACE_EVENTS).map(|_| [AtomicU64::new(0), AtomicU64::new(0)]).collect();
-            let events: Box<[[AtomicU64; 2]; TRACE_EVENTS]> = events.try_into().expect("as many as were made");
-            Box::new(Ring { next: AtomicUsize::new(0), events: *events })
+            let events = (0..TRACE_EVENTS).map(|_| [AtomicU64::new(0), AtomicU64::new(0)]).collect();
+            Box::new(Ring { next: AtomicUsize::new(0), events })
         })
         .next
         .store(0, Relaxed);

@@ -1,6 +1,6 @@
 //! A queue of goroutines that wait for the same thing, first come first served. Go: `waitq`, `sudog`.
 //!
-//! **Rule:** everything here is under the lock of what is waited for. A [`Waiter`] lies on the stack of its parked goroutine; whoever takes
+//! **Rule:** everything here is under the lock of what is waited for, or of a queue that was taken whole under it. A [`Waiter`] lies on the stack of its parked goroutine; whoever takes
 //! it off the queue, under that lock, may write through `slot` and must then ready the goroutine: until then it cannot run,
 //! so the waiter stays alive.
 //!
