@@ -71,12 +71,6 @@ question "the size wraps around" stack.rs "alloc_stack: what makes no sense is r
     's/size\.checked_add\(GUARD\)\?/size.wrapping_add(GUARD)/'
 question "what is too large gets the largest" stack.rs "alloc_stack: what makes no sense is refused" \
     's/\(class < CLASSES\)\.then_some\(\(class, slot\)\)/Some((class.min(CLASSES - 1), slot.min(SMALLEST_SLOT << (CLASSES - 1))))/'
-question "the topmost page is trimmed too" stack.rs "trim_stack: the topmost page stays, the others can be used again" \
-    's/stack\.size\(\) - PAGE, libc::MADV_DONTNEED/stack.size(), libc::MADV_DONTNEED/'
-question "what was trimmed cannot be used again" linux.rs "trim_stack: the topmost page stays, the others can be used again" \
-    's/unsafe \{ stack::trim\(stack\) \}/unsafe { stack::trim(stack); libc::mprotect(stack.lo as _, stack.size() - 4096, libc::PROT_NONE) };/'
-question "nothing is trimmed" linux.rs "trim_stack: the memory is gone at once" \
-    's/unsafe \{ stack::trim\(stack\) \}/let _ = stack;/'
 question "a refill takes the neighbour of a free stack too" linux.rs "refill: a stack in use keeps what is in it" \
     's/(fn refill\(\) \{)\}/$1\n        let s = stack::alloc(executive::param::STACK_BYTES).unwrap();\n        unsafe {\n            libc::madvise(s.lo as _, 128 << 10, libc::MADV_DONTNEED);\n            stack::free(s)\n        }\n    }/'
 question "a free stack is forgotten" stack.rs "free_stack: a stack that was given back is given out again" \
@@ -84,7 +78,7 @@ question "a free stack is forgotten" stack.rs "free_stack: a stack that was give
 question "only the last free stack is remembered" stack.rs "free_stack: a stack that was given back is given out again" \
     's/(link\(stack\.hi\)\.write\()class\.free/${1}0/'
 question "a free stack keeps its memory" stack.rs "free_stack: the memory is gone at once" \
-    's/unsafe \{ trim\(stack\) \};//'
+    's|unsafe \{ libc::madvise\(stack\.lo as _, stack\.size\(\) - PAGE, libc::MADV_DONTNEED\) \};||'
 
 # --- how many, and what time it is
 question "the number is forgotten" cpu.rs "cpus: there is at least one, and the answer stays the same" \

@@ -91,11 +91,6 @@ unsafe impl Machine for Pc {
         unsafe { stacks::free(stack) }
     }
 
-    unsafe fn trim_stack(stack: Stack) {
-        // SAFETY: the caller's promise, passed on.
-        unsafe { stacks::trim(stack) }
-    }
-
     fn refill() {
         reclaim::refill();
     }

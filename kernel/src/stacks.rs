@@ -265,17 +265,6 @@ fn clean() -> bool {
     first != 0
 }
 
-/// Takes the memory of all but the topmost page away. Interrupts every CPU if there was any.
-///
-/// # Safety
-/// It came from [`alloc`], and nothing runs on it or points into it but its topmost page.
-pub unsafe fn trim(stack: Stack) {
-    let mut taken = Taken::NONE;
-    // SAFETY: the caller's promise, passed on.
-    unsafe { taken.pages(stack.lo..stack.hi - PAGE) };
-    taken.flush_and_free();
-}
-
 /// Takes all memory of up to `most` free stacks; returns how many pages that were. Interrupts every CPU if there were any.
 pub fn strip(most: usize) -> usize {
     clean();

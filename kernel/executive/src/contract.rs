@@ -34,7 +34,6 @@ static ONE_CPU: &[Check] = &[
     ("alloc_stack: its topmost page is committed, the others are when touched", one_cpu::stacks_commit_on_touch),
     ("stack_is_deep: not if only the topmost page is there", one_cpu::shallow_stacks_are_not_deep),
     ("alloc_stack: what makes no sense is refused", one_cpu::absurd_stacks_are_refused),
-    ("trim_stack: the topmost page stays, the others can be used again", one_cpu::trim_keeps_the_top),
     ("refill: a stack in use keeps what is in it", one_cpu::refill_leaves_what_is_used),
     ("free_stack: a stack that was given back is given out again", one_cpu::freed_stacks_come_back),
     ("wait: returns at once when the word has changed already", one_cpu::wait_sees_the_change),

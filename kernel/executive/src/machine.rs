@@ -104,13 +104,6 @@ pub unsafe trait Machine {
     /// It came from [`alloc_stack`](Self::alloc_stack), and nothing runs on it or points into it.
     unsafe fn free_stack(stack: Stack);
 
-    /// Gives back the memory of all but the topmost page of a stack; the addresses stay reserved and read as
-    /// anything afterwards. May do it later, and in batches.
-    ///
-    /// # Safety
-    /// As for [`free_stack`](Self::free_stack), except that the topmost page may be in use.
-    unsafe fn trim_stack(stack: Stack);
-
     /// Gets memory back, if it is low: the machine asked for this call by [`crate::on_low_memory`]. Changes nothing that is in use. On g0.
     fn refill();
 
@@ -187,11 +180,6 @@ macro_rules! machine {
                 unsafe { <M as Machine>::free_stack(stack) }
             }
             #[unsafe(no_mangle)]
-            unsafe extern "Rust" fn _executive_trim_stack(stack: Stack) {
-                // SAFETY: the caller's promise, passed on.
-                unsafe { <M as Machine>::trim_stack(stack) }
-            }
-            #[unsafe(no_mangle)]
             extern "Rust" fn _executive_refill() {
                 <M as Machine>::refill()
             }
@@ -246,8 +234,6 @@ mod link {
         pub safe fn _executive_alloc_stack(size: usize) -> Option<Stack>;
         /// [`Machine::free_stack`].
         pub unsafe fn _executive_free_stack(stack: Stack);
-        /// [`Machine::trim_stack`].
-        pub unsafe fn _executive_trim_stack(stack: Stack);
         /// [`Machine::refill`].
         pub safe fn _executive_refill();
         /// [`Machine::stack_committed`].
@@ -269,6 +255,5 @@ pub use link::{
     _executive_free_stack as free_stack, _executive_freeze_others as freeze_others, _executive_kick as kick,
     _executive_now as now, _executive_refill as refill, _executive_stack_committed as stack_committed,
     _executive_stack_is_deep as stack_is_deep, _executive_start_cpu as start_cpu, _executive_symbol as symbol,
-    _executive_tick_at as tick_at, _executive_trim_stack as trim_stack, _executive_wait as wait,
-    _executive_wake as wake, _executive_write as write,
+    _executive_tick_at as tick_at, _executive_wait as wait, _executive_wake as wake, _executive_write as write,
 };

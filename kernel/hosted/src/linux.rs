@@ -49,10 +49,6 @@ unsafe impl Machine for Linux {
         // SAFETY: the caller's promise, passed on.
         unsafe { stack::free(stack) }
     }
-    unsafe fn trim_stack(stack: Stack) {
-        // SAFETY: the caller's promise, passed on.
-        unsafe { stack::trim(stack) }
-    }
     fn refill() {} // Linux's pages are Linux's business: nobody asks for it
     fn stack_committed(stack: Stack) -> usize {
         stack::committed(stack)

@@ -78,8 +78,8 @@ fn cut(class: usize, slot: usize) -> Option<Stack> {
 /// # Safety
 /// As [`executive::machine::Machine::free_stack`].
 pub unsafe fn free(stack: Stack) {
-    // SAFETY: the caller's promise covers the whole stack.
-    unsafe { trim(stack) };
+    // SAFETY: within one of our mappings, and the caller gave up what stands there.
+    unsafe { libc::madvise(stack.lo as _, stack.size() - PAGE, libc::MADV_DONTNEED) };
     let (class, slot) = class(stack.size()).expect("free_stack: no stack of ours");
     debug_assert!(stack.size() + GUARD == slot);
     let mut class = TABLE[class].lock().unwrap();
@@ -90,13 +90,6 @@ pub unsafe fn free(stack: Stack) {
 
 fn link(hi: usize) -> *mut usize {
     core::ptr::without_provenance_mut::<usize>(hi - size_of::<usize>())
-}
-
-/// # Safety
-/// As [`executive::machine::Machine::trim_stack`].
-pub unsafe fn trim(stack: Stack) {
-    // SAFETY: within one of our mappings; the caller gave up what stands there.
-    unsafe { libc::madvise(stack.lo as _, stack.size() - PAGE, libc::MADV_DONTNEED) };
 }
 
 /// Addresses without memory: NORESERVE, so that a thousand of these pass the kernel's overcommit check.

@@ -1,6 +1,5 @@
 //! Does this Linux process keep the machine contract? Runs itself again for what ends a process.
 
-use executive::machine::Stack;
 use executive::param::STACK_BYTES;
 use executive::{contract, machine};
 use std::process::Command;
@@ -41,8 +40,7 @@ fn main() {
 /// On CPU 0 of two, without goroutines.
 fn questions() -> ! {
     tell("cpus: as many as were asked for", machine::cpus() == 2, "or half of the questions is left out");
-    tell("trim_stack: the memory is gone at once", is_gone_after(trim), "it stays");
-    tell("free_stack: the memory is gone at once", is_gone_after(free_and_take), "it stays");
+    tell("free_stack: the memory is gone at once", is_gone_when_free(), "it stays");
     contract::run(&mut |question, verdict| {
         tell(question, verdict.is_ok(), verdict.err().unwrap_or_default());
     });
@@ -50,8 +48,8 @@ fn questions() -> ! {
 }
 
 /// Linux takes memory back when it is told to; the contract allows later. Is a stack that was written to the end
-/// as small as a new one, afterwards?
-fn is_gone_after(by: fn(Stack) -> Stack) -> bool {
+/// as small as a new one when it has come back?
+fn is_gone_when_free() -> bool {
     let stack = machine::alloc_stack(STACK_BYTES).expect("one stack fits");
     let small = machine::stack_committed(stack);
     for page in (stack.lo..stack.hi).step_by(4096) {
@@ -59,20 +57,10 @@ fn is_gone_after(by: fn(Stack) -> Stack) -> bool {
         unsafe { std::ptr::with_exposed_provenance_mut::<u8>(page).write_volatile(1) };
     }
     let grew = machine::stack_committed(stack) > small;
-    let after = by(stack);
-    grew && machine::stack_committed(after) == small
-}
-
-fn trim(stack: Stack) -> Stack {
-    // SAFETY: nothing runs on it.
-    unsafe { machine::trim_stack(stack) };
-    stack
-}
-
-fn free_and_take(stack: Stack) -> Stack {
     // SAFETY: nothing runs on it, and it is not used again.
     unsafe { machine::free_stack(stack) };
-    machine::alloc_stack(STACK_BYTES).expect("the one that was given back")
+    let again = machine::alloc_stack(STACK_BYTES).expect("the one that was given back");
+    grew && again == stack && machine::stack_committed(again) == small
 }
 
 fn on_cpu_0(cpus: usize, body: fn() -> !) {

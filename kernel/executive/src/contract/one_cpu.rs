@@ -108,21 +108,6 @@ pub(super) fn absurd_stacks_are_refused() -> Verdict {
     expect(machine::alloc_stack(1 << 46).is_none(), "gave out 64 TiB")
 }
 
-pub(super) fn trim_keeps_the_top() -> Verdict {
-    let stack = stack(STACK_BYTES)?;
-    use_all_of(stack)?;
-    let top = core::ptr::with_exposed_provenance_mut::<usize>(stack.hi - 4096);
-    // SAFETY: the stack is ours; the topmost page is only read.
-    unsafe {
-        let was = top.read_volatile();
-        machine::trim_stack(stack);
-        expect(top.read_volatile() == was, "the topmost page changed")?;
-    }
-    use_all_of(stack)?;
-    free(stack);
-    Ok(())
-}
-
 pub(super) fn refill_leaves_what_is_used() -> Verdict {
     let (used, freed) = (stack(STACK_BYTES)?, stack(STACK_BYTES)?);
     use_all_of(used)?;

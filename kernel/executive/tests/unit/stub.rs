@@ -26,7 +26,6 @@ unsafe impl Machine for Stub {
         None
     }
     unsafe fn free_stack(_: Stack) {}
-    unsafe fn trim_stack(_: Stack) {}
     fn refill() {}
     fn stack_committed(_: Stack) -> usize {
         0
