@@ -64,7 +64,7 @@ pub fn fault(what: fmt::Arguments<'_>, at: &Interrupted) -> ! {
 pub fn page_fault(address: usize, what: fmt::Arguments<'_>, at: &Interrupted) -> ! {
     let mut out = begin();
     if let Some(g) = curg()
-        && let stack = g.stack.get()
+        && let stack = g.seen_stack()
         && (stack.lo.saturating_sub(GUARD_REACH)..stack.lo).contains(&address)
     {
         let _ = writeln!(out, "fatal error: stack overflow in goroutine {}, {} bytes", Named(g), stack.size());
@@ -168,7 +168,7 @@ fn backtrace(out: &mut Out, fp: usize) -> bool {
 
 /// Frames of a goroutine that `mcall` has saved; nothing outside of its stack is read.
 fn saved_backtrace(out: &mut Out, g: &G) {
-    let stack = g.stack.get();
+    let stack = g.seen_stack();
     let inside = |at: usize| stack.contains(at) && stack.contains(at + 15);
     if !inside(g.sched_sp.get()) {
         return;
@@ -292,7 +292,7 @@ pub fn census() -> Census {
     }
     c.made = SCHED.allgs_len.load(Ordering::Relaxed);
     c.free = SCHED.gfree.len() + SCHED.gfree_bare.len();
-    c.stack_bytes = SCHED.all().map(|g| g.stack.get().size()).sum();
+    c.stack_bytes = SCHED.all().map(|g| g.seen_stack().size()).sum();
     c
 }
 
@@ -382,7 +382,7 @@ pub struct StackReport {
 
 impl StackReport {
     fn of(g: &G) -> Self {
-        let stack = g.stack.get();
+        let stack = g.seen_stack();
         let committed = if stack.hi == 0 { 0 } else { machine::stack_committed(stack) };
         let deepest = committed.max(g.noted_depth());
         StackReport { started_at: g.started_at.get(), reserved: stack.size(), committed, deepest }

@@ -257,6 +257,8 @@ impl G {
         if self.status.load(Ordering::Relaxed) != from as u8 {
             throw(otherwise);
         }
+        // Who holds this CPU between two instructions and reads the status (reclaim.rs) finds what was stored before it.
+        core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::Release);
         self.status.store(to as u8, Ordering::Relaxed);
     }
 
@@ -267,6 +269,12 @@ impl G {
     #[inline]
     pub(crate) fn set_wait_reason(&self, reason: WaitReason) {
         self.wait_reason.store(reason as u8, Ordering::Relaxed);
+    }
+
+    /// Its stack, as anyone may see it; empty if it has none, or is seen between the two stores that take it away.
+    pub(crate) fn seen_stack(&self) -> Stack {
+        let stack = self.stack.get();
+        if stack.lo != 0 && stack.hi != 0 { stack } else { Stack { lo: 0, hi: 0 } }
     }
 
     /// It has used so many bytes of its stack. By its CPU's page-fault handler, or while it is off its CPU and stays there.

@@ -8,7 +8,7 @@ use crate::g::G;
 use crate::lock::{Lock, Rank};
 use crate::machine::{self, NEVER};
 use crate::note::{Note, Sleeper};
-use crate::param::MAX_CPUS;
+use crate::param::{MAX_CPUS, RETRY_NS};
 use crate::percpu;
 use crate::runq::List;
 use core::cell::Cell;
@@ -50,6 +50,8 @@ pub struct M {
     pub(crate) spinning: Cell<bool>,
     /// When `on_tick` is due here, as far as we asked for it; NEVER: not at all. Written by this CPU alone, and by the handler between any two of its instructions.
     tick: AtomicU64,
+    /// After so long (ns) a tick that preempts nobody comes again.
+    pub(crate) retry: Cell<u64>,
     /// A slice under contention ends at this time (ns); NEVER: none was begun.
     pub(crate) slice_end: Slice,
     /// The schedtick that was seen when the slice began.
@@ -72,6 +74,7 @@ static MS: [M; MAX_CPUS] = [const {
         g0: G::new(),
         spinning: Cell::new(false),
         tick: AtomicU64::new(NEVER),
+        retry: Cell::new(RETRY_NS),
         slice_end: Slice(AtomicU64::new(NEVER)),
         slice_tick: Cell::new(0),
         random: Cell::new(1),

@@ -36,6 +36,11 @@ pub const TRACE_EVENTS: usize = 4096;
 /// the deadline itself. Linux's default timer slack.
 pub const TIMER_SLACK_NS: u64 = 50_000;
 
+/// A tick that finds nobody it may preempt, but should, comes again after so long, and each further one after twice that, up to the second number.
+pub const RETRY_NS: u64 = 100_000;
+/// See [`RETRY_NS`].
+pub const RETRY_MOST_NS: u64 = 1_000_000_000;
+
 /// All stacks begin at the same offset in a page, and all their tops would compete for the same few sets of the caches (64 sets of 64 bytes are one
 /// page): so each g leaves 0 to STACK_COLORS - 1 lines free at its top. Half a page: the other half is enough for a small goroutine.
 pub const STACK_COLORS: usize = 32;

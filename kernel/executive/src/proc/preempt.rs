@@ -13,7 +13,7 @@ use crate::g::{G, Status, curg, getg, on_g0};
 use crate::m::m;
 use crate::machine::{self, Interrupted, NEVER};
 use crate::p::{P, p};
-use crate::param::TIMER_SLACK_NS;
+use crate::param::{RETRY_MOST_NS, RETRY_NS, TIMER_SLACK_NS};
 use crate::percpu::{self, G as CURRENT};
 use crate::sched::SCHED;
 use crate::switch;
@@ -21,9 +21,6 @@ use crate::trace::{self, Event};
 use core::arch::naked_asm;
 use core::mem::offset_of;
 use core::sync::atomic::Ordering::Relaxed;
-
-/// A tick that could preempt nobody comes again after so long (ns).
-const RETRY_NS: u64 = 100_000;
 
 /// The timer that was asked for by `tick_at`, or another CPU's `kick`, interrupted this CPU. Called by the machine's handler, with
 /// interrupts off, on a stack of its own; on return the CPU goes on at `at.pc`. A machine that cannot preempt ignores what is written there, and
@@ -52,8 +49,12 @@ pub fn on_tick(at: &mut Interrupted) {
     }
     m.tick_by(m.slice_end.get());
     if yields && !preempt(at) {
-        // The mark is honoured by the next unpin, but g0 may run a goroutine that never pins, having looked before whatever this tick is about had come.
-        m.tick_by(now + RETRY_NS);
+        // The mark is honoured by the next unpin, but g0 may run a goroutine that never pins, having looked before whatever this tick is about had come. So
+        // another tick comes; each later than the one before, for where a CPU gets to execute nothing but ticks there would be no end.
+        m.tick_by(now + m.retry.get());
+        m.retry.set((2 * m.retry.get()).min(RETRY_MOST_NS));
+    } else {
+        m.retry.set(RETRY_NS);
     }
 }
 
