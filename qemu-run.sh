@@ -12,7 +12,7 @@ Boots the kernel in QEMU. You talk to its console: `help` lists the commands, `e
 Ctrl-A X ends QEMU from outside, Ctrl-A C is its monitor.
 
   --smp N            CPUs (default: twice the host's, at most 4)
-  --mem SIZE         memory, as QEMU writes it: 64M, 2G (default 512M)
+  --mem SIZE         memory, as QEMU writes it: 64M, 2G (default 512M; less than 24M is not enough)
   --uefi             boot from UEFI (default: BIOS)
   --run "A; B"       run these console commands without a person, then power off;
                      the exit status is 0 only if every command succeeded

@@ -53,7 +53,7 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Opti
             Long("smp") => o.smp = args.value()?.parse_with(at_least_one)?,
             Long("mem") => o.mem = Some(args.value()?.parse_with(memory)?),
             Long("uefi") => o.uefi = true,
-            Long("run") => o.run = Some(args.value()?.string()?),
+            Long("run") => o.run = Some(commands(args.value()?.string()?)?),
             Long("timeout") => o.timeout = Some(args.value()?.parse_with(seconds)?),
             Long("gdb") => o.gdb = true,
             Long("icount") => o.icount = true,
@@ -66,6 +66,17 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Opti
         return Err("which kernel? (--kernel ELF)".into());
     }
     Ok(Some(o))
+}
+
+/// What the kernel keeps of its command line (kernel/src/fwcfg.rs).
+const MOST: usize = 4096;
+
+fn commands(line: String) -> Result<String, lexopt::Error> {
+    match line.len() {
+        _ if line.trim().is_empty() => Err("--run needs a command".into()),
+        ..=MOST => Ok(line),
+        n => Err(format!("--run: {n} bytes are more than the {MOST} that the kernel keeps").into()),
+    }
 }
 
 fn at_least_one(s: &str) -> Result<usize, String> {
@@ -103,6 +114,8 @@ mod tests {
     fn a_command_may_hold_anything() {
         let o = of(&["--run", "spawn 5, 6; --smp=\"x\""]).unwrap().unwrap();
         assert_eq!(o.run.unwrap(), "spawn 5, 6; --smp=\"x\"");
+        assert!(of(&["--run", " "]).is_err() && of(&["--run", &"é".repeat(2049)]).is_err());
+        assert!(of(&["--run", &"é".repeat(2048)]).is_ok());
     }
 
     #[test]

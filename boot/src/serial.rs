@@ -69,13 +69,16 @@ pub fn copy(mut line: impl Read, mut to: impl Write, prompted: impl FnOnce()) ->
 /// Types what comes from `from`, and at its end what a person would: Ctrl-D.
 pub fn type_in(mut from: impl Read, mut line: impl Write) -> io::Result<()> {
     let mut buffer = [0; 256];
+    let mut last = b'\r';
     while let n @ 1.. = from.read(&mut buffer)? {
         for byte in &mut buffer[..n] {
             *byte = if *byte == b'\n' { b'\r' } else { *byte }; // the key's name is Enter
         }
         line.write_all(&buffer[..n])?;
+        last = buffer[n - 1];
     }
-    line.write_all(b"\x04")?;
+    // A last line that nobody ended is one all the same; and the end is one at the beginning of a line.
+    line.write_all(if last == b'\r' { b"\x04" } else { b"\r\x04" })?;
     line.flush()
 }
 
@@ -98,6 +101,9 @@ mod tests {
         let mut line = Vec::new();
         type_in(&b"sieve 10\ncpus\n"[..], &mut line).unwrap();
         assert_eq!(line, b"sieve 10\rcpus\r\x04");
+        line.clear();
+        type_in(&b"cpus"[..], &mut line).unwrap();
+        assert_eq!(line, b"cpus\r\x04");
     }
 
     #[test]

@@ -35,7 +35,10 @@ class Map:
     def __init__(self):
         where = gdb.execute("info address EXECUTIVE_DEBUGGER", to_string=True)
         at = int(re.search(r"0x[0-9a-f]+", where).group(), 16)
-        self.allgs = word(at)
+        try:
+            self.allgs = word(at)
+        except gdb.MemoryError:
+            raise gdb.GdbError("the executive is not there (yet, or any more)") from None
         self.at = {name: word(at + 8 + 8 * i) for i, name in enumerate(FIELDS)}
         self.reasons = at + 8 + 8 * len(FIELDS)
 

@@ -16,7 +16,7 @@ const KEY_SIGNATURE: u16 = 0;
 const KEY_DIRECTORY: u16 = 0x19;
 const NAME: &[u8] = b"opt/executive/cmdline";
 
-/// As much as we keep.
+/// As much as we keep; boot/src/options.rs lets no more through.
 const MOST: usize = 4096;
 
 static LINE: Once<([u8; MOST], usize)> = Once::new();

@@ -14,7 +14,7 @@
 
 use crate::heap::Heap;
 use crate::pages::{PAGE, Taken, committed, is_present};
-use crate::{frames, hold, stacks};
+use crate::{clock, frames, hold, stacks};
 use core::alloc::{GlobalAlloc, Layout};
 use core::sync::atomic::{AtomicU64, Ordering};
 use executive::lock::{Lock, Rank};
@@ -26,13 +26,16 @@ const FREE_STACKS: usize = 1024;
 const GOROUTINES: usize = 256;
 
 struct Reclaim {
+    /// Until then (ns) goroutines to trim are not looked for: it was done in vain, and takes time for each goroutine there is.
+    rest_until: u64,
     /// Where the last search for goroutines to trim ended.
     last: Option<Resting>,
     /// Those it found.
     found: [Option<Resting>; GOROUTINES],
 }
 
-static RECLAIM: Lock<Reclaim> = Lock::new(Rank::Reclaim, Reclaim { last: None, found: [None; GOROUTINES] });
+static RECLAIM: Lock<Reclaim> =
+    Lock::new(Rank::Reclaim, Reclaim { rest_until: 0, last: None, found: [None; GOROUTINES] });
 
 /// How many times something was got back. Written under the lock; who reads it before an attempt that fails knows whether to try again first.
 static TIMES: AtomicU64 = AtomicU64::new(0);
@@ -63,7 +66,11 @@ fn more_since(before: u64) -> bool {
     if TIMES.load(Ordering::Relaxed) != before {
         return true;
     }
-    let some = free_stacks(FREE_STACKS) || reclaim.trim();
+    let some = free_stacks(FREE_STACKS);
+    if some {
+        reclaim.rest_until = 0; // others have ended, and others yet may have parked
+    }
+    let some = some || reclaim.trim_unless_in_vain();
     if some {
         TIMES.store(before + 1, Ordering::Release);
     }
@@ -92,6 +99,21 @@ fn free_stacks(most: usize) -> bool {
 }
 
 impl Reclaim {
+    /// Where memory is full of goroutines, and thousands ask for more, each would look at all of them, in vain and pinned: so who looked in vain lets the others be
+    /// for ten times as long as it took.
+    fn trim_unless_in_vain(&mut self) -> bool {
+        let begun = clock::now_ns();
+        if begun < self.rest_until {
+            return false;
+        }
+        let some = self.trim();
+        if !some {
+            let now = clock::now_ns();
+            self.rest_until = now + 10 * (now - begun);
+        }
+        some
+    }
+
     /// Takes pages that goroutines off their CPUs do not use; whether there were any.
     ///
     /// They are looked for while everyone runs, by a look at the page that would go first. They are taken while all other CPUs stand still, by a second look: then a goroutine that

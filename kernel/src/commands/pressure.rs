@@ -15,7 +15,11 @@ const MIB: usize = 1 << 20;
 
 /// Takes so much of the heap, piece by piece, and writes it; looks whether all of it holds what was written, and frees it.
 pub fn heap(args: &Args) -> Outcome {
-    let pieces = take_heap(args.number(0, 1, 1)? as usize)?;
+    let (mib, all) = (args.number(0, 1, 1)? as usize, kernel::frames::total_bytes() / MIB);
+    if mib >= all {
+        return Err(format!("this machine has {all} MiB")); // what the heap has taken it keeps: nothing would be left for stacks
+    }
+    let pieces = take_heap(mib)?;
     println!("{} MiB of the heap were written and read", pieces.len());
     Ok(())
 }
