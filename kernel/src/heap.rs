@@ -35,6 +35,10 @@ const CHUNK: usize = 32 * 1024;
 /// The backing heap grows by at least this, if there is that much.
 const GROWTH: usize = 1024 * 1024;
 
+/// What is larger than the largest class leaves this part of the memory to others: what the heap has mapped it keeps, and without memory for a stack not even a
+/// command can be run.
+const LEFT_TO_OTHERS: usize = 64;
+
 /// Blocks in a chain: about 4 KiB of small ones; at least 4, so that the lock is not taken at every step.
 const fn chain_length(class: usize) -> usize {
     match 4096 / SIZES[class] {
@@ -170,13 +174,13 @@ static GIVEN: AtomicUsize = AtomicUsize::new(0);
 static LARGE: AtomicUsize = AtomicUsize::new(0);
 
 impl Backing {
-    fn alloc(&mut self, layout: Layout) -> *mut u8 {
+    fn alloc(&mut self, layout: Layout, keep: usize) -> *mut u8 {
         let block = self.heap.allocate_first_fit(layout).or_else(|()| {
             // More than any memory could give, or would be searched for in vain.
             let needed = layout.size().saturating_add(layout.align() + 64);
             if needed < frames::total_bytes() {
                 // Even if neither got all it wanted: what it got follows what was free at the end, and may do.
-                let _ = self.grow(needed.max(GROWTH)) || self.grow(needed);
+                let _ = self.grow(needed.max(GROWTH), keep) || self.grow(needed, keep);
             }
             self.heap.allocate_first_fit(layout)
         });
@@ -184,8 +188,12 @@ impl Backing {
         block.map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 
-    /// Maps at least `bytes` more; `false`: could not, though some may have been mapped.
-    fn grow(&mut self, bytes: usize) -> bool {
+    /// Maps at least `bytes` more, if `keep` are left then; `false`: could not, though some may have been mapped.
+    fn grow(&mut self, bytes: usize, keep: usize) -> bool {
+        let (total, used) = frames::counts();
+        if keep > 0 && (total - used) * (frames::FRAME as usize) < bytes + keep {
+            return false;
+        }
         let wanted = self.end + (bytes as u64).next_multiple_of(frames::FRAME);
         if wanted > layout::HEAP_END {
             return false;
@@ -223,7 +231,7 @@ fn refill(class: usize) -> Chain {
     while chain.length < chain_length(class) {
         if shared.fresh + size > shared.fresh_end {
             let layout = Layout::from_size_align(CHUNK, LARGEST).expect("constants");
-            let chunk = BACKING.lock().alloc(layout) as usize;
+            let chunk = BACKING.lock().alloc(layout, 0) as usize;
             if chunk == 0 {
                 break; // what was cut so far is still good
             }
@@ -253,7 +261,7 @@ unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let Some(class) = class_of(layout) else {
             let mut backing = BACKING.lock();
-            let block = backing.alloc(layout);
+            let block = backing.alloc(layout, frames::total_bytes() / LEFT_TO_OTHERS);
             if !block.is_null() {
                 LARGE.fetch_add(layout.size(), Relaxed);
             }
