@@ -1,6 +1,7 @@
 //! Values handed from goroutine to goroutine.
 
 use crate::{Host, REPEATS, ns_per, repeat};
+use executive::chan::{Receiver, Sender};
 use executive::{chan, go};
 
 /// Nanoseconds per round trip over two unbuffered channels.
@@ -9,14 +10,10 @@ pub fn unbuffered(host: &Host) {
     repeat(host, "chan_unbuf_rt", "ns", REPEATS, || {
         let (ping, pings) = chan::<usize>(0);
         let (pong, pongs) = chan::<usize>(0);
-        let echo = go(move || {
-            while let Some(x) = pings.recv() {
-                let _ = pong.send(x);
-            }
-        });
+        let echo = go(move || echo(pings, pong));
         let ns = ns_per(rounds, || {
             for i in 0..rounds {
-                let _ = ping.send(i);
+                ping.send(i).expect("the echo receives");
                 assert_eq!(pongs.recv(), Some(i));
             }
         });
@@ -24,6 +21,13 @@ pub fn unbuffered(host: &Host) {
         echo.join();
         ns
     });
+}
+
+/// Sends back what comes.
+fn echo(pings: Receiver<usize>, pong: Sender<usize>) {
+    while let Some(x) = pings.recv() {
+        pong.send(x).expect("who sends waits for it");
+    }
 }
 
 /// Nanoseconds per item through a buffer of 128.
