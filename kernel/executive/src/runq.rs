@@ -314,16 +314,19 @@ impl<'a, T: Linked> Owner<'a, T> {
     /// The next g to run. True if it inherits the slice of the one before (it was `runnext`). Go: `runqget`.
     #[inline]
     pub fn get(&self) -> Option<(&'static T, bool)> {
-        let q = self.0;
-        let next = q.runnext.load(Ordering::Relaxed);
-        if !next.is_null() && self.takes_next(next) {
-            return Some((reference(next)?, true));
-        }
-        self.get_from_ring().map(|t| (t, false))
+        self.get_next().map(|t| (t, true)).or_else(|| self.get_from_ring().map(|t| (t, false)))
     }
 
+    /// The half of [`get`](Self::get) that looks at `runnext`.
     #[inline]
-    fn get_from_ring(&self) -> Option<&'static T> {
+    pub fn get_next(&self) -> Option<&'static T> {
+        let next = self.0.runnext.load(Ordering::Relaxed);
+        if !next.is_null() && self.takes_next(next) { reference(next) } else { None }
+    }
+
+    /// The half of [`get`](Self::get) that looks at the ring.
+    #[inline]
+    pub fn get_from_ring(&self) -> Option<&'static T> {
         let q = self.0;
         loop {
             let head = q.head.load(Ordering::Acquire); // partner: other consumers

@@ -77,11 +77,11 @@ pub(crate) fn record(event: Event, goid: impl FnOnce() -> u64) {
 
 /// The same, in the hottest places: gives back what the caller goes on with, so that it need not save a register for a call that is seldom made.
 #[inline(always)]
-pub(crate) fn record_keeping<K: Copy>(event: Event, keep: K, goid: impl FnOnce(K) -> u64) -> K {
+pub(crate) fn record_keeping<K>(event: Event, keep: K, goid: impl FnOnce() -> u64) -> K {
     #[cold]
     #[inline(never)]
-    fn write_keeping<K: Copy>(event: Event, keep: K, goid: impl FnOnce(K) -> u64) -> K {
-        write(event, goid(keep));
+    fn write_keeping<K>(event: Event, keep: K, goid: impl FnOnce() -> u64) -> K {
+        write(event, goid());
         keep
     }
     if ON.load(Relaxed) { write_keeping(event, keep, goid) } else { keep }

@@ -23,12 +23,12 @@ pub(crate) fn park<F: FnOnce(&'static G) -> bool>(me: &G, reason: WaitReason, co
     unsafe extern "C" fn park_m<F: FnOnce(&'static G) -> bool>(g: &'static G, arg: *mut ()) -> ! {
         // SAFETY: `arg` is `commit` on the stack of g, which is saved and still ours; it is read once and forgotten there.
         let commit = unsafe { arg.cast::<F>().read() };
-        let (g, ()) = waits(g, ());
+        let (p, g) = waits(p(), g, g);
         if !commit(g) {
             g.set_status(Status::Waiting, Status::Runnable, "park: goroutine was readied by two");
-            execute(p(), m(), g, true);
+            execute(p, m(), g, true);
         }
-        schedule_inline(p(), m())
+        schedule_inline(p, m())
     }
     me.set_wait_reason(reason);
     let mut commit = ManuallyDrop::new(commit);
@@ -42,22 +42,22 @@ pub(crate) fn park<F: FnOnce(&'static G) -> bool>(me: &G, reason: WaitReason, co
 pub(crate) fn park_unlock<T>(me: &G, reason: WaitReason, guard: LockGuard<'_, T>) {
     #[unsafe(link_section = "executive_switch")]
     unsafe extern "C" fn park_m<T>(g: &'static G, lock: *mut ()) -> ! {
-        let (_, lock) = waits(g, lock);
+        let (p, lock) = waits(p(), g, lock);
         // SAFETY: `keep` gave it. Nothing of it is used afterwards: its owner may have gone on.
         unsafe { (*lock.cast::<Lock<T>>()).release_held(true) };
-        schedule_inline(p(), m())
+        schedule_inline(p, m())
     }
     me.set_wait_reason(reason);
     // SAFETY: `park_m::<T>` fits the lock and does not return.
     unsafe { switch::call_mcall(park_m::<T>, guard.keep().cast_mut().cast()) }
 }
 
-/// `g` is off its stack and waits; nobody can find it yet. Gives both back.
+/// `g` is off its stack and waits; nobody can find it yet. Gives back what the caller goes on with.
 #[inline(always)]
-fn waits<K: Copy>(g: &'static G, keep: K) -> (&'static G, K) {
-    g.waiting_since.store(p().coarse_now.get(), Relaxed);
+fn waits<K>(p: &'static P, g: &'static G, keep: K) -> (&'static P, K) {
+    g.waiting_since.store(p.coarse_now.get(), Relaxed);
     g.set_status(Status::Running, Status::Waiting, "park: goroutine is not running");
-    trace::record_keeping(Event::Park, (g, keep), |(g, _)| g.id())
+    trace::record_keeping(Event::Park, (p, keep), || g.id())
 }
 
 /// When it is not just a place in the ring: others are in the global queue already, or there is no room, and it goes there, behind them. Nothing in `yield_m` returns to it, so it saves no registers.

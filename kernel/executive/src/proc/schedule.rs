@@ -41,10 +41,16 @@ pub(crate) fn schedule_inline(p: &'static P, m: &'static M) -> ! {
     if percpu::pins() != 0 {
         throw("schedule: holding locks");
     }
-    if nothing_special(p, m)
-        && let Some((g, inherit_slice)) = p.runq().get()
-    {
-        execute_untimed(p, g, inherit_slice)
+    if nothing_special(p, m) {
+        if let Some(g) = p.runq().get_next() {
+            execute_untimed(p, g, true)
+        }
+        // A slice that is handed on does not count, so the 61st tick is looked for only here: a pair that does nothing else ends with its slice.
+        if !p.global_is_due()
+            && let Some(g) = p.runq().get_from_ring()
+        {
+            execute_untimed(p, g, false)
+        }
     }
     schedule_slowly(p, m)
 }
@@ -63,11 +69,11 @@ pub(crate) fn ready_and_schedule(p: &'static P, m: &'static M, g: &'static G) ->
     schedule(p, m)
 }
 
-/// The common case, in which the next g comes from this P's own queue: no timer, no interrupt's or locked goroutine, not the 61st tick. (A CPU that
+/// The common case, in which the next g comes from this P's own queue: no timer, no interrupt's or locked goroutine. (A CPU that
 /// has just run a goroutine is not searching.)
 #[inline(always)]
 fn nothing_special(p: &P, m: &M) -> bool {
-    p.timers.next() == NEVER && SCHED.injected.is_empty() && !m.has_inbox() && !p.global_is_due() && !chaos::one_in(4)
+    p.timers.next() == NEVER && SCHED.injected.is_empty() && !m.has_inbox() && !chaos::one_in(4)
 }
 
 /// Everything that `schedule` knows.
@@ -120,7 +126,7 @@ fn execute_untimed(p: &P, g: &'static G, inherit_slice: bool) -> ! {
         percpu::calm();
     }
     p.stats.runs.bump();
-    let g = trace::record_keeping(Event::Run, g, G::id);
+    let g = trace::record_keeping(Event::Run, g, || g.id());
     // SAFETY: STACK-OWNER: it is Running, here; it was saved by mcall or is newborn.
     unsafe { switch::jump_to(g) }
 }

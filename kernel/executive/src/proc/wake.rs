@@ -41,7 +41,7 @@ pub(crate) fn unlock_ready<T: ?Sized>(guard: LockGuard<'_, T>, g: Option<&'stati
 #[inline(always)]
 pub(crate) fn becomes_runnable(g: &'static G) -> &'static G {
     g.set_status(Status::Waiting, Status::Runnable, "ready: goroutine is not waiting");
-    trace::record_keeping(Event::Ready, g, G::id)
+    trace::record_keeping(Event::Ready, g, || g.id())
 }
 
 /// Puts a runnable g next on this P, and wakes an idle CPU if there is one. Pinned or on g0.

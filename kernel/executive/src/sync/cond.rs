@@ -86,6 +86,7 @@ impl Condvar {
     }
 
     /// Parks until notified or claimed by the alarm. The mutex is unlocked afterwards.
+    #[inline(never)] // or every `wait` would be 200 bytes
     fn park<T: ?Sized>(&self, guard: MutexGuard<'_, T>, alarm: Option<(&Alarm, u64)>) {
         let me = getg();
         waitq::prepare(me);
