@@ -26,9 +26,10 @@ struct Waiters {
 }
 
 impl Waiters {
-    /// Claims the first who waits, if its ticket is below `end`; tells whom to ready. `None`: nobody is left, or it had not parked.
-    fn claim_next(&self, end: usize) -> Option<&'static G> {
-        while self.has_below(end) {
+    /// Claims the first who waits, as long as `more` says so; tells whom to ready. `None`: nobody is left, or it had not parked.
+    #[inline]
+    fn claim_next(&self, more: impl Fn(&Self) -> bool) -> Option<&'static G> {
+        while more(self) {
             let g = self.queue.dequeue()?.g;
             match claim_without_lock(g) {
                 Claim::Parked => return Some(g),
@@ -38,6 +39,7 @@ impl Waiters {
         }
         None
     }
+    /// Whether the first has a ticket below `end`.
     fn has_below(&self, end: usize) -> bool {
         // Tickets are some, of late: so they compare by their difference, and may wrap.
         self.queue.first().is_some_and(|w| (w.slot.get().addr().wrapping_sub(end) as isize) < 0)
@@ -152,7 +154,7 @@ impl Condvar {
     /// ```
     pub fn notify_one(&self) {
         let waiters = self.waiters.lock();
-        let g = waiters.claim_next(waiters.tickets);
+        let g = waiters.claim_next(|_| true);
         unlock_ready(waiters, g);
     }
 
@@ -165,7 +167,7 @@ impl Condvar {
         let mut waiters = self.waiters.lock();
         let end = waiters.tickets; // who is woken and waits again is not meant
         while waiters.has_below(end) {
-            let batch: [_; BATCH] = core::array::from_fn(|_| waiters.claim_next(end));
+            let batch: [_; BATCH] = core::array::from_fn(|_| waiters.claim_next(|waiters| waiters.has_below(end)));
             drop(waiters);
             batch.into_iter().flatten().for_each(ready);
             waiters = self.waiters.lock();
