@@ -37,6 +37,7 @@ class Map:
         at = int(re.search(r"0x[0-9a-f]+", where).group(), 16)
         try:
             self.allgs = word(at)
+            word(self.allgs)
         except gdb.MemoryError:
             raise gdb.GdbError("the executive is not there (yet, or any more)") from None
         self.at = {name: word(at + 8 + 8 * i) for i, name in enumerate(FIELDS)}
