@@ -26,7 +26,8 @@ static CPUS: [Cpu; MAX_CPUS] = [const { Cpu { online: AtomicBool::new(false), fl
 /// The calling CPU's gates are up: from here on it answers.
 pub fn join() {
     CPUS[cpu()].online.store(true, Ordering::SeqCst);
-    // Who flushes or holds just now may or may not have seen us: if not, our read of its number comes after its write, and this is our answer.
+    // Who flushes or holds just now may or may not have seen us: if not, our read of its number comes after its write, and this is our answer. (A CPU walks tables ahead of what it
+    // runs: the flush also forgets what it found there before.)
     on_interrupt();
     hold::on_interrupt();
 }

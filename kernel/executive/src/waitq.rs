@@ -137,6 +137,7 @@ impl WaitQ {
     }
 
     /// Who has waited longest.
+    #[inline]
     pub fn first(&self) -> Option<&Waiter> {
         self.get(self.first.get())
     }
@@ -181,7 +182,7 @@ impl WaitQ {
     #[inline]
     pub fn dequeue(&self) -> Option<&Waiter> {
         loop {
-            let w = self.get(self.first.get())?;
+            let w = self.first()?;
             let next = w.next.get();
             self.first.set(next);
             if let Some(next) = self.get(next) {

@@ -38,9 +38,7 @@ pub(crate) fn schedule(p: &'static P, m: &'static M) -> ! {
 /// The same, where a goroutine parks or yields.
 #[inline(always)]
 pub(crate) fn schedule_inline(p: &'static P, m: &'static M) -> ! {
-    if percpu::pins() != 0 {
-        throw("schedule: holding locks");
-    }
+    holds_no_lock();
     if nothing_special(p, m) {
         if let Some(g) = p.runq().get_next() {
             execute_untimed(p, g, true)
@@ -58,15 +56,21 @@ pub(crate) fn schedule_inline(p: &'static P, m: &'static M) -> ! {
 /// Readies `g`, and one round of `schedule`, which will run it unless something comes before: then at once, without a queue. On g0.
 #[inline(always)]
 pub(crate) fn ready_and_schedule(p: &'static P, m: &'static M, g: &'static G) -> ! {
-    if percpu::pins() != 0 {
-        throw("schedule: holding locks");
-    }
+    holds_no_lock();
     let g = becomes_runnable(g);
     if nothing_special(p, m) && !p.others().has_runnext() && g.locked_to.load(Relaxed) == ANY_CPU {
         execute_untimed(p, g, true)
     }
     put_next(g);
     schedule(p, m)
+}
+
+/// Whoever schedules holds no lock and no pin.
+#[inline(always)]
+fn holds_no_lock() {
+    if percpu::pins() != 0 {
+        throw("schedule: holding locks");
+    }
 }
 
 /// The common case, in which the next g comes from this P's own queue: no timer, no interrupt's or locked goroutine. (A CPU that
