@@ -180,6 +180,56 @@ mutation "a handler counts itself too late" meeting.rs alarm a_late_handler_does
 mutation "an interrupt that lost is forgotten" meeting.rs alarm a_late_handler_does_not_claim_the_next_wait \
     's/while self\.line\.raise\(\)\.is_some_and\(\|t\| !claim\(t\)\) \{\}/if let Some(t) = self.line.raise() {\n            claim(t);\n        }/'
 
+# --- the words of Mutex and RwLock
+mutation "locked without acquire" lockword.rs locks two_take_turns \
+    's/compare_exchange\(0, LOCKED, Ordering::Acquire/compare_exchange(0, LOCKED, Ordering::Relaxed/'
+mutation "locked the slow way without acquire" lockword.rs locks three_take_turns \
+    's/compare_exchange\(old, new, Ordering::Acquire/compare_exchange(old, new, Ordering::Relaxed/'
+mutation "unlocked without release" atomic.rs locks two_take_turns \
+    's/fetch_sub\(n, Ordering::Release\)/fetch_sub(n, Ordering::Relaxed)/'
+mutation "an unlock wakes nobody" lockword.rs locks two_take_turns \
+    's/self\.wake_waiter\(queue\);//'
+mutation "a waiter is not counted" lockword.rs locks two_take_turns \
+    's/new \+= WAITER;//'
+mutation "who is woken still counts as waiting" lockword.rs locks three_take_turns \
+    's/\(old - WAITER\) \| WOKEN/old | WOKEN/'
+mutation "who was woken stays WOKEN" lockword.rs locks three_take_turns \
+    's/new &= !WOKEN;//'
+mutation "a spinner stays WOKEN" lockword.rs locks a_spinner_hides_nobody \
+    's/awoke = self\.swap\(old, old \| WOKEN\);/self.swap(old, old | WOKEN);/'
+mutation "who was handed the lock tries for it" lockword.rs locks who_starves_is_handed_it \
+    's/if old & STARVING != 0 \{\n\s*\/\/ The unlocker/if false {\n\/\/ The unlocker/'
+mutation "it starves for ever" lockword.rs locks who_starves_is_handed_it \
+    's/\{ STARVING \} else \{ 0 \}/{ 0 } else { 0 }/'
+mutation "a newcomer takes what was handed over" lockword.rs locks who_starves_is_handed_it \
+    's/if old & STARVING == 0 \{\n\s*new \|= LOCKED;\n\s*\}/new |= LOCKED;/'
+mutation "who is handed the lock still counts as waiting" lockword.rs locks who_starves_is_handed_it \
+    's/wrapping_sub\(WAITER \+ over\)/wrapping_sub(over)/'
+mutation "a late unlock wakes one that starves" lockword.rs locks a_late_unlock_wakes_nobody_again \
+    's/\(LOCKED \| WOKEN \| STARVING\) == 0/(LOCKED | WOKEN) == 0/'
+mutation "who tries goes before who starves" lockword.rs locks who_tries_is_alone_too \
+    's/(fn try_lock.*?)\(LOCKED \| STARVING\)/$1LOCKED/s'
+mutation "a reader comes without acquire" readers.rs locks a_reader_and_a_writer \
+    's/fetch_add\(1, Ordering::Acquire\)/fetch_add(1, Ordering::Relaxed)/'
+mutation "a reader goes without release" readers.rs locks a_reader_and_a_writer \
+    's/fetch_sub\(1, Ordering::Release\)/fetch_sub(1, Ordering::Relaxed)/'
+mutation "a writer comes without acquire" readers.rs locks a_reader_and_a_writer \
+    's/fetch_sub\(WRITER, Ordering::AcqRel\)/fetch_sub(WRITER, Ordering::Release)/'
+mutation "a writer goes without release" readers.rs locks a_reader_and_a_writer \
+    's/fetch_add\(WRITER, Ordering::Release\)/fetch_add(WRITER, Ordering::Relaxed)/'
+mutation "a reader that has left is waited for" readers.rs locks a_reader_and_a_writer \
+    's/reading == 0 \|\| self\.leaving\.fetch_add\(reading, Ordering::AcqRel\)\.wrapping_add\(reading\) == 0/reading == 0 || {\n            self.leaving.fetch_add(reading, Ordering::AcqRel);\n            false\n        }/'
+mutation "the first reader to leave lets the writer in" readers.rs locks two_readers_and_a_writer \
+    's/self\.leaving\.fetch_sub\(1, Ordering::AcqRel\) == 1/self.leaving.fetch_sub(1, Ordering::AcqRel) != 0/'
+mutation "the last reader has not seen the first leave" readers.rs locks two_readers_and_a_writer \
+    's/leaving\.fetch_sub\(1, Ordering::AcqRel\)/leaving.fetch_sub(1, Ordering::Release)/'
+mutation "who tries to read passes a writer" readers.rs locks who_tries_reads_or_writes_as_others \
+    's/\(n as i32 >= 0\)\.then/true.then/'
+mutation "who tries to read does so without acquire" readers.rs locks who_tries_reads_or_writes_as_others \
+    's/try_update\(Ordering::Acquire/try_update(Ordering::Relaxed/'
+mutation "who tries to write does so without acquire" readers.rs locks who_tries_reads_or_writes_as_others \
+    's/compare_exchange\(0, none, Ordering::AcqRel/compare_exchange(0, none, Ordering::Release/'
+
 # --- free lists
 mutation "what is given away is kept too" freelist.rs free the_freed_is_reused_by_one \
     's/self\.put_own\(t\);\n(\s*if self\.len)/self.put_own(t);\n        let mut too = List::new();\n        too.push_back(t);\n        everyone.give(too);\n$1/'

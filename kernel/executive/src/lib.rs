@@ -39,6 +39,10 @@ pub mod joiner;
 #[doc(hidden)]
 pub mod line;
 #[doc(hidden)]
+pub mod lockword;
+#[doc(hidden)]
+pub mod readers;
+#[doc(hidden)]
 pub mod meeting;
 pub mod g;
 #[doc(hidden)]

@@ -11,7 +11,7 @@ use executive::note::Note;
 use executive::runq::Runq;
 use loom::cell::Cell;
 use loom::thread;
-use model::{Bed, Item, check, check_bounded, item, leak, race};
+use model::{Bed, Item, check, item, leak, race};
 
 struct Cpu {
     ring: Runq<Item>,
@@ -215,7 +215,7 @@ fn a_searcher_for_a_moment_looks_twice() {
 /// Two work items, two idle CPUs, one submitter who then hogs its CPU: does the searcher that finds the first wake another for the second?
 #[test]
 fn a_searcher_that_finds_wakes_the_next() {
-    check_bounded(2, || {
+    check(|| {
         let [submitter, a, b] = world::<3>();
         let [a, b] = [a, b].map(|cpu| {
             thread::spawn(move || {
@@ -245,7 +245,7 @@ fn the_napper_looks() {
 /// The same, with one more CPU that goes idle beside the napper and leaves it the runnexts: does one of the two find it?
 #[test]
 fn who_sleeps_beside_a_napper_hides_nothing() {
-    check_bounded(2, || {
+    check(|| {
         let [submitter, napper, sleeper] = world::<3>().map(|cpu| Here { finds_all: true, ..cpu });
         submitter.world.idle.start_searching();
         submitter.world.idle.start_searching();

@@ -1,20 +1,14 @@
-//! Many readers or one writer. Go: `sync.RWMutex` (rwmutex.go), and its arithmetic.
-//!
-//! **Rule:** a writer announces itself by making the count of readers negative. From then on new readers wait for it, so writers do not starve; it waits for those that read, which it
-//! has counted in the same step. When it unlocks, all readers that have come meanwhile go before the next writer, so readers do not starve either.
+//! Many readers or one writer. Go: `sync.RWMutex`. Who waits for whom is in readers.rs.
 #![allow(unsafe_code)] // The value behind the lock.
 
 use super::mutex::{Mutex, MutexGuard};
 use super::sema::Semaphore;
-use crate::atomic::{AtomicU32, Ordering};
 use crate::g::WaitReason;
+use crate::readers::Readers;
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
-
-/// What a writer subtracts: more readers there cannot be.
-const WRITER: u32 = 1 << 30;
 
 /// A lock around a `T`, for many readers or one writer. Not recursive: a goroutine that reads and wants to read again may deadlock with a writer in between, as in Go.
 ///
@@ -27,10 +21,7 @@ const WRITER: u32 = 1 << 30;
 pub struct RwLock<T: ?Sized> {
     /// One writer at a time.
     writers: Mutex<()>,
-    /// Readers, those that wait for a writer included; less WRITER while there is a writer. Wraps below 0.
-    readers: AtomicU32,
-    /// Readers that the writer waits for.
-    leaving: AtomicU32,
+    readers: Readers,
     for_readers: Semaphore,
     for_writer: Semaphore,
     value: UnsafeCell<T>,
@@ -63,8 +54,7 @@ impl<T> RwLock<T> {
     pub const fn new(value: T) -> Self {
         RwLock {
             writers: Mutex::new(()),
-            readers: AtomicU32::new(0),
-            leaving: AtomicU32::new(0),
+            readers: Readers::new(),
             for_readers: Semaphore::new(0),
             for_writer: Semaphore::new(0),
             value: UnsafeCell::new(value),
@@ -86,8 +76,7 @@ impl<T: ?Sized> RwLock<T> {
     /// ```
     #[inline]
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
-        // Acquire: partner of the Release in the write guard's drop.
-        if (self.readers.fetch_add(1, Ordering::Acquire) as i32) < 0 {
+        if !self.readers.enter() {
             self.for_readers.acquire_for(WaitReason::RwLockRead, false);
         }
         self.read_guard()
@@ -101,10 +90,7 @@ impl<T: ?Sized> RwLock<T> {
     /// assert!(lock.try_read().is_none());
     /// ```
     pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
-        self.readers
-            .try_update(Ordering::Acquire, Ordering::Relaxed, |n| (n as i32 >= 0).then(|| n + 1))
-            .ok()
-            .map(|_| self.read_guard())
+        self.readers.try_enter().then(|| self.read_guard())
     }
 
     /// Locks for writing; parks while others read or write. Go: `Lock`.
@@ -115,10 +101,7 @@ impl<T: ?Sized> RwLock<T> {
     /// ```
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
         let turn = self.writers.lock();
-        // AcqRel: partner of the readers' in `read` and `drop`.
-        let reading = self.readers.fetch_sub(WRITER, Ordering::AcqRel);
-        // Some of them may have left already, and counted `leaving` below 0.
-        if reading != 0 && self.leaving.fetch_add(reading, Ordering::AcqRel).wrapping_add(reading) != 0 {
+        if !self.readers.begin_write() {
             self.for_writer.acquire_for(WaitReason::RwLockWrite, false);
         }
         RwLockWriteGuard { lock: self, _turn: turn }
@@ -133,9 +116,7 @@ impl<T: ?Sized> RwLock<T> {
     /// ```
     pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
         let turn = self.writers.try_lock()?;
-        let none = 0u32.wrapping_sub(WRITER);
-        self.readers.compare_exchange(0, none, Ordering::AcqRel, Ordering::Relaxed).ok()?;
-        Some(RwLockWriteGuard { lock: self, _turn: turn })
+        self.readers.try_begin_write().then(|| RwLockWriteGuard { lock: self, _turn: turn })
     }
 
     /// The value, without locking: nobody else has the lock.
@@ -151,20 +132,14 @@ impl<T: ?Sized> RwLock<T> {
 impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        // Release: partner of the AcqRel in `write`.
-        if (self.lock.readers.fetch_sub(1, Ordering::Release).wrapping_sub(1) as i32) < 0 {
-            // A writer waits; the last it waits for wakes it. AcqRel: what all of them did is seen by it.
-            if self.lock.leaving.fetch_sub(1, Ordering::AcqRel) == 1 {
-                self.lock.for_writer.release();
-            }
+        if self.lock.readers.leave() {
+            self.lock.for_writer.release();
         }
     }
 }
 impl<T: ?Sized> Drop for RwLockWriteGuard<'_, T> {
     fn drop(&mut self) {
-        // Release: partner of the Acquire in `read`.
-        let waiting = self.lock.readers.fetch_add(WRITER, Ordering::Release).wrapping_add(WRITER);
-        for _ in 0..waiting {
+        for _ in 0..self.lock.readers.end_write() {
             self.lock.for_readers.release();
         }
         // Then `_turn` lets the next writer in.

@@ -15,13 +15,8 @@ use loom::sync::{Condvar, Mutex};
 
 /// Runs the model in every order, within bounds.
 pub fn check(model: impl Fn() + Sync + Send + 'static) {
-    check_bounded(3, model)
-}
-
-/// With at most so many preemptions: where there are too many threads for 3.
-pub fn check_bounded(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
+    builder.preemption_bound = builder.preemption_bound.or(Some(3));
     builder.max_branches = 20_000;
     let model = std::sync::Arc::new(model);
     for swapped in [false, true] {
