@@ -58,6 +58,7 @@ static TABLE: &[Command] = &[
     command("idle", "[SECONDS]", "a kernel with nothing to do does nothing", proofs::idle),
     command("heap", "MIB", "so much of the heap is taken, written, read and freed", pressure::heap),
     command("divers", "N MIB", "N goroutines use most of their stacks and park; then MIB MiB are taken, from there if need be", pressure::divers),
+    command("churn", "[SECONDS]", "blocks of the heap and crowds of goroutines compete for all the memory there is", pressure::churn),
     command("full", "COMMAND...", "a command, while parked goroutines hold all the memory: some die of that", pressure::full),
     command("stress", "[SECONDS]", "everything at once, with sums that show that nothing was lost", stress::stress),
     command("scenario", "NAME...", "claims of the tests that have NAME in theirs, or `all`", suites::scenario),

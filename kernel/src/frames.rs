@@ -170,6 +170,11 @@ pub fn alloc_for_new_stack() -> Option<u64> {
     if are_few() { None } else { alloc() }
 }
 
+/// Bytes that [`alloc`] can still give, but for what waits in the CPUs' reserves.
+pub fn available_bytes() -> usize {
+    TOTAL.load(Relaxed).saturating_sub(USED.load(Relaxed) + MARGIN) * FRAME as usize
+}
+
 /// Whether the page-fault handlers' margin is touched.
 pub fn are_low() -> bool {
     USED.load(Relaxed) + MARGIN > TOTAL.load(Relaxed)

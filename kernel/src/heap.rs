@@ -5,7 +5,9 @@
 //! 1. this CPU's two chains of free blocks per size class: no lock, a few instructions;
 //! 2. the class's list of whole chains, under a lock of its own, so a lock is taken once per chain of blocks;
 //! 3. `linked_list_allocator` over a range of addresses that grows by mapping fresh frames. It also
-//!    serves what is larger than the largest class. It searches a list, so nothing small may live there.
+//!    serves what is larger than the largest class, up to 32 KiB. It searches a list, so nothing small may live there.
+//!
+//! Larger blocks have pages of their own (large.rs).
 //!
 //! A block may be freed on any CPU: it joins that CPU's chain, and travels back with a whole one. Two chains
 //! a CPU, so that a free and an alloc at a chain's border do not take the lock in turn.
@@ -13,7 +15,8 @@
 //! The one rule: chains are touched pinned; nothing here runs from a handler (IRQ-CLEAN).
 #![allow(unsafe_code)] // An allocator hands out raw memory.
 
-use crate::{frames, layout, paging};
+use crate::pages::{self, PAGE};
+use crate::{frames, large, layout, paging};
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::ptr::{self, NonNull};
@@ -35,9 +38,18 @@ const CHUNK: usize = 32 * 1024;
 /// The backing heap grows by at least this, if there is that much.
 const GROWTH: usize = 1024 * 1024;
 
-/// What is larger than the largest class leaves this part of the memory to others: what the heap has mapped it keeps, and without memory for a stack not even a
-/// command can be run.
+/// What is larger than the largest class leaves this part of the memory to others: without memory for a stack not even a command can be run.
 const LEFT_TO_OTHERS: usize = 64;
+
+/// Bytes of that.
+fn left_to_others() -> usize {
+    frames::total_bytes() / LEFT_TO_OTHERS
+}
+
+/// Whether large.rs has the block. Not if it is only aligned so: the backing heap can do that with less.
+const fn is_large(layout: Layout) -> bool {
+    layout.size() > CHUNK
+}
 
 /// Blocks in a chain: about 4 KiB of small ones; at least 4, so that the lock is not taken at every step.
 const fn chain_length(class: usize) -> usize {
@@ -167,7 +179,7 @@ struct Backing {
 static BACKING: CountedLock<Backing> =
     CountedLock::counted(Rank::Heap, Backing { heap: linked_list_allocator::Heap::empty(), end: layout::HEAP });
 
-/// Bytes mapped for the heap, and bytes of them that the backing heap has given out. For reports.
+/// Bytes mapped for the backing heap, and bytes of them that it has given out. For reports.
 static MAPPED: AtomicUsize = AtomicUsize::new(0);
 static GIVEN: AtomicUsize = AtomicUsize::new(0);
 /// Bytes in use that are larger than the largest class.
@@ -176,7 +188,6 @@ static LARGE: AtomicUsize = AtomicUsize::new(0);
 impl Backing {
     fn alloc(&mut self, layout: Layout, keep: usize) -> *mut u8 {
         let block = self.heap.allocate_first_fit(layout).or_else(|()| {
-            // More than any memory could give, or would be searched for in vain.
             let needed = layout.size().saturating_add(layout.align() + 64);
             if needed < frames::total_bytes() {
                 // Even if neither got all it wanted: what it got follows what was free at the end, and may do.
@@ -260,8 +271,10 @@ pub struct Heap;
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let Some(class) = class_of(layout) else {
-            let mut backing = BACKING.lock();
-            let block = backing.alloc(layout, frames::total_bytes() / LEFT_TO_OTHERS);
+            let block = match is_large(layout) {
+                true => large::alloc(layout, left_to_others()),
+                false => BACKING.lock().alloc(layout, left_to_others()),
+            };
             if !block.is_null() {
                 LARGE.fetch_add(layout.size(), Relaxed);
             }
@@ -283,10 +296,17 @@ unsafe impl GlobalAlloc for Heap {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         let Some(class) = class_of(layout) else {
-            let mut backing = BACKING.lock();
-            // SAFETY: the caller got it from `alloc`, which for this layout is the backing heap's; not null.
-            unsafe { backing.heap.deallocate(NonNull::new_unchecked(block), layout) };
-            GIVEN.store(backing.heap.used(), Relaxed);
+            // SAFETY: not null.
+            let of = unsafe { NonNull::new_unchecked(block) };
+            if is_large(layout) {
+                // SAFETY: the caller got it from `alloc`, which for this layout is large.rs's.
+                unsafe { large::free(of, layout) };
+            } else {
+                let mut backing = BACKING.lock();
+                // SAFETY: likewise, the backing heap's.
+                unsafe { backing.heap.deallocate(of, layout) };
+                GIVEN.store(backing.heap.used(), Relaxed);
+            }
             LARGE.fetch_sub(layout.size(), Relaxed);
             return;
         };
@@ -311,6 +331,14 @@ unsafe impl GlobalAlloc for Heap {
         let class = class_of(layout);
         if class.is_some() && class == class_of(new) {
             return block; // it fits where it is
+        }
+        if is_large(layout)
+            && is_large(new)
+            && let Some(of) = NonNull::new(block)
+            && large::resize(of, layout, new, left_to_others())
+        {
+            LARGE.fetch_add(new_size.wrapping_sub(layout.size()), Relaxed); // wraps back where it is smaller
+            return block;
         }
         // SAFETY: as `GlobalAlloc` says; both are valid for the smaller size and do not overlap.
         unsafe {
@@ -355,13 +383,14 @@ pub const fn slack(cpus: usize) -> usize {
     cpus * chains + SIZES.len() * CHUNK + GROWTH
 }
 
-/// Bytes mapped for the heap, and bytes given out by its backing (size-class chunks whole).
+/// Bytes of memory that the heap has, and bytes of them given out by its backing (size-class chunks whole) and in large blocks or free ones that keep theirs.
 pub fn usage() -> (usize, usize) {
-    (MAPPED.load(Relaxed), GIVEN.load(Relaxed))
+    let large = pages::HEAP.pages() * PAGE;
+    (MAPPED.load(Relaxed) + large, GIVEN.load(Relaxed) + large)
 }
 
 /// How often the heap's locks were taken, and how often someone had to spin for one.
 pub fn lock_stats() -> (u64, u64) {
-    let all = SHARED.iter().map(CountedLock::stats).chain([BACKING.stats()]);
+    let all = SHARED.iter().map(CountedLock::stats).chain([BACKING.stats(), large::lock_stats()]);
     all.fold((0, 0), |(a, c), (a1, c1)| (a + a1, c + c1))
 }

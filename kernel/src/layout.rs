@@ -38,5 +38,9 @@ pub const MMIO_END: u64 = slot(450);
 pub const CPU_STACKS: u64 = slot(450);
 pub const CPU_STACKS_END: u64 = slot(451);
 
+/// The heap's large blocks: 4 TiB.
+pub const LARGE: u64 = slot(452);
+pub const LARGE_END: u64 = slot(460);
+
 /// Where the kernel is loaded: fixed, so that a debugger can be told (`add-symbol-file kernel -o 0xffffffff80000000`).
 pub const KERNEL: u64 = 0xffff_ffff_8000_0000;

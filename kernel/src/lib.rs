@@ -29,6 +29,7 @@ pub mod flush;
 pub mod hold;
 pub mod pages;
 pub mod stacks;
+pub mod large;
 pub mod memory;
 pub mod reclaim;
 pub mod trap;

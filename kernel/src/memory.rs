@@ -14,7 +14,7 @@ pub struct Memory {
     /// Of `usable`: committed pages of goroutines' stacks, and the tables that map them.
     pub stacks: u64,
     pub stack_tables: u64,
-    /// Mapped for the heap; of that, given out by its backing.
+    /// Backing the heap; and how much of its addresses its backing has given out.
     pub heap: u64,
     pub heap_given: u64,
     /// Of that, in blocks that somebody has; the rest is in chains for the next.
@@ -35,8 +35,8 @@ pub fn usage() -> Memory {
     let (usable, kernel, firmware) = frames::map_bytes();
     let (total, used) = frames::counts();
     let (heap, heap_given) = heap::usage();
-    let stacks = pages::in_use() as u64 * FRAME;
-    let stack_tables = pages::tables() as u64 * FRAME;
+    let stacks = pages::STACKS.pages() as u64 * FRAME;
+    let stack_tables = pages::STACKS.tables() as u64 * FRAME;
     let reserves = frames::reserved() as u64 * FRAME;
     let cpu_stacks = gdt::stack_bytes() as u64;
     let known = stacks + stack_tables + heap as u64 + cpu_stacks + reserves;

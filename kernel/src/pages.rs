@@ -1,4 +1,4 @@
-//! The pages of goroutines' stacks: mapping them as they are touched, and taking them away.
+//! The pages of goroutines' stacks and of the heap's large blocks: backing them by memory, and taking it away.
 //!
 //! The one rule: [`commit`] takes no lock. It only ever turns an empty entry into a present one, by one compare-and-swap, and
 //! what it needs can come from this CPU's reserve of frames: so the page-fault handler can use it wherever it
@@ -18,30 +18,41 @@ const WRITABLE: u64 = 1 << 1;
 const NO_EXECUTE: u64 = 1 << 63;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
-/// Pages of memory in all stacks, and page tables above them. For reports.
-static PAGES: AtomicUsize = AtomicUsize::new(0);
-static TABLES: AtomicUsize = AtomicUsize::new(0);
-
-pub fn in_use() -> usize {
-    PAGES.load(Ordering::Relaxed)
+/// Whose pages they are. For reports.
+pub struct Owner {
+    pages: AtomicUsize,
+    tables: AtomicUsize,
 }
 
-pub fn tables() -> usize {
-    TABLES.load(Ordering::Relaxed)
+pub static STACKS: Owner = Owner::new();
+pub static HEAP: Owner = Owner::new();
+
+impl Owner {
+    const fn new() -> Self {
+        Owner { pages: AtomicUsize::new(0), tables: AtomicUsize::new(0) }
+    }
+    /// Pages that are backed by memory.
+    pub fn pages(&self) -> usize {
+        self.pages.load(Ordering::Relaxed)
+    }
+    /// Page tables above them.
+    pub fn tables(&self) -> usize {
+        self.tables.load(Ordering::Relaxed)
+    }
 }
 
 /// Backs one page with a frame from `source`, making page tables on the way. `false`: out of memory.
 ///
 /// Several CPUs may be here for one entry (a sender that writes to a parked receiver's stack): the first one's frame
 /// is taken, and the others give theirs back.
-pub fn commit(address: usize, source: fn() -> Option<u64>) -> bool {
+pub fn commit(owner: &Owner, address: usize, source: fn() -> Option<u64>) -> bool {
     let mut table = paging::top_table();
     for level in [3, 2, 1] {
         let entry = entry(table, address, level);
         table = match fill(entry, source, 0) {
             None => return false,
             Some((table, new)) => {
-                TABLES.fetch_add(new as usize, Ordering::Relaxed);
+                owner.tables.fetch_add(new as usize, Ordering::Relaxed);
                 table
             }
         };
@@ -49,7 +60,7 @@ pub fn commit(address: usize, source: fn() -> Option<u64>) -> bool {
     match fill(entry(table, address, 0), source, NO_EXECUTE) {
         None => false,
         Some((_, new)) => {
-            PAGES.fetch_add(new as usize, Ordering::Relaxed);
+            owner.pages.fetch_add(new as usize, Ordering::Relaxed);
             true
         }
     }
@@ -99,11 +110,38 @@ pub fn set_link(page: usize, link: usize) {
 
 /// How many bytes of a stack are backed by memory now.
 pub fn committed(stack: Stack) -> usize {
-    (stack.lo..stack.hi).step_by(PAGE).filter(|&page| is_present(page)).count() * PAGE
+    stack.size() - absent(stack.lo..stack.hi).count() * PAGE
+}
+
+/// The pages that are not backed by memory now.
+pub fn absent(pages: Range<usize>) -> impl Iterator<Item = usize> {
+    entries(pages).filter(|(_, entry)| !entry.is_some_and(is_set)).map(|(page, _)| page)
+}
+
+fn is_set(entry: &AtomicU64) -> bool {
+    entry.load(Ordering::Acquire) & PRESENT != 0
+}
+
+/// Each page's entry, if it has a table; from the lowest up.
+fn entries(pages: Range<usize>) -> impl Iterator<Item = (usize, Option<&'static AtomicU64>)> {
+    let mut known: Option<&'static [AtomicU64; 512]> = None;
+    let mut first = true;
+    pages.step_by(PAGE).map(move |page| {
+        let index = page / PAGE % 512;
+        if index == 0 || core::mem::take(&mut first) {
+            known = page_table(page);
+        }
+        (page, known.map(|table| &table[index]))
+    })
 }
 
 /// The page-table entry for a page, if there is a table.
 fn page_entry(address: usize) -> Option<&'static AtomicU64> {
+    page_table(address).map(|table| &table[address / PAGE % 512])
+}
+
+/// The page table for an address, if there is one.
+fn page_table(address: usize) -> Option<&'static [AtomicU64; 512]> {
     let mut table = paging::top_table();
     for level in [3, 2, 1] {
         let value = entry(table, address, level).load(Ordering::Acquire);
@@ -112,12 +150,18 @@ fn page_entry(address: usize) -> Option<&'static AtomicU64> {
         }
         table = value & ADDRESS;
     }
-    Some(entry(table, address, 0))
+    // SAFETY: as in `entry`.
+    Some(unsafe { &*window::phys_to_virt(table).cast() })
 }
 
-/// Whether a page of a stack is backed by memory.
+/// Whether there is a page table for a page: room for a link.
+pub fn has_table(page: usize) -> bool {
+    page_entry(page).is_some()
+}
+
+/// Whether a page is backed by memory.
 pub fn is_present(page: usize) -> bool {
-    page_entry(page).is_some_and(|entry| entry.load(Ordering::Acquire) & PRESENT != 0)
+    page_entry(page).is_some_and(is_set)
 }
 
 /// Frames that are no longer mapped but may still be in TLBs: each holds the address of the next, 0 ends the list. Writing
@@ -127,24 +171,21 @@ pub struct Taken(u64);
 impl Taken {
     pub const NONE: Taken = Taken(0);
 
-    /// Unmaps these pages, from the highest down; returns how many there were.
+    /// Unmaps these pages; returns how many there were.
     ///
     /// # Safety
-    /// They belong to a stack that the caller owns, and nothing uses them.
-    pub unsafe fn pages(&mut self, pages: Range<usize>) -> usize {
+    /// They belong to a stack or a slot that the caller owns, and nothing uses them.
+    pub unsafe fn pages(&mut self, owner: &Owner, pages: Range<usize>) -> usize {
         let mut count = 0;
-        for page in pages.step_by(PAGE).rev() {
-            let Some(entry) = page_entry(page) else { continue };
-            if entry.load(Ordering::Acquire) & PRESENT == 0 {
-                continue; // empty, or a link
-            }
+        for (_, entry) in entries(pages) {
+            let Some(entry) = entry.filter(|entry| is_set(entry)) else { continue }; // it is empty, or a link
             let frame = entry.swap(0, Ordering::AcqRel) & ADDRESS;
             // SAFETY: the caller's promise; the window maps the frame.
             unsafe { window::phys_to_virt(frame).cast::<u64>().write(self.0) };
             self.0 = frame;
-            PAGES.fetch_sub(1, Ordering::Relaxed);
             count += 1;
         }
+        owner.pages.fetch_sub(count, Ordering::Relaxed);
         count
     }
 

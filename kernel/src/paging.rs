@@ -1,6 +1,6 @@
 //! Mapping: device registers, the heap's pages, CPUs' own stacks. (The trampoline has tables of its own.)
 //!
-//! Goroutines' stacks are not mapped here: they change on every CPU at once, without this file's lock (stacks.rs).
+//! Goroutines' stacks and large blocks are not mapped here: they change on every CPU at once, without this file's lock (pages.rs).
 //! The two never meet, because they own different entries of the top-level table.
 //!
 //! All CPUs share one set of tables. Making a page present needs no word to other CPUs: a TLB keeps no
@@ -19,7 +19,7 @@ use x86_64::{PhysAddr, VirtAddr};
 
 pub use crate::window::phys_to_virt;
 
-/// What the lock protects: all tables but those of stacks.rs, and the next free address for device registers.
+/// What the lock protects: all tables but those of pages.rs, and the next free address for device registers.
 struct Tables {
     mmio: u64,
 }
@@ -54,11 +54,9 @@ pub fn top_table() -> u64 {
 pub fn init() {
     let mut tables = TABLES.lock();
     let mut mapper = mapper(&mut tables);
-    let ours = (layout::STACKS..layout::STACKS_END).step_by(layout::P4_SLOT as usize).chain([
-        layout::HEAP,
-        layout::MMIO,
-        layout::CPU_STACKS,
-    ]);
+    let many = [layout::STACKS..layout::STACKS_END, layout::LARGE..layout::LARGE_END];
+    let many = many.into_iter().flat_map(|slots| slots.step_by(layout::P4_SLOT as usize));
+    let ours = many.chain([layout::HEAP, layout::MMIO, layout::CPU_STACKS]);
     for address in ours {
         let entry = &mut mapper.level_4_table_mut()[VirtAddr::new(address).p4_index()];
         assert!(entry.is_unused(), "the bootloader used a slot of ours: {address:#x}");

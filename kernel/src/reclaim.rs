@@ -4,7 +4,8 @@
 //! allocator). In this order, as far as it takes:
 //!
 //! 1. Free g's give their stacks back (`executive::reclaim`), and free stacks their memory ([`stacks::strip`]).
-//! 2. Goroutines that are off their CPUs lose the pages below their stack pointers ([`trim`]).
+//! 2. So do the heap's large blocks that are free ([`large::strip`]).
+//! 3. Goroutines that are off their CPUs lose the pages below their stack pointers ([`trim`]).
 //!
 //! Each time only so many, so that nobody waits long; who needs more comes again. What cannot come here is the page-fault handler. It has a margin of frames of
 //! its own (frames.rs), and when it has to touch that, it asks that the CPU come here as soon as it can ([`refill`]).
@@ -13,8 +14,8 @@
 #![allow(unsafe_code)] // The program's allocator; pages of stacks that others own.
 
 use crate::heap::Heap;
-use crate::pages::{PAGE, Taken, committed, is_present};
-use crate::{clock, frames, hold, stacks};
+use crate::pages::{self, PAGE, Taken, committed, is_present};
+use crate::{clock, frames, hold, large, stacks};
 use core::alloc::{GlobalAlloc, Layout};
 use core::sync::atomic::{AtomicU64, Ordering};
 use executive::lock::{Lock, Rank};
@@ -22,6 +23,8 @@ use executive::reclaim::{Resting, give_back, resting};
 
 /// Free stacks that are taken at a time: 4 MiB, if they have a page each.
 const FREE_STACKS: usize = 1024;
+/// Pages of the heap's that are taken at a time, or a few more.
+const FREE_PAGES: usize = 1024;
 /// Goroutines that are trimmed at a time, while no other CPU runs: so that this takes a millisecond at the most.
 const GOROUTINES: usize = 256;
 
@@ -39,8 +42,9 @@ static RECLAIM: Lock<Reclaim> =
 
 /// How many times something was got back. Written under the lock; who reads it before an attempt that fails knows whether to try again first.
 static TIMES: AtomicU64 = AtomicU64::new(0);
-/// Pages got back so far: free stacks', and parked goroutines'. Written under the lock.
+/// Pages got back so far: free stacks', the heap's, and parked goroutines'. Written under the lock.
 static STRIPPED: AtomicU64 = AtomicU64::new(0);
+static FREED: AtomicU64 = AtomicU64::new(0);
 static TRIMMED: AtomicU64 = AtomicU64::new(0);
 
 /// Tries, and reclaims and tries again, until it succeeds or there is nothing more to be had.
@@ -70,7 +74,7 @@ fn more_since(before: u64) -> bool {
     if some {
         reclaim.rest_until = 0; // others have ended, and others yet may have parked
     }
-    let some = some || reclaim.trim_unless_in_vain();
+    let some = some || free_heap(FREE_PAGES) || reclaim.trim_unless_in_vain();
     if some {
         TIMES.store(before + 1, Ordering::Release);
     }
@@ -82,10 +86,10 @@ pub fn refill() {
     while frames::are_few() && more_since(TIMES.load(Ordering::Acquire)) {}
 }
 
-/// Gets all free stacks' memory back, so that what is in use can be seen. Those of busy CPUs come later.
-pub fn all_free_stacks() {
+/// Gets the memory of all that is free back, so that what is in use can be seen. Stacks of busy CPUs come later.
+pub fn all_free() {
     let _one = RECLAIM.lock();
-    while free_stacks(FREE_STACKS) {}
+    while free_stacks(FREE_STACKS) || free_heap(FREE_PAGES) {}
 }
 
 fn free_stacks(most: usize) -> bool {
@@ -95,6 +99,12 @@ fn free_stacks(most: usize) -> bool {
         pages = stacks::strip(most);
     }
     STRIPPED.store(STRIPPED.load(Ordering::Relaxed) + pages as u64, Ordering::Relaxed);
+    pages > 0
+}
+
+fn free_heap(most: usize) -> bool {
+    let pages = large::strip(most);
+    FREED.store(FREED.load(Ordering::Relaxed) + pages as u64, Ordering::Relaxed);
     pages > 0
 }
 
@@ -135,7 +145,7 @@ impl Reclaim {
                     goroutine.note_depth(committed(stack));
                     // SAFETY: STACK-OWNER: it is off its CPU and stays so while others stand still, and we run nothing of the executive; below its saved
                     // stack pointer nothing is used.
-                    pages += unsafe { taken.pages(stacks::unused(stack, sp)) };
+                    pages += unsafe { taken.pages(&pages::STACKS, stacks::unused(stack, sp)) };
                 }
             });
             // SAFETY: `hold` says that each CPU flushes before it goes on.
@@ -165,9 +175,9 @@ impl Reclaim {
     }
 }
 
-/// Pages got back since the start: from free stacks, and from goroutines off their CPUs.
-pub fn counts() -> (u64, u64) {
-    (STRIPPED.load(Ordering::Relaxed), TRIMMED.load(Ordering::Relaxed))
+/// Pages got back since the start: from free stacks, from the heap, and from goroutines off their CPUs.
+pub fn counts() -> [u64; 3] {
+    [&STRIPPED, &FREED, &TRIMMED].map(|n| n.load(Ordering::Relaxed))
 }
 
 /// The heap, for the whole program: it reclaims before it fails.

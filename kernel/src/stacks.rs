@@ -150,7 +150,7 @@ fn take(class: usize) -> Option<Stack> {
             let hi = list.bare;
             let next = pages::link(hi - PAGE);
             pages::set_link(hi - PAGE, 0);
-            if !commit(hi - PAGE, frames::alloc_for_new_stack) {
+            if !commit(&pages::STACKS, hi - PAGE, frames::alloc_for_new_stack) {
                 pages::set_link(hi - PAGE, next);
                 return None;
             }
@@ -171,7 +171,7 @@ fn take(class: usize) -> Option<Stack> {
     hand.next[class].store(index, Ordering::Relaxed);
     let hi = slot(class, index) + slot_bytes(class);
     // If this fails half-way, the tables made so far serve the next try.
-    commit(hi - PAGE, frames::alloc_for_new_stack).then(|| {
+    commit(&pages::STACKS, hi - PAGE, frames::alloc_for_new_stack).then(|| {
         hand.next[class].store(index + 1, Ordering::Relaxed);
         stack(hi)
     })
@@ -252,7 +252,7 @@ fn clean() -> bool {
     let class = |hi: usize| find(hi - PAGE).expect("it was found when it was freed").0;
     for hi in each() {
         // SAFETY: free, and off every list but ours.
-        unsafe { taken.pages(hi - slot_bytes(class(hi)) + PAGE..hi - PAGE) };
+        unsafe { taken.pages(&pages::STACKS, hi - slot_bytes(class(hi)) + PAGE..hi - PAGE) };
     }
     taken.flush_and_free();
     let mut hi = first;
@@ -279,7 +279,7 @@ pub fn strip(most: usize) -> usize {
             // SAFETY: a free stack, which is the lock's: its topmost word is our link, and it has no other page.
             unsafe {
                 list.free = (hi as *const usize).sub(1).read();
-                taken.pages(hi - PAGE..hi);
+                taken.pages(&pages::STACKS, hi - PAGE..hi);
             }
             pages::set_link(hi - PAGE, first);
             first = hi;
@@ -316,7 +316,7 @@ pub fn grow(address: usize) -> Growth {
         None => Growth::NotAStack,
         Some((_, base)) if address < base + PAGE => Growth::Guard,
         Some(_) if pages::link(address & !(PAGE - 1)) != 0 => Growth::NotAStack, // a free one
-        Some(_) if commit(address & !(PAGE - 1), frames::alloc_in_fault) => Growth::Done,
+        Some(_) if commit(&pages::STACKS, address & !(PAGE - 1), frames::alloc_in_fault) => Growth::Done,
         Some(_) => Growth::OutOfMemory,
     }
 }
@@ -351,8 +351,8 @@ pub fn usage() -> Usage {
         made: sum(&DEALT).saturating_sub(in_hands),
         free: sum(&FREE),
         bare: sum(&BARE),
-        committed: pages::in_use() * PAGE,
-        tables: pages::tables() * PAGE,
+        committed: pages::STACKS.pages() * PAGE,
+        tables: pages::STACKS.tables() * PAGE,
     }
 }
 

@@ -35,6 +35,51 @@ fn on_4_cpus_free_stacks_come_back() {
     comes_back(boots().smp(4));
 }
 
+/// What a large part of the heap has left serves stacks, what these leave the heap, and so on.
+fn goes_to_and_fro(machine: Boot) {
+    let said = machine
+        .mem("512M")
+        .within_secs(120)
+        .run("heap 400; spawn 80000; heap 400; spawn 80000; heap 400; mem")
+        .says("80000 goroutines parked and were woken")
+        .says("400 MiB of the heap were written and read")
+        .ok();
+    let freed = said.text.lines().find_map(|line| line.trim().strip_suffix(" KiB from what was free of the heap"));
+    let freed = freed.unwrap_or_else(|| panic!("`mem` does not tell\n{said}"));
+    // Twice what 80,000 stacks need and the first 400 MiB have not left.
+    assert!(freed.trim().parse::<u64>().is_ok_and(|kib| kib > 400_000), "{said}");
+}
+
+#[test]
+fn on_one_cpu_the_heap_s_memory_comes_back() {
+    goes_to_and_fro(boots().smp(1));
+}
+
+#[test]
+fn on_4_cpus_the_heap_s_memory_comes_back() {
+    goes_to_and_fro(boots().smp(4));
+}
+
+/// Do blocks of the heap and stacks get each other's memory while both want all of it, and does each keep what is in it?
+fn all_get_some(machine: Boot) {
+    machine
+        .mem("128M")
+        .within_secs(120)
+        .run("churn 5; heap 80; spawn 10000; heap 80")
+        .says("blocks held what was written")
+        .ok();
+}
+
+#[test]
+fn on_one_cpu_blocks_and_stacks_compete() {
+    all_get_some(boots().smp(1));
+}
+
+#[test]
+fn on_4_cpus_blocks_and_stacks_compete() {
+    all_get_some(boots().smp(4));
+}
+
 /// 10,000 stacks of 20 KiB and 400 MiB of the heap are more than there is, unless what lies below parked goroutines is taken, while others run.
 fn parked_ones_give(machine: Boot) {
     let said = machine.mem("512M").within_secs(120).run("divers 10000 400; mem; divers 10000 100").ok();

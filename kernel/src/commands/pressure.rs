@@ -7,8 +7,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::hint::black_box;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::time::Duration;
 use executive::chan::Receiver;
-use executive::{Builder, SpawnError, chan, yield_now};
+use executive::time::Instant;
+use executive::{Builder, SpawnError, chan, go, yield_now};
 use kernel::println;
 
 const MIB: usize = 1 << 20;
@@ -17,7 +19,7 @@ const MIB: usize = 1 << 20;
 pub fn heap(args: &Args) -> Outcome {
     let (mib, all) = (args.number(0, 1, 1)? as usize, kernel::frames::total_bytes() / MIB);
     if mib >= all {
-        return Err(format!("this machine has {all} MiB")); // what the heap has taken it keeps: nothing would be left for stacks
+        return Err(format!("this machine has {all} MiB"));
     }
     let pieces = take_heap(mib)?;
     println!("{} MiB of the heap were written and read", pieces.len());
@@ -58,7 +60,7 @@ fn sum(depth: usize, seed: usize) -> usize {
 }
 
 /// N goroutines use their stacks and come up again; some go on doing so while the others are parked, and MIB MiB of the heap are taken: where there is not so much, from the pages below the
-/// parked ones. Then all are woken, and some dive once more. What any of them reads on its stack must be what it wrote.
+/// parked ones. Then the heap gives it back, and all are woken and dive once more. What any of them reads on its stack must be what it wrote.
 pub fn divers(args: &Args) -> Outcome {
     let n = args.number(0, 1, 1)? as usize;
     let mib = args.number(1, 1, 1)? as usize;
@@ -77,8 +79,7 @@ pub fn divers(args: &Args) -> Outcome {
                 right &= dive(depth, seed) == sum(depth, seed) && black_box(mine) == [seed; 16];
             }
             gate.recv(); // `None`: it is open
-            let again = if seed.is_multiple_of(16) { DEPTH } else { 0 }; // not all: the heap keeps what it has taken
-            right && black_box(mine) == [seed; 16] && dive(again, seed) == sum(again, seed)
+            right && black_box(mine) == [seed; 16] && dive(DEPTH, seed) == sum(DEPTH, seed)
         }
     };
     let spawned = |seed| Builder::new().name("diver").spawn(diver(seed, gate.clone()));
@@ -94,6 +95,79 @@ pub fn divers(args: &Args) -> Outcome {
     taken?;
     println!("{n} goroutines found on their stacks what they had left there; {mib} MiB were taken meanwhile");
     if right { Ok(()) } else { Err("wrong: a stack was changed".into()) }
+}
+
+/// Goroutines take blocks of the heap of 16 KiB to 2 MiB until one is refused, and then free half of theirs, while crowds of goroutines come and go. What a block holds when it is
+/// freed must be what was written, and a crowd must wake as large as it was. Fails too if either side never got any memory.
+pub fn churn(args: &Args) -> Outcome {
+    const TAKERS: u64 = 8;
+    const CROWD: usize = 2000;
+    let over = Arc::new(AtomicBool::new(false));
+    let takers: Vec<_> = (1..=TAKERS)
+        .map(|seed| {
+            go({
+                let over = over.clone();
+                move || take_and_free(seed, &over)
+            })
+        })
+        .collect();
+    let end = Instant::now() + Duration::from_secs(args.number(0, 1, 5)?);
+    let (mut crowds, mut came) = (0, 0);
+    let mut right = true;
+    while Instant::now() < end && !args.stopped() {
+        let (gate_keeper, gate) = chan::<()>(0);
+        let mut crowd = Vec::new();
+        crowd.reserve_exact(CROWD);
+        let member = || {
+            let gate = gate.clone();
+            move || gate.recv().is_none()
+        };
+        crowd.extend((0..CROWD).map_while(|_| Builder::new().name("crowd").spawn(member()).ok()));
+        drop(gate_keeper);
+        (crowds, came) = (crowds + 1, came + crowd.len());
+        right = crowd.into_iter().fold(right, |right, member| member.join() & right);
+    }
+    over.store(true, Ordering::Relaxed);
+    let counts: Option<Vec<_>> = takers.into_iter().map(|taker| taker.join()).collect();
+    let Some(counts) = counts.filter(|_| right) else { return Err("wrong: a block or a stack was changed".into()) };
+    let (blocks, refused) = counts.iter().fold((0, 0), |(b, r), count| (b + count.0, r + count.1));
+    println!(
+        "{blocks} blocks held what was written, {refused} were refused; {came} goroutines woke, of {crowds} crowds"
+    );
+    if blocks > 0 && came > 0 { Ok(()) } else { Err("one side got no memory".into()) }
+}
+
+/// How many blocks it had, and how many it was refused. `None`: one did not hold what was written.
+fn take_and_free(seed: u64, over: &AtomicBool) -> Option<(usize, usize)> {
+    let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut next = |below: u64| {
+        random ^= random << 13; // xorshift64 (Marsaglia 2003)
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % below
+    };
+    let holds = |block: &Vec<u64>| block.iter().all(|&word| word == block.len() as u64 ^ seed);
+    let mut blocks: Vec<Vec<u64>> = Vec::new();
+    blocks.reserve_exact(1000);
+    let (mut had, mut refused) = (0, 0);
+    while !over.load(Ordering::Relaxed) {
+        let words = (2048 << next(8)) - next(1000) as usize;
+        let mut block = Vec::new();
+        if blocks.len() < blocks.capacity() && block.try_reserve_exact(words).is_ok() {
+            block.resize(words, words as u64 ^ seed);
+            blocks.push(block);
+            had += 1;
+        } else {
+            refused += 1;
+            for _ in 0..blocks.len().div_ceil(2) {
+                if !holds(&blocks.swap_remove(next(blocks.len() as u64) as usize)) {
+                    return None;
+                }
+            }
+            yield_now();
+        }
+    }
+    blocks.iter().all(holds).then_some((had, refused))
 }
 
 /// Parks goroutines until there is no memory for one more, does a command, and lets them go.

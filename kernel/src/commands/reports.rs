@@ -72,8 +72,9 @@ pub fn mem(_: &Args) -> Outcome {
     line(m.reserves, "CPUs' reserves for page faults");
     line(m.tables, "other page tables");
     line(m.low, "below 1 MiB, to start CPUs");
-    let (stripped, trimmed) = reclaim::counts();
+    let [stripped, freed, trimmed] = reclaim::counts();
     line(stripped * frames::FRAME, "KiB were taken from free stacks so far, when memory was short");
+    line(freed * frames::FRAME, "KiB from what was free of the heap");
     line(trimmed * frames::FRAME, "KiB from below parked goroutines");
     line(m.kernel, "KiB hold the kernel and what the bootloader left");
     line(m.firmware, "KiB of addresses, not all of them RAM, are the firmware's");

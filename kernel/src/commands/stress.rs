@@ -75,7 +75,7 @@ impl InUse {
     fn settled(goroutines: u64) -> Result<InUse, String> {
         let patience = Instant::now() + PATIENCE;
         loop {
-            reclaim::all_free_stacks();
+            reclaim::all_free();
             let (census, stacks) = (crash::census(), stacks::usage());
             // Less than nothing if they change meanwhile.
             let lost = |made: usize, free: usize| made as i64 - free as i64 - census.goroutines as i64;

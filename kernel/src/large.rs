@@ -1,0 +1,177 @@
+//! The heap's large blocks: pages of their own, which can be had back.
+//!
+//! A block is a slot of addresses, of a power of two, of which as many pages are backed by memory as it needs. Slots of a size come from one range and are never cut or joined, so
+//! that none of them costs more than its page tables, and no list has to be searched. A block grows where it is, up to the slot's end.
+//!
+//! A free slot keeps its memory, on its size's list of warm ones, threaded through their first words; until memory is short ([`strip`]). Then it loses all, and is on a list of bare ones, which is threaded
+//! through the page-table entries that their first pages have left.
+//!
+//! The one rule: a block is backed whole, or nothing is taken for it: what took the last pages and failed would give them back by `strip`, call that a success, and try for ever.
+#![allow(unsafe_code)] // Lists that live in free blocks.
+
+use crate::frames;
+use crate::layout::{LARGE, LARGE_END};
+use crate::pages::{self, PAGE, Taken, absent, commit, link, set_link};
+use core::alloc::Layout;
+use core::ptr::{NonNull, null_mut};
+use executive::lock::{CountedLock, Rank};
+
+/// Slots of 64 KiB, 128 KiB, .. 512 GiB.
+const SMALLEST: usize = 64 * 1024;
+const CLASSES: usize = 24;
+
+struct Slots {
+    /// The first free slot of each class with memory, and without; 0 is none.
+    warm: [usize; CLASSES],
+    bare: [usize; CLASSES],
+    /// From here on addresses were never given out.
+    fresh: usize,
+}
+
+static SLOTS: CountedLock<Slots> =
+    CountedLock::counted(Rank::Heap, Slots { warm: [0; CLASSES], bare: [0; CLASSES], fresh: LARGE as usize });
+
+const fn slot_bytes(class: usize) -> usize {
+    SMALLEST << class
+}
+
+/// The class of blocks of this layout. `None`: we have no such slots.
+fn class_of(layout: Layout) -> Option<usize> {
+    let size = layout.size().max(layout.align()).checked_next_power_of_two()?.max(SMALLEST);
+    let class = (size / SMALLEST).ilog2() as usize;
+    (class < CLASSES).then_some(class)
+}
+
+impl Slots {
+    /// A free slot, or a new one if `new`. 0: there is none.
+    fn take(&mut self, class: usize, new: bool) -> usize {
+        let warm = self.warm[class];
+        if warm != 0 {
+            // SAFETY: a warm slot's first word is our link.
+            self.warm[class] = unsafe { (warm as *const usize).read() };
+            return warm;
+        }
+        let bare = self.bare[class];
+        if bare != 0 {
+            self.bare[class] = link(bare);
+            set_link(bare, 0);
+            return bare;
+        }
+        let slot = self.fresh.next_multiple_of(slot_bytes(class));
+        if !new || slot + slot_bytes(class) > LARGE_END as usize {
+            return 0;
+        }
+        self.fresh = slot + slot_bytes(class);
+        slot
+    }
+
+    /// # Safety
+    /// The slot is the caller's, who gives it up; it may be in TLBs only if it has its first page.
+    unsafe fn put(&mut self, class: usize, slot: usize) {
+        if pages::is_present(slot) {
+            // SAFETY: the caller's promise.
+            unsafe { (slot as *mut usize).write(self.warm[class]) };
+            self.warm[class] = slot;
+        } else if pages::has_table(slot) {
+            set_link(slot, self.bare[class]);
+            self.bare[class] = slot;
+        }
+        // Else it was new, and others were faster to the memory that was there for it, to the last page table: its addresses are lost.
+    }
+}
+
+/// A block, if `keep` bytes of memory are left then. Null: there is not so much, or no such slot.
+pub fn alloc(layout: Layout, keep: usize) -> *mut u8 {
+    let Some(class) = class_of(layout) else { return null_mut() };
+    let slot = SLOTS.lock().take(class, has(layout.size(), keep));
+    if slot == 0 {
+        return null_mut();
+    }
+    if back(slot, layout.size(), keep) {
+        return slot as *mut u8;
+    }
+    // SAFETY: ours, and nobody has used it.
+    unsafe { SLOTS.lock().put(class, slot) };
+    null_mut()
+}
+
+/// Frees a block.
+///
+/// # Safety
+/// It came from [`alloc`] with this layout (or one of the same class), and nothing uses it.
+pub unsafe fn free(block: NonNull<u8>, layout: Layout) {
+    if let Some(class) = class_of(layout) {
+        // SAFETY: the caller's promise.
+        unsafe { SLOTS.lock().put(class, block.addr().get()) };
+    }
+}
+
+/// Whether the block has become as large as `to` where it is: if its slot has room for that, and there is memory.
+pub fn resize(block: NonNull<u8>, from: Layout, to: Layout, keep: usize) -> bool {
+    class_of(from) == class_of(to) && back(block.addr().get(), to.size(), keep)
+}
+
+/// Backs a block by memory.
+fn back(block: usize, size: usize, keep: usize) -> bool {
+    let pages = block..block + size;
+    let missing = absent(pages.clone()).count() * PAGE;
+    missing == 0 || has(missing, keep) && absent(pages).all(|page| commit(&pages::HEAP, page, frames::alloc))
+}
+
+fn has(bytes: usize, keep: usize) -> bool {
+    bytes.saturating_add(keep) <= frames::available_bytes()
+}
+
+/// Takes the memory of free slots: `most` pages or a few more; returns how many. Interrupts every CPU if there were any.
+pub fn strip(most: usize) -> usize {
+    /// Pages that are taken before it is looked how many there were.
+    const STEP: usize = 64 * PAGE;
+    let (mut taken, mut count) = (Taken::NONE, 0);
+    // Slots are ours until all CPUs have forgotten their pages: whoever gets one backs it anew, and must not meet an old translation.
+    let mut stripped = [0; CLASSES];
+    let mut rest = None;
+    for (class, first) in stripped.iter_mut().enumerate() {
+        while count < most {
+            let slot = {
+                let mut slots = SLOTS.lock();
+                if slots.warm[class] == 0 {
+                    break;
+                }
+                slots.take(class, false)
+            };
+            let mut pages = slot..slot + slot_bytes(class);
+            while count < most && !pages.is_empty() {
+                let start = pages.end.saturating_sub(STEP).max(slot);
+                // SAFETY: the slot is ours, and holds nothing.
+                count += unsafe { taken.pages(&pages::HEAP, start..pages.end) };
+                pages.end = start;
+            }
+            if pages.is_empty() {
+                set_link(slot, *first);
+                *first = slot;
+            } else {
+                rest = Some((class, slot));
+            }
+        }
+    }
+    taken.flush_and_free();
+    let mut slots = SLOTS.lock();
+    if let Some((class, slot)) = rest {
+        // SAFETY: as above.
+        unsafe { slots.put(class, slot) };
+    }
+    for (class, mut slot) in stripped.into_iter().enumerate() {
+        while slot != 0 {
+            let next = link(slot);
+            // SAFETY: as above; it is in no TLB.
+            unsafe { slots.put(class, slot) };
+            slot = next;
+        }
+    }
+    count
+}
+
+/// How often the lock was taken, and how often someone had to spin for it.
+pub fn lock_stats() -> (u64, u64) {
+    SLOTS.stats()
+}
