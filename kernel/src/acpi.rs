@@ -38,6 +38,8 @@ pub struct Platform {
     pub apic_ids: Vec<u32>,
     pub io_apics: Vec<IoApic>,
     pub overrides: Vec<IsaOverride>,
+    /// The machine's NMIs come in at LINT1 of the CPUs' APICs. (Tables tell it for each CPU, and tell the same of all.)
+    pub nmi_at_lint1: bool,
     /// Physical address of the HPET's registers.
     pub hpet: Option<u64>,
     /// I/O port of the ACPI power management timer (3.579545 MHz).
@@ -60,7 +62,14 @@ pub fn platform() -> &'static Platform {
 }
 
 fn read(rsdp: Option<u64>) -> Platform {
-    let mut found = Platform { apic_ids: vec![], io_apics: vec![], overrides: vec![], hpet: None, pm_timer: None };
+    let mut found = Platform {
+        apic_ids: vec![],
+        io_apics: vec![],
+        overrides: vec![],
+        nmi_at_lint1: false,
+        hpet: None,
+        pm_timer: None,
+    };
     // SAFETY: the bootloader found the pointer where firmware puts it; its signature is checked.
     let tables = rsdp.and_then(|at| unsafe { AcpiTables::from_rsdp(Window, at as usize) }.ok());
     if let Some(tables) = &tables {
@@ -86,6 +95,8 @@ fn read_madt(found: &mut Platform, madt: &PhysicalMapping<Window, Madt>) {
             MadtEntry::IoApic(e) => found
                 .io_apics
                 .push(IoApic { address: e.io_apic_address.into(), first_gsi: e.global_system_interrupt_base }),
+            MadtEntry::LocalApicNmi(e) => found.nmi_at_lint1 |= e.nmi_line == 1,
+            MadtEntry::X2ApicNmi(e) => found.nmi_at_lint1 |= e.nmi_line == 1,
             MadtEntry::InterruptSourceOverride(e) if e.bus == 0 => {
                 // "As the bus does" is active high, edge triggered on ISA; so is what makes no sense.
                 let (polarity, trigger) =

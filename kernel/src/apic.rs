@@ -28,6 +28,7 @@ mod reg {
     pub const ICR_HIGH: u32 = 0x310;
     pub const LVT_TIMER: u32 = 0x320;
     pub const LVT_LINT0: u32 = 0x350;
+    pub const LVT_LINT1: u32 = 0x360;
     pub const INITIAL_COUNT: u32 = 0x380;
     pub const CURRENT_COUNT: u32 = 0x390;
     pub const DIVIDE: u32 = 0x3e0;
@@ -40,6 +41,7 @@ const IA32_TSC_DEADLINE: u32 = 0x6e0;
 
 const SPURIOUS_ENABLE: u32 = 1 << 8;
 const LVT_MASKED: u32 = 1 << 16;
+const LVT_NMI: u32 = 0b100 << 8;
 const LVT_TSC_DEADLINE: u32 = 0b10 << 17;
 /// The timer counts at its input clock / 16: 2^32 counts last over half a minute even at 2 GHz, and
 /// a count is still well below a microsecond at 25 MHz.
@@ -76,6 +78,9 @@ pub fn init_this_cpu() {
     }
     write(reg::TPR, 0);
     write(reg::LVT_LINT0, LVT_MASKED); // the 8259s' way in
+    if acpi::platform().nmi_at_lint1 {
+        write(reg::LVT_LINT1, LVT_NMI); // INIT has masked it
+    }
     write(reg::ERROR_STATUS, 0);
     timer_stop();
     let mode = if TSC_DEADLINE.load(Ordering::Relaxed) { LVT_TSC_DEADLINE } else { 0 };

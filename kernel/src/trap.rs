@@ -172,12 +172,15 @@ pub fn freeze_others() {
     }
 }
 
+/// Ours, to stop this CPU; or somebody wants to know where a machine stands that does not answer (a server's button, QEMU's `nmi`); or memory or a bus has failed.
 fn nmi(frame: &Frame) {
-    if FROZEN.load(Ordering::SeqCst) {
+    /// A button's reaches all CPUs at once: the first reports.
+    static REPORTED: AtomicBool = AtomicBool::new(false);
+    if FROZEN.load(Ordering::SeqCst) || REPORTED.swap(true, Ordering::SeqCst) {
+        executive::crash::stopped(&frame.interrupted());
         STOPPED.fetch_add(1, Ordering::Release);
         halt();
     }
-    // Nobody here sends them for anything else: memory or bus errors.
     fault(exception::NMI, frame)
 }
 

@@ -32,6 +32,32 @@ fn a_wild_access_is_a_page_fault_at_an_address() {
 }
 
 #[test]
+fn a_wild_jump_names_who_jumped() {
+    let words = "page fault at 0x0: executing a page that is not there";
+    boots()
+        .run("crash jump")
+        .says(words)
+        .says("0x0 ?")
+        .says("commands::crash::jump")
+        .says("commands::crash::crash")
+        .dies(2);
+}
+
+#[test]
+fn a_button_s_interrupt_tells_where_every_cpu_stands() {
+    let said = boots().run("crash nmi").says("non-maskable interrupt (exception 2)").says("\nCPUs:").dies(2);
+    let (_, cpus) = said.text.split_once("\nCPUs:").expect("looked at above");
+    let (cpus, _) = cpus.split_once("\ngoroutines:").expect("they follow");
+    let (_, ours) = cpus.split_once("goroutine 1 (main)\n").unwrap_or_else(|| panic!("main runs nowhere\n{said}"));
+    assert!(ours.lines().next().is_some_and(|line| line.contains("commands::crash::nmi")), "{said}");
+    assert!(ours.contains("kernel::main"), "{said}");
+    // One of the three others has written this; the other two stood still.
+    let lines: Vec<_> = cpus.lines().collect();
+    let told = lines.windows(2).filter(|pair| pair[0].starts_with("  CPU ") && pair[1].starts_with("\t0x")).count();
+    assert_eq!(told, 3, "{said}");
+}
+
+#[test]
 fn a_stack_overflow_names_the_goroutine() {
     dies_saying("overflow", "stack overflow in goroutine ");
 }

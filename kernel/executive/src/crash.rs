@@ -9,11 +9,12 @@ pub use crate::m::CpuState;
 use crate::m::m_of;
 use crate::machine::{self, Interrupted};
 use crate::p::p_of;
+use crate::param::MAX_CPUS;
 use crate::sched::SCHED;
 use crate::{percpu, switch};
 use core::cell::Cell;
 use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 /// Goroutines listed in a crash report, and frames of each.
 const MAX_GOROUTINES: usize = 100;
@@ -73,6 +74,17 @@ pub fn page_fault(address: usize, what: fmt::Arguments<'_>, at: &Interrupted) ->
     report(&mut out, Some(at))
 }
 
+/// Where CPUs stood when they were stopped for a report: pc (0: it was not) and frame pointer. Written before the machine counts a CPU as stopped, and read after
+/// it has counted; a CPU that came too late is told of in part, or not.
+static STOPPED: [[AtomicUsize; 2]; MAX_CPUS] = [const { [const { AtomicUsize::new(0) }; 2] }; MAX_CPUS];
+
+/// This CPU stops for good, for another's report, at `at`. Called by the machine's handler of whatever [`machine::freeze_others`] sends, before it says that it has stopped.
+pub fn stopped(at: &Interrupted) {
+    let [pc, fp] = &STOPPED[percpu::cpu()];
+    fp.store(at.fp, Ordering::Relaxed);
+    pc.store(at.pc, Ordering::Relaxed);
+}
+
 /// A caller's frame is so near above on the same stack.
 const G0_REACH: usize = 1024 * 1024;
 
@@ -113,7 +125,15 @@ fn report(out: &mut Out, at: Option<&Interrupted>) -> ! {
     }
     let fp = match at {
         Some(at) => {
-            frame_line(out, at.pc);
+            if !frame_line(out, at.pc)
+                && let Some(stack) = here.map(|g| g.stack.get())
+                && stack.contains(at.sp)
+                && stack.contains(at.sp + 7)
+            {
+                // A jump to nowhere: it has not made its frame, so who called is on top of the stack.
+                // SAFETY: within the stack that is in use.
+                frame_line(out, unsafe { (at.sp as *const usize).read_volatile() }.wrapping_sub(1));
+            }
             at.fp
         }
         None => frame_pointer(),
@@ -132,6 +152,7 @@ fn report(out: &mut Out, at: Option<&Interrupted>) -> ! {
             let _ = write!(out, ", goroutine {}", Named(g));
         }
         let _ = writeln!(out);
+        stopped_backtrace(out, cpu, curg);
     }
     let _ = writeln!(out, "\ngoroutines:");
     let mut left_out = 0;
@@ -179,6 +200,19 @@ fn saved_backtrace(out: &mut Out, g: &G) {
     walk(out, fp, inside, |_| false);
 }
 
+/// Frames of what a stopped CPU did: those on its goroutine's stack, or the first only.
+fn stopped_backtrace(out: &mut Out, cpu: usize, g: Option<&G>) {
+    let [pc, fp] = &STOPPED[cpu];
+    let pc = pc.load(Ordering::Relaxed);
+    if pc == 0 {
+        return;
+    }
+    frame_line(out, pc);
+    let stack = g.map(G::seen_stack);
+    let inside = |at: usize| stack.is_some_and(|stack| stack.contains(at) && stack.contains(at + 15));
+    walk(out, fp.load(Ordering::Relaxed), inside, |_| false);
+}
+
 /// Follows frame pointers as far as they are readable. They lead up a stack, or to where `may_jump` says.
 fn walk(out: &mut Out, mut fp: usize, readable: impl Fn(usize) -> bool, may_jump: impl Fn(usize) -> bool) -> bool {
     for _ in 0..MAX_FRAMES {
@@ -202,12 +236,12 @@ fn walk(out: &mut Out, mut fp: usize, readable: impl Fn(usize) -> bool, may_jump
     false
 }
 
-fn frame_line(out: &mut Out, pc: usize) {
+/// Whether it has a name.
+fn frame_line(out: &mut Out, pc: usize) -> bool {
     let _ = write!(out, "\t{pc:#x} ");
-    if !machine::symbol(pc, out) {
-        let _ = write!(out, "?");
-    }
-    let _ = writeln!(out);
+    let named = machine::symbol(pc, out);
+    let _ = writeln!(out, "{}", if named { "" } else { "?" });
+    named
 }
 
 #[inline(always)]

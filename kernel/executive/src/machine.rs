@@ -119,7 +119,7 @@ pub unsafe trait Machine {
     fn write(bytes: &[u8]);
 
     /// The other CPUs stop as soon as they can, so that a crash report sees a world that
-    /// stands still. Returns whether or not they did. May be called from a handler.
+    /// stands still; each calls [`crash::stopped`](crate::crash::stopped) first. Returns whether or not they did. May be called from a handler.
     fn freeze_others();
 
     /// Writes the name of the function that contains `pc`, and `+0x..`, if known; `false` if not. Allocates

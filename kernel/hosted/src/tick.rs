@@ -60,6 +60,7 @@ extern "C" fn on_signal(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut l
     let Some(me) = cpu::this() else { return }; // not a CPU: no executive here
     let frozen_by = FROZEN_BY.load(Ordering::Acquire);
     if frozen_by != 0 && frozen_by != me + 1 {
+        executive::crash::stopped(&interrupted(context));
         FROZEN.fetch_add(1, Ordering::Release); // partner: the load in `freeze_others`
         loop {
             // SAFETY: sleeps until a signal; the end of the process ends this too.

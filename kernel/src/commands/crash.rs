@@ -1,18 +1,20 @@
 //! Ways to die, to see what is said then. Each must end the run with status 2 and a report.
-#![allow(unsafe_code)] // One wild read.
+#![allow(unsafe_code)] // A wild read, and a wild jump.
 
 use super::{Args, Outcome};
 use alloc::format;
 use core::hint::black_box;
-use executive::{chan, provoke};
-use kernel::println;
+use executive::{chan, machine, provoke};
+use kernel::{apic, println};
 
-pub const HELP: &str = "dies, and says of what: panic fault overflow deadlock throw-mcall throw-systemstack";
+pub const HELP: &str = "dies, and says of what: panic fault jump nmi overflow deadlock throw-mcall throw-systemstack";
 
 pub fn crash(args: &Args) -> Outcome {
     match args.words[0] {
         "panic" => panic!("as you wish"),
         "fault" => fault(),
+        "jump" => jump(),
+        "nmi" if machine::cpus() > 1 => nmi(),
         "overflow" => println!("{}", overflow(0)),
         "deadlock" => deadlock(),
         "go" => drop(executive::go(|| ())),
@@ -33,6 +35,22 @@ fn fault() {
     const NOWHERE: usize = 0x6666_6666_6000;
     // SAFETY: none; the page fault is what we want. Nothing is ever mapped in that part of the lower half.
     black_box(unsafe { (NOWHERE as *const u64).read_volatile() });
+}
+
+/// Calls a function at 0.
+#[inline(never)]
+fn jump() {
+    // SAFETY: none; the page fault is what we want.
+    unsafe { core::arch::asm!("call {}", in(reg) 0usize, clobber_abi("C")) };
+}
+
+/// Interrupts all other CPUs as a button would. One of them tells where all stand; this one among them.
+#[inline(never)]
+fn nmi() {
+    apic::send_nmi_others();
+    loop {
+        core::hint::spin_loop();
+    }
 }
 
 /// Calls itself until the stack is used up.
