@@ -77,16 +77,17 @@ pub fn init_this_cpu() {
         join_mode();
     }
     write(reg::TPR, 0);
+    // First: until it is enabled every LVT entry stays masked, whatever is written (Intel SDM vol. 3A, 12.4.7.2), and INIT has disabled it.
+    write(reg::SPURIOUS, SPURIOUS_ENABLE | u32::from(vectors::SPURIOUS));
     write(reg::LVT_LINT0, LVT_MASKED); // the 8259s' way in
     if acpi::platform().nmi_at_lint1 {
-        write(reg::LVT_LINT1, LVT_NMI); // INIT has masked it
+        write(reg::LVT_LINT1, LVT_NMI);
     }
     write(reg::ERROR_STATUS, 0);
     timer_stop();
     let mode = if TSC_DEADLINE.load(Ordering::Relaxed) { LVT_TSC_DEADLINE } else { 0 };
     write(reg::LVT_TIMER, mode | u32::from(vectors::TIMER));
     write(reg::DIVIDE, DIVIDE_BY_16);
-    write(reg::SPURIOUS, SPURIOUS_ENABLE | u32::from(vectors::SPURIOUS));
     // The timer's mode must be in force before its deadline is written (Intel SDM vol. 3A, 12.5.4.1).
     fence_for_msrs();
     let id = id();
@@ -188,6 +189,11 @@ pub fn send_nmi_others() {
     for cpu in (0..cpus()).filter(|&cpu| ONLINE[cpu].load(Ordering::Acquire) && id_of(cpu) != own) {
         command(id_of(cpu), ICR_ASSERT | ICR_NMI);
     }
+}
+
+/// This CPU hears the machine's NMI button no more.
+pub fn mask_button() {
+    write(reg::LVT_LINT1, LVT_MASKED);
 }
 
 /// Puts a CPU into its state after power-on, waiting for [`send_startup`].

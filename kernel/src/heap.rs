@@ -38,17 +38,9 @@ const CHUNK: usize = 32 * 1024;
 /// The backing heap grows by at least this, if there is that much.
 const GROWTH: usize = 1024 * 1024;
 
-/// What is larger than the largest class leaves this part of the memory to others: without memory for a stack not even a command can be run.
-const LEFT_TO_OTHERS: usize = 64;
-
-/// Bytes of that.
-fn left_to_others() -> usize {
-    frames::total_bytes() / LEFT_TO_OTHERS
-}
-
-/// Whether large.rs has the block. Not if it is only aligned so: the backing heap can do that with less.
-const fn is_large(layout: Layout) -> bool {
-    layout.size() > CHUNK
+/// Whether large.rs has the block.
+fn is_large(layout: Layout) -> bool {
+    layout.size().max(layout.align()) > CHUNK
 }
 
 /// Blocks in a chain: about 4 KiB of small ones; at least 4, so that the lock is not taken at every step.
@@ -201,8 +193,7 @@ impl Backing {
 
     /// Maps at least `bytes` more, if `keep` are left then; `false`: could not, though some may have been mapped.
     fn grow(&mut self, bytes: usize, keep: usize) -> bool {
-        let (total, used) = frames::counts();
-        if keep > 0 && (total - used) * (frames::FRAME as usize) < bytes + keep {
+        if keep > 0 && frames::available_bytes() < bytes + keep {
             return false;
         }
         let wanted = self.end + (bytes as u64).next_multiple_of(frames::FRAME);
@@ -272,8 +263,8 @@ unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let Some(class) = class_of(layout) else {
             let block = match is_large(layout) {
-                true => large::alloc(layout, left_to_others()),
-                false => BACKING.lock().alloc(layout, left_to_others()),
+                true => large::alloc(layout, frames::left_to_others()),
+                false => BACKING.lock().alloc(layout, frames::left_to_others()),
             };
             if !block.is_null() {
                 LARGE.fetch_add(layout.size(), Relaxed);
@@ -331,14 +322,6 @@ unsafe impl GlobalAlloc for Heap {
         let class = class_of(layout);
         if class.is_some() && class == class_of(new) {
             return block; // it fits where it is
-        }
-        if is_large(layout)
-            && is_large(new)
-            && let Some(of) = NonNull::new(block)
-            && large::resize(of, layout, new, left_to_others())
-        {
-            LARGE.fetch_add(new_size.wrapping_sub(layout.size()), Relaxed); // wraps back where it is smaller
-            return block;
         }
         // SAFETY: as `GlobalAlloc` says; both are valid for the smaller size and do not overlap.
         unsafe {

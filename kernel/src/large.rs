@@ -1,12 +1,13 @@
 //! The heap's large blocks: pages of their own, which can be had back.
 //!
 //! A block is a slot of addresses, of a power of two, of which as many pages are backed by memory as it needs. Slots of a size come from one range and are never cut or joined, so
-//! that none of them costs more than its page tables, and no list has to be searched. A block grows where it is, up to the slot's end.
+//! that none of them costs more than its page tables, and no list has to be searched.
 //!
-//! A free slot keeps its memory, on its size's list of warm ones, threaded through their first words; until memory is short ([`strip`]). Then it loses all, and is on a list of bare ones, which is threaded
-//! through the page-table entries that their first pages have left.
+//! A free slot keeps its memory, on its size's list of warm ones, threaded through their first words; until memory is short ([`strip`]), or a block gets it that needs much less. Without memory it is
+//! on a list of bare ones, which is threaded through the page-table entries that their first pages have left.
 //!
-//! The one rule: a block is backed whole, or nothing is taken for it: what took the last pages and failed would give them back by `strip`, call that a success, and try for ever.
+//! The one rule: the pages that are backed are a slot's first. And a block that cannot be backed whole takes nothing, unless others take it meanwhile: what took the last pages and failed would give
+//! them back by `strip`, call that a success, and try for ever.
 #![allow(unsafe_code)] // Lists that live in free blocks.
 
 use crate::frames;
@@ -35,8 +36,16 @@ const fn slot_bytes(class: usize) -> usize {
     SMALLEST << class
 }
 
+/// No block begins at more than a multiple of this: it would take as many addresses, of which there are some thousand times as many in all.
+const MOST_ALIGNED: usize = 1 << 30;
+/// A block gives back memory that its slot has kept if it is more than this and it has no use for it: that interrupts every CPU.
+const KEPT: usize = 2 * 1024 * 1024;
+
 /// The class of blocks of this layout. `None`: we have no such slots.
 fn class_of(layout: Layout) -> Option<usize> {
+    if layout.align() > MOST_ALIGNED {
+        return None;
+    }
     let size = layout.size().max(layout.align()).checked_next_power_of_two()?.max(SMALLEST);
     let class = (size / SMALLEST).ilog2() as usize;
     (class < CLASSES).then_some(class)
@@ -75,8 +84,9 @@ impl Slots {
         } else if pages::has_table(slot) {
             set_link(slot, self.bare[class]);
             self.bare[class] = slot;
+        } else if self.fresh == slot + slot_bytes(class) {
+            self.fresh = slot; // it was new, and others were faster to the memory that was there for it
         }
-        // Else it was new, and others were faster to the memory that was there for it, to the last page table: its addresses are lost.
     }
 }
 
@@ -88,6 +98,7 @@ pub fn alloc(layout: Layout, keep: usize) -> *mut u8 {
         return null_mut();
     }
     if back(slot, layout.size(), keep) {
+        trim(class, slot, layout.size());
         return slot as *mut u8;
     }
     // SAFETY: ours, and nobody has used it.
@@ -106,11 +117,6 @@ pub unsafe fn free(block: NonNull<u8>, layout: Layout) {
     }
 }
 
-/// Whether the block has become as large as `to` where it is: if its slot has room for that, and there is memory.
-pub fn resize(block: NonNull<u8>, from: Layout, to: Layout, keep: usize) -> bool {
-    class_of(from) == class_of(to) && back(block.addr().get(), to.size(), keep)
-}
-
 /// Backs a block by memory.
 fn back(block: usize, size: usize, keep: usize) -> bool {
     let pages = block..block + size;
@@ -118,14 +124,37 @@ fn back(block: usize, size: usize, keep: usize) -> bool {
     missing == 0 || has(missing, keep) && absent(pages).all(|page| commit(&pages::HEAP, page, frames::alloc))
 }
 
+/// Gives back what a block's slot has kept of an earlier one's memory, if that is much.
+fn trim(class: usize, slot: usize, size: usize) {
+    let rest = (slot + size).next_multiple_of(PAGE);
+    if rest + KEPT < slot + slot_bytes(class) && pages::is_present(rest + KEPT) {
+        let mut taken = Taken::NONE;
+        // SAFETY: the slot is ours, and holds nothing yet.
+        unsafe { taken.pages(&pages::HEAP, rest..backed_end(class, slot)) };
+        taken.flush_and_free();
+    }
+}
+
+/// Where the pages end that are backed.
+fn backed_end(class: usize, slot: usize) -> usize {
+    let (mut low, mut high) = (slot, slot + slot_bytes(class)); // below `low` they are, from `high` on they are not
+    while low < high {
+        let middle = (low + (high - low) / 2) & !(PAGE - 1);
+        if pages::is_present(middle) {
+            low = middle + PAGE;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}
+
 fn has(bytes: usize, keep: usize) -> bool {
     bytes.saturating_add(keep) <= frames::available_bytes()
 }
 
-/// Takes the memory of free slots: `most` pages or a few more; returns how many. Interrupts every CPU if there were any.
+/// Takes the memory of free slots, up to `most` pages; returns how many. Interrupts every CPU if there were any.
 pub fn strip(most: usize) -> usize {
-    /// Pages that are taken before it is looked how many there were.
-    const STEP: usize = 64 * PAGE;
     let (mut taken, mut count) = (Taken::NONE, 0);
     // Slots are ours until all CPUs have forgotten their pages: whoever gets one backs it anew, and must not meet an old translation.
     let mut stripped = [0; CLASSES];
@@ -139,14 +168,11 @@ pub fn strip(most: usize) -> usize {
                 }
                 slots.take(class, false)
             };
-            let mut pages = slot..slot + slot_bytes(class);
-            while count < most && !pages.is_empty() {
-                let start = pages.end.saturating_sub(STEP).max(slot);
-                // SAFETY: the slot is ours, and holds nothing.
-                count += unsafe { taken.pages(&pages::HEAP, start..pages.end) };
-                pages.end = start;
-            }
-            if pages.is_empty() {
+            let end = backed_end(class, slot);
+            let start = end - (end - slot).min((most - count) * PAGE);
+            // SAFETY: the slot is ours, and holds nothing.
+            count += unsafe { taken.pages(&pages::HEAP, start..end) };
+            if start == slot {
                 set_link(slot, *first);
                 *first = slot;
             } else {

@@ -14,7 +14,6 @@ pub mod vectors;
 pub mod window;
 pub mod frames;
 pub mod paging;
-pub mod heap;
 // The CPU and what surrounds it.
 pub mod serial;
 pub mod cpu;
@@ -30,6 +29,7 @@ pub mod hold;
 pub mod pages;
 pub mod stacks;
 pub mod large;
+pub mod heap;
 pub mod memory;
 pub mod reclaim;
 pub mod trap;

@@ -14,7 +14,7 @@ pub struct Memory {
     /// Of `usable`: committed pages of goroutines' stacks, and the tables that map them.
     pub stacks: u64,
     pub stack_tables: u64,
-    /// Backing the heap; and how much of its addresses its backing has given out.
+    /// The heap's; and how much of it is cut to blocks, free ones included.
     pub heap: u64,
     pub heap_given: u64,
     /// Of that, in blocks that somebody has; the rest is in chains for the next.

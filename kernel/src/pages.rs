@@ -92,7 +92,7 @@ fn fill(entry: &AtomicU64, source: fn() -> Option<u64>, flags: u64) -> Option<(u
     }
 }
 
-// A page that is not there leaves its entry's other bits to us (Intel SDM vol. 3A, figure 5-11): room for a link of a list of stacks that have no memory at all.
+// A page that is not there leaves its entry's other bits to us (Intel SDM vol. 3A, figure 5-11): room for a link of a list of stacks, or of slots, that have no memory at all.
 
 /// The link in the entry of an absent page, which has a table; 0 is none.
 pub fn link(page: usize) -> usize {

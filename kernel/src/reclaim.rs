@@ -186,16 +186,18 @@ struct Reclaiming;
 #[global_allocator]
 static ALLOCATOR: Reclaiming = Reclaiming;
 
-/// As the heap's functions return it: null is none.
-fn until_not_null(attempt: impl Fn() -> *mut u8) -> *mut u8 {
-    until(|| Some(attempt()).filter(|block| !block.is_null())).unwrap_or(core::ptr::null_mut())
+/// As the heap's functions return it: null is none. Nothing is given back for what is larger than all memory.
+fn until_not_null(size: usize, attempt: impl Fn() -> *mut u8) -> *mut u8 {
+    let block = || Some(attempt()).filter(|block| !block.is_null());
+    let block = if size < frames::total_bytes() { until(block) } else { block() };
+    block.unwrap_or(core::ptr::null_mut())
 }
 
 // SAFETY: all blocks are the heap's, and all promises its.
 unsafe impl GlobalAlloc for Reclaiming {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise, passed on.
-        until_not_null(|| unsafe { Heap.alloc(layout) })
+        until_not_null(layout.size(), || unsafe { Heap.alloc(layout) })
     }
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: as above.
@@ -203,6 +205,6 @@ unsafe impl GlobalAlloc for Reclaiming {
     }
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: as above; if it fails, the block is what and where it was.
-        until_not_null(|| unsafe { Heap.realloc(block, layout, new_size) })
+        until_not_null(new_size, || unsafe { Heap.realloc(block, layout, new_size) })
     }
 }

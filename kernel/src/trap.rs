@@ -13,6 +13,7 @@ use core::arch::asm;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use executive::machine::Interrupted;
+use executive::percpu::cpu;
 use x86_64::registers::control::Cr2;
 
 /// Everything the interrupted code had, in the order in which the stubs push it; the last five are the CPU's own pushes
@@ -149,7 +150,7 @@ fn fault(vector: u8, frame: &Frame) -> ! {
     executive::crash::fault(format_args!("{name} (exception {vector})\n{frame}"), &frame.interrupted())
 }
 
-/// Set once a CPU is writing the last report: the others stop where they are.
+/// The other CPUs stop where they are.
 static FROZEN: AtomicBool = AtomicBool::new(false);
 /// How many have. Each adds itself (Release); the writer of the report waits for them (Acquire).
 static STOPPED: AtomicUsize = AtomicUsize::new(0);
@@ -159,9 +160,11 @@ static STOPPED: AtomicUsize = AtomicUsize::new(0);
 pub fn freeze_others() {
     /// A fifth of a second or so. Counted, not timed: the clock may be what failed.
     const PATIENCE: usize = 2_000_000;
-    if FROZEN.swap(true, Ordering::SeqCst) {
-        return;
+    if flush::online() == 0 {
+        return; // no APIC is there yet, and nobody else runs
     }
+    FROZEN.store(true, Ordering::SeqCst);
+    apic::mask_button(); // a handler's `iret` would let one in on the stack that the report may be using
     apic::send_nmi_others();
     let others = flush::online().saturating_sub(1);
     for _ in 0..PATIENCE {
@@ -176,7 +179,11 @@ pub fn freeze_others() {
 fn nmi(frame: &Frame) {
     /// A button's reaches all CPUs at once: the first reports.
     static REPORTED: AtomicBool = AtomicBool::new(false);
-    if FROZEN.load(Ordering::SeqCst) || REPORTED.swap(true, Ordering::SeqCst) {
+    let reporter = executive::crash::reporter();
+    if reporter == Some(cpu()) {
+        return; // it is at it
+    }
+    if FROZEN.load(Ordering::SeqCst) || reporter.is_some() || REPORTED.swap(true, Ordering::SeqCst) {
         executive::crash::stopped(&frame.interrupted());
         STOPPED.fetch_add(1, Ordering::Release);
         halt();

@@ -14,7 +14,7 @@ use crate::sched::SCHED;
 use crate::{percpu, switch};
 use core::cell::Cell;
 use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 /// Goroutines listed in a crash report, and frames of each.
 const MAX_GOROUTINES: usize = 100;
@@ -58,7 +58,7 @@ pub fn panicked_with(message: fmt::Arguments<'_>, location: Option<&core::panic:
 pub fn fault(what: fmt::Arguments<'_>, at: &Interrupted) -> ! {
     let mut out = begin();
     let _ = writeln!(out, "{what}");
-    report(&mut out, Some(at))
+    report(&mut out, Some((at, false)))
 }
 
 /// A page fault that nobody handles: if `address` lies just below the current goroutine's stack, it has overflowed.
@@ -71,16 +71,17 @@ pub fn page_fault(address: usize, what: fmt::Arguments<'_>, at: &Interrupted) ->
         let _ = writeln!(out, "fatal error: stack overflow in goroutine {}, {} bytes", Named(g), stack.size());
     }
     let _ = writeln!(out, "{what}");
-    report(&mut out, Some(at))
+    report(&mut out, Some((at, at.pc == address)))
 }
 
-/// Where CPUs stood when they were stopped for a report: pc (0: it was not) and frame pointer. Written before the machine counts a CPU as stopped, and read after
+/// Where CPUs stood when they were stopped for a report: pc (0: it was not), stack and frame pointer. Written before the machine counts a CPU as stopped, and read after
 /// it has counted; a CPU that came too late is told of in part, or not.
-static STOPPED: [[AtomicUsize; 2]; MAX_CPUS] = [const { [const { AtomicUsize::new(0) }; 2] }; MAX_CPUS];
+static STOPPED: [[AtomicUsize; 3]; MAX_CPUS] = [const { [const { AtomicUsize::new(0) }; 3] }; MAX_CPUS];
 
 /// This CPU stops for good, for another's report, at `at`. Called by the machine's handler of whatever [`machine::freeze_others`] sends, before it says that it has stopped.
 pub fn stopped(at: &Interrupted) {
-    let [pc, fp] = &STOPPED[percpu::cpu()];
+    let [pc, sp, fp] = &STOPPED[percpu::cpu()];
+    sp.store(at.sp, Ordering::Relaxed);
     fp.store(at.fp, Ordering::Relaxed);
     pc.store(at.pc, Ordering::Relaxed);
 }
@@ -91,15 +92,21 @@ const G0_REACH: usize = 1024 * 1024;
 /// How far below a stack an access still counts as its overflow: a large frame may step over the guard's first page.
 const GUARD_REACH: usize = 64 * 1024;
 
+/// 1 more than the number of the CPU that crashed first, and reports.
+static REPORTER: AtomicU32 = AtomicU32::new(0);
+
+/// The CPU that reports, if one does.
+pub fn reporter() -> Option<usize> {
+    REPORTER.load(Ordering::Acquire).checked_sub(1).map(|cpu| cpu as usize)
+}
+
 /// The first to crash goes on; later ones wait for the end.
 fn begin() -> Out {
-    static CRASHED: AtomicBool = AtomicBool::new(false);
-    static BY: AtomicU32 = AtomicU32::new(0);
     crate::debugger::keep();
     percpu::pin();
     let me = percpu::this_cpu() + 1;
-    if CRASHED.swap(true, Ordering::AcqRel) {
-        if BY.load(Ordering::Relaxed) == me {
+    if let Err(first) = REPORTER.compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed) {
+        if first == me {
             // The report itself crashed: no second one.
             machine::write(b"\n(crashed again while reporting)\n");
             machine::exit(STATUS);
@@ -108,12 +115,12 @@ fn begin() -> Out {
             core::hint::spin_loop();
         }
     }
-    BY.store(me, Ordering::Relaxed);
     machine::freeze_others();
     Out
 }
 
-fn report(out: &mut Out, at: Option<&Interrupted>) -> ! {
+/// `at`: where it was interrupted, and whether that is no place to be.
+fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
     let here = if on_g0() { None } else { Some(getg()) };
     match here.or(curg()) {
         Some(g) => {
@@ -124,13 +131,14 @@ fn report(out: &mut Out, at: Option<&Interrupted>) -> ! {
         }
     }
     let fp = match at {
-        Some(at) => {
-            if !frame_line(out, at.pc)
+        Some((at, jumped)) => {
+            frame_line(out, at.pc);
+            if jumped
                 && let Some(stack) = here.map(|g| g.stack.get())
                 && stack.contains(at.sp)
                 && stack.contains(at.sp + 7)
             {
-                // A jump to nowhere: it has not made its frame, so who called is on top of the stack.
+                // It has not made its frame, so who called is on top of the stack.
                 // SAFETY: within the stack that is in use.
                 frame_line(out, unsafe { (at.sp as *const usize).read_volatile() }.wrapping_sub(1));
             }
@@ -202,15 +210,15 @@ fn saved_backtrace(out: &mut Out, g: &G) {
 
 /// Frames of what a stopped CPU did: those on its goroutine's stack, or the first only.
 fn stopped_backtrace(out: &mut Out, cpu: usize, g: Option<&G>) {
-    let [pc, fp] = &STOPPED[cpu];
-    let pc = pc.load(Ordering::Relaxed);
+    let [pc, sp, fp] = STOPPED[cpu].each_ref().map(|word| word.load(Ordering::Relaxed));
     if pc == 0 {
         return;
     }
     frame_line(out, pc);
     let stack = g.map(G::seen_stack);
-    let inside = |at: usize| stack.is_some_and(|stack| stack.contains(at) && stack.contains(at + 15));
-    walk(out, fp.load(Ordering::Relaxed), inside, |_| false);
+    // Not below the stack pointer, where there may be no memory: in what was built without frame pointers it could be anything.
+    let inside = |at: usize| at >= sp && stack.is_some_and(|stack| stack.contains(at) && stack.contains(at + 15));
+    walk(out, fp, inside, |_| false);
 }
 
 /// Follows frame pointers as far as they are readable. They lead up a stack, or to where `may_jump` says.
@@ -236,12 +244,12 @@ fn walk(out: &mut Out, mut fp: usize, readable: impl Fn(usize) -> bool, may_jump
     false
 }
 
-/// Whether it has a name.
-fn frame_line(out: &mut Out, pc: usize) -> bool {
+fn frame_line(out: &mut Out, pc: usize) {
     let _ = write!(out, "\t{pc:#x} ");
-    let named = machine::symbol(pc, out);
-    let _ = writeln!(out, "{}", if named { "" } else { "?" });
-    named
+    if !machine::symbol(pc, out) {
+        let _ = write!(out, "?");
+    }
+    let _ = writeln!(out);
 }
 
 #[inline(always)]
