@@ -3,6 +3,7 @@
 extern crate std;
 
 mod layers;
+mod map;
 mod numbers;
 mod queues;
 mod small;
