@@ -170,15 +170,16 @@ pub fn alloc_for_new_stack() -> Option<u64> {
     if are_few() { None } else { alloc() }
 }
 
-/// Bytes that the heap's blocks of more than 8 KiB leave of [`available_bytes`]: enough for new stacks, without which not even a command can be run.
+/// Bytes that the heap's blocks of more than 8 KiB leave of what [`alloc`] can give: enough for new stacks, without which not even a command can be run.
 pub fn left_to_others() -> usize {
     const SOME_STACKS: usize = 64;
     (total_bytes() / 64).max((STACKS_LEAVE - MARGIN + SOME_STACKS) * FRAME as usize)
 }
 
-/// Bytes that [`alloc`] can still give, but for what waits in the CPUs' reserves.
-pub fn available_bytes() -> usize {
-    TOTAL.load(Relaxed).saturating_sub(USED.load(Relaxed) + MARGIN) * FRAME as usize
+/// Whether [`alloc`] can give so many bytes and `keep` besides, without what waits in the CPUs' reserves.
+pub fn has(bytes: usize, keep: usize) -> bool {
+    let available = TOTAL.load(Relaxed).saturating_sub(USED.load(Relaxed) + MARGIN) * FRAME as usize;
+    bytes.saturating_add(keep) <= available
 }
 
 /// Whether the page-fault handlers' margin is touched.

@@ -180,11 +180,9 @@ static LARGE: AtomicUsize = AtomicUsize::new(0);
 impl Backing {
     fn alloc(&mut self, layout: Layout, keep: usize) -> *mut u8 {
         let block = self.heap.allocate_first_fit(layout).or_else(|()| {
-            let needed = layout.size().saturating_add(layout.align() + 64);
-            if needed < frames::total_bytes() {
-                // Even if neither got all it wanted: what it got follows what was free at the end, and may do.
-                let _ = self.grow(needed.max(GROWTH), keep) || self.grow(needed, keep);
-            }
+            let needed = layout.size() + layout.align() + 64;
+            // Even if neither got all it wanted: what it got follows what was free at the end, and may do.
+            let _ = self.grow(needed.max(GROWTH), keep) || self.grow(needed, keep);
             self.heap.allocate_first_fit(layout)
         });
         GIVEN.store(self.heap.used(), Relaxed);
@@ -193,7 +191,7 @@ impl Backing {
 
     /// Maps at least `bytes` more, if `keep` are left then; `false`: could not, though some may have been mapped.
     fn grow(&mut self, bytes: usize, keep: usize) -> bool {
-        if keep > 0 && frames::available_bytes() < bytes + keep {
+        if keep > 0 && !frames::has(bytes, keep) {
             return false;
         }
         let wanted = self.end + (bytes as u64).next_multiple_of(frames::FRAME);
@@ -263,7 +261,7 @@ unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let Some(class) = class_of(layout) else {
             let block = match is_large(layout) {
-                true => large::alloc(layout, frames::left_to_others()),
+                true => large::alloc(layout),
                 false => BACKING.lock().alloc(layout, frames::left_to_others()),
             };
             if !block.is_null() {

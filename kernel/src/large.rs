@@ -90,14 +90,14 @@ impl Slots {
     }
 }
 
-/// A block, if `keep` bytes of memory are left then. Null: there is not so much, or no such slot.
-pub fn alloc(layout: Layout, keep: usize) -> *mut u8 {
+/// A block, if enough memory is left to others then. Null: there is not so much, or no such slot.
+pub fn alloc(layout: Layout) -> *mut u8 {
     let Some(class) = class_of(layout) else { return null_mut() };
-    let slot = SLOTS.lock().take(class, has(layout.size(), keep));
+    let slot = SLOTS.lock().take(class, has(layout.size()));
     if slot == 0 {
         return null_mut();
     }
-    if back(slot, layout.size(), keep) {
+    if back(slot, layout.size()) {
         trim(class, slot, layout.size());
         return slot as *mut u8;
     }
@@ -109,7 +109,7 @@ pub fn alloc(layout: Layout, keep: usize) -> *mut u8 {
 /// Frees a block.
 ///
 /// # Safety
-/// It came from [`alloc`] with this layout (or one of the same class), and nothing uses it.
+/// It came from [`alloc`] with this layout, and nothing uses it.
 pub unsafe fn free(block: NonNull<u8>, layout: Layout) {
     if let Some(class) = class_of(layout) {
         // SAFETY: the caller's promise.
@@ -118,10 +118,10 @@ pub unsafe fn free(block: NonNull<u8>, layout: Layout) {
 }
 
 /// Backs a block by memory.
-fn back(block: usize, size: usize, keep: usize) -> bool {
+fn back(block: usize, size: usize) -> bool {
     let pages = block..block + size;
     let missing = absent(pages.clone()).count() * PAGE;
-    missing == 0 || has(missing, keep) && absent(pages).all(|page| commit(&pages::HEAP, page, frames::alloc))
+    missing == 0 || has(missing) && absent(pages).all(|page| commit(&pages::HEAP, page, frames::alloc))
 }
 
 /// Gives back what a block's slot has kept of an earlier one's memory, if that is much.
@@ -149,8 +149,8 @@ fn backed_end(class: usize, slot: usize) -> usize {
     low
 }
 
-fn has(bytes: usize, keep: usize) -> bool {
-    bytes.saturating_add(keep) <= frames::available_bytes()
+fn has(bytes: usize) -> bool {
+    frames::has(bytes, frames::left_to_others())
 }
 
 /// Takes the memory of free slots, up to `most` pages; returns how many. Interrupts every CPU if there were any.

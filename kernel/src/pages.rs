@@ -124,14 +124,13 @@ fn is_set(entry: &AtomicU64) -> bool {
 
 /// Each page's entry, if it has a table; from the lowest up.
 fn entries(pages: Range<usize>) -> impl Iterator<Item = (usize, Option<&'static AtomicU64>)> {
-    let mut known: Option<&'static [AtomicU64; 512]> = None;
-    let mut first = true;
+    let mut table = page_table(pages.start);
     pages.step_by(PAGE).map(move |page| {
         let index = page / PAGE % 512;
-        if index == 0 || core::mem::take(&mut first) {
-            known = page_table(page);
+        if index == 0 {
+            table = page_table(page);
         }
-        (page, known.map(|table| &table[index]))
+        (page, table.map(|table| &table[index]))
     })
 }
 

@@ -23,7 +23,7 @@ use executive::reclaim::{Resting, give_back, resting};
 
 /// Free stacks that are taken at a time: 4 MiB, if they have a page each.
 const FREE_STACKS: usize = 1024;
-/// Pages of the heap's that are taken at a time, or a few more.
+/// Pages of the heap's that are taken at a time.
 const FREE_PAGES: usize = 1024;
 /// Goroutines that are trimmed at a time, while no other CPU runs: so that this takes a millisecond at the most.
 const GOROUTINES: usize = 256;
@@ -70,11 +70,11 @@ fn more_since(before: u64) -> bool {
     if TIMES.load(Ordering::Relaxed) != before {
         return true;
     }
-    let some = free_stacks(FREE_STACKS);
+    let some = free_stacks();
     if some {
         reclaim.rest_until = 0; // others have ended, and others yet may have parked
     }
-    let some = some || free_heap(FREE_PAGES) || reclaim.trim_unless_in_vain();
+    let some = some || free_heap() || reclaim.trim_unless_in_vain();
     if some {
         TIMES.store(before + 1, Ordering::Release);
     }
@@ -89,22 +89,25 @@ pub fn refill() {
 /// Gets the memory of all that is free back, so that what is in use can be seen. Stacks of busy CPUs come later.
 pub fn all_free() {
     let _one = RECLAIM.lock();
-    while free_stacks(FREE_STACKS) || free_heap(FREE_PAGES) {}
+    while free_stacks() || free_heap() {}
 }
 
-fn free_stacks(most: usize) -> bool {
+fn free_stacks() -> bool {
     // Those that are free already, before goroutines lose theirs.
-    let mut pages = stacks::strip(most);
-    if pages == 0 && give_back(most) > 0 {
-        pages = stacks::strip(most);
+    let mut pages = stacks::strip(FREE_STACKS);
+    if pages == 0 && give_back(FREE_STACKS) > 0 {
+        pages = stacks::strip(FREE_STACKS);
     }
-    STRIPPED.store(STRIPPED.load(Ordering::Relaxed) + pages as u64, Ordering::Relaxed);
-    pages > 0
+    got_back(&STRIPPED, pages)
 }
 
-fn free_heap(most: usize) -> bool {
-    let pages = large::strip(most);
-    FREED.store(FREED.load(Ordering::Relaxed) + pages as u64, Ordering::Relaxed);
+fn free_heap() -> bool {
+    got_back(&FREED, large::strip(FREE_PAGES))
+}
+
+/// So many pages were got back; whether there were any.
+fn got_back(total: &AtomicU64, pages: usize) -> bool {
+    total.store(total.load(Ordering::Relaxed) + pages as u64, Ordering::Relaxed);
     pages > 0
 }
 
@@ -150,8 +153,7 @@ impl Reclaim {
             });
             // SAFETY: `hold` says that each CPU flushes before it goes on.
             unsafe { taken.free() };
-            TRIMMED.store(TRIMMED.load(Ordering::Relaxed) + pages as u64, Ordering::Relaxed);
-            if pages > 0 {
+            if got_back(&TRIMMED, pages) {
                 return true;
             }
         }

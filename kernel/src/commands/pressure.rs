@@ -116,8 +116,7 @@ pub fn churn(args: &Args) -> Outcome {
     let mut right = true;
     while Instant::now() < end && !args.stopped() {
         let (gate_keeper, gate) = chan::<()>(0);
-        let mut crowd = Vec::new();
-        crowd.reserve_exact(CROWD);
+        let mut crowd = Vec::with_capacity(CROWD);
         let member = || {
             let gate = gate.clone();
             move || gate.recv().is_none()
@@ -147,8 +146,7 @@ fn take_and_free(seed: u64, over: &AtomicBool) -> Option<(usize, usize)> {
         random % below
     };
     let holds = |block: &Vec<u64>| block.iter().all(|&word| word == block.len() as u64 ^ seed);
-    let mut blocks: Vec<Vec<u64>> = Vec::new();
-    blocks.reserve_exact(1000);
+    let mut blocks: Vec<Vec<u64>> = Vec::with_capacity(1000);
     let (mut had, mut refused) = (0, 0);
     while !over.load(Ordering::Relaxed) {
         let words = (2048 << next(8)) - next(1000) as usize;
