@@ -150,8 +150,8 @@ fn fault(vector: u8, frame: &Frame) -> ! {
     executive::crash::fault(format_args!("{name} (exception {vector})\n{frame}"), &frame.interrupted())
 }
 
-/// The other CPUs stop where they are.
-static FROZEN: AtomicBool = AtomicBool::new(false);
+/// Set once one CPU reports, or is about to: the others stop where they are.
+static STOPPING: AtomicBool = AtomicBool::new(false);
 /// How many have. Each adds itself (Release); the writer of the report waits for them (Acquire).
 static STOPPED: AtomicUsize = AtomicUsize::new(0);
 
@@ -163,7 +163,7 @@ pub fn freeze_others() {
     if flush::online() == 0 {
         return; // no APIC is there yet, and nobody else runs
     }
-    FROZEN.store(true, Ordering::SeqCst);
+    STOPPING.store(true, Ordering::SeqCst);
     apic::mask_button(); // a handler's `iret` would let one in on the stack that the report may be using
     apic::send_nmi_others();
     let others = flush::online().saturating_sub(1);
@@ -177,13 +177,12 @@ pub fn freeze_others() {
 
 /// Ours, to stop this CPU; or somebody wants to know where a machine stands that does not answer (a server's button, QEMU's `nmi`); or memory or a bus has failed.
 fn nmi(frame: &Frame) {
-    /// A button's reaches all CPUs at once: the first reports.
-    static REPORTED: AtomicBool = AtomicBool::new(false);
     let reporter = executive::crash::reporter();
     if reporter == Some(cpu()) {
         return; // it is at it
     }
-    if FROZEN.load(Ordering::SeqCst) || reporter.is_some() || REPORTED.swap(true, Ordering::SeqCst) {
+    // A button's reaches all CPUs at once: the first reports.
+    if reporter.is_some() || STOPPING.swap(true, Ordering::SeqCst) {
         executive::crash::stopped(&frame.interrupted());
         STOPPED.fetch_add(1, Ordering::Release);
         halt();
