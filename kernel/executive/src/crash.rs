@@ -7,7 +7,7 @@
 use crate::g::{G, Status, curg, getg, on_g0};
 pub use crate::m::CpuState;
 use crate::m::m_of;
-use crate::machine::{self, Interrupted};
+use crate::machine::{self, Interrupted, Stack};
 use crate::p::p_of;
 use crate::param::MAX_CPUS;
 use crate::sched::SCHED;
@@ -197,15 +197,14 @@ fn backtrace(out: &mut Out, fp: usize) -> bool {
 
 /// Frames of a goroutine that `mcall` has saved; nothing outside of its stack is read.
 fn saved_backtrace(out: &mut Out, g: &G) {
-    let stack = g.seen_stack();
-    let inside = |at: usize| stack.contains(at) && stack.contains(at + 15);
-    if !inside(g.sched_sp.get()) {
+    let (stack, sp) = (g.seen_stack(), g.sched_sp.get());
+    if !has_frame(stack, sp) {
         return;
     }
     // SAFETY: within its stack. If it runs meanwhile, we print nonsense.
-    let (pc, fp) = unsafe { switch::left_at(g.sched_sp.get()) };
+    let (pc, fp) = unsafe { switch::left_at(sp) };
     frame_line(out, pc);
-    walk(out, fp, inside, |_| false);
+    walk_on(out, stack, sp, fp);
 }
 
 /// Frames of what a stopped CPU did: those on its goroutine's stack, or the first only.
@@ -215,10 +214,19 @@ fn stopped_backtrace(out: &mut Out, cpu: usize, g: Option<&G>) {
         return;
     }
     frame_line(out, pc);
-    let stack = g.map(G::seen_stack);
-    // Not below the stack pointer, where there may be no memory: in what was built without frame pointers it could be anything.
-    let inside = |at: usize| at >= sp && stack.is_some_and(|stack| stack.contains(at) && stack.contains(at + 15));
-    walk(out, fp, inside, |_| false);
+    if let Some(g) = g {
+        walk_on(out, g.seen_stack(), sp, fp);
+    }
+}
+
+/// Follows frame pointers on this stack. Not below its stack pointer, where there may be no memory: in what was built without frame pointers they could be anything.
+fn walk_on(out: &mut Out, stack: Stack, sp: usize, fp: usize) {
+    walk(out, fp, |at| at >= sp && has_frame(stack, at), |_| false);
+}
+
+/// Whether two words at `at` are on the stack.
+fn has_frame(stack: Stack, at: usize) -> bool {
+    stack.contains(at) && stack.contains(at + 15)
 }
 
 /// Follows frame pointers as far as they are readable. They lead up a stack, or to where `may_jump` says.
