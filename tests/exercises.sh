@@ -4,9 +4,8 @@
 #   tests/exercises.sh [WORD...]      all of them (some minutes), or those whose row contains one of the words
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
+source "$root/tests/lib/mutations.sh"
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}/exercises
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 cp -r "$root"/{Cargo.toml,Cargo.lock,rust-toolchain.toml,.cargo,kernel,boot,tests} "$work"
 src=$work/kernel/executive/src
 cd "$work"
@@ -28,32 +27,29 @@ empty() { # FILE FUNCTION BODY
         $n = s/(\bfn \Q$name\E\b[^{]*?)(\{(?:[^{}]++|(?2))*\})/$1\{ $body }/; END { exit !$n }' "$2" "$3" "$1"
 }
 
-tried=0 unnoticed=0
 while IFS='|' read -r _ file name test _; do
     file=${file// /} name=${name//[\` ]/} test=$(sed 's/^ *`//; s/` *$//' <<<"$test")
-    if (($#)); then
-        for word in "$@"; do [[ "$file $name $test" == *"$word"* ]] && break; done
-        [[ "$file $name $test" == *"$word"* ]] || continue
-    fi
+    wanted "$file $name $test" || continue
     tried=$((tried + 1))
     cp "$src/$file" before
     body='todo!()'
     [[ $file == switch.rs ]] && body='"ud2", "/* {g} {sp} */", g = const CURRENT, sp = const SP'
-    run "$test" >log 2>&1 || { echo "FAILS  $file: $name: $test fails as it is"; tail -5 log; unnoticed=$((unnoticed + 1)); continue; }
-    grep -Eq '[1-9][0-9]* passed' log || { echo "STALE  $file: $name: $test runs nothing"; unnoticed=$((unnoticed + 1)); continue; }
-    empty "$src/$file" "$name" "$body" || { echo "STALE  $file: there is no $name"; unnoticed=$((unnoticed + 1)); continue; }
-    if run "$test" >log 2>&1; then
-        echo "MISSED $file: $name: $test passes"
-        unnoticed=$((unnoticed + 1))
+    if ! run "$test" >log 2>&1; then
+        miss "FAILS " "$file" "$name" "$test fails as it is"
+        tail -5 log
+    elif ! grep -Eq '[1-9][0-9]* passed' log; then
+        miss "STALE " "$file" "$name" "$test runs nothing"
+    elif ! empty "$src/$file" "$name" "$body"; then
+        miss "STALE " "$file" "$name" "there is no such function"
+    elif run "$test" >log 2>&1; then
+        miss MISSED "$file" "$name" "$test passes"
     elif grep -q '^error: could not compile' log; then
-        echo "STALE  $file: $name: does not compile"
+        miss "STALE " "$file" "$name" "does not compile"
         grep -m2 -A6 '^error' log
-        unnoticed=$((unnoticed + 1))
     else
         echo "ok     $file: $name: $test fails"
     fi
     cp before "$src/$file"
     touch "$src/$file"
 done < <(grep -E '^\| [a-z/]+\.rs \|' "$root/docs/exercises.md")
-echo "$tried exercises, $unnoticed without a test that fails"
-((tried > 0 && unnoticed == 0))
+summary exercises

@@ -1,4 +1,4 @@
-# Sourced by tests/mutations.sh and tests/mutations-contract.sh: breaks a copy of the code in one place at a time, and looks who notices.
+# Sourced by tests/mutations.sh, tests/mutations-contract.sh and tests/exercises.sh (which has a loop of its own): breaks a copy of the code in one place at a time, and looks who notices.
 #
 # Who sources it has set `root`, exports what cargo needs, calls `copy`, and defines `builds TEST` and `passes TEST WHO`.
 # The changes are perl expressions over the whole file. One that changes nothing is an error: the code has moved on, and so must the list.
@@ -28,12 +28,15 @@ miss() { # KIND FILE NAME WORDS
     missed+=("$3")
 }
 
+wanted() { # TEXT: no words were given, or it has one of them
+    local word
+    for word in "${words[@]}"; do [[ $1 == *"$word"* ]] && return; done
+    ((${#words[@]} == 0))
+}
+
 mutation() { # NAME FILE TEST WHO PERL
-    local name=$1 file=$2 test=$3 who=$4 change=$5 word
-    if ((${#words[@]})); then
-        for word in "${words[@]}"; do [[ "$name $file $test $who" == *"$word"* ]] && break; done
-        [[ "$name $file $test $who" == *"$word"* ]] || return 0
-    fi
+    local name=$1 file=$2 test=$3 who=$4 change=$5
+    wanted "$name $file $test $who" || return 0
     tried=$((tried + 1))
     grep -qF "| $file | $name | \`$who\` |" "$root/docs/hacking.md" || miss "STALE " "$file" "$name" "is not in docs/hacking.md's list"
     perl -0pi -e "$change" "$src/$file"
@@ -53,7 +56,7 @@ mutation() { # NAME FILE TEST WHO PERL
     touch "$src/$file"
 }
 
-summary() { # the status is 0 if all were noticed
-    echo "$tried mutations, ${#missed[@]} unnoticed"
+summary() { # [WHAT]: the status is 0 if all were noticed
+    echo "$tried ${1:-mutations}, ${#missed[@]} unnoticed"
     ((tried > 0 && ${#missed[@]} == 0))
 }

@@ -1,9 +1,15 @@
 //! When memory is short: what free goroutines and parked ones do not need comes back, nobody loses what it uses, and who asks for
 //! too much is told so.
 
-use tests::{Boot, boots};
+use tests::{Boot, Transcript, boots};
 
 const REFUSED: &str = "out of memory for a goroutine's stack";
+
+/// The number before `what` in what `mem` tells.
+fn told(said: &Transcript, what: &str) -> u64 {
+    let number = said.text.lines().find_map(|line| line.trim().strip_suffix(what)?.trim().parse().ok());
+    number.unwrap_or_else(|| panic!("`mem` does not tell\n{said}"))
+}
 
 /// The first asks for more than there is; all others need what it leaves in free stacks.
 fn comes_back(machine: Boot) {
@@ -44,10 +50,8 @@ fn goes_to_and_fro(machine: Boot) {
         .says("80000 goroutines parked and were woken")
         .says("400 MiB of the heap were written and read")
         .ok();
-    let freed = said.text.lines().find_map(|line| line.trim().strip_suffix(" KiB from what was free of the heap"));
-    let freed = freed.unwrap_or_else(|| panic!("`mem` does not tell\n{said}"));
     // Twice what 80,000 stacks need and the first 400 MiB have not left.
-    assert!(freed.trim().parse::<u64>().is_ok_and(|kib| kib > 400_000), "{said}");
+    assert!(told(&said, "KiB from what was free of the heap") > 400_000, "{said}");
 }
 
 #[test]
@@ -83,9 +87,7 @@ fn on_4_cpus_blocks_and_stacks_compete() {
 /// 10,000 stacks of 20 KiB and 400 MiB of the heap are more than there is, unless what lies below parked goroutines is taken, while others run.
 fn parked_ones_give(machine: Boot) {
     let said = machine.mem("512M").within_secs(120).run("divers 10000 400; mem; divers 10000 100").ok();
-    let trimmed = said.text.lines().find_map(|line| line.trim().strip_suffix(" KiB from below parked goroutines"));
-    let trimmed = trimmed.unwrap_or_else(|| panic!("`mem` does not tell\n{said}"));
-    assert!(trimmed.trim().parse::<u64>().is_ok_and(|kib| kib > 0), "{said}");
+    assert!(told(&said, "KiB from below parked goroutines") > 0, "{said}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use executive::lockword::{LockWord, Queue, STARVATION_NS};
 use executive::readers::Readers;
 use loom::sync::Mutex;
 use loom::thread;
-use model::{Item, Ready, check, item, leak, race};
+use model::{Item, Ready, check, item, leak, race, race_beside};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -137,9 +137,7 @@ fn two_take_turns() {
 fn three_take_turns() {
     check(|| {
         let mutex = mutex(0);
-        let third = thread::spawn(|| mutex.turn());
-        race(|| mutex.turn(), || mutex.turn());
-        third.join().unwrap();
+        race_beside(|| mutex.turn(), || mutex.turn(), || mutex.turn());
         mutex.over(3);
     });
 }
@@ -149,9 +147,7 @@ fn three_take_turns() {
 fn a_spinner_hides_nobody() {
     check(|| {
         let mutex = mutex(0);
-        let third = thread::spawn(|| mutex.turn_of(mutex.who(true)));
-        race(|| mutex.turn(), || mutex.turn());
-        third.join().unwrap();
+        race_beside(|| mutex.turn_of(mutex.who(true)), || mutex.turn(), || mutex.turn());
         mutex.over(3);
     });
 }
@@ -161,15 +157,14 @@ fn a_spinner_hides_nobody() {
 fn who_starves_is_handed_it() {
     check(|| {
         let mutex = mutex(2 * STARVATION_NS);
-        let third = thread::spawn(|| mutex.turn());
-        race(
+        race_beside(
+            || mutex.turn(),
             || {
                 mutex.turn();
                 mutex.turn();
             },
             || mutex.turn(),
         );
-        third.join().unwrap();
         mutex.over(4);
     });
 }
@@ -198,9 +193,9 @@ fn a_late_unlock_wakes_nobody_again() {
 fn who_tries_is_alone_too() {
     check(|| {
         let mutex = mutex(2 * STARVATION_NS);
-        let tries = thread::spawn(|| u32::from(mutex.try_turn()) + u32::from(mutex.try_turn()));
-        race(|| mutex.turn(), || mutex.turn());
-        mutex.over(2 + tries.join().unwrap());
+        let tries = || u32::from(mutex.try_turn()) + u32::from(mutex.try_turn());
+        let (got, _) = race_beside(tries, || mutex.turn(), || mutex.turn());
+        mutex.over(2 + got);
     });
 }
 
@@ -269,9 +264,7 @@ fn a_reader_and_a_writer() {
 fn two_readers_and_a_writer() {
     check(|| {
         let lock = rwlock();
-        let writer = thread::spawn(|| lock.write());
-        race(|| lock.read(), || lock.read());
-        writer.join().unwrap();
+        race_beside(|| lock.write(), || lock.read(), || lock.read());
         assert!(lock.words.try_begin_write(), "nobody reads");
     });
 }
@@ -281,9 +274,7 @@ fn two_readers_and_a_writer() {
 fn a_reader_and_two_writers() {
     check(|| {
         let lock = rwlock();
-        let reader = thread::spawn(|| lock.read());
-        race(|| lock.write(), || lock.write());
-        reader.join().unwrap();
+        race_beside(|| lock.read(), || lock.write(), || lock.write());
         assert_eq!(lock.read(), 2);
     });
 }
@@ -293,8 +284,8 @@ fn a_reader_and_two_writers() {
 fn who_tries_reads_or_writes_as_others() {
     check(|| {
         let lock = rwlock();
-        let reader = thread::spawn(|| lock.words.try_enter().then(|| lock.reading()));
-        let (wrote, ()) = race(
+        let (_, (wrote, ())) = race_beside(
+            || lock.words.try_enter().then(|| lock.reading()),
             || {
                 if !lock.writers.word.try_lock() {
                     return false;
@@ -309,7 +300,6 @@ fn who_tries_reads_or_writes_as_others() {
             },
             || lock.write(),
         );
-        reader.join().unwrap();
         assert_eq!(lock.read(), 1 + u32::from(wrote));
     });
 }

@@ -47,6 +47,17 @@ pub fn race<A: 'static, B: 'static>(
     }
 }
 
+/// Three threads at once, two of them a [`race`].
+pub fn race_beside<A: 'static, B: 'static, C: 'static>(
+    third: impl FnOnce() -> C + Send + 'static,
+    a: impl FnOnce() -> A + Send + 'static,
+    b: impl FnOnce() -> B + Send + 'static,
+) -> (C, (A, B)) {
+    let third = loom::thread::spawn(third);
+    let both = race(a, b);
+    (third.join().unwrap(), both)
+}
+
 /// Never freed, as g's are not.
 pub fn leak<T>(t: T) -> &'static T {
     Box::leak(Box::new(t))
