@@ -324,21 +324,27 @@ impl Stopping for Here<'_> {
 
     fn sleep(&self, nap: bool) -> bool {
         let due = || self.p.timers.next().min(if nap { self.nap_end } else { NEVER });
-        let woken = self.m.park.sleep(&Cpu(percpu::cpu()), due());
-        self.m.tick_is_gone();
-        self.m.slice_end.set(NEVER);
+        let woken = self.wait(due());
         let now = machine::now();
         self.p.coarse_now.set(now);
         woken || due() <= now
     }
 
     fn await_wakeup(&self) {
-        while !self.m.park.sleep(&Cpu(percpu::cpu()), NEVER) {}
+        while !self.wait(NEVER) {}
         self.p.stats.wakes_received.bump();
     }
 }
 
 impl Here<'_> {
+    /// This CPU waits; tells whether it was woken. The wait may have used the timer up, so what was asked of it before, a slice's end too, is asked for anew.
+    fn wait(&self, deadline: u64) -> bool {
+        let woken = self.m.park.sleep(&Cpu(percpu::cpu()), deadline);
+        self.m.tick_is_gone();
+        self.m.slice_end.set(NEVER);
+        woken
+    }
+
     /// Whether anything can ever run again, all CPUs being idle.
     fn anything_to_come(&self) -> bool {
         SCHED.injected.anything_to_come()
