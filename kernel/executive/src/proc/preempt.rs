@@ -10,7 +10,7 @@
 use super::wake::{new_slice, wakep};
 use crate::depth;
 use crate::g::{G, Status, curg, getg, on_g0};
-use crate::m::m;
+use crate::m::{CpuState, m};
 use crate::machine::{self, Interrupted, NEVER};
 use crate::p::{P, p};
 use crate::param::{RETRY_MOST_NS, RETRY_NS, TIMER_SLACK_NS};
@@ -30,6 +30,9 @@ pub fn on_tick(at: &mut Interrupted) {
     let now = machine::now();
     p.stats.ticks.bump();
     m.tick_is_gone();
+    if m.state() == CpuState::Idle {
+        return; // it ends the wait, and whoever stops waiting looks at everything
+    }
 
     let due = p.timers.next();
     let others_wait = p.runq().has_work() || SCHED.has_global() || !SCHED.injected.is_empty() || m.has_inbox();
@@ -212,7 +215,7 @@ fn kick_hogs() {
     let me = percpu::cpu();
     for cpu in 0..SCHED.slots() {
         let other = crate::m::m_of(cpu);
-        if cpu != me && other.state() == crate::m::CpuState::Running && !other.in_slice() {
+        if cpu != me && other.state() == CpuState::Running && !other.in_slice() {
             machine::kick(cpu);
         }
     }

@@ -20,7 +20,7 @@ use crate::runq::List;
 use crate::sched::SCHED;
 use crate::trace::{self, Event};
 use crate::{atomic, chaos, percpu, switch};
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{Ordering, Ordering::Relaxed, compiler_fence};
 
 /// How long a thief leaves a running P alone with its runnext (ns). Go: `usleep(3)`.
 const RUNNEXT_PAUSE_NS: u64 = 3_000;
@@ -293,6 +293,7 @@ fn stop_m(p: &P, may_nap: bool) {
     let nap_end = if may_nap { machine::now() + NAP_NS } else { NEVER };
     SCHED.idle.stop(percpu::cpu(), m.spinning.replace(true), may_nap, &Here { p, m, nap_end });
     m.set_state(CpuState::Searching);
+    compiler_fence(Ordering::SeqCst); // before the first look: a tick that comes after one must not be taken for one that ends the wait
 }
 
 /// This CPU and what it can see, for `Idle`.
