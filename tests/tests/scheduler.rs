@@ -19,6 +19,12 @@ fn a_kernel_with_nothing_to_do_does_nothing() {
 }
 
 #[test]
+fn whom_a_timer_wakes_is_not_interrupted() {
+    // Where the clock is the number of instructions no host holds a CPU back.
+    boots().smp(2).icount().run("idle").within_secs(120).says("a slice after each: 0 ticks").ok();
+}
+
+#[test]
 fn under_stress_nothing_is_lost() {
     boots().run("stress 5").within_secs(120).ok();
 }

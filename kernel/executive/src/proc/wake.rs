@@ -1,7 +1,7 @@
 //! Work was made: put it where this P finds it first, and see that an idle CPU hears of it.
 
 use crate::chaos;
-use crate::g::{ANY_CPU, G, Status};
+use crate::g::{ANY_CPU, G, Status, curg};
 use crate::lock::LockGuard;
 use crate::m::{Cpu, M, m, m_of};
 use crate::machine;
@@ -129,6 +129,15 @@ pub(crate) fn startm(cpu: usize) {
 #[inline]
 pub(crate) fn slice_begins(m: &M) {
     if !m.in_slice() {
+        slice_begins_now();
+    }
+}
+
+/// Where nobody runs yet (`find_runnable` readies whose time has come) it is seen when one does who waits behind it: `execute`.
+#[cold]
+#[inline(never)]
+fn slice_begins_now() {
+    if curg().is_some() {
         new_slice();
     }
 }
