@@ -65,6 +65,7 @@ step units units
 step loom loom
 step miri cargo miri test --target-dir "$target/miri" -p executive --lib
 step fuzz tests/fuzz.sh 1000
+step fuzz-kernel tests/fuzz-kernel.sh
 step qemu in_qemu
 
 for name in "$@"; do

@@ -67,6 +67,8 @@ static TABLE: &[Command] = &[
     command("bench", "[NAME...]", "measures: all rows, or those named", suites::bench),
     command("time", "COMMAND...", "how long a command takes", time),
     command("trace", "COMMAND...", "what each CPU does meanwhile, for Perfetto or chrome://tracing", suites::trace),
+    #[cfg(fuzz)]
+    command("seed", "N", "from here on the scheduler's free choices come from N, and CPUs stand still now and then", seed),
     // Ends.
     command("crash", "KIND", crash::HELP, crash::crash),
     command("exit", "[CODE]", "powers off; CODE is the status, 0 to 95", exit),
@@ -174,6 +176,13 @@ fn time(args: &Args) -> Outcome {
     let outcome = run_command(args.words[0], &args.rest());
     println!("{}", Seconds(machine::now() - begin));
     outcome
+}
+
+/// Disorder, for the commands that follow (tests/fuzz-kernel.sh).
+#[cfg(fuzz)]
+fn seed(args: &Args) -> Outcome {
+    executive::chaos::seed(args.number(0, 1, 1)?);
+    Ok(())
 }
 
 /// Nanoseconds, shown as seconds.

@@ -9,7 +9,7 @@ build_boot() {
     boot=$target/debug/boot
 }
 
-# build_kernel [EXAMPLE]: the kernel, or one of its examples, at $kernel.
+# build_kernel [EXAMPLE]: the kernel, or one of its examples, at $kernel; by a cargo with $cargo_options, if there are any.
 build_kernel() {
     local what=(--bin kernel)
     kernel=$target/x86_64-unknown-none/release/kernel
@@ -17,5 +17,5 @@ build_kernel() {
         what=(--example "$1")
         kernel=$target/x86_64-unknown-none/release/examples/$1
     fi
-    cargo build --quiet --package kernel "${what[@]}" --release --target x86_64-unknown-none --target-dir "$target"
+    cargo ${cargo_options[@]+"${cargo_options[@]}"} build --quiet --package kernel "${what[@]}" --release --target x86_64-unknown-none --target-dir "$target"
 }

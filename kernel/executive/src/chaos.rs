@@ -2,7 +2,8 @@
 //!
 //! What is chosen so: whose ring is stolen from first and which ready arm a select takes (`M::random`), whether a readied goroutine goes to
 //! runnext or behind the others, whether a goroutine is preempted where it can be (its last unpin), and whether the global queue comes first.
-//! All of it is allowed without a seed too, only unlikely.
+//! All of it is allowed without a seed too, only unlikely. On several CPUs one stands still now and then where others may overtake it: between the
+//! steps of a protocol, as if its hypervisor ran something else.
 //!
 //! **Rule:** one stream of numbers for the whole program. On one CPU, with a clock that is of the seed as well (hosted's fuzz.rs), a seed therefore makes the same run again;
 //! on several it is just one more source of disorder.
@@ -19,11 +20,19 @@ pub fn one_in(n: u32) -> bool {
     }
 }
 
+/// With a seed, and on several CPUs: now and then this one stands still for a moment. Anywhere, also in a handler.
+#[inline(always)]
+pub fn stall() {
+    #[cfg(fuzz)]
+    seeded::stall();
+}
+
 #[cfg(fuzz)]
 pub use seeded::{is_seeded, random, seed};
 
 #[cfg(fuzz)]
 mod seeded {
+    use crate::{atomic, machine};
     use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
     /// A counter whose every value is mixed into a number (SplitMix64, Steele et al. 2014). 0: no seed.
@@ -54,5 +63,15 @@ mod seeded {
 
     pub(super) fn one_in(n: u32) -> bool {
         is_seeded() && random().is_multiple_of(n)
+    }
+
+    pub(super) fn stall() {
+        const LONGEST_NS: u32 = 50_000;
+        if is_seeded() && machine::cpus() > 1 && one_in(8) {
+            let end = machine::now() + u64::from(random() % LONGEST_NS);
+            while machine::now() < end {
+                atomic::relax();
+            }
+        }
     }
 }

@@ -6,6 +6,7 @@
 //! The spinning itself is `spin`'s. Without the pin a holder could be preempted, and on one CPU the next
 //! goroutine would spin on it for its whole slice.
 
+use crate::chaos;
 use crate::fatal::throw;
 use crate::percpu;
 use core::ops::{Deref, DerefMut};
@@ -94,6 +95,7 @@ impl<T: ?Sized, const COUNTS: usize> Lock<T, COUNTS> {
     /// Takes the lock; spins while another CPU holds it.
     #[inline]
     pub fn lock(&self) -> LockGuard<'_, T, COUNTS> {
+        chaos::stall();
         percpu::pin();
         let inner = match self.inner.try_lock() {
             Some(inner) => inner,

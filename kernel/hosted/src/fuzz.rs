@@ -30,7 +30,7 @@ pub use real::*;
 
 #[cfg(fuzz)]
 mod seeded {
-    use crate::cpu;
+    use crate::{cpu, tick};
     use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
     use executive::chaos::{one_in, random, seed};
     use executive::machine::{Interrupted, NEVER};
@@ -68,6 +68,10 @@ mod seeded {
     }
 
     pub fn wait(word: &AtomicU32, expect: u32, deadline: u64) -> bool {
+        // It may use the timer up; a futex would not, but some machines do.
+        if one_in(2) && !tick_at(NEVER) {
+            tick::tick_at(NEVER);
+        }
         if !VIRTUAL.load(Relaxed) {
             return false;
         }

@@ -162,6 +162,30 @@ fn yielding_hogs_share() {
     b.join();
 }
 
+/// Whoever waits behind one that gives its CPU to nobody gets its turn, whatever the CPU did before: here it has often run dry in the middle of a slice, and was
+/// woken at any moment of that. (A Linux process cannot preempt: there the hog yields at its unpin. Elsewhere it has none: under a seed they yield unasked.)
+fn who_waits_behind_a_hog_gets_its_turn() {
+    counter!(BEHIND);
+    fn hog(until: usize) {
+        go(|| BEHIND.fetch_add(1, SeqCst));
+        while BEHIND.load(SeqCst) < until {
+            #[cfg(not(target_os = "none"))]
+            drop(executive::percpu::Pin::new());
+        }
+    }
+    for round in 1..=20 {
+        let (tx, rx) = chan(1);
+        let other = go(move || {
+            rx.iter().for_each(drop::<usize>);
+            hog(2 * round);
+        });
+        (0..20 + round).for_each(|n| tx.send(n).unwrap());
+        drop(tx);
+        hog(2 * round);
+        other.join();
+    }
+}
+
 /// More yield than a ring holds, so that some are in the global queue: they take turns nevertheless. (With several CPUs a host may stop one of them
 /// for long; then that all come to their end is all that can be said.)
 fn more_that_yield_than_a_ring_holds_take_turns() {

@@ -6,6 +6,7 @@
 
 use super::schedule::{execute, schedule, schedule_inline};
 use super::wake::{put_last, slice_begins, wakep};
+use crate::chaos;
 use crate::g::{ANY_CPU, G, Status, WaitReason};
 use crate::lock::{Lock, LockGuard};
 use crate::m::{M, m};
@@ -55,6 +56,7 @@ pub(crate) fn park_unlock<T>(me: &G, reason: WaitReason, guard: LockGuard<'_, T>
 /// `g` is off its stack and waits; nobody can find it yet. Gives back what the caller goes on with.
 #[inline(always)]
 fn waits<K>(p: &'static P, g: &'static G, keep: K) -> (&'static P, K) {
+    chaos::stall(); // off its stack, and does not wait yet
     g.waiting_since.store(p.coarse_now.get(), Relaxed);
     g.set_status(Status::Running, Status::Waiting, "park: goroutine is not running");
     trace::record_keeping(Event::Park, (p, keep), || g.id())

@@ -305,6 +305,7 @@ struct Here<'a> {
 
 impl Stopping for Here<'_> {
     fn has_work(&self, runnexts: bool) -> bool {
+        chaos::stall(); // idle, and not rechecked yet
         SCHED.has_global()
             || !SCHED.injected.is_empty()
             || self.m.has_inbox()
@@ -316,6 +317,7 @@ impl Stopping for Here<'_> {
     }
 
     fn will_sleep(&self) {
+        chaos::stall(); // rechecked, and not asleep yet
         if SCHED.idle.is_dead(SCHED.cpus(), || self.anything_to_come()) {
             throw("all goroutines are asleep - deadlock!");
         }

@@ -49,6 +49,7 @@ pub(crate) fn becomes_runnable(g: &'static G) -> &'static G {
 /// It is a part of every send and receive. Nothing of it lives over one of the calls that are seldom made, so that they need save no registers.
 #[inline(always)]
 pub(crate) fn put_next(g: &'static G) {
+    chaos::stall(); // runnable, and in no queue yet
     if g.locked_to.load(Relaxed) != ANY_CPU {
         return put_locked(g);
     }
@@ -112,6 +113,7 @@ fn put_locked(g: &'static G) {
 /// Wakes one idle CPU, unless somebody searches for work already. Also from interrupt handlers. Go: `wakep`.
 #[inline]
 pub(crate) fn wakep() {
+    chaos::stall(); // published, and nobody told yet
     if let Some(cpu) = SCHED.idle.wakep() {
         startm(cpu);
     }
@@ -121,6 +123,7 @@ pub(crate) fn wakep() {
 #[cold]
 pub(crate) fn startm(cpu: usize) {
     p().stats.wakes_sent.bump();
+    chaos::stall(); // claimed, and not woken yet
     m_of(cpu).park.wakeup(&Cpu(cpu));
 }
 

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Boots a kernel whose scheduler takes the choices it is free to take from a seed, and whose CPUs stand still now and then in the middle of a protocol;
+# runs every scenario on it. What tests/fuzz.sh cannot see: interrupts, and a timer that a wait uses up.
+#
+#   tests/fuzz-kernel.sh [BOOTS] [FIRST]     so many boots (default 3), with the seeds from FIRST on (default 1), on 2 CPUs, some 15 s each
+#   CPUS=4 tests/fuzz-kernel.sh ...          on so many
+#   COMMANDS="stress 60" ...                 these, and not the scenarios
+#
+# A seed does not repeat a run (CPUs run as the host lets them), but one that failed fails again sooner or later.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+source tests/lib/setup.sh
+source tests/lib/build.sh
+boots=${1:-3}
+first=${2:-1}
+cpus=${CPUS:-2}
+# The one that was seen to fail only here comes more often.
+commands=${COMMANDS-scenario all$(printf '; scenario who_waits_behind_a_hog%.0s' {1..8})}
+need_rust
+need_qemu
+build_boot || exit
+target+=/fuzz
+cargo_options=(--config 'target.x86_64-unknown-none.rustflags=["--cfg", "fuzz"]')
+build_kernel || exit
+
+for ((seed = first; seed < first + boots; seed++)); do
+    line="seed $seed; $commands"
+    if ! said=$("$boot" --kernel "$kernel" --smp "$cpus" --timeout 240 --run "$line" 2>&1); then
+        echo "FAILED seed $seed:"
+        tail -n 40 <<<"$said"
+        echo "again: $boot --kernel $kernel --smp $cpus --run '$line'"
+        exit 1
+    fi
+done
+echo "$boots boots with seeds from $first on, $cpus CPUs: no failure"
