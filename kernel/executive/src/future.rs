@@ -9,6 +9,7 @@
 use crate::atomic::Ordering;
 use crate::g::{G, WaitReason, getg, on_g0};
 use crate::join::{JoinHandle, go};
+use crate::percpu;
 use crate::proc::{park::park, preempt::look_soon, wake::ready, wake::wakep};
 use crate::sched::SCHED;
 use core::future::Future;
@@ -36,6 +37,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             // If we run within another future's poll its wakers may have called while we took no notice.
             me.future.store(WOKEN, Ordering::Relaxed);
+            percpu::point();
             return output;
         }
         park(me, WaitReason::Future, |me| {

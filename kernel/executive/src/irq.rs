@@ -88,7 +88,7 @@ impl Irq {
     /// ```
     pub fn wait(&self) {
         if self.take() {
-            return;
+            return percpu::point();
         }
         let me = getg();
         waitq::prepare(me);

@@ -3,6 +3,7 @@
 
 use crate::g::{G, Status, WaitReason, getg};
 use crate::param::STACK_BYTES;
+use crate::percpu;
 use crate::proc::birth::{self, Body, SpawnError, Start, newproc};
 use core::marker::PhantomData;
 use core::mem::{ManuallyDrop, needs_drop};
@@ -137,6 +138,7 @@ impl<T> JoinHandle<T> {
     /// }
     /// ```
     pub fn is_finished(&self) -> bool {
+        percpu::point();
         self.g.joiner.has_ended()
     }
     /// What it waits for; `None`: it does not wait. A moment's truth.
@@ -149,6 +151,7 @@ impl<T> JoinHandle<T> {
     /// }
     /// ```
     pub fn waiting(&self) -> Option<WaitReason> {
+        percpu::point();
         (self.g.status() == Status::Waiting).then(|| self.g.wait_reason())
     }
     /// The goroutine's number.

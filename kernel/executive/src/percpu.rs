@@ -132,6 +132,23 @@ pub(crate) fn pins() -> u32 {
     raw_pins() & !CALM
 }
 
+/// Whether nothing is pinned and nobody wants a yield: the two in one comparison.
+#[inline(always)]
+pub(crate) fn is_calm() -> bool {
+    // SAFETY: a comparison with this CPU's block (see the head), and a jump on it.
+    unsafe {
+        asm!(
+            "cmp dword ptr gs:[{o}], {calm}",
+            "jne {not}",
+            o = const PINS,
+            calm = const CALM as i32,
+            not = label { return false },
+            options(nostack, readonly),
+        )
+    }
+    true
+}
+
 /// Whether the goroutine shall yield at its next unpin.
 pub(crate) fn preempt() -> bool {
     raw_pins() & CALM == 0
@@ -172,6 +189,20 @@ pub(crate) fn unpin() {
     // SAFETY: one instruction on this CPU's block (see the head), and a jump on what it left. Not `nomem`: what precedes stays before it.
     unsafe {
         asm!("dec dword ptr gs:[{o}]", "jz {wanted}", o = const PINS, wanted = label { preempted() }, options(nostack))
+    }
+    if chaos::one_in(16) && pins() == 0 {
+        preempted();
+    }
+}
+
+/// A point of preemption, for calls that pin nothing: a goroutine that shall yield does so here. On
+/// a machine that can't interrupt it anywhere, a loop around such a call would else keep the CPU.
+#[inline(always)]
+pub(crate) fn point() {
+    // SAFETY: a comparison with this CPU's block (see the head), and a jump on it. Not `nomem`: what
+    // precedes stays before it.
+    unsafe {
+        asm!("cmp dword ptr gs:[{o}], 0", "je {wanted}", o = const PINS, wanted = label { preempted() }, options(nostack))
     }
     if chaos::one_in(16) && pins() == 0 {
         preempted();

@@ -15,7 +15,7 @@ use crate::alarm::start_timer;
 use crate::g::{G, WaitReason, getg};
 use crate::machine;
 use crate::proc::{park::park, wake::ready};
-use crate::timers;
+use crate::{percpu, timers};
 pub use core::time::Duration;
 
 /// A point in time: nanoseconds of the machine's monotonic clock.
@@ -102,7 +102,7 @@ pub fn sleep(d: Duration) {
 /// ```
 pub fn sleep_until(deadline: Instant) {
     if deadline <= Instant::now() {
-        return;
+        return percpu::point();
     }
     let me = getg();
     // SAFETY: `me` will be parked when it fires.

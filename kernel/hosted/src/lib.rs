@@ -9,7 +9,11 @@
 //!
 //! # What is different from bare metal
 //!
-//! **Goroutines are preempted only where they call the executive** (channel operations, `yield_now`, locks, ...).
+//! **Goroutines are preempted only where they call the executive.** Every call is such a point that may park,
+//! that starts or wakes a goroutine, or that asks whether something has happened: channels, selects, locks
+//! (free ones, too), timers, joins, futures, tokens. Those that only tell a number are none: `goid`,
+//! `Instant::now`, `affinity::cpus`. A loop without such a point keeps its CPU.
+//!
 //! The timer signal arrives and is told to the executive as an interrupt is, but the interrupted `pc` is never written
 //! back. On bare metal every instruction of a goroutine is a point where it may be moved to another
 //! CPU; here it is not, for four reasons, each enough: code compiled for Linux keeps data below its stack pointer

@@ -26,6 +26,7 @@ mod futures;
 mod goroutines;
 mod interrupts;
 mod memory;
+mod points;
 mod scope;
 mod selects;
 mod stress;
@@ -35,7 +36,7 @@ mod time;
 /// A name, and what panics if its claim is wrong.
 pub type Scenario = (&'static str, fn());
 
-const LISTS: [&[Scenario]; 13] = [
+const LISTS: [&[Scenario]; 14] = [
     goroutines::LIST,
     channels::LIST,
     close::LIST,
@@ -48,6 +49,7 @@ const LISTS: [&[Scenario]; 13] = [
     affinity::LIST,
     interrupts::LIST,
     memory::LIST,
+    points::LIST,
     stress::LIST,
 ];
 

@@ -28,6 +28,9 @@ pub(crate) fn peek_curg(_: usize) -> *const () {
 pub(crate) fn set_curg(_: *const ()) {}
 pub(crate) fn want_preempt() {}
 pub(crate) fn calm() {}
+pub(crate) fn is_calm() -> bool {
+    true
+}
 pub(crate) fn preempt() -> bool {
     false
 }
@@ -43,6 +46,7 @@ pub(crate) fn this_cpu() -> u32 {
 pub(crate) fn pin() {}
 pub(crate) fn unpin() {}
 pub(crate) fn unpin_quietly() {}
+pub(crate) fn point() {}
 pub(crate) fn rank_taken(_: u32) -> bool {
     true
 }

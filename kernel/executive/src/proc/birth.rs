@@ -66,6 +66,7 @@ pub(crate) fn newproc<F, T>(start: Start, f: F) -> Result<&'static G, (SpawnErro
 where
     F: FnOnce() -> T,
 {
+    percpu::point();
     let mut f = ManuallyDrop::new(f);
     let f_ptr = &raw const *f;
     let started = switch::systemstack(|| {

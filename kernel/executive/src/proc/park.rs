@@ -12,8 +12,8 @@ use crate::lock::{Lock, LockGuard};
 use crate::m::{M, m};
 use crate::p::{P, p};
 use crate::sched::SCHED;
-use crate::switch;
 use crate::trace::{self, Event};
+use crate::{percpu, switch};
 use core::mem::ManuallyDrop;
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -27,7 +27,10 @@ pub(crate) fn park<F: FnOnce(&'static G) -> bool>(me: &G, reason: WaitReason, co
         let (p, g) = waits(p(), g, g);
         if !commit(g) {
             g.set_status(Status::Waiting, Status::Runnable, "park: goroutine was readied by two");
-            execute(p, m(), g, true);
+            if percpu::is_calm() {
+                execute(p, m(), g, true);
+            }
+            put_last(p, m(), g); // whoever never parks, though it would, yields when it shall
         }
         schedule_inline(p, m())
     }

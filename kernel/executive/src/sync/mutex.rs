@@ -82,7 +82,11 @@ impl<T: ?Sized> Mutex<T> {
     /// assert!(mutex.try_lock().is_none());
     /// ```
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        self.word.try_lock().then(|| self.guard())
+        let guard = self.word.try_lock().then(|| self.guard());
+        if guard.is_none() {
+            percpu::point();
+        }
+        guard
     }
 
     /// The value, without locking: nobody else has the mutex.
@@ -127,6 +131,7 @@ impl<T: ?Sized> Drop for MutexGuard<'_, T> {
         if self.mutex.word.unlock(&self.mutex.sema) && percpu::pins() == 0 {
             yield_now();
         }
+        percpu::point();
     }
 }
 impl<T: ?Sized> Deref for MutexGuard<'_, T> {

@@ -5,6 +5,7 @@
 
 use super::mutex::Mutex;
 use crate::atomic::{AtomicBool, Ordering};
+use crate::percpu;
 use core::cell::{Cell, UnsafeCell};
 use core::fmt;
 use core::mem::MaybeUninit;
@@ -37,14 +38,15 @@ impl Once {
     /// ```
     #[inline]
     pub fn call_once(&self, f: impl FnOnce()) {
-        // Acquire: partner of the Release in `first`.
-        if !self.done.load(Ordering::Acquire) {
+        if !self.is_completed() {
             self.first(f);
         }
     }
     /// Whether it is done.
     #[inline]
     pub fn is_completed(&self) -> bool {
+        percpu::point();
+        // Acquire: partner of the Release in `first`.
         self.done.load(Ordering::Acquire)
     }
     #[cold]

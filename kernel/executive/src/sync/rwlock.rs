@@ -4,6 +4,7 @@
 use super::mutex::{Mutex, MutexGuard};
 use super::sema::Semaphore;
 use crate::g::WaitReason;
+use crate::percpu;
 use crate::readers::Readers;
 use core::cell::UnsafeCell;
 use core::fmt;
@@ -90,7 +91,11 @@ impl<T: ?Sized> RwLock<T> {
     /// assert!(lock.try_read().is_none());
     /// ```
     pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
-        self.readers.try_enter().then(|| self.read_guard())
+        let guard = self.readers.try_enter().then(|| self.read_guard());
+        if guard.is_none() {
+            percpu::point();
+        }
+        guard
     }
 
     /// Locks for writing; parks while others read or write. Go: `Lock`.
@@ -135,6 +140,7 @@ impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
         if self.lock.readers.leave() {
             self.lock.for_writer.release();
         }
+        percpu::point();
     }
 }
 impl<T: ?Sized> Drop for RwLockWriteGuard<'_, T> {
