@@ -140,6 +140,8 @@ pub struct G {
     /// Where it is in a select: see waitq.rs. Go: `g.selectDone`.
     pub(crate) select_done: AtomicU32,
     // (All that a switch or a hand-over touches stands above: one cache line.)
+    /// In an inbox (ONE-QUEUE): its place in the CPU's line, by `Owner::end`.
+    pub(crate) place: Cell<u32>,
     /// All g's ever made, in a list that only grows.
     pub(crate) alllink: AtomicPtr<G>,
     pub(crate) stack: Cell<Stack>,
@@ -212,6 +214,7 @@ impl G {
                 alllink: AtomicPtr::new(null_mut()),
                 param: Cell::new(null_mut()),
                 select_done: AtomicU32::new(0),
+                place: Cell::new(0),
                 deepest: AtomicU64::new(0),
                 future: AtomicU32::new(0),
                 preempt_pc: Cell::new(0),

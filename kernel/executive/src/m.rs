@@ -3,14 +3,14 @@
 //! **Rule:** an m's cells are its own, on g0 or pinned; others wake its note, and put g's that are locked to it into its inbox.
 #![allow(unsafe_code)] // `Sync` for cells of the owner.
 
-use crate::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use crate::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use crate::g::G;
 use crate::lock::{Lock, Rank};
 use crate::machine::{self, NEVER};
 use crate::note::{Note, Sleeper};
 use crate::param::{MAX_CPUS, RETRY_NS};
 use crate::percpu;
-use crate::runq::List;
+use crate::runq::{List, Owner};
 use core::cell::Cell;
 
 /// What a CPU is doing: for reports, and a hint to others.
@@ -56,14 +56,41 @@ pub struct M {
     pub(crate) slice_end: Slice,
     /// The schedtick that was seen when the slice began.
     pub(crate) slice_tick: Cell<u32>,
+    /// A slice has ended, and nobody has gone behind the others for it yet.
+    pub(crate) slice_over: Cell<bool>,
     random: Cell<u32>,
 
     // For others.
     state: AtomicU8,
     pub(crate) park: Note,
-    /// Goroutines that are locked to this CPU and runnable, and whether there are any.
-    inbox: Lock<List<G>>,
-    has_inbox: AtomicBool,
+    /// Goroutines that are locked to this CPU and runnable.
+    inbox: Lock<Inbox>,
+    /// What the inbox holds, without its lock: see [`Inbox::state`].
+    inbox_state: AtomicU8,
+}
+
+/// Runnable goroutines that are locked to one CPU. The ring can't hold them: thieves take from it.
+struct Inbox {
+    /// Those who were readied, or came from another CPU. Like a runnext they go first and run on
+    /// the current slice.
+    readied: List<G>,
+    /// Those who have had a slice. Each stands in one line with the ring's: its turn comes when all
+    /// who were in the ring before it (`G::place`) have left.
+    in_line: List<G>,
+}
+
+impl Inbox {
+    const EMPTY: u8 = 0;
+    const IN_LINE: u8 = 1;
+    const READIED: u8 = 2;
+
+    fn state(&self) -> u8 {
+        match (self.readied.is_empty(), self.in_line.is_empty()) {
+            (false, _) => Self::READIED,
+            (true, false) => Self::IN_LINE,
+            (true, true) => Self::EMPTY,
+        }
+    }
 }
 
 // SAFETY: cells are the owner's; the rest is atomic or locked.
@@ -77,11 +104,12 @@ static MS: [M; MAX_CPUS] = [const {
         retry: Cell::new(RETRY_NS),
         slice_end: Slice(AtomicU64::new(NEVER)),
         slice_tick: Cell::new(0),
+        slice_over: Cell::new(false),
         random: Cell::new(1),
         state: AtomicU8::new(CpuState::Offline as u8),
         park: Note::new(),
-        inbox: Lock::new(Rank::Sched, List::new()),
-        has_inbox: AtomicBool::new(false),
+        inbox: Lock::new(Rank::Sched, Inbox { readied: List::new(), in_line: List::new() }),
+        inbox_state: AtomicU8::new(Inbox::EMPTY),
     }
 }; MAX_CPUS];
 
@@ -172,20 +200,60 @@ impl M {
         self.slice_end.get() != NEVER
     }
 
-    /// Puts a goroutine that is locked to this CPU where this CPU alone looks.
-    pub(crate) fn put_inbox(&self, g: &'static G) {
-        let mut inbox = self.inbox.lock();
-        inbox.push_back(g);
-        self.has_inbox.store(true, Ordering::Release); // partner: `has_inbox`
+    /// Puts a goroutine that is locked to this CPU where this CPU alone looks. By anyone.
+    pub(crate) fn put_readied(&self, g: &'static G) {
+        self.with_inbox(|inbox| inbox.readied.push_back(g));
     }
+    /// The same for one that has had its slice: it goes behind those in the ring. By this CPU.
+    pub(crate) fn put_in_line(&self, runq: &Owner<'_, G>, g: &'static G) {
+        g.place.set(runq.end());
+        self.with_inbox(|inbox| inbox.in_line.push_back(g));
+    }
+    /// A slice is over: those who would have run on it stand in line, too. By this CPU.
+    pub(crate) fn line_up(&self, runq: &Owner<'_, G>) {
+        if self.has_readied() {
+            self.with_inbox(|inbox| {
+                while let Some(g) = inbox.readied.pop_front() {
+                    g.place.set(runq.end());
+                    inbox.in_line.push_back(g);
+                }
+            });
+        }
+    }
+    /// The first of those who were readied. By this CPU.
+    #[inline]
+    pub(crate) fn take_readied(&self) -> Option<&'static G> {
+        if self.has_readied() { self.with_inbox(|inbox| inbox.readied.pop_front()) } else { None }
+    }
+    /// The first of those in line, if its turn has come. By this CPU.
+    #[inline]
+    pub(crate) fn take_in_line(&self, runq: &Owner<'_, G>) -> Option<&'static G> {
+        if !self.has_inbox() {
+            return None;
+        }
+        self.with_inbox(|inbox| {
+            let first = inbox.in_line.first()?;
+            if runq.has_passed(first.place.get()) { inbox.in_line.pop_front() } else { None }
+        })
+    }
+
+    fn with_inbox<R>(&self, change: impl FnOnce(&mut Inbox) -> R) -> R {
+        let mut inbox = self.inbox.lock();
+        let result = change(&mut inbox);
+        // Release: partner of the Acquire in `has_inbox`.
+        self.inbox_state.store(inbox.state(), Ordering::Release);
+        result
+    }
+
+    /// Whether a goroutine that is locked to this CPU is runnable. Anyone may ask.
     #[inline]
     pub(crate) fn has_inbox(&self) -> bool {
-        self.has_inbox.load(Ordering::Acquire) // partner: `put_inbox`
+        // Acquire: partner of the Release in `with_inbox`.
+        self.inbox_state.load(Ordering::Acquire) != Inbox::EMPTY
     }
-    pub(crate) fn take_inbox(&self) -> Option<&'static G> {
-        let mut inbox = self.inbox.lock();
-        let g = inbox.pop_front();
-        self.has_inbox.store(!inbox.is_empty(), Ordering::Release);
-        g
+    /// Whether one of them goes first. Anyone may ask.
+    #[inline]
+    pub(crate) fn has_readied(&self) -> bool {
+        self.inbox_state.load(Ordering::Acquire) == Inbox::READIED // as above
     }
 }

@@ -132,7 +132,12 @@ impl P {
     /// The global queue comes first now. (Not just at that very tick: it may pass while something else comes first.)
     #[inline]
     pub(crate) fn global_is_due(&self) -> bool {
-        self.schedtick.get().wrapping_sub(self.global_at.get()) as i32 >= 0
+        self.global_overdue() >= 0
+    }
+    /// For how many ticks it has been due.
+    #[inline]
+    pub(crate) fn global_overdue(&self) -> i32 {
+        self.schedtick.get().wrapping_sub(self.global_at.get()) as i32
     }
     /// The half that others have.
     pub(crate) fn others(&self) -> Thief<'_, G> {

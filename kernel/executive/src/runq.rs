@@ -341,6 +341,17 @@ impl<'a, T: Linked> Owner<'a, T> {
         }
     }
 
+    /// The place behind all that are in the ring: see [`has_passed`](Self::has_passed).
+    pub fn end(&self) -> u32 {
+        self.0.tail.load(Ordering::Relaxed) // ours
+    }
+
+    /// Whether all that were in the ring when this was its [`end`](Self::end) have left it.
+    pub fn has_passed(&self, end: u32) -> bool {
+        // Relaxed: a thief that is seen late makes somebody wait for one more turn.
+        self.0.head.load(Ordering::Relaxed).wrapping_sub(end) as i32 >= 0
+    }
+
     /// How many more the ring takes; thieves only make it more.
     pub fn room(&self) -> usize {
         let used = self.0.tail.load(Ordering::Relaxed).wrapping_sub(self.0.head.load(Ordering::Acquire));

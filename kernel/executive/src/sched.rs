@@ -80,6 +80,12 @@ impl Sched {
         self.runq_len.load(Ordering::Acquire) != 0 // partner: `put_batch`
     }
 
+    /// What each CPU would have if the global queue were handed out now. What is left over stays there,
+    /// for a CPU that runs dry.
+    pub(crate) fn global_share(&self) -> usize {
+        self.runq_len.load(Ordering::Relaxed) / self.cpus() as usize // a hint
+    }
+
     /// A fair share of the global queue: its length over the number of P's, but at most `max`. Go: `globrunqget`, `globrunqgetbatch`.
     pub(crate) fn get_batch(&self, max: usize) -> List<G> {
         if !self.has_global() {

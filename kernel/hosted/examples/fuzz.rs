@@ -5,8 +5,8 @@
 
 use executive::irq::Irq;
 use executive::percpu::Pin;
-use executive::time::{Duration, Instant, sleep};
-use executive::{Builder, JoinHandle, chan, go, yield_now};
+use executive::time::{Duration, Instant, Ticker, sleep, sleep_until};
+use executive::{Builder, JoinHandle, chan, go, lock_to_cpu, yield_now};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 
@@ -26,6 +26,7 @@ const SCENARIOS: &[(&str, fn())] = &[
     ("stacks", stacks),
     ("interrupts", interrupts),
     ("ring_of_goroutines", ring_of_goroutines),
+    ("turns", turns),
 ];
 
 fn main() {
@@ -366,4 +367,52 @@ fn ring_of_goroutines() {
     }
     drop(first);
     assert_eq!(from.recv(), None);
+}
+
+/// With k runnable goroutines on a CPU none waits for more than k + 2 slices, whatever they do and
+/// whatever is due. (Asked where the clock is the seed's: elsewhere a host may stop us for long.)
+fn turns() {
+    const ROUNDS: usize = 300;
+    // A goroutine may begin in the middle of its predecessor's slice, and has one more then. And the
+    // seed's clock jumps by 20 ms now and then (src/fuzz.rs).
+    const SLICE: u64 = 2 * executive::param::SLICE_NS + 20_000_000;
+    let mut mixture = Instant::now().as_nanos();
+    let mut one_of = |n| {
+        mixture = mixture.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (mixture >> 33) as usize % n
+    };
+    let k = 2 + one_of(6);
+    let asked = executive::machine::cpus() == 1 && std::env::var_os("EXECUTIVE_SEED").is_some();
+    // For each the time (ns) from which on it has been runnable, and the rounds it still has to do.
+    let since: Arc<[AtomicU64]> = (0..k).map(|_| AtomicU64::new(u64::MAX)).collect();
+    let left = Arc::new(AtomicUsize::new(k));
+    let handles = (0..k).map(|i| {
+        let (kind, locked, since, left) = (one_of(4), one_of(3) == 0, since.clone(), left.clone());
+        go(move || {
+            let _here = locked.then(|| lock_to_cpu(0));
+            let ticker = Ticker::new(Duration::from_nanos(1));
+            let mut rounds = 0;
+            while left.load(SeqCst) > 0 {
+                let now = Instant::now().as_nanos();
+                for (who, since) in since.iter().enumerate() {
+                    let waited = now.saturating_sub(since.load(SeqCst));
+                    let most = (k as u64 + 2) * SLICE;
+                    assert!(!asked || waited <= most, "{who} of {k} has waited for {waited} ns");
+                }
+                since[i].store(now, SeqCst);
+                match kind {
+                    0 => yield_now(),
+                    1 => drop(Pin::new()),
+                    2 => sleep_until(Instant::from_nanos(now + 1)),
+                    _ => _ = ticker.recv(),
+                }
+                since[i].store(u64::MAX, SeqCst);
+                rounds += 1;
+                if rounds == ROUNDS {
+                    left.fetch_sub(1, SeqCst);
+                }
+            }
+        })
+    });
+    join_all(handles.collect());
 }

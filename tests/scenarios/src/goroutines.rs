@@ -1,7 +1,7 @@
 //! Goroutines: birth, life, end. Go spec, "Go statements"; package runtime.
 
 use crate::counter;
-use crate::help::{Counted, WaitReason, until, until_waits};
+use crate::help::{Counted, WaitReason, hog_until, until, until_waits};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use executive::{Builder, chan, current, go, goid, yield_now};
@@ -163,15 +163,12 @@ fn yielding_hogs_share() {
 }
 
 /// Whoever waits behind one that gives its CPU to nobody gets its turn, whatever the CPU did before: here it has often run dry in the middle of a slice, and was
-/// woken at any moment of that. (A Linux process cannot preempt: there the hog yields at its unpin. Elsewhere it has none: under a seed they yield unasked.)
+/// woken at any moment of that.
 fn who_waits_behind_a_hog_gets_its_turn() {
     counter!(BEHIND);
     fn hog(until: usize) {
         go(|| BEHIND.fetch_add(1, SeqCst));
-        while BEHIND.load(SeqCst) < until {
-            #[cfg(not(target_os = "none"))]
-            drop(executive::percpu::Pin::new());
-        }
+        hog_until(|| BEHIND.load(SeqCst) >= until);
     }
     for round in 1..=20 {
         let (tx, rx) = chan(1);

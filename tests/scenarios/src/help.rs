@@ -11,6 +11,15 @@ pub fn until(mut event: impl FnMut() -> bool) {
     }
 }
 
+/// Computes until `event` has happened, and gives its CPU to nobody. (A Linux process can't take it
+/// away: there each round is a point of preemption.)
+pub fn hog_until(mut event: impl FnMut() -> bool) {
+    while !event() {
+        #[cfg(not(target_os = "none"))]
+        drop(executive::percpu::Pin::new());
+    }
+}
+
 /// Lets the others run until the goroutine waits for this.
 pub fn until_waits<T>(h: &JoinHandle<T>, reason: WaitReason) {
     until(|| h.waiting() == Some(reason));

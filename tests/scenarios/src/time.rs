@@ -1,13 +1,13 @@
 //! Package time: sleeping, timers, tickers. Early is a bug; how late is a figure, and not asserted here.
 
 use crate::counter;
-use crate::help::{MS, WaitReason, until, until_waits};
-use alloc::vec::Vec;
-use core::sync::atomic::Ordering::SeqCst;
+use crate::help::{MS, WaitReason, hog_until, until, until_waits};
+use alloc::{sync::Arc, vec::Vec};
+use core::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use core::time::Duration;
 use executive::chan::TryRecvError;
 use executive::time::{Instant, Ticker, Timer, after, after_func, sleep, sleep_until};
-use executive::{chan, go, select};
+use executive::{chan, go, select, yield_now};
 
 scenarios! { time:
 
@@ -37,6 +37,23 @@ fn sleep_of_nothing_returns_at_once() {
     sleep(Duration::ZERO);
     sleep_until(Instant::now());
     sleep_until(Instant::from_nanos(0));
+}
+
+/// Those whose time comes again and again, at once, leave the CPU to whoever waits for it.
+fn a_short_sleeper_starves_nobody() {
+    beside_others(|| sleep(Duration::from_nanos(1)));
+}
+
+fn two_short_sleepers_starve_nobody() {
+    let nap = || beside_others(|| sleep(Duration::from_nanos(1)));
+    let other = go(nap);
+    nap();
+    other.join();
+}
+
+fn a_fast_ticker_starves_nobody() {
+    let ticker = Ticker::new(Duration::from_nanos(1));
+    beside_others(move || _ = ticker.recv());
 }
 
 /// Sleepers wake in the order of their deadlines, whatever the order in which they lay down.
@@ -249,4 +266,31 @@ fn a_hog_does_not_hold_up_sleepers() {
     assert!(begin.elapsed() >= MS);
     hog.join();
 }
+}
+
+/// Does this again and again until some that yield, and some that never do, have had their turns.
+fn beside_others(again: impl Fn() + Send + 'static) {
+    let (tx, rx) = chan::<()>(0);
+    let again = go(move || {
+        while rx.try_recv() == Err(TryRecvError::Empty) {
+            again();
+        }
+    });
+    let hogs = Arc::new(AtomicUsize::new(0));
+    let others: Vec<_> = (0..6)
+        .map(|n| {
+            let hogs = hogs.clone();
+            go(move || {
+                if n < 3 {
+                    (0..100).for_each(|_| yield_now());
+                } else {
+                    hogs.fetch_add(1, SeqCst);
+                    hog_until(|| hogs.load(SeqCst) == 3);
+                }
+            })
+        })
+        .collect();
+    others.into_iter().for_each(|h| h.join());
+    drop(tx);
+    again.join();
 }

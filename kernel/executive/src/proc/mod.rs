@@ -2,7 +2,9 @@
 //!
 //! The protocol in seven lines (see idle.rs for why it holds):
 //! - [`wake`]: a g that became runnable goes to this P's runnext; a full fence; one idle CPU is woken unless someone searches already.
-//! - [`schedule`]: take from: due timers and interrupts, the global queue every 61st time, this CPU's inbox, runnext, the ring, the global queue, other rings.
+//! - [`schedule`]: take from: due timers and interrupts, the global queue every 61st time, those who are
+//!   locked to this CPU and were readied, runnext, the line (the ring, and those who are locked to this
+//!   CPU and have had a slice), the global queue, other rings. When a slice has ended the line comes first.
 //! - A CPU that searched and found something wakes the next searcher before it runs what it found.
 //! - A CPU that found nothing says so, fences, rechecks everything, and sleeps on its note.
 //! - [`park`]: a g leaves its CPU by `mcall`; only then, on g0, is it given to whoever will ready it.

@@ -7,12 +7,13 @@
 //! There is a tick only when somebody waits: at the end of a slice under contention, at the deadline of this P's first timer, or when another CPU kicks.
 #![allow(unsafe_code)] // The stub that a preempted goroutine runs.
 
-use super::wake::{new_slice, wakep};
+use super::schedule::schedule_slowly;
+use super::wake::{anyone_waits, new_slice, put_last, wakep};
 use crate::depth;
-use crate::g::{G, Status, curg, getg, on_g0};
+use crate::g::{ANY_CPU, G, Status, curg, getg, on_g0};
 use crate::m::{CpuState, m};
 use crate::machine::{self, Interrupted, NEVER};
-use crate::p::{P, p};
+use crate::p::p;
 use crate::param::{RETRY_MOST_NS, RETRY_NS, TIMER_SLACK_NS};
 use crate::percpu::{self, G as CURRENT};
 use crate::sched::SCHED;
@@ -35,11 +36,14 @@ pub fn on_tick(at: &mut Interrupted) {
     }
 
     let due = p.timers.next();
-    let others_wait = p.runq().has_work() || SCHED.has_global() || !SCHED.injected.is_empty() || m.has_inbox();
-    let mut yields = due <= now || m.has_inbox() || !SCHED.injected.is_empty();
+    let others_wait = anyone_waits(p, m);
+    let mut yields = due <= now || m.has_readied() || !SCHED.injected.is_empty();
     if m.slice_end.get() <= now {
         // The same goroutine, or the same slice handed on through runnext, as when it began?
-        yields |= others_wait && m.slice_tick.get() == p.schedtick.get();
+        if others_wait && m.slice_tick.get() == p.schedtick.get() {
+            m.slice_over.set(true);
+            yields = true;
+        }
         m.slice_end.set(NEVER);
     }
     if others_wait && m.slice_end.get() == NEVER {
@@ -86,13 +90,6 @@ pub fn on_growth(page: usize) {
 pub fn on_low_memory(at: &mut Interrupted) {
     p().low_memory.store(true, Relaxed);
     preempt(at);
-}
-
-/// The machine's page-fault handler asked for it. On g0, without locks.
-#[cold]
-pub(crate) fn refill(p: &P) {
-    p.low_memory.store(false, Relaxed);
-    machine::refill();
 }
 
 /// Makes the interrupted goroutine yield: at once if it may be preempted here (`true`), else at its next unpin.
@@ -194,17 +191,14 @@ fn gopreempt() {
         trace::record(Event::Preempt, || g.id());
         g.set_status(Status::Running, Status::Runnable, "preempt: goroutine is not running");
         percpu::calm();
-        if p.low_memory.load(Relaxed) {
-            refill(p);
-        }
-        if g.locked_to.load(Relaxed) != crate::g::ANY_CPU {
-            super::wake::put_last(p, m, g);
+        if g.locked_to.load(Relaxed) != ANY_CPU {
+            put_last(p, m, g);
         } else {
             SCHED.put(g);
             wakep();
             kick_hogs();
         }
-        super::schedule::schedule(p, m)
+        schedule_slowly(p, m)
     }
     // SAFETY: `preempt_m` takes no argument and does not return.
     unsafe { switch::call_mcall(preempt_m, core::ptr::null_mut()) }

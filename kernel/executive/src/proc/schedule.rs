@@ -6,9 +6,8 @@
 //! stands here, the global queue is taken in batches).
 #![allow(unsafe_code)] // Calls of `gogo`.
 
-use super::preempt::refill;
 use super::reclaim::give_free;
-use super::wake::{becomes_runnable, new_slice, put_next, ready, wakep};
+use super::wake::{anyone_waits, becomes_runnable, new_slice, put_in_ring_and_wake, put_next, ready, wakep};
 use crate::fatal::throw;
 use crate::g::{ANY_CPU, G, Status};
 use crate::idle::Stopping;
@@ -38,8 +37,7 @@ pub(crate) fn schedule(p: &'static P, m: &'static M) -> ! {
 /// The same, where a goroutine parks or yields.
 #[inline(always)]
 pub(crate) fn schedule_inline(p: &'static P, m: &'static M) -> ! {
-    holds_no_lock();
-    if nothing_special(p, m) {
+    if is_calm() && nothing_special(p, m) {
         if let Some(g) = p.runq().get_next() {
             execute_untimed(p, g, true)
         }
@@ -56,21 +54,23 @@ pub(crate) fn schedule_inline(p: &'static P, m: &'static M) -> ! {
 /// Readies `g`, and one round of `schedule`, which will run it unless something comes before: then at once, without a queue. On g0.
 #[inline(always)]
 pub(crate) fn ready_and_schedule(p: &'static P, m: &'static M, g: &'static G) -> ! {
-    holds_no_lock();
     let g = becomes_runnable(g);
-    if nothing_special(p, m) && !p.others().has_runnext() && g.locked_to.load(Relaxed) == ANY_CPU {
+    if is_calm() && nothing_special(p, m) && !p.others().has_runnext() && g.locked_to.load(Relaxed) == ANY_CPU {
         execute_untimed(p, g, true)
     }
     put_next(g);
     schedule(p, m)
 }
 
-/// Whoever schedules holds no lock and no pin.
+/// Whether nobody wants the goroutines of this CPU to yield. Whoever schedules holds no lock and no
+/// pin: throws otherwise.
 #[inline(always)]
-fn holds_no_lock() {
-    if percpu::pins() != 0 {
+fn is_calm() -> bool {
+    let calm = percpu::is_calm();
+    if !calm && percpu::pins() != 0 {
         throw("schedule: holding locks");
     }
+    calm
 }
 
 /// The common case, in which the next g comes from this P's own queue: no timer, no interrupt's or locked goroutine. (A CPU that
@@ -83,7 +83,7 @@ fn nothing_special(p: &P, m: &M) -> bool {
 /// Everything that `schedule` knows.
 #[cold]
 #[inline(never)]
-fn schedule_slowly(p: &'static P, m: &'static M) -> ! {
+pub(crate) fn schedule_slowly(p: &'static P, m: &'static M) -> ! {
     percpu::set_curg(core::ptr::null());
     if p.give_free.load(Relaxed) {
         give_free(p);
@@ -91,12 +91,20 @@ fn schedule_slowly(p: &'static P, m: &'static M) -> ! {
     if p.low_memory.load(Relaxed) {
         refill(p);
     }
-    let (g, inherit_slice) = find_runnable(p);
+    let next = if m.slice_over.replace(false) { next_in_turn(p, m) } else { None };
+    let (g, inherit_slice) = next.map_or_else(|| find_runnable(p, m), |g| (g, false));
     if m.spinning.get() {
         // Before running what was found: there may be more, and those who put it there counted on us.
         reset_spinning(m);
     }
     execute(p, m, g, inherit_slice)
+}
+
+/// The machine's page-fault handler asked for it (`on_low_memory`).
+#[cold]
+fn refill(p: &P) {
+    p.low_memory.store(false, Relaxed);
+    machine::refill();
 }
 
 /// Go: `resetspinning`.
@@ -112,12 +120,23 @@ fn reset_spinning(m: &M) {
 pub(crate) fn execute(p: &P, m: &M, g: &'static G, inherit_slice: bool) -> ! {
     let due = p.timers.next();
     if due != NEVER {
-        m.tick_by(due.saturating_add(TIMER_SLACK_NS)); // a hog must not make sleepers late
+        // A hog must not make sleepers late. Nor may those whose time has come take all of `g`'s.
+        m.tick_by(due.max(p.coarse_now.get()).saturating_add(TIMER_SLACK_NS));
     }
-    if !m.in_slice() && p.runq().has_work() {
-        new_slice(); // nor those who wait behind it
+    if !inherit_slice {
+        turn_begins(p);
     }
-    execute_untimed(p, g, inherit_slice)
+    if !m.in_slice() && anyone_waits(p, m) {
+        new_slice(); // nor may it keep those waiting who are behind it
+    }
+    execute_untimed(p, g, true)
+}
+
+/// A goroutine runs on a slice of its own.
+#[inline(always)]
+fn turn_begins(p: &P) {
+    p.schedtick.set(p.schedtick.get().wrapping_add(1));
+    percpu::calm();
 }
 
 /// The same, where no time has to be kept: there are no timers, and nobody came to wait here but by `put_next` and `put_last`, which began a slice.
@@ -126,8 +145,7 @@ fn execute_untimed(p: &P, g: &'static G, inherit_slice: bool) -> ! {
     g.set_status(Status::Runnable, Status::Running, "execute: goroutine is not runnable");
     percpu::set_curg(g.as_ptr().cast());
     if !inherit_slice {
-        p.schedtick.set(p.schedtick.get().wrapping_add(1));
-        percpu::calm();
+        turn_begins(p);
     }
     p.stats.runs.bump();
     let g = trace::record_keeping(Event::Run, g, || g.id());
@@ -137,24 +155,25 @@ fn execute_untimed(p: &P, g: &'static G, inherit_slice: bool) -> ! {
 
 /// Finds a runnable g; sleeps until there is one. True if it runs on its predecessor's slice. Go: `findRunnable`.
 #[doc(alias = "findrunnable")]
-fn find_runnable(p: &'static P) -> (&'static G, bool) {
+fn find_runnable(p: &'static P, m: &'static M) -> (&'static G, bool) {
     loop {
-        // Whose time has come, or whose interrupt, is not made to wait for a goroutine that may run for a whole slice.
+        // Those whose time or whose interrupt has come don't wait for a goroutine of the global queue,
+        // which may run for a whole slice; but it doesn't wait for them again and again.
         let mut urgent = p.timers.next() != NEVER && check_timers(p);
         if !SCHED.injected.is_empty() {
             urgent |= take_injected();
         }
-        if !urgent
-            && (p.global_is_due() || chaos::one_in(8))
+        let patience = if urgent { GLOBAL_QUEUE_EVERY_TICKS as i32 } else { 0 };
+        if (p.global_overdue() >= patience || !urgent && chaos::one_in(8))
             && let Some(g) = once_in_61(p)
         {
             return (g, false);
         }
-        if let Some(g) = from_inbox(p) {
-            return (g, false);
+        if let Some(g) = m.take_readied().or_else(|| p.runq().get_next()) {
+            return (g, true);
         }
-        if let Some(found) = p.runq().get() {
-            return found;
+        if let Some(g) = first_in_line(p, m) {
+            return (g, false);
         }
         if let Some(g) = adopt(p, SCHED.get_batch(RUNQ_SIZE / 2)).or_else(|| search(p)) {
             return (g, false);
@@ -174,14 +193,31 @@ fn once_in_61(p: &P) -> Option<&'static G> {
     adopt(p, batch)
 }
 
-/// A goroutine locked to this CPU: every other time before the queue, so that neither starves.
+/// The ring's first, or the goroutine locked to this CPU that stands before it.
 #[inline]
-fn from_inbox(p: &P) -> Option<&'static G> {
-    let m = m();
-    if !m.has_inbox() || (p.schedtick.get() & 1 == 1 && p.runq().has_work()) {
-        return None;
+fn first_in_line(p: &P, m: &M) -> Option<&'static G> {
+    m.take_in_line(&p.runq()).or_else(|| p.runq().get_from_ring())
+}
+
+/// A slice is over. All who would go before the line, by whatever readied them, go to its end; so
+/// with k runnable goroutines none waits for more than k slices and the one that runs.
+///
+/// This CPU's share of the global queue comes into the line, too: the ring need not run dry first.
+#[cold]
+fn next_in_turn(p: &P, m: &M) -> Option<&'static G> {
+    percpu::calm();
+    p.coarse_now.set(machine::now());
+    let mut batch = SCHED.get_batch(SCHED.global_share().min(p.runq().room()));
+    if !batch.is_empty() {
+        p.runq().put_batch(&mut batch);
+        wakep(); // as in `adopt`
     }
-    m.take_inbox()
+    if let Some(next) = p.runq().get_next() {
+        put_in_ring_and_wake(next);
+    }
+    m.line_up(&p.runq());
+    m.slice_tick.set(p.schedtick.get().wrapping_add(1)); // the slice that the tick began is the next one's
+    first_in_line(p, m)
 }
 
 /// A batch of the global queue: one to run, the others into our ring, which has room for them. Go: `runqputbatch`.

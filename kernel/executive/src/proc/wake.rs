@@ -69,7 +69,7 @@ pub(crate) fn put_next(g: &'static G) {
 }
 
 #[inline(never)]
-fn put_in_ring_and_wake(g: &'static G) {
+pub(crate) fn put_in_ring_and_wake(g: &'static G) {
     put_in_ring(p(), g);
     wakep();
 }
@@ -78,10 +78,11 @@ fn put_in_ring_and_wake(g: &'static G) {
 #[cold]
 #[inline(never)]
 pub(crate) fn put_last(p: &P, m: &M, g: &'static G) {
-    if g.locked_to.load(Relaxed) != ANY_CPU {
-        return put_locked(g);
+    match g.locked_to.load(Relaxed) {
+        ANY_CPU => put_in_ring(p, g),
+        cpu if cpu as usize == percpu::cpu() => m.put_in_line(&p.runq(), g),
+        _ => return put_locked(g),
     }
-    put_in_ring(p, g);
     slice_begins(m);
 }
 
@@ -98,16 +99,25 @@ fn spill(batch: List<G>) {
     SCHED.put_batch(batch);
 }
 
-/// A goroutine that is locked to a CPU waits where only that CPU looks, and that CPU is told.
+/// A goroutine that is locked to a CPU goes where only that CPU looks, and that CPU is told.
 #[cold]
 fn put_locked(g: &'static G) {
     let cpu = g.locked_to.load(Relaxed) as usize;
-    m_of(cpu).put_inbox(g);
-    if SCHED.idle.wake_this(cpu) {
+    m_of(cpu).put_readied(g);
+    if cpu == percpu::cpu() {
+        slice_begins(m());
+    } else if SCHED.idle.wake_this(cpu) {
         startm(cpu);
-    } else if cpu != percpu::cpu() {
+    } else {
         machine::kick(cpu); // it runs something: let it look soon
     }
+}
+
+/// Whether anyone waits for this CPU, or for any: the one list of the places where runnable
+/// goroutines are. While somebody does there is a slice. Also in handlers.
+#[inline]
+pub(crate) fn anyone_waits(p: &P, m: &M) -> bool {
+    p.runq().has_work() || m.has_inbox() || SCHED.has_global() || !SCHED.injected.is_empty()
 }
 
 /// Wakes one idle CPU, unless somebody searches for work already. Also from interrupt handlers. Go: `wakep`.

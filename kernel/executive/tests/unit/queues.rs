@@ -277,3 +277,22 @@ fn the_injected_come_oldest_first() {
     stack.expect_no_more();
     assert!(!stack.anything_to_come());
 }
+
+/// A place in line: behind those who are in the ring, before those who come later.
+#[test]
+fn a_place_is_passed_when_all_before_it_have_left() {
+    let q = Runq::new();
+    // SAFETY: PINNED: the only owner.
+    let q = unsafe { q.owner() };
+    let at_once = q.end();
+    assert!(q.has_passed(at_once), "nobody is before it");
+    for id in 0..2 {
+        assert!(q.put_in_room(item(id)));
+    }
+    let (before, place) = (at_once, q.end());
+    assert!(q.put_in_room(item(2)));
+    for left in 0..3 {
+        assert_eq!((q.has_passed(before), q.has_passed(place)), (true, left == 2), "{left} have left");
+        q.get_from_ring();
+    }
+}
