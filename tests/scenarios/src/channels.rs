@@ -5,6 +5,7 @@ use crate::help::{Counted, MS, WaitReason, until, until_waits};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::SeqCst;
+use core::time::Duration;
 use executive::chan::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
 use executive::time::Instant;
 use executive::{chan, go};
@@ -219,6 +220,42 @@ fn recv_timeout_gets_what_comes_in_time() {
     until_waits(&h, WaitReason::Select);
     tx.send(3).unwrap();
     assert_eq!(h.join(), Ok(3));
+}
+
+/// What is ready comes before the limit, however short: a value in the buffer, a sender that waits, a close.
+fn recv_timeout_looks_before_the_limit() {
+    let (tx, rx) = chan(1);
+    let (to_meet, meets) = chan(0);
+    for n in 0..300 {
+        tx.send(n).unwrap();
+        assert_eq!(rx.recv_timeout(Duration::ZERO), Ok(n));
+        assert_eq!(rx.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Timeout));
+        let tx = to_meet.clone();
+        let h = go(move || tx.send(n));
+        until_waits(&h, WaitReason::ChanSend);
+        assert_eq!(meets.recv_timeout(Duration::ZERO), Ok(n));
+        h.join().unwrap();
+    }
+    drop(tx);
+    (0..300).for_each(|_| assert_eq!(rx.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Closed)));
+}
+
+/// Room, a receiver that waits, and a close come before the limit too.
+fn send_timeout_looks_before_the_limit() {
+    let (tx, rx) = chan(1);
+    let (to_meet, meets) = chan(0);
+    for n in 0..300 {
+        assert_eq!(tx.send_timeout(n, Duration::ZERO), Ok(()));
+        assert_eq!(tx.send_timeout(n, Duration::ZERO), Err(SendTimeoutError::Timeout(n)));
+        assert_eq!(rx.recv(), Some(n));
+        let rx = meets.clone();
+        let h = go(move || rx.recv());
+        until_waits(&h, WaitReason::ChanReceive);
+        assert_eq!(to_meet.send_timeout(n, Duration::ZERO), Ok(()));
+        assert_eq!(h.join(), Some(n));
+    }
+    drop(rx);
+    (0..300).for_each(|n| assert_eq!(tx.send_timeout(n, Duration::ZERO), Err(SendTimeoutError::Closed(n))));
 }
 
 fn send_timeout_gives_the_value_back() {

@@ -390,6 +390,27 @@ fn after_is_never_early() {
     }
 }
 
+/// As Go's `time.After(0)`: a limit of zero is as likely as another arm that is ready.
+fn a_limit_of_zero_is_drawn() {
+    let (tx, rx) = chan(1);
+    tx.send(()).unwrap();
+    let mut received = [0; 2];
+    for _ in 0..1000 {
+        select! {
+            recv(rx) -> _ => { received[0] += 1; tx.send(()).unwrap() }
+            after(Duration::ZERO) => {}
+        }
+        let mut arm = Recv::new(&rx);
+        let mut select = Select::new();
+        select.recv(&mut arm);
+        select.after(Duration::ZERO);
+        if select.wait() == 0 { received[1] += 1 }
+        if arm.take().is_some() { tx.send(()).unwrap() }
+    }
+    // A binomial of 1000 and 1/2 has a deviation of 16; 8 of them is 1 in 10^15.
+    assert!(received.iter().all(|n| (370..630).contains(n)), "{received:?}");
+}
+
 /// The earlier of two deadlines.
 fn the_earlier_deadline_wins() {
     let n = select! {

@@ -1,10 +1,15 @@
 //! Sending and receiving with a time limit: a select of two arms.
+//!
+//! **Rule:** what is ready comes before the limit. A select takes any arm that is ready, so where the
+//! limit's arm was taken the channel is looked at once more.
 
-use crate::chan::{Receiver, RecvTimeoutError, SendTimeoutError, Sender};
+use crate::chan::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TryRecvError, TrySendError};
 use core::time::Duration;
 
 impl<T: Send> Receiver<T> {
-    /// Receives; parks for at most `d` (a little more, never less). Go: a select with `time.After`.
+    /// Receives; parks for at most `d` (a little more, never less). A value that is there comes before
+    /// `Closed`, and both before `Timeout`, also with a limit of zero. Go: a select with `time.After`,
+    /// which draws between what is ready and a time that is over.
     ///
     /// ```no_run
     /// use executive::chan::RecvTimeoutError;
@@ -15,13 +20,17 @@ impl<T: Send> Receiver<T> {
     pub fn recv_timeout(&self, d: Duration) -> Result<T, RecvTimeoutError> {
         crate::select! {
             recv(self) -> v => v.ok_or(RecvTimeoutError::Closed),
-            after(d) => Err(RecvTimeoutError::Timeout),
+            after(d) => self.try_recv().map_err(|e| match e {
+                TryRecvError::Empty => RecvTimeoutError::Timeout,
+                TryRecvError::Closed => RecvTimeoutError::Closed,
+            }),
         }
     }
 }
 
 impl<T: Send> Sender<T> {
-    /// Sends; parks for at most `d` (a little more, never less). `Err` gives the value back.
+    /// Sends; parks for at most `d` (a little more, never less). Room, a receiver that waits, and
+    /// `Closed` come before `Timeout`, also with a limit of zero. `Err` gives the value back.
     ///
     /// ```no_run
     /// use executive::chan::SendTimeoutError;
@@ -32,7 +41,10 @@ impl<T: Send> Sender<T> {
     pub fn send_timeout(&self, value: T, d: Duration) -> Result<(), SendTimeoutError<T>> {
         crate::select! {
             send(self, value) -> r => r.map_err(|e| SendTimeoutError::Closed(e.0)),
-            after(d) => Err(SendTimeoutError::Timeout(value)),
+            after(d) => self.try_send(value).map_err(|e| match e {
+                TrySendError::Full(value) => SendTimeoutError::Timeout(value),
+                TrySendError::Closed(value) => SendTimeoutError::Closed(value),
+            }),
         }
     }
 }
