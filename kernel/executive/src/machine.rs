@@ -16,7 +16,7 @@
 use crate::atomic::AtomicU32;
 use core::fmt;
 
-/// No deadline: later than any time.
+/// No deadline: later than any time. A timer's deadline is never this (timers.rs), however far it lies.
 pub const NEVER: u64 = u64::MAX;
 
 /// A goroutine's stack: `[lo, hi)` may be used, `hi` is 16-byte aligned, and at least a page below

@@ -26,7 +26,6 @@ pub type Fire = unsafe fn(timer: *const Timer, now: u64) -> Option<u64>;
 pub struct Timer {
     /// The CPU in whose heap it is or was last.
     cpu: AtomicU32,
-    when: Cell<u64>,
     index: Cell<usize>,
     fire: Fire,
     /// For `fire`.
@@ -44,7 +43,7 @@ impl Timer {
     /// # Safety
     /// `fire` is sound to call with this timer, on any CPU, for as long as the timer is in a heap.
     pub unsafe fn new(fire: Fire, arg: *const ()) -> Self {
-        Timer { cpu: AtomicU32::new(0), when: Cell::new(NEVER), index: Cell::new(OUT), fire, arg: Cell::new(arg) }
+        Timer { cpu: AtomicU32::new(0), index: Cell::new(OUT), fire, arg: Cell::new(arg) }
     }
     /// What it was made with.
     pub fn arg(&self) -> *const () {
@@ -102,17 +101,15 @@ impl Timers {
         self.heap.lock().capacity() * size_of::<Entry>()
     }
 
-    /// Adds `timer` for `when` to this heap, that of the calling CPU `cpu`. Go: `addtimer`.
+    /// Adds `timer` for `when` to this heap, that of the calling CPU `cpu`. A time that no clock will
+    /// reach is a time all the same: somebody waits for it. Go: `addtimer`.
     ///
     /// # Safety
     /// The timer is in no heap, stays where it is until it fired or was removed, and the caller is pinned to `cpu`.
     pub unsafe fn add(&self, cpu: usize, timer: &Timer, when: u64) {
         let mut heap = self.heap.lock();
         timer.cpu.store(cpu as u32, Ordering::Relaxed);
-        timer.when.set(when);
-        let at = heap.len();
-        heap.push(Entry { when, timer: NonNull::from(timer) });
-        sift_up(&mut heap, at);
+        insert(&mut heap, timer, when);
         self.publish(&heap);
     }
 
@@ -148,10 +145,7 @@ impl Timers {
                 unsafe {
                     let fire = timer.as_ref().fire;
                     if let Some(again) = fire(timer.as_ptr(), now) {
-                        timer.as_ref().when.set(again);
-                        let at = heap.len();
-                        heap.push(Entry { when: again, timer });
-                        sift_up(&mut heap, at);
+                        insert(&mut heap, timer.as_ref(), again);
                     }
                 }
             }
@@ -164,6 +158,14 @@ impl Timers {
         // Release: partner of the Acquire in `next`.
         self.next.store(heap.first().map_or(NEVER, |e| e.when), Ordering::Release);
     }
+}
+
+/// NEVER is not a time but the word for "no timer": the last time there is stands one before it.
+fn insert(heap: &mut Vec<Entry>, timer: &Timer, when: u64) {
+    let when = when.min(NEVER - 1);
+    heap.push(Entry { when, timer: NonNull::from(timer) });
+    let at = heap.len() - 1;
+    sift_up(heap, at);
 }
 
 fn place(heap: &mut [Entry], at: usize, entry: Entry) {

@@ -40,6 +40,8 @@ mod seeded {
     static NOW: AtomicU64 = AtomicU64::new(1_000_000_000);
     static TICK: AtomicU64 = AtomicU64::new(NEVER);
     static SEED: AtomicU64 = AtomicU64::new(0);
+    /// A sleep beyond it is for good: the clock could not go on from there.
+    const END_OF_TIME: u64 = NEVER / 2;
 
     pub fn init() {
         let Ok(text) = std::env::var("EXECUTIVE_SEED") else { return };
@@ -77,7 +79,7 @@ mod seeded {
         }
         // It may return early, and a wakeup can only have come before: there is no other CPU.
         if word.load(Relaxed) == expect && !one_in(4) {
-            if deadline == NEVER {
+            if deadline > END_OF_TIME {
                 executive::fatal::throw("hosted: the only CPU sleeps for good");
             }
             NOW.fetch_max(deadline, Relaxed);

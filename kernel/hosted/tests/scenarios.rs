@@ -2,17 +2,30 @@
 //!
 //! `cargo test -p hosted --test scenarios -- [--cpus LIST] [--stress SECONDS] [NAME..]`: names may be parts of names.
 
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 /// A scenario takes less than a second; a loaded host may need much more.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How it must end.
+#[derive(Clone, Copy)]
+enum End {
+    Well,
+    /// With these words, and status 2.
+    Dead(&'static str),
+    /// Not at all: all of its threads sleep, and we end it.
+    Asleep,
+}
+
+/// What a process says before it calls a function that must sleep for ever.
+const NEARLY_ASLEEP: &str = "nearly asleep";
+
 struct Run {
     name: String,
     cpus: usize,
-    /// What it must say, and die; `None`: it must end well.
-    words: Option<&'static str>,
+    end: End,
     patience: Duration,
 }
 
@@ -36,23 +49,28 @@ fn main() -> ExitCode {
     let mut runs = Vec::new();
     if let Some(seconds) = stress {
         let patience = PATIENCE + 2 * Duration::from_secs(seconds.parse().expect("--stress SECONDS"));
-        runs.extend(cpus.iter().map(|&cpus| Run { name: format!("stress={seconds}"), cpus, words: None, patience }));
+        runs.extend(cpus.iter().map(|&cpus| Run { name: format!("stress={seconds}"), cpus, end: End::Well, patience }));
     } else {
         let wanted = |name: &str| args.is_empty() || args.iter().any(|a| name.contains(a.as_str()));
         for (name, _) in scenarios::SCENARIOS.iter().chain(scenarios::ALONE).filter(|s| wanted(s.0)) {
-            runs.extend(cpus.iter().map(|&cpus| Run { name: name.to_string(), cpus, words: None, patience: PATIENCE }));
+            runs.extend(cpus.iter().map(|&cpus| Run {
+                name: name.to_string(),
+                cpus,
+                end: End::Well,
+                patience: PATIENCE,
+            }));
         }
         let debug = if cfg!(debug_assertions) { scenarios::DEBUG_DEATHS } else { &[] };
         for (name, _, words) in scenarios::DEATHS.iter().chain(debug) {
             let name = format!("deaths::{name}");
             if wanted(&name) {
-                runs.extend(cpus.iter().map(|&cpus| Run {
-                    name: name.clone(),
-                    cpus,
-                    words: Some(words),
-                    patience: PATIENCE,
-                }));
+                let end = End::Dead(words);
+                runs.extend(cpus.iter().map(|&cpus| Run { name: name.clone(), cpus, end, patience: PATIENCE }));
             }
+        }
+        for name in scenarios::SLEEPERS.iter().map(|s| format!("sleepers::{}", s.0)).filter(|name| wanted(name)) {
+            let end = End::Asleep;
+            runs.extend(cpus.iter().map(|&cpus| Run { name: name.clone(), cpus, end, patience: PATIENCE }));
         }
     }
     report(runs)
@@ -104,29 +122,54 @@ fn watch(run: &Run) -> Result<(), String> {
         .stderr(file)
         .spawn()
         .map_err(|e| e.to_string())?;
-    let status = wait(&mut child, run.patience);
-    let said = String::from_utf8_lossy(&std::fs::read(&log).unwrap_or_default()).into_owned();
+    let fell_asleep = || said(&log).contains(NEARLY_ASLEEP);
+    let (id, sleeper) = (child.id(), matches!(run.end, End::Asleep));
+    let status = wait(&mut child, run.patience, || sleeper && fell_asleep() && all_threads_sleep(id));
+    let said = said(&log);
     let _ = std::fs::remove_file(&log);
-    match (status, run.words) {
-        (None, _) => Err(format!("hangs: stopped after {:?}\n{said}", run.patience)),
-        (Some(0), None) => Ok(()),
-        (Some(2), Some(words)) if said.contains(words) => Ok(()),
-        (Some(status), None) => Err(format!("status {status}\n{said}")),
-        (Some(status), Some(words)) => Err(format!("status {status}, and it must say `{words}`\n{said}")),
+    match (status, run.end) {
+        (Ended::Late, _) => Err(format!("hangs: stopped after {:?}\n{said}", run.patience)),
+        (Ended::Asleep, _) | (Ended::With(0), End::Well) => Ok(()),
+        (Ended::With(2), End::Dead(words)) if said.contains(words) => Ok(()),
+        (Ended::With(status), End::Well) => Err(format!("status {status}\n{said}")),
+        (Ended::With(status), End::Dead(words)) => Err(format!("status {status}, and it must say `{words}`\n{said}")),
+        (Ended::With(status), End::Asleep) => Err(format!("status {status}, and it must not end\n{said}")),
     }
 }
 
-/// Its status; `None`: it took too long, and was killed. -1: a signal.
-fn wait(child: &mut Child, patience: Duration) -> Option<i32> {
+fn said(log: &Path) -> String {
+    String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default()).into_owned()
+}
+
+/// Whether every thread of a process sleeps until something comes (state S of /proc/PID/task/TID/stat).
+fn all_threads_sleep(id: u32) -> bool {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{id}/task")) else { return false };
+    tasks.flatten().all(|task| {
+        let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('S'))
+    })
+}
+
+enum Ended {
+    /// Its status; -1: a signal.
+    With(i32),
+    /// It sleeps, as it must, and was killed.
+    Asleep,
+    /// It took too long, and was killed.
+    Late,
+}
+
+fn wait(child: &mut Child, patience: Duration, asleep: impl Fn() -> bool) -> Ended {
     let end = Instant::now() + patience;
     loop {
         if let Some(status) = child.try_wait().expect("our own child") {
-            return Some(status.code().unwrap_or(-1));
+            return Ended::With(status.code().unwrap_or(-1));
         }
-        if Instant::now() > end {
+        let asleep = asleep();
+        if asleep || Instant::now() > end {
             let _ = child.kill();
             let _ = child.wait();
-            return None;
+            return if asleep { Ended::Asleep } else { Ended::Late };
         }
         std::thread::sleep(Duration::from_millis(2)); // the runner's poll; no scenario depends on it
     }
@@ -139,7 +182,14 @@ fn run_one(name: &str) -> ExitCode {
         let time = Duration::from_secs(seconds.parse().expect("SCENARIO=stress=SECONDS"));
         Box::new(move || println!("{} values", scenarios::stress(time)))
     } else {
-        Box::new(scenarios::find(name).expect("a scenario's name"))
+        let scenario = scenarios::find(name).expect("a scenario's name");
+        let sleeps = name.starts_with("sleepers::");
+        Box::new(move || {
+            if sleeps {
+                println!("{NEARLY_ASLEEP}");
+            }
+            scenario()
+        })
     };
     assert!(MAIN.set(body).is_ok());
     hosted::run(|| MAIN.get().expect("set above")())

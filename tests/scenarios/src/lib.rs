@@ -81,12 +81,16 @@ pub static SCENARIOS: &[Scenario] = &{
 
 pub use deaths::{DEATHS, DEBUG_DEATHS};
 pub use stress::stress;
+pub use time::SLEEPERS;
 
 /// Those that want a run of their own.
 pub static ALONE: &[Scenario] = goroutines::ALONE;
 
-/// The scenario or death of that name; deaths are called `deaths::NAME`.
+/// The scenario, death or sleeper of that name; the last two are called `deaths::NAME` and `sleepers::NAME`.
 pub fn find(name: &str) -> Option<fn()> {
+    if let Some(sleeper) = name.strip_prefix("sleepers::") {
+        return SLEEPERS.iter().find(|s| s.0 == sleeper).map(|s| s.1);
+    }
     if let Some(death) = name.strip_prefix("deaths::") {
         return DEATHS.iter().chain(DEBUG_DEATHS).find(|d| d.0 == death).map(|d| d.1);
     }

@@ -163,12 +163,29 @@ fn timers_are_arms() {
     }
 }
 
-/// A duration longer than any clock runs never ends.
+/// A duration longer than any clock runs never ends: the CPUs on which somebody waits for as long sleep, and hear of what comes.
 fn the_longest_duration_does_not_wrap() {
     let timer = Timer::new(Duration::MAX);
     assert!(timer.stop());
-    let h = go(|| sleep(Duration::MAX));
-    until_waits(&h, WaitReason::Sleep);
+    let (stop, stops) = chan::<()>(0);
+    let waiters: Vec<_> = (0..executive::affinity::cpus()).map(|cpu| {
+        let stops = stops.clone();
+        let h = go(move || {
+            let _here = executive::lock_to_cpu(cpu);
+            select! {
+                after(Duration::MAX) => unreachable!(),
+                recv(stops) -> v => assert_eq!(v, None),
+            }
+        });
+        until_waits(&h, WaitReason::Select);
+        h
+    }).collect();
+    for _ in 0..10 {
+        sleep(MS); // all CPUs sleep meanwhile, with those deadlines behind ours or alone
+        go(|| ()).join();
+    }
+    drop(stop);
+    waiters.into_iter().for_each(|h| h.join());
 }
 
 /// Ticks come a period apart, counted from the start: late ones do not make the next ones late.
@@ -294,3 +311,30 @@ fn beside_others(again: impl Fn() + Send + 'static) {
     drop(tx);
     again.join();
 }
+
+/// They sleep until the end of time, which a deadlock is not: nobody may end them. In a run of their own.
+pub static SLEEPERS: &[crate::Scenario] = &[
+    ("sleep", || sleep(Duration::MAX)),
+    ("sleep_until", || sleep_until(Instant::from_nanos(u64::MAX))),
+    ("timer", || _ = Timer::new(Duration::MAX).recv()),
+    ("timer_reset", || {
+        let timer = Timer::new(Duration::from_secs(3600));
+        timer.reset(Duration::MAX);
+        timer.recv();
+    }),
+    ("ticker", || _ = Ticker::new(Duration::MAX).recv()),
+    ("select", || select! { after(Duration::MAX) => {} }),
+    ("recv_timeout", || {
+        let (_tx, rx) = chan::<u8>(0);
+        let _ = rx.recv_timeout(Duration::MAX);
+    }),
+    ("wait_timeout", || {
+        let (mutex, cond) = (executive::sync::Mutex::new(()), executive::sync::Condvar::new());
+        let _ = cond.wait_timeout(mutex.lock(), Duration::MAX);
+    }),
+    ("deadline", || _ = executive::cancel::Token::new().child_for(Duration::MAX).wait()),
+    ("after_func", || {
+        after_func(Duration::MAX, || ());
+        select! {}
+    }),
+];

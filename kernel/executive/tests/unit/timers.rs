@@ -103,3 +103,18 @@ fn more_are_due_than_fire_in_one_hold() {
     expected.sort_by_key(|id| id * 7919 % 1000);
     assert_eq!(*log.borrow(), expected);
 }
+
+/// A deadline at the end of time, or beyond it, is one to wait for: it is not taken for "no timer".
+#[test]
+fn the_end_of_time_is_a_time() {
+    let (log, heap) = (RefCell::new(Vec::new()), Timers::new());
+    let (sleeper, ticker) = (timer(&log, 1, 0), timer(&log, 2, NEVER - 10));
+    // SAFETY: boxed, and in no heap.
+    unsafe { heap.add(0, &sleeper, NEVER) };
+    assert_eq!((heap.next(), heap.is_empty()), (NEVER - 1, false));
+    // SAFETY: as above.
+    unsafe { heap.add(0, &ticker, 10) };
+    assert_eq!((heap.run(10), heap.len(), heap.next()), (1, 2, NEVER - 1)); // it comes back for NEVER
+    assert!(heap.remove(&ticker) && heap.remove(&sleeper));
+    assert_eq!((heap.next(), heap.len()), (NEVER, 0));
+}
