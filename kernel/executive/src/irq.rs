@@ -79,7 +79,8 @@ impl Irq {
         Irq(line)
     }
 
-    /// Parks until an interrupt came on the line since the last `wait`. Panics if another goroutine waits on it. In a select: `irq(line)`.
+    /// Parks until an interrupt came on the line since the last `wait`. Panics if another goroutine
+    /// waits on it. In a select: `irq(line)`; of several arms with one line one gets it, each as often.
     ///
     /// ```no_run
     /// let line = executive::irq::Irq::new(1);
@@ -96,6 +97,12 @@ impl Irq {
             park(me, WaitReason::Irq, waitq::open);
             self.leave(me);
         }
+    }
+
+    /// The line's bit in a set of lines.
+    pub(crate) fn bit(&self) -> u64 {
+        const { assert!(LINES <= u64::BITS as usize) };
+        1 << self.0
     }
 
     /// Whether one was pending; it is no more.

@@ -111,7 +111,6 @@ pub fn choose<const N: usize>(mut cases: [Case<'_>; N], or_default: bool) -> Opt
 
 /// As [`choose`]; `order` and `locks` are as long as `cases`, and scratch.
 fn choose_of(cases: &mut [Case<'_>], order: &mut [u16], locks: &mut [u16], or_default: bool) -> Option<Chosen> {
-    let cases = &*cases; // pinned from here on, by the borrow
     shuffle(order);
     for &i in &*order {
         if let Some((success, woken)) = cases[i as usize].what.look() {
@@ -119,6 +118,10 @@ fn choose_of(cases: &mut [Case<'_>], order: &mut [u16], locks: &mut [u16], or_de
             return Some(Chosen { index: i as usize, success });
         }
     }
+    if !or_default {
+        merge_lines(cases, order);
+    }
+    let cases = &*cases; // pinned from here on, by the borrow
     let locks = lock_order(cases, locks);
     if or_default {
         // One lock at a time saw no common moment; one channel has no other.
@@ -163,6 +166,21 @@ impl Op {
         match self.dir {
             Dir::Send => &core.senders,
             Dir::Recv => &core.receivers,
+        }
+    }
+}
+
+/// A goroutine waits on an interrupt line once: of several arms with one line the first in the random
+/// order stands for all.
+fn merge_lines(cases: &mut [Case<'_>], order: &[u16]) {
+    let mut lines = 0;
+    for &i in order {
+        if let What::Irq(line) = &cases[i as usize].what {
+            if lines & line.bit() != 0 {
+                cases[i as usize].what = What::Never;
+            } else {
+                lines |= line.bit();
+            }
         }
     }
 }
