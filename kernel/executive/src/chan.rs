@@ -24,11 +24,14 @@ use crate::proc::{
 use crate::waitq::{WaitQ, Waiter, succeed, woken};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::mem::{ManuallyDrop, MaybeUninit};
 use core::sync::atomic::AtomicUsize;
 
-/// A channel of this capacity; 0 makes sender and receiver meet. Allocates the buffer at once; sending and receiving allocate nothing. Go: `make(chan T, capacity)`.
+/// A channel of this capacity; 0 makes sender and receiver meet. Allocates the buffer at once; sending and
+/// receiving allocate nothing. Panics with `makechan: size out of range` if the buffer is larger than memory,
+/// or the capacity larger than `isize::MAX`. Go: `make(chan T, capacity)`.
 ///
 /// ```no_run
 /// let (tx, rx) = executive::chan::<u64>(0);
@@ -41,11 +44,22 @@ pub fn chan<T: Send>(capacity: usize) -> (Sender<T>, Receiver<T>) {
             Rank::Chan,
             Core { receivers: WaitQ::new(), senders: WaitQ::new(), head: 0, len: 0, life: Life::Open },
         ),
-        buffer: (0..capacity).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect(),
+        buffer: buffer(capacity),
         sender_count: AtomicUsize::new(1),
         receiver_count: AtomicUsize::new(1),
     });
     (Sender { chan: chan.clone() }, Receiver { chan })
+}
+
+/// Places for so many values. As long as an index and a length together fit a `usize`: see `Chan::wrap`.
+fn buffer<T>(capacity: usize) -> Box<[UnsafeCell<MaybeUninit<T>>]> {
+    let mut places = Vec::new();
+    if isize::try_from(capacity).is_err() || places.try_reserve_exact(capacity).is_err() {
+        panic!("makechan: size out of range");
+    }
+    // SAFETY: reserved, and such a place need not be written before it counts as one.
+    unsafe { places.set_len(capacity) };
+    places.into_boxed_slice()
 }
 
 /// What both ends share. Go: `hchan`.

@@ -9,6 +9,22 @@ use crate::atomic::{AtomicU32, Ordering, const_fn};
 /// What a writer subtracts: more readers there cannot be.
 const WRITER: u32 = 1 << 30;
 
+/// So many may read: half, because those who come at the same time are counted before one of them is
+/// refused. Guards can be forgotten, so a loop can get here; a reader too many would be let in beside a
+/// writer. (Unit tests want to get here.)
+const MOST: u32 = if cfg!(test) { 4 } else { WRITER / 2 };
+
+/// What [`Readers::enter`] came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Entered {
+    /// It reads.
+    Reads,
+    /// It has to wait for the writer to let it in.
+    Waits,
+    /// It is counted as one that reads, and has to leave again: there are too many.
+    TooMany,
+}
+
 /// See the head of this file.
 pub struct Readers {
     /// Readers, those that wait for a writer included; less WRITER while there is a writer. Wraps below 0.
@@ -25,18 +41,22 @@ impl Readers {
         }
     }
 
-    /// One reads; `false`: when it has waited for the writer to let it in.
+    /// One reads, or will.
     #[inline]
     #[must_use]
-    pub fn enter(&self) -> bool {
+    pub fn enter(&self) -> Entered {
         // Acquire: partner of the Release in `end_write`.
-        self.readers.fetch_add(1, Ordering::Acquire) as i32 >= 0
+        match self.readers.fetch_add(1, Ordering::Acquire) {
+            0..MOST => Entered::Reads,
+            n if (n as i32) < 0 => Entered::Waits,
+            _ => Entered::TooMany,
+        }
     }
 
-    /// As `enter`, if there is no writer.
+    /// As `enter`, if there is no writer and there are not too many.
     #[must_use]
     pub fn try_enter(&self) -> bool {
-        self.readers.try_update(Ordering::Acquire, Ordering::Relaxed, |n| (n as i32 >= 0).then(|| n + 1)).is_ok()
+        self.readers.try_update(Ordering::Acquire, Ordering::Relaxed, |n| (n < MOST).then(|| n + 1)).is_ok()
     }
 
     /// One reads no more; `true`: it was the last that a writer waits for, and has to let it in.

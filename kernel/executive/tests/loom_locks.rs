@@ -4,7 +4,7 @@
 mod model;
 
 use executive::lockword::{LockWord, Queue, STARVATION_NS};
-use executive::readers::Readers;
+use executive::readers::{Entered, Readers};
 use loom::sync::Mutex;
 use loom::thread;
 use model::{Item, Ready, check, item, leak, race, race_beside};
@@ -220,7 +220,7 @@ fn rwlock() -> &'static Shared {
 
 impl Shared {
     fn read(&self) -> u32 {
-        if !self.words.enter() {
+        if self.words.enter() == Entered::Waits {
             self.for_readers.acquire(false);
         }
         self.reading()

@@ -296,6 +296,16 @@ fn the_same_channel_is_equal() {
     assert!(!tx.same_channel(&tx2) && !rx.same_channel(&rx2));
 }
 
+/// Values of no size need no memory: the capacity is a number.
+fn a_channel_of_nothing_may_be_as_large_as_can_be() {
+    let (tx, rx) = chan(isize::MAX as usize);
+    for _ in 0..3 {
+        (0..5).for_each(|_| tx.send(()).unwrap());
+        assert_eq!((tx.capacity(), rx.len()), (isize::MAX as usize, 5));
+        (0..5).for_each(|_| assert_eq!(rx.recv(), Some(())));
+    }
+}
+
 /// A value sent to a receiver that waits is there at once: no buffer, no copy in between.
 fn a_value_goes_straight_to_a_waiting_receiver() {
     counter!(DROPS);

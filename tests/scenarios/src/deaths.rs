@@ -17,6 +17,15 @@ pub static DEATHS: &[Death] = &[
     ("panic_names_its_place", || panic!("x"), "deaths.rs:"),
     ("close_of_closed_channel", close_twice, "panic: close of closed channel"),
     ("negative_wait_group", || Arc::new(WaitGroup::new()).done(), "panic: sync: negative WaitGroup counter"),
+    ("wait_group_of_too_many", add_too_many, "panic: sync: negative WaitGroup counter"),
+    (
+        "semaphore_released_too_often",
+        || executive::sync::Semaphore::new(usize::MAX).release(),
+        "panic: semaphore: released more than held",
+    ),
+    ("chan_too_large", || drop(chan::<u64>(usize::MAX)), "panic: makechan: size out of range"),
+    ("chan_larger_than_memory", || drop(chan::<[u64; 512]>(1 << 50)), "panic: makechan: size out of range"),
+    ("chan_of_too_many_nothings", || drop(chan::<()>(usize::MAX)), "panic: makechan: size out of range"),
     (
         "ticker_of_no_period",
         || drop(executive::time::Ticker::new(core::time::Duration::ZERO)),
@@ -76,6 +85,11 @@ fn close_twice() {
     let (tx, _rx) = chan::<u8>(0);
     tx.close();
     tx.close();
+}
+
+fn add_too_many() {
+    let group = WaitGroup::new();
+    (0..3).for_each(|_| group.add(isize::MAX));
 }
 
 fn reset_to_nothing() {

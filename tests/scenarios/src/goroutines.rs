@@ -4,7 +4,7 @@ use crate::counter;
 use crate::help::{Counted, WaitReason, hog_until, until, until_waits};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use executive::{Builder, chan, current, go, goid, yield_now};
+use executive::{Builder, SpawnError, chan, current, go, goid, yield_now};
 
 scenarios! { goroutines:
 
@@ -220,6 +220,18 @@ fn a_waiting_goroutine_says_for_what() {
     assert!(all.iter().any(|line| line.contains("[chan receive")), "{all:?}");
     drop(tx);
     h.join();
+}
+
+/// A stack of any size is made, or refused: not cut, not rounded up to nothing.
+fn a_stack_that_cannot_be_is_refused() {
+    for (bytes, why) in [
+        (0, SpawnError::StackTooSmall),
+        (usize::MAX / 2, SpawnError::OutOfMemory),
+        (usize::MAX - 4096, SpawnError::OutOfMemory),
+        (usize::MAX, SpawnError::OutOfMemory),
+    ] {
+        assert_eq!(Builder::new().stack_bytes(bytes).spawn(|| ()).map(drop), Err(why), "{bytes}");
+    }
 }
 
 /// Ten thousand at once, and again in the same memory.

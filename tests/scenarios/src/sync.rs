@@ -288,6 +288,22 @@ fn a_wait_group_can_be_used_again() {
     GROUP.wait(); // at 0: at once
 }
 
+/// Counters at their ends: nothing is lost and nothing wraps. (What is one too many: see deaths.)
+fn counters_reach_their_ends() {
+    let sema = Semaphore::new(usize::MAX);
+    sema.acquire();
+    sema.release();
+    assert_eq!(sema.permits(), usize::MAX);
+    let group = WaitGroup::new();
+    (0..2).for_each(|_| group.add(isize::MAX));
+    group.add(1);
+    assert_eq!(group.count(), usize::MAX);
+    group.add(-1);
+    (0..2).for_each(|_| group.add(-isize::MAX));
+    group.wait();
+    assert!(Barrier::new(0).wait() && Barrier::new(1).wait());
+}
+
 /// Once: the first call's function runs, and all calls return after it has.
 fn once_runs_once() {
     static ONCE: Once = Once::new();

@@ -26,7 +26,7 @@ pub struct Barrier {
 }
 
 impl Barrier {
-    /// For `n` goroutines; 0 is as 1.
+    /// For `n` goroutines; 0 is as 1. More than there ever are wait for good.
     pub const fn new(n: usize) -> Self {
         Barrier { n, state: Lock::new(Rank::Wait, State { here: 0, waiters: WaitQ::new() }) }
     }

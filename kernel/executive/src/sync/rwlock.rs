@@ -5,7 +5,7 @@ use super::mutex::{Mutex, MutexGuard};
 use super::sema::Semaphore;
 use crate::g::WaitReason;
 use crate::percpu;
-use crate::readers::Readers;
+use crate::readers::{Entered, Readers};
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::marker::PhantomData;
@@ -68,7 +68,8 @@ impl<T> RwLock<T> {
 }
 
 impl<T: ?Sized> RwLock<T> {
-    /// Locks for reading; parks while a writer has it or waits for it. Go: `RLock`.
+    /// Locks for reading; parks while a writer has it or waits for it. Panics if more than 500 million
+    /// guards live, or were forgotten. Go: `RLock`.
     ///
     /// ```no_run
     /// let lock = executive::sync::RwLock::new(1);
@@ -77,10 +78,10 @@ impl<T: ?Sized> RwLock<T> {
     /// ```
     #[inline]
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
-        if !self.readers.enter() {
-            self.for_readers.acquire_for(WaitReason::RwLockRead, false);
+        match self.readers.enter() {
+            Entered::Reads => self.read_guard(),
+            entered => self.read_slow(entered),
         }
-        self.read_guard()
     }
 
     /// Locks for reading if that can be done at once; never parks. Go: `TryRLock`.
@@ -127,6 +128,16 @@ impl<T: ?Sized> RwLock<T> {
     /// The value, without locking: nobody else has the lock.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
+    }
+
+    #[cold]
+    fn read_slow(&self, entered: Entered) -> RwLockReadGuard<'_, T> {
+        if entered == Entered::TooMany {
+            drop(self.read_guard());
+            panic!("sync: too many readers of an RwLock");
+        }
+        self.for_readers.acquire_for(WaitReason::RwLockRead, false);
+        self.read_guard()
     }
 
     fn read_guard(&self) -> RwLockReadGuard<'_, T> {

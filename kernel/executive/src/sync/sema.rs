@@ -59,7 +59,8 @@ impl Semaphore {
         any
     }
 
-    /// Gives a permit, to the first who waits if someone does. Anyone may. Never parks. Go: `semrelease`.
+    /// Gives a permit, to the first who waits if someone does. Anyone may. Never parks. Panics with
+    /// `semaphore: released more than held` if there are `usize::MAX` already. Go: `semrelease`.
     ///
     /// ```no_run
     /// let sema = executive::sync::Semaphore::new(0);
@@ -70,7 +71,15 @@ impl Semaphore {
     pub fn release(&self) {
         let mut state = self.state.lock();
         let g = state.waiters.dequeue().map(|w| w.g);
-        state.permits += usize::from(g.is_none());
+        if g.is_none() {
+            match state.permits.checked_add(1) {
+                Some(permits) => state.permits = permits,
+                None => {
+                    drop(state);
+                    panic!("semaphore: released more than held"); // as x/sync/semaphore says
+                }
+            }
+        }
         unlock_ready(state, g);
     }
 

@@ -33,8 +33,9 @@ impl WaitGroup {
         WaitGroup { state: Lock::new(Rank::Wait, State { count: 0, waiters: WaitQ::new() }) }
     }
 
-    /// Changes the count; at 0 all who wait go on. Call it before what is counted is started. Never parks. Panics with `sync: negative WaitGroup
-    /// counter` below 0. Go: `Add`.
+    /// Changes the count; at 0 all who wait go on. Call it before what is counted is started. Never parks.
+    /// Panics with `sync: negative WaitGroup counter` below 0 and, as Go's does, above the largest number
+    /// (here `usize::MAX`). Go: `Add`.
     ///
     /// ```no_run
     /// let group = executive::sync::WaitGroup::new();

@@ -8,6 +8,7 @@ use crate::line::{Line, Wait};
 use crate::machine::NEVER;
 use crate::note::{Note, Sleeper};
 use crate::param::MAX_CPUS;
+use crate::readers::{Entered, Readers};
 use std::{vec, vec::Vec};
 
 #[derive(Default)]
@@ -168,4 +169,20 @@ fn what_a_subtraction_left_is_in_the_flags() {
         let word = AtomicU32::new(value);
         assert_eq!((sub_release(&word, n), word.load(Relaxed)), (left, value.wrapping_sub(n)), "{value:#x} - {n}");
     }
+}
+
+/// Guards can be forgotten. One reader too many is told so, and no writer is let in beside those before.
+#[test]
+fn a_reader_too_many_is_refused() {
+    let words = Readers::new();
+    let entered: Vec<_> = (0..5).map(|_| words.enter()).collect();
+    assert_eq!(entered[..4], [Entered::Reads; 4]);
+    assert_eq!(entered[4], Entered::TooMany);
+    assert!(!words.try_enter() && !words.leave());
+    assert!(!words.try_enter() && !words.try_begin_write());
+    assert!(!words.begin_write());
+    assert_eq!((words.enter(), words.try_enter()), (Entered::Waits, false));
+    assert_eq!([(); 4].map(|()| words.leave()), [false, false, false, true]); // the last lets the writer in
+    assert_eq!((words.end_write(), words.leave()), (1, false));
+    assert!(words.try_begin_write());
 }
