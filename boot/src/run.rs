@@ -54,13 +54,19 @@ fn drive(mut qemu: Command, line: Line, limit: Option<Duration>) -> Result<Outco
     die_with_us(&mut qemu);
     let mut child = qemu.spawn().context("cannot start qemu-system-x86_64")?;
 
-    let (ended, end) = channel();
+    // QEMU's end, or an error of our input: its rest is lost, and the console would wait for it.
+    let (ended, end) = channel::<io::Result<()>>();
+    let unread = ended.clone();
     let keys = child.stdin.take();
     let out = child.stdout.take().map(|out| {
         thread::spawn(move || {
             let prompted = || {
                 if let Some(keys) = keys {
-                    thread::spawn(move || serial::type_in(io::stdin(), keys));
+                    thread::spawn(move || {
+                        if let Err(error) = serial::type_in(io::stdin(), keys) {
+                            let _ = unread.send(Err(error));
+                        }
+                    });
                 }
             };
             // A reader that went away (`| head`) is no reason to stop the machine.
@@ -75,14 +81,14 @@ fn drive(mut qemu: Command, line: Line, limit: Option<Duration>) -> Result<Outco
                 eprintln!("{line}");
             }
         }
-        let _ = ended.send(());
+        let _ = ended.send(Ok(()));
     });
 
-    let timed_out = match limit {
-        Some(limit) => end.recv_timeout(limit) == Err(RecvTimeoutError::Timeout),
-        None => end.recv().is_err(),
+    let end = match limit {
+        Some(limit) => end.recv_timeout(limit),
+        None => end.recv().map_err(RecvTimeoutError::from),
     };
-    if timed_out {
+    if !matches!(end, Ok(Ok(()))) {
         terminate(&child);
     }
     let status = child.wait()?;
@@ -90,8 +96,11 @@ fn drive(mut qemu: Command, line: Line, limit: Option<Duration>) -> Result<Outco
     if let Some(out) = out {
         out.join().expect("the reader of the serial line died");
     }
+    if let Ok(Err(error)) = end {
+        return Err(error).context("cannot read what is to be typed");
+    }
     Ok(match limit {
-        Some(limit) if timed_out => Outcome::TimedOut(limit),
+        Some(limit) if end.is_err() => Outcome::TimedOut(limit),
         _ => Outcome::of(status),
     })
 }

@@ -66,20 +66,29 @@ pub fn copy(mut line: impl Read, mut to: impl Write, prompted: impl FnOnce()) ->
     }
 }
 
-/// Types what comes from `from`, and at its end what a person would: Ctrl-D.
+/// Types what comes from `from`, and at its end what a person would: Ctrl-D. Fails if `from` can't
+/// be read; that the machine takes no more is its own end, and no failure.
 pub fn type_in(mut from: impl Read, mut line: impl Write) -> io::Result<()> {
     let mut buffer = [0; 256];
     let mut last = b'\r';
-    while let n @ 1.. = from.read(&mut buffer)? {
+    loop {
+        let n = match from.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(e),
+        };
         for byte in &mut buffer[..n] {
             *byte = if *byte == b'\n' { b'\r' } else { *byte }; // the key's name is Enter
         }
-        line.write_all(&buffer[..n])?;
+        if line.write_all(&buffer[..n]).is_err() {
+            return Ok(());
+        }
         last = buffer[n - 1];
     }
     // A last line that nobody ended is one all the same; and the end is one at the beginning of a line.
-    line.write_all(if last == b'\r' { b"\x04" } else { b"\r\x04" })?;
-    line.flush()
+    let _ = line.write_all(if last == b'\r' { b"\x04" } else { b"\r\x04" }).and_then(|()| line.flush());
+    Ok(())
 }
 
 #[cfg(test)]
@@ -104,6 +113,19 @@ mod tests {
         line.clear();
         type_in(&b"cpus"[..], &mut line).unwrap();
         assert_eq!(line, b"cpus\r\x04");
+    }
+
+    #[test]
+    fn an_input_that_breaks_off_is_no_end() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::IsADirectory.into())
+            }
+        }
+        let mut line = Vec::new();
+        let kind = type_in(b"sieve 1".chain(Broken), &mut line).map_err(|e| e.kind());
+        assert_eq!((kind, &line[..]), (Err(io::ErrorKind::IsADirectory), &b"sieve 1"[..]));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! qemu-run.sh, as a person meets it.
 
+use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -51,6 +52,18 @@ fn it_runs_commands_with_commas_and_hands_the_status_on() {
     let said = String::from_utf8_lossy(&got.stdout);
     assert!(said.contains("541"), "{said}");
     assert_eq!(got.status.code(), Some(9), "{said}");
+}
+
+#[test]
+fn an_input_that_cannot_be_read_is_told_and_ends_the_machine() {
+    let got = Command::new(root().join("qemu-run.sh"))
+        .args(["--timeout", "60"])
+        .stdin(File::open("/").expect("there is a root directory"))
+        .output()
+        .expect("qemu-run.sh starts");
+    let said = String::from_utf8_lossy(&got.stderr);
+    assert_eq!(got.status.code(), Some(126), "{said}");
+    assert!(said.contains("cannot read what is to be typed"), "{said}");
 }
 
 #[test]
