@@ -10,6 +10,8 @@ usage: ./qemu-run.sh [OPTIONS] [-- QEMU-ARGUMENTS]
 
 Boots the kernel in QEMU. You talk to its console: `help` lists the commands, `exit` powers off.
 Ctrl-A X ends QEMU from outside, Ctrl-A C is its monitor.
+What is piped in is typed, as fast as it is taken. Its end is Ctrl-D: the status is then 0 only if
+every command succeeded and no byte was lost.
 
   --smp N            CPUs (default: twice the host's, at most 4)
   --mem SIZE         memory, as QEMU writes it: 64M, 2G (default 512M; less than 24M is not enough)

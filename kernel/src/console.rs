@@ -4,7 +4,7 @@
 //! `noline`) and starts a third for each line of commands; so Ctrl-C is heard while commands run. The first Ctrl-C asks a command
 //! to stop; a second leaves it running behind and gives the prompt back: a goroutine can't be stopped from outside.
 //!
-//! The one rule: everything comes to this goroutine through one channel of events.
+//! The one rule: everything comes to this goroutine through [`Tty::wait`].
 
 mod keys;
 mod screen;
@@ -18,7 +18,7 @@ use core::time::Duration;
 use executive::chan::Sender;
 use executive::irq::Irq;
 use executive::percpu::Pin;
-use executive::{Builder, chan, machine};
+use executive::{Builder, machine};
 use kernel::vectors::LINE_COM1;
 use kernel::{print, println, serial};
 use noline::builder::EditorBuilder;
@@ -37,34 +37,46 @@ const STOPS_WITHIN: Duration = Duration::from_secs(2);
 pub enum Event {
     /// A byte came over the line.
     Byte(u8),
-    /// The command line of this number is done.
-    Done(u64),
+    /// The command line of this number is done; whether all of its commands succeeded.
+    Done(u64, bool),
     /// Time is up.
     Alarm(u64),
 }
 
-/// Talks with a person until one says `exit`.
+/// Talks with a person until one says `exit`, or until Ctrl-D: the end of what is typed. Its status
+/// is 0 if all that was typed was taken in, and all commands succeeded.
 pub fn run() {
-    let (tx, events) = chan(64);
-    let keys = tx.clone();
+    let mut tty = Tty::new();
+    let keys = tty.keys();
     drop(Builder::new().name("keyboard").spawn(move || keyboard(keys)).expect("memory at the start"));
-    let mut tty = Tty::new(events, tx);
-    let (mut line, mut history) = ([0; LINE], alloc::vec![0; HISTORY]);
+    // Room for one more character: a line that was cut is longer than the longest.
+    let (mut line, mut history) = ([0; LINE + 4], alloc::vec![0; HISTORY]);
     let mut editor = EditorBuilder::from_slice(&mut line)
         .with_slice_history(&mut history)
         .build_sync(&mut tty)
         .expect("building writes nothing");
 
     println!("{} CPUs; `help` lists the commands, `exit` powers off.", executive::crash::cpu_reports().count());
+    let (mut all_well, mut overruns) = (true, 0);
     for number in 1.. {
+        let lost = serial::overruns() - overruns;
+        if lost > 0 {
+            overruns += lost;
+            all_well = false;
+            println!("typed too fast: the serial port has dropped bytes, {lost} times");
+        }
         tty.begin_line();
         let read = editor.readline(PROMPT, &mut tty).map(String::from);
         tty.send();
         match read {
-            Ok(line) => perform(&mut tty, number, line),
+            Ok(line) if line.len() > LINE => {
+                all_well = false;
+                println!("not done: a line has at most {LINE} bytes");
+            }
+            Ok(line) => all_well &= perform(&mut tty, number, line),
             Err(_) if tty.last == CTRL_D => {
                 println!("exit");
-                machine::exit(0);
+                machine::exit(!all_well as i32);
             }
             Err(_) => println!("^C"),
         }
@@ -74,7 +86,7 @@ pub fn run() {
 /// Says to stop the keyboard: from then on nobody can type, and goroutines that all sleep are dead.
 static HUNG_UP: AtomicBool = AtomicBool::new(false);
 
-fn keyboard(events: Sender<Event>) {
+fn keyboard(keys: Sender<u8>) {
     let arrived = Irq::new(LINE_COM1);
     let mut bytes = [0; 64];
     while !HUNG_UP.load(Relaxed) {
@@ -83,7 +95,7 @@ fn keyboard(events: Sender<Event>) {
             arrived.wait();
         }
         for &byte in &bytes[..n] {
-            if events.send(Event::Byte(byte)).is_err() {
+            if keys.send(byte).is_err() {
                 return;
             }
         }
@@ -98,36 +110,41 @@ pub fn hang_up() {
     executive::on_irq(LINE_COM1);
 }
 
-/// Does a line of commands, listening for Ctrl-C.
-fn perform(tty: &mut Tty, number: u64, line: String) {
+/// Does a line of commands, listening for Ctrl-C. Whether all of them succeeded.
+fn perform(tty: &mut Tty, number: u64, line: String) -> bool {
     if line.trim().is_empty() {
-        return;
+        return true;
     }
     let stop = Arc::new(AtomicBool::new(false));
     let (done, stopped) = (tty.sender(), stop.clone());
     let commands = move || {
-        commands::run_line(&line, &stopped);
-        let _ = done.send(Event::Done(number));
+        let succeeded = commands::run_line(&line, &stopped);
+        let _ = done.send(Event::Done(number, succeeded));
     };
     let goroutine = match Builder::new().name("command").spawn(commands) {
         Ok(handle) => handle.id(),
-        Err(error) => return println!("{error}"),
+        Err(error) => {
+            println!("{error}");
+            return false;
+        }
+    };
+    let left_behind = || {
+        println!("left behind: goroutine {goroutine} goes on");
+        false
     };
     let mut patience = None;
     loop {
         match tty.wait() {
-            Event::Done(which) if which == number => return,
+            Event::Done(which, succeeded) if which == number => return succeeded,
             Event::Byte(CTRL_C) => {
                 tty.forget_keys();
                 print!("^C\n");
                 if stop.swap(true, Relaxed) {
-                    return println!("left behind: goroutine {goroutine} goes on");
+                    return left_behind();
                 }
                 patience = Some(tty.alarm_in(STOPS_WITHIN));
             }
-            Event::Alarm(which) if Some(which) == patience => {
-                return println!("left behind: goroutine {goroutine} goes on");
-            }
+            Event::Alarm(which) if Some(which) == patience => return left_behind(),
             _ => {}
         }
     }

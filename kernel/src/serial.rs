@@ -4,17 +4,21 @@
 //! to send it, so a `Display` that parks or panics does so outside of the lock, and lines of different
 //! goroutines do not mix. A crash report uses [`write_raw`], which takes no lock at all.
 //!
-//! In: the interrupt handler moves bytes into a ring and wakes who waits in [`read`]. The ring has one producer (the
-//! handler, on CPU 0) and one consumer at a time (a lock says who).
+//! In: the interrupt handler moves bytes into a ring and wakes who waits in [`read`]. The ring has
+//! one producer (the handler, on CPU 0) and one consumer at a time (a lock says who). Nothing is
+//! dropped here: when the ring is full the handler masks the port's interrupt and lowers RTS, so
+//! that bytes stay in the port and the sender is held back, until the reader has made room. What
+//! the port itself drops ([`overruns`]) is counted.
 #![allow(unsafe_code)] // Ports.
 
 use crate::vectors::LINE_COM1;
 use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use executive::irq::Irq;
 use executive::lock::{CountedLock, Lock, Rank};
-use uart_16550::backend::PioBackend;
-use uart_16550::spec::registers::IER;
+use uart_16550::backend::{Backend, PioBackend};
+use uart_16550::spec::FIFO_SIZE;
+use uart_16550::spec::registers::{IER, LSR, MCR, offsets};
 use uart_16550::{BaudRate, Config, Uart16550};
 
 const COM1: u16 = 0x3f8;
@@ -25,15 +29,20 @@ fn port() -> Uart16550<PioBackend> {
     unsafe { Uart16550::new_port(COM1) }.expect("a valid port")
 }
 
+/// Whether [`init`] found a port. Written once, before any other CPU and any interrupt.
+static PRESENT: AtomicBool = AtomicBool::new(false);
+
 /// Sets the port up: 115200 baud, 8 data bits, no parity, one stop bit. Without a port, output goes nowhere.
 pub fn init() {
     let config = Config { baud_rate: BaudRate::Baud115200, ..Config::default() };
-    let _ = port().init(config);
+    PRESENT.store(port().init(config).is_ok(), Ordering::Relaxed);
 }
 
 /// From here on incoming bytes raise the interrupt that [`on_interrupt`] serves.
 pub fn enable_input() {
-    port().enable_interrupts(IER::DATA_READY);
+    if PRESENT.load(Ordering::Relaxed) {
+        let_in(&mut port());
+    }
 }
 
 /// Sends the bytes, whatever state the machine is in: no lock, no allocation. A line feed becomes CR LF.
@@ -48,6 +57,7 @@ pub fn write_raw(bytes: &[u8]) {
             _ => send(&mut port, line),
         }
     }
+    note_overrun(&mut port);
 }
 
 /// Polls until all is sent, but not for ever: a port that is not there, or stuck, must not hang a crash report.
@@ -125,26 +135,80 @@ macro_rules! println {
     ($format:literal $($arg:tt)*) => { $crate::print!("{}\n", ::core::format_args!($format $($arg)*)) };
 }
 
-/// Bytes that arrived and were not read yet. A person cannot type this fast; what a paste overruns is lost.
+/// Bytes that arrived and were not read yet.
 const RING: usize = 1024;
 static BYTES: [AtomicU8; RING] = [const { AtomicU8::new(0) }; RING];
 /// Bytes ever put in (by the handler, Release; the reader's partner is its Acquire), and ever taken out (the other way round).
 static PUT: AtomicUsize = AtomicUsize::new(0);
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
+/// The sender is held back. Set (Release) by the handler after it has masked the interrupt; taken
+/// back (Acquire) by the reader before it unmasks. So a masked port has this set, now or after the
+/// handler's next step. The converse may fail, if the two meet: then an interrupt comes, finds no
+/// room, and masks again.
+static HELD: AtomicBool = AtomicBool::new(false);
 
-/// The handler of the port's interrupt: takes what is there and wakes who waits. On CPU 0, interrupts off.
+/// The handler of the port's interrupt: takes what there is room for, and wakes who waits. On CPU
+/// 0, interrupts off.
+///
+/// The interrupt is edge-triggered. The next edge comes after the port had nothing, or when the
+/// reader unmasks it. At most [`RING`] bytes are taken at a time: a port that is gone reads as one
+/// that always has another.
 pub fn on_interrupt() {
+    if !PRESENT.load(Ordering::Relaxed) {
+        return;
+    }
     let mut port = port();
     let mut put = PUT.load(Ordering::Relaxed);
-    // To the last byte: the interrupt is edge-triggered, and comes again only after the port had nothing.
-    while let Ok(byte) = port.try_receive_byte() {
-        if put - TAKEN.load(Ordering::Acquire) < RING {
-            BYTES[put % RING].store(byte, Ordering::Relaxed);
-            put += 1;
-        }
+    let full = TAKEN.load(Ordering::Acquire) + RING;
+    while put < full
+        && let Ok(byte) = port.try_receive_byte()
+    {
+        BYTES[put % RING].store(byte, Ordering::Relaxed);
+        put += 1;
     }
+    note_overrun(&mut port);
     PUT.store(put, Ordering::Release);
+    // A little early: then the port's own buffer is empty, and takes what is under way.
+    if full - put < FIFO_SIZE {
+        hold_back(&mut port);
+        HELD.store(true, Ordering::Release);
+    }
+    // After HELD: who is woken by this sees it.
     executive::on_irq(LINE_COM1);
+}
+
+/// No more interrupts of incoming bytes, and the other end is told to send none.
+fn hold_back(port: &mut Uart16550<PioBackend>) {
+    port.disable_interrupts(IER::DATA_READY);
+    set_modem_control(port, MCR::DTR | MCR::OUT_2_INT_ENABLE);
+}
+
+/// The other way round. If the port has bytes already, this raises its interrupt.
+fn let_in(port: &mut Uart16550<PioBackend>) {
+    set_modem_control(port, MCR::DTR | MCR::RTS | MCR::OUT_2_INT_ENABLE);
+    port.enable_interrupts(IER::DATA_READY);
+}
+
+fn set_modem_control(port: &mut Uart16550<PioBackend>, bits: MCR) {
+    // SAFETY: a register that every such port has; the bits are those that the crate's own `init`
+    // sets, with RTS or without.
+    unsafe { port.backend_mut().write(offsets::MCR as u8, bits.bits()) }
+}
+
+static OVERRUNS: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts an overrun that the port told us in one of the reads of its line status through this
+/// handle, each of which clears the bit.
+fn note_overrun(port: &mut Uart16550<PioBackend>) {
+    if PRESENT.load(Ordering::Relaxed) && port.lsr().contains(LSR::OVERRUN_ERROR) {
+        OVERRUNS.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// How often the port has dropped incoming bytes, one or more each time: they came faster than the
+/// handler took them, from a sender that does not look at RTS.
+pub fn overruns() -> usize {
+    OVERRUNS.load(Ordering::Relaxed)
 }
 
 static ARRIVED: Irq = Irq::new(LINE_COM1);
@@ -159,6 +223,12 @@ pub fn try_read(buffer: &mut [u8]) -> usize {
         *slot = BYTES[(taken + i) % RING].load(Ordering::Relaxed);
     }
     TAKEN.store(taken + n, Ordering::Release);
+    // Also if there was nothing to take: the handler may have found the ring full before the last
+    // call emptied it.
+    let waiting = PUT.load(Ordering::Relaxed) - (taken + n);
+    if waiting <= RING / 2 && HELD.swap(false, Ordering::Acquire) {
+        let_in(&mut port());
+    }
     n
 }
 

@@ -3,21 +3,35 @@
 use crate::console::Console;
 use crate::{build, slots};
 use std::fmt;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A machine with 4 CPUs and 512 MiB, booted from BIOS, unless told otherwise.
 pub fn boots() -> Boot {
-    Boot { args: Vec::new(), example: None, run: None, wanted: Vec::new(), unwanted: Vec::new(), limit: 60 }.smp(4)
+    Boot {
+        args: Vec::new(),
+        qemu: Vec::new(),
+        example: None,
+        run: None,
+        typed: None,
+        wanted: Vec::new(),
+        unwanted: Vec::new(),
+        limit: 60,
+    }
+    .smp(4)
 }
 
 /// A machine that has not been started, and what is expected of it.
 #[must_use = "a machine runs at ok(), dies() or console()"]
 pub struct Boot {
     args: Vec<String>,
+    /// QEMU's own arguments.
+    qemu: Vec<String>,
     example: Option<&'static str>,
     run: Option<String>,
+    /// What comes from standard input.
+    typed: Option<Vec<u8>>,
     wanted: Vec<String>,
     unwanted: Vec<String>,
     /// Seconds.
@@ -48,6 +62,16 @@ impl Boot {
         self.run = Some(commands.into());
         self
     }
+    /// All of this is piped in at once, and then the input ends.
+    pub fn typed(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.typed = Some(input.into());
+        self
+    }
+    /// Arguments for QEMU itself.
+    pub fn qemu(mut self, args: &[&str]) -> Self {
+        self.qemu.extend(args.iter().map(|arg| arg.to_string()));
+        self
+    }
     /// The machine has to end by itself within this time, boot included (default: 60 s). Not for figures: a host may
     /// be busy.
     pub fn within_secs(mut self, seconds: u64) -> Self {
@@ -70,19 +94,22 @@ impl Boot {
     }
 
     /// Runs it; it must end with this status, by itself.
-    pub fn dies(self, status: i32) -> Transcript {
+    pub fn dies(mut self, status: i32) -> Transcript {
         let _slot = slots::take();
         let mut command = self.command();
-        if let Some(commands) = &self.run {
-            command.args(["--run", commands]);
-        }
         let asked = format!("{command:?}");
+        let typed = self.typed.take();
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(if typed.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the boot tool starts");
+        if let Some(input) = typed {
+            let mut keys = child.stdin.take().expect("a pipe");
+            // An error: the machine has ended before it took all. What it says is judged, not this.
+            std::thread::spawn(move || drop(keys.write_all(&input)));
+        }
         let mut errors = child.stderr.take().expect("a pipe");
         let errors = std::thread::spawn(move || {
             let mut said = Vec::new();
@@ -126,6 +153,12 @@ impl Boot {
         let built = build::built(self.example);
         let mut command = Command::new(built.boot);
         command.arg("--kernel").arg(built.kernel).args(["--timeout", &self.limit.to_string()]).args(&self.args);
+        if let Some(commands) = &self.run {
+            command.args(["--run", commands]);
+        }
+        if !self.qemu.is_empty() {
+            command.arg("--").args(&self.qemu);
+        }
         command
     }
 

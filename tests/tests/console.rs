@@ -1,5 +1,7 @@
 //! The console, with somebody at it.
 
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 use tests::boots;
 
@@ -52,4 +54,89 @@ fn a_parked_kernel_leaves_the_host_idle() {
     let load = console.host_load(Duration::from_secs(4));
     assert!(load < 0.10, "{load} of a CPU");
     console.ends_with("exit", 0);
+}
+
+/// The N-th prime for each of these, as a typist would ask for them; and the answers, in that
+/// order.
+fn questions(lines: usize) -> (String, Vec<String>) {
+    const PRIMES: [u64; 10] = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29];
+    let n = |line: usize| line * 7 % 10;
+    let typed = (0..lines).map(|line| format!("sieve {}\n", n(line) + 1)).collect();
+    let answers = (0..lines).map(|line| format!("prime {} is {}", n(line) + 1, PRIMES[n(line)])).collect();
+    (typed, answers)
+}
+
+fn answers(said: &tests::Transcript) -> Vec<String> {
+    said.text.lines().filter(|line| line.starts_with("prime ")).map(String::from).collect()
+}
+
+/// What the kernel can't take yet stays in the port, and holds the sender back.
+#[test]
+fn everything_typed_ahead_is_answered_in_order() {
+    for cpus in [1, 2, 4] {
+        for lines in [200, 2000] {
+            let (typed, wanted) = questions(lines);
+            let said = boots().smp(cpus).within_secs(120).typed(typed).ok();
+            assert!(answers(&said) == wanted, "{} of {lines} answers on {cpus} CPUs\n{said}", answers(&said).len());
+        }
+    }
+}
+
+/// More than the console keeps for later, the ring and the port together can hold.
+#[test]
+fn what_is_typed_while_a_command_runs_is_answered_after_it() {
+    for cpus in [1, 2, 4] {
+        let (typed, wanted) = questions(3000);
+        let said = boots().smp(cpus).within_secs(120).typed(format!("hogs 8 2 100000\n{typed}")).ok();
+        assert!(answers(&said) == wanted, "{} answers on {cpus} CPUs\n{said}", answers(&said).len());
+        assert!(said.text.contains("hog 7: "), "{said}");
+    }
+}
+
+#[test]
+fn an_input_that_ends_within_a_line_ends_with_that_line() {
+    boots().typed("sieve 10\nsieve 100").says("is 29").says("is 541").ok();
+    // Within an escape sequence, and within a character, too.
+    boots().typed("sieve 100\x1b[").says("is 541").ok();
+    boots().typed(b"sieve 100\xc3").says("is not a number").dies(1);
+    boots().typed("").ok();
+}
+
+#[test]
+fn the_end_of_the_input_is_a_success_only_if_every_line_was() {
+    boots().typed("sieve 10\nsive 10\nsieve 100\n").says("is 29").says("commands:").says("is 541").dies(1);
+    boots().typed("sieve 10\nexit 7\nsieve 100\n").says("is 29").never_says("is 541").dies(7);
+}
+
+#[test]
+fn a_line_that_is_too_long_is_not_done_in_part() {
+    let long = |n: usize| format!("sieve 10{}", " ".repeat(n - "sieve 10".len()));
+    let said = boots().typed(format!("{}\n{}\nsieve 100\n", long(1000), long(1001))).dies(1);
+    assert_eq!(answers(&said), ["prime 10 is 29", "prime 100 is 541"], "{said}");
+    assert!(said.text.contains("a line has at most 1000 bytes"), "{said}");
+    boots().typed(format!("{}0\nsieve 100\n", long(100_000))).never_says("is 29").says("is 541").dies(1);
+}
+
+/// What the port itself drops is told, and is a failure. Here QEMU's monitor puts more into the
+/// port than it can hold, by the port's own loop from its output to its input, while the machine
+/// stands still.
+#[test]
+fn bytes_that_the_port_drops_are_told() {
+    let socket = std::env::temp_dir().join(format!("executive-{}.monitor", std::process::id()));
+    let monitor = format!("unix:{},server=on,wait=off", socket.display());
+    let mut console = boots().qemu(&["-monitor", &monitor]).console();
+    console.does("sieve 10");
+    let mut monitor = UnixStream::connect(&socket).expect("QEMU listens");
+    let mut say = |line: String| writeln!(monitor, "{line}").expect("QEMU listens");
+    say("stop".into());
+    say("o/b 0x3fc 0x1b".into()); // MCR: DTR, RTS, OUT2, loop
+    (0..20).for_each(|_| say("o/b 0x3f8 0x20".into()));
+    say("o/b 0x3fc 0x0b".into());
+    say("cont".into());
+    console.until("    "); // those that it could hold
+    console.types("\r");
+    console.until("the serial port has dropped bytes");
+    console.until("> ");
+    console.ends_with("\x04", 1);
+    std::fs::remove_file(&socket).expect("QEMU made it");
 }

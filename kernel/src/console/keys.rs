@@ -1,7 +1,8 @@
 //! What arrives from a terminal, sorted: keys for the line editor, and the terminal's answers (`ESC [ row ; column R`), which may
 //! come at any time between them.
 //!
-//! The one rule: what the editor is given is well-formed. (It panics at `ESC [ R`.) Pure: nothing here touches a device.
+//! The one rule: what the editor is given is well-formed. (It panics at `ESC [ R`, and takes bytes
+//! for UTF-8 that are not.) Pure: nothing here touches a device.
 
 use alloc::collections::VecDeque;
 
@@ -13,6 +14,9 @@ pub struct Keys {
     state: State,
     parameters: [u8; LONGEST],
     length: usize,
+    /// A character of which more bytes are to come.
+    character: [u8; 4],
+    have: usize,
     /// For the editor.
     ready: VecDeque<u8>,
 }
@@ -35,18 +39,30 @@ pub struct Place {
     pub column: usize,
 }
 
+/// The most that a byte makes for the editor.
+const MOST: usize = 4;
+
 impl Keys {
+    /// Allocates no more while fewer than `bytes` wait before each arrival.
+    pub fn with_room(bytes: usize) -> Keys {
+        Keys { ready: VecDeque::with_capacity(bytes + MOST), ..Keys::default() }
+    }
+
     /// Takes in a byte; returns an answer when that was its last.
     pub fn arrived(&mut self, byte: u8) -> Option<Place> {
         match (self.state, byte) {
             (_, 0x1b) => self.state = State::Escape,
-            (State::Text, _) => self.ready.push_back(byte),
+            // A control character, such as Enter, ends a sequence that was cut short.
+            (State::Text, _) | (_, ..0x20) => {
+                self.state = State::Text;
+                self.text(byte);
+            }
             (State::Escape, b'[') => (self.state, self.length) = (State::Sequence, 0),
             (State::Escape, b'O') => self.state = State::Function,
             // Alt and a key: the key.
             (State::Escape, _) => {
                 self.state = State::Text;
-                self.ready.push_back(byte);
+                self.text(byte);
             }
             (State::Function, _) => {
                 self.state = State::Text;
@@ -71,6 +87,28 @@ impl Keys {
         None
     }
 
+    /// Text, a character at a time. What is no UTF-8 becomes U+FFFD, which no command takes for
+    /// something else.
+    fn text(&mut self, byte: u8) {
+        let begun = self.have > 0;
+        self.character[self.have] = byte;
+        self.have += 1;
+        match core::str::from_utf8(&self.character[..self.have]) {
+            Ok(_) => self.ready.extend(&self.character[..self.have]),
+            Err(error) if error.error_len().is_none() => return, // more of it is to come
+            Err(_) => {
+                self.ready.extend("\u{fffd}".bytes());
+                self.have = 0;
+                // The byte that spoilt it may begin another.
+                if begun {
+                    self.text(byte);
+                }
+                return;
+            }
+        }
+        self.have = 0;
+    }
+
     /// A special key, in the words that the editor knows; others are dropped.
     fn key(&mut self, last: u8, parameters: &[u8]) {
         let word: &[u8] = match (last, parameters) {
@@ -92,9 +130,15 @@ impl Keys {
         self.ready.pop_front()
     }
 
+    /// How many bytes wait for the editor.
+    pub fn waiting(&self) -> usize {
+        self.ready.len()
+    }
+
     /// Forgets what was typed ahead.
     pub fn forget(&mut self) {
         self.ready.clear();
+        self.have = 0;
     }
 }
 
@@ -111,6 +155,8 @@ fn place(parameters: &[u8]) -> Option<Place> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::format;
+    use alloc::string::String;
     use alloc::vec::Vec;
 
     /// Keys for the editor, and answers, that come of these bytes.
@@ -123,6 +169,27 @@ mod tests {
     #[test]
     fn text_goes_through() {
         assert_eq!(of("sieve ä\r\x7f\x03".as_bytes()), ("sieve ä\r\x7f\x03".as_bytes().to_vec(), Vec::new()));
+    }
+
+    #[test]
+    fn what_is_no_utf8_is_seen_and_takes_nothing_with_it() {
+        for (bytes, text) in [
+            (&b"3\xe40\r"[..], "3\u{fffd}0\r"),
+            (b"\xc3\r", "\u{fffd}\r"),
+            (b"\xf0\x9f\x98\x03", "\u{fffd}\x03"),
+            (b"\xc3\xc3\xa4", "\u{fffd}\u{e4}"),
+            (b"\xed\xa0\x80x", "\u{fffd}\u{fffd}\u{fffd}x"), // a surrogate
+            (b"\xff\xff", "\u{fffd}\u{fffd}"),
+        ] {
+            assert_eq!(String::from_utf8(of(bytes).0).unwrap(), text, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_ends_within_a_sequence_ends() {
+        for cut in ["\x1b", "\x1b[", "\x1b[1;", "\x1bO"] {
+            assert_eq!(of(format!("x{cut}\r\x04").as_bytes()).0, b"x\r\x04", "{cut:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,10 @@
 //!
 //! The one rule: nobody waits for the terminal. What the editor asks we answer (screen.rs); the terminal is asked for its width
 //! at each prompt, and an answer counts from the next line on.
+//!
+//! While a command runs, keys are taken in and kept for the editor, so that Ctrl-C is heard. But no
+//! more than [`AHEAD`]: then they stay in the channel, the ring and the port behind it, and hold
+//! the sender back.
 
 use super::keys::Keys;
 use super::screen::{PROMPT_ROW, ROWS, Screen};
@@ -13,14 +17,20 @@ use core::convert::Infallible;
 use core::time::Duration;
 use embedded_io::{ErrorType, Read, Write};
 use executive::chan::{Receiver, Sender};
-use executive::{Builder, time};
+use executive::{Builder, chan, select, time};
 use kernel::serial;
 
 /// Asks where the cursor is when it is sent to the far corner, and leaves it where it was (ECMA-48: CUP, DSR).
 const HOW_WIDE: &[u8] = b"\x1b7\x1b[999;999H\x1b[6n\x1b8";
 const USUAL_COLUMNS: usize = 80;
+/// The most bytes that are typed ahead of a command that runs. A Ctrl-C behind them is heard when
+/// the command is done.
+const AHEAD: usize = 16 << 10;
 
 pub struct Tty {
+    bytes: Receiver<u8>,
+    /// Where the keyboard sends them.
+    to_bytes: Sender<u8>,
     events: Receiver<Event>,
     /// Alarms come here too.
     to_events: Sender<Event>,
@@ -38,11 +48,14 @@ pub struct Tty {
 }
 
 impl Tty {
-    pub fn new(events: Receiver<Event>, to_events: Sender<Event>) -> Tty {
+    pub fn new() -> Tty {
+        let ((to_bytes, bytes), (to_events, events)) = (chan(64), chan(8));
         Tty {
+            bytes,
+            to_bytes,
             events,
             to_events,
-            keys: Keys::default(),
+            keys: Keys::with_room(AHEAD),
             screen: Screen::default(),
             out: Vec::new(),
             asked: 0,
@@ -69,19 +82,28 @@ impl Tty {
 
     /// The next event; keys that come are kept for the editor.
     pub fn wait(&mut self) -> Event {
-        let event = self.events.recv().expect("we hold a sender ourselves");
-        if let Event::Byte(byte) = event
-            && let Some(corner) = self.keys.arrived(byte)
-        {
-            // The editor does sums with it: it must be wider than the prompt.
-            self.columns = corner.column.max(PROMPT.len() + 2);
+        let bytes = (self.keys.waiting() < AHEAD).then_some(&self.bytes);
+        select! {
+            recv(self.events) -> event => event.expect("we hold a sender ourselves"),
+            recv(bytes) -> byte => {
+                let byte = byte.expect("we hold a sender ourselves");
+                if let Some(corner) = self.keys.arrived(byte) {
+                    // The editor does sums with it: it must be wider than the prompt.
+                    self.columns = corner.column.max(PROMPT.len() + 2);
+                }
+                Event::Byte(byte)
+            }
         }
-        event
     }
 
     /// Forgets what was typed ahead.
     pub fn forget_keys(&mut self) {
         self.keys.forget();
+    }
+
+    /// For the keyboard.
+    pub fn keys(&self) -> Sender<u8> {
+        self.to_bytes.clone()
     }
 
     /// For events from elsewhere.
