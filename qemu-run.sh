@@ -23,7 +23,8 @@ every command succeeded and no byte was lost.
   --gdb              wait for a debugger on port 1234, and tell how to start it
   --icount           the machine's time is the instructions it has executed, 1 ns each: `count` counts by it
   --example NAME     boot kernel/examples/NAME.rs instead
-  --image PATH       only write the disk image (for a real machine, say); --run goes into it
+  --image PATH       only write the disk image, for a real machine: to a file, or to a whole disk
+                     that nobody uses (a USB stick: /dev/sdX); --run goes into it
   --help             this text
 
 What follows -- goes to QEMU: `./qemu-run.sh -- -display gtk`.

@@ -6,6 +6,7 @@
 //! Left: the `object` crate's rewriter (moves sections of an executable about); the toolchain's llvm-objcopy, which
 //! `bootloader` needs anyway, doesn't.
 
+use crate::medium::Medium;
 use anyhow::{Context, Result, ensure};
 use bootloader::{BootConfig, DiskImageBuilder};
 use bootloader_boot_config::LevelFilter;
@@ -27,7 +28,9 @@ pub fn cached(kernel: &Path, firmware: Firmware) -> Result<PathBuf> {
     });
     let tool = std::env::current_exe()?;
     if !(newer(&image, kernel) && newer(&image, &tool)) {
-        write(kernel, firmware, None, &image)?;
+        // Moved there when whole: of two runs at a time neither sees half an image.
+        make(kernel, firmware, None, |whole| Ok(fs::rename(whole, &image)?))
+            .with_context(|| format!("cannot make the image {}", image.display()))?;
     }
     Ok(image)
 }
@@ -37,16 +40,24 @@ fn newer(a: &Path, b: &Path) -> bool {
     matches!((time(a), time(b)), (Some(a), Some(b)) if a > b)
 }
 
-/// Writes the image to `path`, with `command_line` in it for machines without fw_cfg: it is the image's ramdisk.
-pub fn write(kernel: &Path, firmware: Firmware, command_line: Option<&str>, path: &Path) -> Result<()> {
-    // Made beside its place and moved there when whole, so that two runs at a time don't see half an image.
-    let part = |what: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!(".{}.{what}", std::process::id()));
-        PathBuf::from(name)
-    };
+/// Writes the image to the file or disk at `path`, with `command_line` in it for machines without
+/// fw_cfg: it is the image's ramdisk. Returns its bytes.
+pub fn write(kernel: &Path, firmware: Firmware, command_line: Option<&str>, path: &Path) -> Result<u64> {
+    let written =
+        Medium::open(path).and_then(|medium| make(kernel, firmware, command_line, |image| medium.take(image)));
+    written.with_context(|| format!("cannot write the image to {}", path.display()))
+}
+
+/// Makes the image in a file beside the kernel, which is gone again when `take` has had it.
+fn make<T>(
+    kernel: &Path,
+    firmware: Firmware,
+    command_line: Option<&str>,
+    take: impl FnOnce(&Path) -> Result<T>,
+) -> Result<T> {
+    let part = |what: &str| kernel.with_extension(format!("{}.{what}", std::process::id()));
     let (small, whole, ramdisk) = (part("elf"), part("part"), part("ramdisk"));
-    let made = (|| -> Result<()> {
+    let taken = (|| {
         strip_debug(kernel, &small)?;
         let mut builder = DiskImageBuilder::new(small.clone());
         builder.set_boot_config(&quiet());
@@ -58,13 +69,12 @@ pub fn write(kernel: &Path, firmware: Firmware, command_line: Option<&str>, path
             Firmware::Bios => builder.create_bios_image(&whole)?,
             Firmware::Uefi => builder.create_uefi_image(&whole)?,
         }
-        fs::rename(&whole, path)?;
-        Ok(())
+        take(&whole)
     })();
     for leftover in [small, whole, ramdisk] {
-        let _ = fs::remove_file(leftover); // the last step's are gone already
+        let _ = fs::remove_file(leftover); // some may not have been made, or moved
     }
-    made.with_context(|| format!("cannot write the image {}", path.display()))
+    taken
 }
 
 /// The serial line is the kernel's: the bootloader speaks only when something is wrong.

@@ -3,6 +3,7 @@
 //! ```text
 //! options  what the person asked for
 //! outcome  how a run ended, and what status that is for the caller
+//! medium   where an image is put: a file, or a disk
 //! image    ELF -> BIOS or UEFI disk image, kept while the ELF is unchanged
 //! firmware where this host keeps its UEFI firmware
 //! qemu     the machine: QEMU's command line
@@ -12,6 +13,8 @@
 
 pub mod options;
 pub mod outcome;
+
+pub mod medium;
 
 pub mod image;
 

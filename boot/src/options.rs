@@ -18,7 +18,8 @@ usage: boot --kernel ELF [OPTIONS] [-- QEMU-ARGUMENTS]
   --timeout SECONDS end the machine after so long, status 124 (default: 300 without a person, else never)
   --gdb             wait for a debugger on port 1234
   --icount          its time is the instructions executed, 1 ns each, and repeats: for `count`
-  --image PATH      only write the disk image; --run goes into it";
+  --image PATH      only write the disk image, to a file or to a whole disk that nobody uses;
+                    --run goes into it";
 
 #[derive(Debug, Default, PartialEq)]
 pub struct Options {

@@ -21,7 +21,8 @@ use std::time::Duration;
 pub fn run(o: &Options) -> Result<Option<Outcome>> {
     let firmware = if o.uefi { Firmware::Uefi } else { Firmware::Bios };
     if let Some(path) = &o.image {
-        image::write(&o.kernel, firmware, o.run.as_deref(), path)?;
+        let bytes = image::write(&o.kernel, firmware, o.run.as_deref(), path)?;
+        println!("{bytes} bytes were written to {}", path.display());
         return Ok(None);
     }
     let image = image::cached(&o.kernel, firmware)?;

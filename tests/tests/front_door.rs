@@ -1,7 +1,8 @@
 //! qemu-run.sh, as a person meets it.
 
-use std::fs::File;
-use std::path::Path;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 fn root() -> &'static Path {
@@ -74,11 +75,24 @@ fn a_machine_that_does_not_end_is_ended() {
     assert!(said.contains("--timeout"), "{said}");
 }
 
+/// A path of this process's own.
+fn scratch(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("executive-{}-{name}", std::process::id()))
+}
+
 #[test]
 fn an_image_carries_its_command_line_to_a_machine_that_has_no_fw_cfg_item() {
-    let image = std::env::temp_dir().join(format!("executive-{}.img", std::process::id()));
-    let made = qemu_run(&["--image", image.to_str().expect("UTF-8"), "--run", "sieve 100; exit 3"]);
+    // Through a link, into a file that is there: both stay what they are.
+    let (image, link) = (scratch("image"), scratch("link"));
+    fs::write(&image, "old").and_then(|()| fs::set_permissions(&image, Permissions::from_mode(0o600))).unwrap();
+    symlink(&image, &link).unwrap();
+    let made = qemu_run(&["--image", link.to_str().expect("UTF-8"), "--run", "sieve 100; exit 3"]);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let said = String::from_utf8_lossy(&made.stdout);
+    let file = fs::metadata(&image).expect("it is there");
+    assert!(said.contains(&format!("{} bytes were written", file.len())), "{said}");
+    assert_eq!(file.mode() & 0o777, 0o600);
+    assert!(fs::symlink_metadata(&link).expect("it is there").is_symlink());
     let drive = format!("format=raw,file={}", image.display());
     let got = Command::new("timeout")
         .args(["60", "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "256M", "-no-reboot"])
@@ -87,8 +101,26 @@ fn an_image_carries_its_command_line_to_a_machine_that_has_no_fw_cfg_item() {
         .stdin(Stdio::null())
         .output()
         .expect("QEMU starts");
-    std::fs::remove_file(&image).expect("the image was written");
+    for file in [image, link] {
+        fs::remove_file(file).expect("it was there");
+    }
     let said = String::from_utf8_lossy(&got.stdout);
     assert!(said.contains("541"), "{said}");
     assert_eq!(got.status.code(), Some((0x10 + 3) << 1 | 1), "{said}");
+}
+
+#[test]
+fn an_image_does_not_take_the_place_of_a_device() {
+    // Another /dev/null: should it be replaced, nobody misses it.
+    let node = scratch("null");
+    let made = Command::new("mknod").arg(&node).args(["c", "1", "3"]).output().expect("coreutils has mknod");
+    if !made.status.success() {
+        return eprintln!("skipped: no device node can be made here");
+    }
+    let got = qemu_run(&["--image", node.to_str().expect("UTF-8")]);
+    let left = fs::metadata(&node).expect("it was there").file_type();
+    fs::remove_file(&node).expect("it was there");
+    let said = String::from_utf8_lossy(&got.stderr);
+    assert_eq!(got.status.code(), Some(126), "{said}");
+    assert!(said.contains("a character device") && left.is_char_device(), "{said}");
 }
