@@ -51,7 +51,7 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Opti
         let Some(arg) = args.next()? else { break };
         match arg {
             Long("kernel") => o.kernel = args.value()?.into(),
-            Long("smp") => o.smp = args.value()?.parse_with(at_least_one)?,
+            Long("smp") => o.smp = args.value()?.parse_with(cpus)?,
             Long("mem") => o.mem = Some(args.value()?.parse_with(memory)?),
             Long("uefi") => o.uefi = true,
             Long("run") => o.run = Some(commands(args.value()?.string()?)?),
@@ -80,8 +80,12 @@ fn commands(line: String) -> Result<String, lexopt::Error> {
     }
 }
 
-fn at_least_one(s: &str) -> Result<usize, String> {
-    s.parse().ok().filter(|&n| n > 0).ok_or("a number from 1 on is needed".into())
+/// What the kernel starts (kernel/executive/src/param.rs); QEMU has not many more.
+const MOST_CPUS: usize = 256;
+
+fn cpus(s: &str) -> Result<usize, String> {
+    let n = s.parse().ok().filter(|n| (1..=MOST_CPUS).contains(n));
+    n.ok_or(format!("a number of CPUs from 1 to {MOST_CPUS} is needed"))
 }
 
 fn memory(s: &str) -> Result<String, String> {
@@ -126,12 +130,18 @@ mod tests {
             &["stray"],
             &["--smp"],
             &["--smp", "0"],
+            &["--smp", "257"],
+            &["--smp", "18446744073709551616"],
             &["--smp", "x"],
+            &["--mem", "0"],
             &["--mem", "M"],
             &["--mem", "64Q"],
             &["--timeout", "-1"],
             &["--timeout", "soon"],
             &["--timeout", "inf"],
+            &["--timeout", "nan"],
+            &["--timeout", "0"],
+            &["--timeout", "1e30"],
             &["--uefi=yes"],
         ] {
             let told = of(line).expect_err(&format!("{line:?} was taken"));

@@ -18,9 +18,11 @@ mod suites;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use core::time::Duration;
 use executive::machine;
-use kernel::println;
+use kernel::{frames, println};
 
 type Outcome = Result<(), String>;
 
@@ -81,26 +83,40 @@ pub struct Args<'a> {
     stop: &'a AtomicBool,
     /// An earlier command of this line failed.
     failed: bool,
+    /// How many commands this one is within (`time trace sieve 10`: 2).
+    depth: usize,
 }
+
+/// Each is a few calls more on the goroutine's stack.
+const DEEPEST: usize = 8;
 
 impl<'a> Args<'a> {
     fn word(&self, nth: usize) -> Option<&'a str> {
         self.words.get(nth).copied()
     }
 
-    /// The word as a number of at least `least`; `default` if there is none.
-    fn number(&self, nth: usize, least: u64, default: u64) -> Result<u64, String> {
+    /// The word as a number in `accepted`; `default` if there is none. A command accepts what it
+    /// can do in a machine's memory and before anyone gives up; more is refused here, in one line.
+    fn number(&self, nth: usize, default: u64, accepted: RangeInclusive<u64>) -> Result<u64, String> {
         let Some(word) = self.word(nth) else { return Ok(default) };
-        match word.parse() {
-            Ok(n) if n >= least => Ok(n),
-            Ok(_) => Err(format!("{word} is too small: {least} is the least")),
-            Err(_) => Err(format!("'{word}' is not a number")),
-        }
+        let number = word.parse().ok().filter(|number| accepted.contains(number));
+        let (least, most) = accepted.into_inner();
+        number.ok_or_else(|| format!("a number from {least} to {most} is needed, not '{word:.40}'"))
     }
 
-    /// Without the first word.
+    /// The word as a number of seconds, up to 11 days; Ctrl-C is heard meanwhile.
+    fn seconds(&self, nth: usize, default: u64) -> Result<Duration, String> {
+        self.number(nth, default, 1..=1_000_000).map(Duration::from_secs)
+    }
+
+    /// The word as a number of MiB, less than the machine has; 1 if there is none.
+    fn mib(&self, nth: usize) -> Result<usize, String> {
+        self.number(nth, 1, 1..=(frames::total_bytes() as u64 >> 20) - 1).map(|mib| mib as usize)
+    }
+
+    /// What a command within this one is given: all but the first word, its name.
     fn rest(&self) -> Args<'a> {
-        Args { words: &self.words[1..], ..*self }
+        Args { words: &self.words[1..], depth: self.depth + 1, ..*self }
     }
 
     /// Whether the command should end early.
@@ -120,9 +136,9 @@ pub fn run_line(line: &str, stop: &AtomicBool) -> bool {
     for text in line.split(';') {
         let words: Vec<&str> = text.split_whitespace().collect();
         if let Some((name, words)) = words.split_first()
-            && let Err(complaint) = run_command(name, &Args { words, stop, failed })
+            && let Err(complaint) = run_command(name, &Args { words, stop, failed, depth: 0 })
         {
-            println!("{name}: {complaint}");
+            println!("{name:.40}: {complaint}");
             failed = true;
         }
         if stop.load(Relaxed) {
@@ -136,6 +152,9 @@ fn run_command(name: &str, args: &Args) -> Outcome {
     let Some(command) = TABLE.iter().find(|c| c.name == name) else {
         return Err(format!("no such command\n{}", Names));
     };
+    if args.depth > DEEPEST {
+        return Err(format!("a command may be within {DEEPEST} others, not more"));
+    }
     let usage = || command.usage.split_whitespace();
     let least = usage().filter(|word| !word.starts_with('[')).count();
     let most = if command.usage.contains("...") { usize::MAX } else { usage().count() };
@@ -156,18 +175,15 @@ impl core::fmt::Display for Names {
 
 fn help(_: &Args) -> Outcome {
     for c in TABLE {
-        println!("{:<24} {}", format!("{} {}", c.name, c.usage), c.help);
+        println!("{:<24}  {}", format!("{} {}", c.name, c.usage), c.help);
     }
     println!("`A; B` does A, then B. Ctrl-C stops what runs, the arrow keys bring lines back.");
     Ok(())
 }
 
 fn exit(args: &Args) -> Outcome {
-    let code = args.number(0, 0, args.failed as u64)?;
     // More do not fit into the status that QEMU ends with.
-    if code > 95 {
-        return Err(format!("{code} is too large: 95 is the most"));
-    }
+    let code = args.number(0, args.failed as u64, 0..=95)?;
     machine::exit(code as i32)
 }
 
@@ -181,7 +197,7 @@ fn time(args: &Args) -> Outcome {
 /// Disorder, for the commands that follow (tests/fuzz-kernel.sh).
 #[cfg(fuzz)]
 fn seed(args: &Args) -> Outcome {
-    executive::chaos::seed(args.number(0, 1, 1)?);
+    executive::chaos::seed(args.number(0, 1, 1..=u64::MAX)?);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use super::{Args, Outcome};
 use bench::count::{GROWING, Meter, OPERATIONS, OthersHeld, PERIODS};
 use executive::affinity::cpus;
-use kernel::{println, tsc};
+use kernel::{frames, println, tsc};
 use x86_64::instructions::hlt;
 
 const METER: Meter = Meter { read: tsc::read, times: PERIODS, repeats: 5, halt: hlt };
@@ -34,7 +34,10 @@ const READIES: usize = 1000;
 
 /// What an operation costs beside so many parked goroutines, and among so many that take part.
 pub fn growth(args: &Args) -> Outcome {
-    let most = args.number(0, 10, 1_000_000)? as usize;
+    // What a parked one takes (docs/performance.md), and a little more.
+    const BYTES: usize = 5000;
+    let most = (frames::total_bytes() / BYTES).min(1_000_000) as u64;
+    let most = args.number(0, most, 10..=most)? as usize;
     check()?;
     println!("{:>10} {:^44} {:^44}", "", "beside so many that are parked", "among so many");
     let names = || GROWING.iter().for_each(|o| kernel::print!(" {:>15}", o.name));

@@ -5,21 +5,21 @@ use alloc::format;
 use kernel::{print, println};
 
 pub fn sieve(args: &Args) -> Outcome {
-    let n = args.number(0, 1, 1)?;
+    let n = args.number(0, 1, 1..=10_000)?;
     let prime = demos::sieve(n as usize).map_err(|error| format!("{error}"))?;
     println!("prime {n} is {prime}");
     Ok(())
 }
 
 pub fn skynet(args: &Args) -> Outcome {
-    let n = args.number(0, 1, 1)?;
+    let n = args.number(0, 1, 1..=10_000_000)?;
     let sum = demos::skynet(n).map_err(|error| format!("{error}"))?;
     println!("the sum of 0..{n} is {sum}");
     right(sum, n * (n - 1) / 2)
 }
 
 pub fn pingpong(args: &Args) -> Outcome {
-    let n = args.number(0, 1, 1)?;
+    let n = args.number(0, 1, 1..=10_000_000)?;
     let begin = executive::machine::now();
     let hits = demos::pingpong(n);
     let each = (executive::machine::now() - begin) / n;
@@ -28,17 +28,14 @@ pub fn pingpong(args: &Args) -> Outcome {
 }
 
 pub fn pipeline(args: &Args) -> Outcome {
-    let n = args.number(0, 1, 1)?;
-    if n > 1_000_000 {
-        return Err("1000000 is the most".into());
-    }
+    let n = args.number(0, 1, 1..=1_000_000)?;
     let sum = demos::pipeline(n, 4);
     println!("the sum of the first {n} squares is {sum}");
     right(sum, n * (n + 1) * (2 * n + 1) / 6)
 }
 
 pub fn spawn(args: &Args) -> Outcome {
-    let n = args.number(0, 1, 1)? as usize;
+    let n = args.number(0, 1, 1..=10_000_000)? as usize;
     let counts = demos::spawn(n).map_err(|error| format!("{error}"))?;
     print!("{n} goroutines parked and were woken. On each CPU:");
     counts.iter().for_each(|count| print!(" {count}"));

@@ -7,7 +7,6 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::hint::black_box;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use core::time::Duration;
 use executive::chan::Receiver;
 use executive::time::Instant;
 use executive::{Builder, SpawnError, chan, go, yield_now};
@@ -17,11 +16,7 @@ const MIB: usize = 1 << 20;
 
 /// Takes so much of the heap, piece by piece, and writes it; looks whether all of it holds what was written, and frees it.
 pub fn heap(args: &Args) -> Outcome {
-    let (mib, all) = (args.number(0, 1, 1)? as usize, kernel::frames::total_bytes() / MIB);
-    if mib >= all {
-        return Err(format!("this machine has {all} MiB"));
-    }
-    let pieces = take_heap(mib)?;
+    let pieces = take_heap(args.mib(0)?)?;
     println!("{} MiB of the heap were written and read", pieces.len());
     Ok(())
 }
@@ -42,10 +37,18 @@ fn take_heap(mib: usize) -> Result<Vec<Vec<usize>>, String> {
     }
 }
 
+/// Room for what will be kept of goroutines, before they take all the memory.
+fn room_for<T>(n: usize) -> Result<Vec<T>, String> {
+    let mut room = Vec::new();
+    room.try_reserve_exact(n).map_err(|_| "there is no memory to begin with")?;
+    Ok(room)
+}
+
 /// Divers that do not park until the heap was taken.
 const BUSY: usize = 64;
-/// What a diver uses of its stack.
+/// What a diver uses of its stack: in [`dive`]'s units, and in bytes, a little more.
 const DEPTH: usize = 36;
+const DIVER: usize = 40 << 10;
 
 /// Uses a KiB of stack or so for each unit of depth, and sums what it wrote there after it was deeper still.
 fn dive(depth: usize, seed: usize) -> usize {
@@ -62,8 +65,10 @@ fn sum(depth: usize, seed: usize) -> usize {
 /// N goroutines use their stacks and come up again; some go on doing so while the others are parked, and MIB MiB of the heap are taken: where there is not so much, from the pages below the
 /// parked ones. Then the heap gives it back, and all are woken and dive once more. What any of them reads on its stack must be what it wrote.
 pub fn divers(args: &Args) -> Outcome {
-    let n = args.number(0, 1, 1)? as usize;
-    let mib = args.number(1, 1, 1)? as usize;
+    // As many as fit before any has parked: one that is at it has to have its pages.
+    let n = args.number(0, 1, 1..=(kernel::frames::total_bytes() / DIVER) as u64)? as usize;
+    let mib = args.mib(1)?;
+    let mut divers = room_for(n)?;
     let up = Arc::new(AtomicUsize::new(0));
     let enough = Arc::new(AtomicBool::new(false));
     let (gate_keeper, gate) = chan::<()>(0);
@@ -83,15 +88,19 @@ pub fn divers(args: &Args) -> Outcome {
         }
     };
     let spawned = |seed| Builder::new().name("diver").spawn(diver(seed, gate.clone()));
-    let divers: Result<Vec<_>, SpawnError> = (0..n).map(spawned).collect();
-    while divers.as_ref().is_ok_and(|divers| up.load(Ordering::Relaxed) < divers.len()) && !args.stopped() {
+    let all = (0..n).try_for_each(|seed| {
+        divers.push(spawned(seed)?);
+        Ok::<_, SpawnError>(())
+    });
+    while all.is_ok() && up.load(Ordering::Relaxed) < n && !args.stopped() {
         yield_now();
     }
     let heap = take_heap(mib);
     enough.store(true, Ordering::Relaxed);
     let taken = heap.map(drop); // before the others need memory again
     drop(gate_keeper);
-    let right = divers.map_err(|e| format!("{e}"))?.into_iter().fold(true, |right, diver| diver.join() & right);
+    let right = divers.into_iter().fold(true, |right, diver| diver.join() & right);
+    all.map_err(|e| format!("{e}"))?;
     taken?;
     println!("{n} goroutines found on their stacks what they had left there; {mib} MiB were taken meanwhile");
     if right { Ok(()) } else { Err("wrong: a stack was changed".into()) }
@@ -100,23 +109,27 @@ pub fn divers(args: &Args) -> Outcome {
 /// Goroutines take blocks of the heap of 16 KiB to 2 MiB until one is refused, and then free half of theirs, while crowds of goroutines come and go. What a block holds when it is
 /// freed must be what was written, and a crowd must wake as large as it was. Fails too if either side never got any memory.
 pub fn churn(args: &Args) -> Outcome {
-    const TAKERS: u64 = 8;
+    const TAKERS: usize = 8;
     const CROWD: usize = 2000;
+    let span = args.seconds(0, 5)?;
+    // What has to be there is taken before anybody takes all the rest.
+    let mut crowd = room_for(CROWD)?;
+    let rooms = (0..TAKERS).map(|_| room_for(BLOCKS)).collect::<Result<Vec<_>, _>>()?;
     let over = Arc::new(AtomicBool::new(false));
-    let takers: Vec<_> = (1..=TAKERS)
-        .map(|seed| {
+    let takers: Vec<_> = (1..)
+        .zip(rooms)
+        .map(|(seed, room)| {
             go({
                 let over = over.clone();
-                move || take_and_free(seed, &over)
+                move || take_and_free(seed, room, &over)
             })
         })
         .collect();
-    let end = Instant::now() + Duration::from_secs(args.number(0, 1, 5)?);
+    let end = Instant::now() + span;
     let (mut crowds, mut came) = (0, 0);
     let mut right = true;
     while Instant::now() < end && !args.stopped() {
         let (gate_keeper, gate) = chan::<()>(0);
-        let mut crowd = Vec::with_capacity(CROWD);
         let member = || {
             let gate = gate.clone();
             move || gate.recv().is_none()
@@ -124,7 +137,7 @@ pub fn churn(args: &Args) -> Outcome {
         crowd.extend((0..CROWD).map_while(|_| Builder::new().name("crowd").spawn(member()).ok()));
         drop(gate_keeper);
         (crowds, came) = (crowds + 1, came + crowd.len());
-        right = crowd.into_iter().fold(right, |right, member| member.join() & right);
+        right = crowd.drain(..).fold(right, |right, member| member.join() & right);
     }
     over.store(true, Ordering::Relaxed);
     let counts: Option<Vec<_>> = takers.into_iter().map(|taker| taker.join()).collect();
@@ -136,8 +149,11 @@ pub fn churn(args: &Args) -> Outcome {
     if blocks > 0 && came > 0 { Ok(()) } else { Err("one side got no memory".into()) }
 }
 
+/// The most blocks that a taker has at a time.
+const BLOCKS: usize = 1000;
+
 /// How many blocks it had, and how many it was refused. `None`: one did not hold what was written.
-fn take_and_free(seed: u64, over: &AtomicBool) -> Option<(usize, usize)> {
+fn take_and_free(seed: u64, mut blocks: Vec<Vec<u64>>, over: &AtomicBool) -> Option<(usize, usize)> {
     let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut next = |below: u64| {
         random ^= random << 13; // xorshift64 (Marsaglia 2003)
@@ -146,7 +162,6 @@ fn take_and_free(seed: u64, over: &AtomicBool) -> Option<(usize, usize)> {
         random % below
     };
     let holds = |block: &Vec<u64>| block.iter().all(|&word| word == block.len() as u64 ^ seed);
-    let mut blocks: Vec<Vec<u64>> = Vec::with_capacity(1000);
     let (mut had, mut refused) = (0, 0);
     while !over.load(Ordering::Relaxed) {
         let words = (2048 << next(8)) - next(1000) as usize;
@@ -171,7 +186,8 @@ fn take_and_free(seed: u64, over: &AtomicBool) -> Option<(usize, usize)> {
 /// Parks goroutines until there is no memory for one more, does a command, and lets them go.
 pub fn full(args: &Args) -> Outcome {
     let (gate_keeper, gate) = chan::<()>(0);
-    let mut parked = Vec::new();
+    // Each takes a frame at least, for its stack.
+    let mut parked = room_for(kernel::frames::total_bytes() / kernel::frames::FRAME as usize)?;
     let refused = loop {
         if args.stopped() {
             return Err("stopped".into());

@@ -22,9 +22,9 @@ const UNEVEN: u64 = 20;
 
 /// N goroutines count, each for itself, without ever calling anything; only preemption lets the others count too.
 pub fn hogs(args: &Args) -> Outcome {
-    let n = args.number(0, 1, 1)? as usize;
-    let span = Duration::from_secs(args.number(1, 1, 1)?);
-    let uneven = args.number(2, 1, UNEVEN)?;
+    let n = args.number(0, 1, 1..=1000)? as usize;
+    let span = args.seconds(1, 1)?;
+    let uneven = args.number(2, UNEVEN, 1..=1_000_000)?;
     /// A cache line each, so that they don't slow each other down.
     #[repr(align(64))]
     #[derive(Default)]
@@ -74,7 +74,7 @@ pub fn hogs(args: &Args) -> Outcome {
 /// A goroutine is made ready on a CPU whose own goroutine holds on to it, pinned, while every other CPU is halted. So it
 /// can run only if one of them is woken; and if that CPU's tick count did not move, no timer has done it.
 pub fn ipi_wake(args: &Args) -> Outcome {
-    let rounds = args.number(0, 1, 100)?;
+    let rounds = args.number(0, 100, 1..=1_000_000)?;
     if cpu_reports().count() < 2 {
         return Err("it takes 2 CPUs".into());
     }
@@ -174,7 +174,7 @@ fn others_halted(me: usize) -> Result<Vec<CpuReport>, String> {
 
 /// With everyone parked, but for one timer at the end, CPUs neither tick nor wake; and whom a timer wakes, and who then runs alone, is not interrupted.
 pub fn idle(args: &Args) -> Outcome {
-    let span = Duration::from_secs(args.number(0, 1, 1)?);
+    let span = args.seconds(0, 1)?;
     // What went before comes to rest: CPUs search for a moment before they sleep.
     time::sleep(Duration::from_millis(10));
     let before: Vec<_> = cpu_reports().collect();

@@ -32,7 +32,7 @@ pub fn cpus(_: &Args) -> Outcome {
 }
 
 pub fn gs(args: &Args) -> Outcome {
-    let most = args.number(0, 1, 50)?;
+    let most = args.number(0, 50, 1..=u64::MAX)?;
     let mut more = 0;
     for (n, g) in (0u64..).zip(crash::goroutines()) {
         if n < most && !args.stopped() {
@@ -48,7 +48,7 @@ pub fn gs(args: &Args) -> Outcome {
 }
 
 pub fn locks(args: &Args) -> Outcome {
-    let most = args.number(0, 1, u64::MAX)?;
+    let most = args.number(0, u64::MAX, 1..=u64::MAX)?;
     println!("{:<12} {:>12} {:>10}", "lock", "taken", "spun for");
     for (name, (taken, contended)) in crash::locks().chain(memory::locks()) {
         println!("{name:<12} {taken:>12} {contended:>10}");

@@ -30,7 +30,7 @@ use executive::{chan, crash, go, yield_now};
 use kernel::{frames, heap, println, reclaim, stacks};
 
 pub fn stress(args: &Args) -> Outcome {
-    let span = Duration::from_secs(args.number(0, 1, 5)?);
+    let span = args.seconds(0, 5)?;
     let begin = Instant::now();
     let before = crash::census().goroutines;
     let first = Duration::from_secs(60).min(span / 10);
