@@ -132,6 +132,11 @@ question "who sleeps is not kicked" tick.rs "kick: reaches a CPU that sleeps" \
 question "signals wait until it wakes" sleep.rs "kick: reaches a CPU that sleeps" \
     's/(let until = timespec\(deadline\);)/let mut urgent = unsafe { core::mem::zeroed() };\n    unsafe { libc::sigaddset(&mut urgent, libc::SIGURG) };\n    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &urgent, core::ptr::null_mut()) };\n    $1/; s/(me\.asleep\.store\(false)/unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &urgent, core::ptr::null_mut()) };\n    $1/'
 
+# --- the program's allocator
+# Linux preempts nobody: so the machine learns to do it, within the lock of an allocator.
+question "it preempts, and an allocator has a bare spin lock" tick.rs "the allocator: its holder is not preempted" \
+    's/(executive::on_tick\(&mut )interrupted\(context\)\);.*?\n/let mut at = interrupted(context);\n    let (lo, hi) = (&raw const __start_spins, &raw const __stop_spins);\n    let spins = (lo as usize..hi as usize).contains(&at.pc);\n    ${1}at);\n    if spins {\n        unsafe { (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs[libc::REG_RIP as usize] = at.pc as _ };\n    }\n/; s/\z/\nunsafe extern "C" {\n    static __start_spins: u8;\n    static __stop_spins: u8;\n}\nstatic HELD: core::sync::atomic::AtomicBool = core::sync::atomic::AtomicBool::new(false);\n#[inline(never)]\n#[unsafe(link_section = "spins")]\nfn take() {\n    while HELD.swap(true, Ordering::Acquire) {}\n    (0..1000).for_each(|_| core::hint::spin_loop());\n}\nstruct Spinning;\n#[global_allocator]\nstatic HEAP: Spinning = Spinning;\nuse std::alloc::{GlobalAlloc, Layout, System};\nunsafe impl GlobalAlloc for Spinning {\n    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {\n        take();\n        let block = unsafe { System.alloc(layout) };\n        HELD.store(false, Ordering::Release);\n        block\n    }\n    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {\n        take();\n        unsafe { System.dealloc(block, layout) };\n        HELD.store(false, Ordering::Release);\n    }\n}\n/'
+
 # --- the other CPU
 question "it has the block of CPU 0" cpu.rs "start_cpu: the other CPU finds its own block in GS and has room on its stack" \
     's/become_cpu\(cpu, block as \*const \(\)\)/become_cpu(cpu, executive::percpu_block(block * 0))/'

@@ -8,7 +8,7 @@ fn keeps_it(machine: Boot, last: &'static str) {
 }
 
 /// The last of the questions for one CPU, and of all: a machine with one CPU too few is not asked the rest.
-const ONE: &str = "ok      kick: a CPU can kick itself";
+const ONE: &str = "ok      the allocator: its holder is not preempted";
 const ALL: &str = "ok      freeze_others: the other CPU stands still";
 
 #[test]

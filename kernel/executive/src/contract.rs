@@ -1,7 +1,7 @@
 //! The machine contract as questions: each hook is asked whether it keeps what `machine.rs` says it promises.
 //!
 //! A machine's test calls [`run`] on CPU 0 *instead of* [`crate::start`], with GS set to block 0 and ticks ready to be
-//! taken: there are no goroutines here, only CPUs. A second CPU, if there is one, is started and does as it is told.
+//! taken: there are no goroutines here, only CPUs (but for one question, which makes its own). A second CPU, if there is one, is started and does as it is told.
 //! What ends the run ([`touch_guard`], `exit`) or is seen only from outside (`write`) the test checks from outside.
 //!
 //! The one rule: a broken hook makes a check fail, not hang, wherever a hang can be told from slowness: within [`SOON`].
@@ -13,6 +13,7 @@ use crate::p::p_of;
 use crate::param::STACK_BYTES;
 use crate::proc::boot;
 
+mod goroutines;
 mod one_cpu;
 mod two_cpus;
 
@@ -42,6 +43,7 @@ static ONE_CPU: &[Check] = &[
     ("tick_at: a time in the past ticks now", one_cpu::a_past_tick_comes_now),
     ("tick_at: NEVER takes it back", one_cpu::a_tick_can_be_taken_back),
     ("kick: a CPU can kick itself", one_cpu::kick_myself),
+    ("the allocator: its holder is not preempted", goroutines::the_allocators_holder_is_not_preempted),
 ];
 
 /// These need a second CPU.

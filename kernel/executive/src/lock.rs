@@ -8,7 +8,8 @@
 
 use crate::chaos;
 use crate::fatal::throw;
-use crate::percpu;
+use crate::percpu::{self, Pin};
+use core::alloc::{GlobalAlloc, Layout};
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -213,5 +214,49 @@ impl<T: ?Sized, const COUNTS: usize> Drop for LockGuard<'_, T, COUNTS> {
     fn drop(&mut self) {
         self.release();
         percpu::unpin();
+    }
+}
+
+/// A global allocator whose holder is not preempted, around one that knows nothing of goroutines.
+///
+/// The machine contract asks for such an allocator ([`crate::machine`] says why). Whoever is in the
+/// inner one is pinned, so that others spin for its lock only while its holder runs. Like every lock
+/// of this module it needs GS: a CPU's GS base is set before the first allocation.
+///
+/// ```no_run
+/// use executive::lock::Pinned;
+/// # use std::alloc::System as Heap;
+///
+/// #[global_allocator]
+/// static HEAP: Pinned<Heap> = Pinned(Heap); // `Heap` may be any `GlobalAlloc`
+/// ```
+pub struct Pinned<A>(pub A);
+
+// SAFETY: every call is passed on as it is to the inner allocator, which keeps the promises.
+#[allow(unsafe_code)]
+unsafe impl<A: GlobalAlloc> GlobalAlloc for Pinned<A> {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _pin = Pin::new();
+        // SAFETY: the caller's promise, passed on.
+        unsafe { self.0.alloc(layout) }
+    }
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        let _pin = Pin::new();
+        // SAFETY: as above.
+        unsafe { self.0.alloc_zeroed(layout) }
+    }
+    #[inline]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        let _pin = Pin::new();
+        // SAFETY: as above.
+        unsafe { self.0.dealloc(block, layout) }
+    }
+    #[inline]
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        let _pin = Pin::new();
+        // SAFETY: as above.
+        unsafe { self.0.realloc(block, layout, new_size) }
     }
 }

@@ -10,6 +10,19 @@
 //! Words used here: a **CPU** is a hardware thread or an OS thread, numbered `0..cpus()`; CPU 0 is the
 //! one that called [`crate::start`]. Times are nanoseconds of one monotonic clock that all CPUs share.
 //! **From a handler** means from an interrupt or signal handler, whatever it interrupted.
+//!
+//! # What a program needs besides the hooks
+//!
+//! - **GS first.** A CPU's GS base is its [`percpu_block`](crate::percpu_block) before that CPU takes its
+//!   first lock or makes its first allocation.
+//! - **A global allocator that pins its holder, and may be called pinned and on g0**, where the array of
+//!   timers grows and new g's are made. A goroutine that was preempted with a bare spin lock in its hands
+//!   goes on when its CPU schedules. A CPU that spins for that lock pinned or on g0 does not schedule: the
+//!   two wait for each other for ever. [`lock::Pinned`](crate::lock::Pinned) makes a right one of any
+//!   allocator, and [`contract`](crate::contract) finds a wrong one. A machine that never writes
+//!   [`Interrupted::pc`] back, such as a Linux process, preempts nobody there, and needs no pin.
+//! - **So with every lock that a hook takes**, if goroutines take it too: a frame allocator's, a
+//!   serial port's. Use [`lock::Lock`](crate::lock::Lock), or keep interrupts off while it is held.
 
 #![allow(unsafe_code)] // The contract's promises, and symbols bound at link time.
 

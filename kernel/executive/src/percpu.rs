@@ -169,6 +169,13 @@ pub(crate) fn calm() {
     }
 }
 
+/// The caller's stack is that of `g` from here on. For `contract.rs` alone, before anything else runs
+/// here: elsewhere only `switch.rs` changes the current g, together with rsp (GS-CURRENT).
+pub(crate) fn set_g(g: *const ()) {
+    // SAFETY: one instruction on this CPU's block (see the head).
+    unsafe { asm!("mov gs:[{o}], {g}", o = const G, g = in(reg) g, options(nostack, preserves_flags)) }
+}
+
 /// Notes which goroutine this CPU runs. On g0 only.
 #[inline(always)]
 pub(crate) fn set_curg(g: *const ()) {

@@ -25,6 +25,7 @@ pub(crate) fn set_up(_: usize, _: *const (), _: *const (), _: *const ()) {}
 pub(crate) fn peek_curg(_: usize) -> *const () {
     core::ptr::null()
 }
+pub(crate) fn set_g(_: *const ()) {}
 pub(crate) fn set_curg(_: *const ()) {}
 pub(crate) fn want_preempt() {}
 pub(crate) fn calm() {}
