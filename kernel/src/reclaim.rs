@@ -185,7 +185,8 @@ pub fn counts() -> [u64; 3] {
 /// The heap, for the whole program: it reclaims before it fails.
 struct Reclaiming;
 
-#[global_allocator]
+#[cfg_attr(not(feature = "own-heap"), global_allocator)]
+#[cfg_attr(feature = "own-heap", expect(dead_code, reason = "the program has another"))]
 static ALLOCATOR: Reclaiming = Reclaiming;
 
 /// As the heap's functions return it: null is none. Nothing is given back for what is larger than all memory.

@@ -15,6 +15,7 @@ build_kernel() {
     kernel=$target/x86_64-unknown-none/release/kernel
     if [[ -n ${1-} ]]; then
         what=(--example "$1")
+        [[ $1 != own_heap ]] || what+=(--features own-heap)
         kernel=$target/x86_64-unknown-none/release/examples/$1
     fi
     cargo ${cargo_options[@]+"${cargo_options[@]}"} build --quiet --package kernel "${what[@]}" --release --target x86_64-unknown-none --target-dir "$target"

@@ -27,6 +27,17 @@ fn on_four_cpus_after_uefi() {
 }
 
 #[test]
+fn a_program_s_own_heap_keeps_it_if_it_is_pinned() {
+    boots().example("own_heap").run("ask").says(ALL).never_says("BROKEN").ok();
+}
+
+#[test]
+fn a_heap_whose_holder_can_be_preempted_is_found() {
+    const FOUND: &str = "BROKEN  the allocator: its holder is not preempted: who was preempted in it";
+    boots().smp(1).example("own_heap").run("ask unpinned").says(FOUND).dies(1);
+}
+
+#[test]
 fn below_a_stack_nothing_can_be_written() {
     boots().example("contract").run("touch-guard").says("page fault at ").dies(2);
 }
