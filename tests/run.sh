@@ -73,6 +73,7 @@ step miri cargo miri test --target-dir "$target/miri" -p executive --lib
 step fuzz tests/fuzz.sh 1000
 step fuzz-kernel tests/fuzz-kernel.sh
 step qemu in_qemu
+step outside env CARGO_TARGET_DIR="$target" tests/outside.sh
 
 for name in "$@"; do
     [[ " $known " = *" $name "* ]] || { echo "run.sh: no step '$name'; there are:$known" >&2 && exit 2; }

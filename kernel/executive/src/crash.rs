@@ -146,6 +146,9 @@ fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
         }
         None => frame_pointer(),
     };
+    if !keeps_frame_pointers() {
+        let _ = writeln!(out, "\tbuilt without frame pointers: no backtrace");
+    }
     let left_by_mcall = backtrace(out, fp) && on_g0();
     if left_by_mcall && let Some(g) = curg() {
         saved_backtrace(out, g); // what g0 does, it does for this one
@@ -231,6 +234,9 @@ fn has_frame(stack: Stack, at: usize) -> bool {
 
 /// Follows frame pointers as far as they are readable. They lead up a stack, or to where `may_jump` says.
 fn walk(out: &mut Out, mut fp: usize, readable: impl Fn(usize) -> bool, may_jump: impl Fn(usize) -> bool) -> bool {
+    if !keeps_frame_pointers() {
+        return false; // in rbp is anything
+    }
     for _ in 0..MAX_FRAMES {
         if fp == 0 {
             return true;
@@ -266,6 +272,31 @@ fn frame_pointer() -> usize {
     // SAFETY: reads a register.
     unsafe { core::arch::asm!("mov {}, rbp", out(reg) fp, options(nomem, nostack, preserves_flags)) };
     fp
+}
+
+/// Whether this crate was compiled with frame pointers: in a function that keeps one, rbp points
+/// below the return address.
+fn keeps_frame_pointers() -> bool {
+    extern "C" fn keeps_one(below_return: usize) -> bool {
+        frame_pointer() == below_return
+    }
+    let kept: u8;
+    // SAFETY: calls a function, with the stack aligned as it was, and puts rbp back.
+    unsafe {
+        core::arch::asm!(
+            "push rbp",
+            "push rbp",
+            "xor ebp, ebp",
+            "lea rdi, [rsp - 16]", // the call pushes one word, and a prologue rbp
+            "call {keeps_one}",
+            "pop rbp",
+            "pop rbp",
+            keeps_one = sym keeps_one,
+            out("al") kept,
+            clobber_abi("C"),
+        );
+    }
+    kept != 0
 }
 
 /// `N` or `N (name)`.

@@ -23,6 +23,8 @@
 //!   [`Interrupted::pc`] back, such as a Linux process, preempts nobody there, and needs no pin.
 //! - **So with every lock that a hook takes**, if goroutines take it too: a frame allocator's, a
 //!   serial port's. Use [`lock::Lock`](crate::lock::Lock), or keep interrupts off while it is held.
+//! - **Frame pointers**, if crash reports shall have backtraces: `-C force-frame-pointers=yes` in the
+//!   program's `rustflags`. A report says so where they are missing.
 
 #![allow(unsafe_code)] // The contract's promises, and symbols bound at link time.
 
