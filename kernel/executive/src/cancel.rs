@@ -4,11 +4,14 @@
 //! leaves the tree before it is freed. A deadline's timer fires under its heap's lock, cancels from there, and frees nothing there.
 //!
 //! A cancelled token's channel is closed, so a token is an arm of a select like any other: `done(token)`.
+//!
+//! **Rule:** a node stands in the tree for as long as somebody can see it: by a token or a clone of its
+//! `done()`, for the channel keeps the node ([`fed`]); or by a token below whose deadline it keeps.
 //! Left out: Go's values that travel with a context; pass them.
 #![allow(unsafe_code)] // Links between nodes, under the tree's lock.
 
 use crate::alarm::{start_timer, stop_timer};
-use crate::chan::{Receiver, Sender, chan};
+use crate::chan::{Chan, Receiver, fed};
 use crate::lock::{Lock, Rank};
 use crate::select::RecvFrom;
 use crate::time::{Duration, Instant};
@@ -64,20 +67,25 @@ impl core::error::Error for Cause {}
 /// drop(tx);
 /// ```
 #[derive(Clone)]
-pub struct Token(Arc<Node>);
+pub struct Token {
+    node: Arc<Node>,
+    /// Closed when cancelled.
+    done: Receiver<()>,
+}
 
 struct Node {
     tree: Arc<Lock<()>>,
-    /// Closed when cancelled.
-    closes: Sender<()>,
-    done: Receiver<()>,
     /// The earliest of its own and those above.
     deadline: Option<Instant>,
     /// Fires at its own deadline, if that comes before those above.
     timer: Option<Box<Timer>>,
+    /// Else the one above whose timer fires for both.
+    clock: Option<Arc<Node>>,
 
     // Under the tree's lock. A sibling's or child's pointer is good while it stands here.
     cause: Cell<Option<Cause>>,
+    /// What `end` closes; null when nobody can see it any more.
+    done: Cell<*const Chan<()>>,
     parent: Cell<*const Node>,
     first_child: Cell<*const Node>,
     next: Cell<*const Node>,
@@ -112,7 +120,7 @@ impl Token {
     /// assert!(child.is_cancelled());
     /// ```
     pub fn child(&self) -> Self {
-        Self::make(Some(&self.0), None)
+        Self::make(Some(&self.node), None)
     }
     /// A child that is also cancelled at `deadline`, or a little later. Go: `context.WithDeadline`.
     ///
@@ -123,7 +131,7 @@ impl Token {
     /// assert!(Instant::now() >= soon);
     /// ```
     pub fn child_until(&self, deadline: Instant) -> Self {
-        Self::make(Some(&self.0), Some(deadline))
+        Self::make(Some(&self.node), Some(deadline))
     }
     /// A child that is also cancelled after `d`. Go: `context.WithTimeout`.
     ///
@@ -139,21 +147,24 @@ impl Token {
     fn make(parent: Option<&Arc<Node>>, own: Option<Instant>) -> Self {
         let above = parent.and_then(|p| p.deadline);
         let deadline = own.into_iter().chain(above).min();
-        let (closes, done) = chan(0);
+        let clock = |p: &Arc<Node>| if p.timer.is_some() { Some(p.clone()) } else { p.clock.clone() };
         let node = Arc::new(Node {
             tree: parent.map_or_else(|| Arc::new(Lock::new(Rank::Cancel, ())), |p| p.tree.clone()),
-            closes,
-            done,
             deadline,
             // If the one above comes first it does for both. SAFETY: `fire` is sound while the timer is in a heap; the node takes it out before it goes.
             timer: (deadline != above).then(|| Box::new(unsafe { Timer::new(fire, null()) })),
+            clock: parent.filter(|_| deadline == above).and_then(clock),
             cause: Cell::new(None),
+            done: Cell::new(null()),
             parent: Cell::new(null()),
             first_child: Cell::new(null()),
             next: Cell::new(null()),
             prev: Cell::new(null()),
             _pinned: PhantomPinned,
         });
+        let token = Token { done: fed(0, Arc::new(Seen(node.clone()))), node };
+        let node = &token.node;
+        node.done.set(Arc::as_ptr(&token.done.chan)); // nobody else knows the node yet
         if let Some(parent) = parent {
             let _tree = node.tree.lock();
             match parent.cause.get() {
@@ -163,14 +174,14 @@ impl Token {
         }
         match (&node.timer, deadline) {
             (Some(_), Some(deadline)) if deadline <= Instant::now() => node.cancel(Cause::DeadlineExceeded),
-            (Some(timer), Some(deadline)) if !Token(node.clone()).is_cancelled() => {
-                timer.arg.set(Arc::as_ptr(&node).cast());
+            (Some(timer), Some(deadline)) if !token.is_cancelled() => {
+                timer.arg.set(Arc::as_ptr(node).cast());
                 // SAFETY: in no heap; in a box of the node's, which takes it back when dropped.
                 unsafe { start_timer(timer, deadline.as_nanos()) };
             }
             _ => {}
         }
-        Token(node)
+        token
     }
 
     /// Cancels this token and all below it; when it returns they are. Does nothing if it is cancelled already. Never parks. Go: the `CancelFunc`.
@@ -181,8 +192,8 @@ impl Token {
     /// token.cancel(); // nothing more
     /// ```
     pub fn cancel(&self) {
-        self.0.cancel(Cause::Cancelled);
-        if let Some(timer) = &self.0.timer {
+        self.node.cancel(Cause::Cancelled);
+        if let Some(timer) = &self.node.timer {
             stop_timer(timer); // nobody needs to be woken for it
         }
     }
@@ -205,8 +216,8 @@ impl Token {
     /// assert_eq!(executive::cancel::Token::new().cause(), None);
     /// ```
     pub fn cause(&self) -> Option<Cause> {
-        let _tree = self.0.tree.lock();
-        self.0.cause.get()
+        let _tree = self.node.tree.lock();
+        self.node.cause.get()
     }
     /// Parks until it is cancelled. Go: `<-ctx.Done()`.
     ///
@@ -217,13 +228,14 @@ impl Token {
     /// token.cancel();
     /// ```
     pub fn wait(&self) -> Cause {
-        self.0.done.recv();
+        self.done.recv();
         match self.cause() {
             Some(cause) => cause,
             None => unreachable!("closed before it was cancelled"),
         }
     }
-    /// A channel that is closed when it is cancelled. Go: `ctx.Done()`.
+    /// A channel that is closed when it is cancelled. A clone of it may outlive the token, and is closed
+    /// when those above are cancelled, or by the deadline. Go: `ctx.Done()`.
     ///
     /// ```no_run
     /// let token = executive::cancel::Token::new();
@@ -231,7 +243,7 @@ impl Token {
     /// assert_eq!(token.done().recv(), None);
     /// ```
     pub fn done(&self) -> &Receiver<()> {
-        &self.0.done
+        &self.done
     }
     /// When it will be cancelled at the latest. Go: `ctx.Deadline()`.
     ///
@@ -239,14 +251,14 @@ impl Token {
     /// assert_eq!(executive::cancel::Token::new().deadline(), None);
     /// ```
     pub fn deadline(&self) -> Option<Instant> {
-        self.0.deadline
+        self.node.deadline
     }
 }
 
 impl RecvFrom for Token {
     type Item = ();
     fn receiver(&self) -> Option<&Receiver<()>> {
-        Some(&self.0.done)
+        Some(&self.done)
     }
 }
 
@@ -299,7 +311,10 @@ impl Node {
     /// It is cancelled; the tree's lock is held.
     fn end(&self, cause: Cause) {
         if self.cause.replace(Some(cause)).is_none() {
-            self.closes.close();
+            // SAFETY: the channel is there until `Seen`, under the tree's lock, has taken its address back.
+            if let Some(done) = unsafe { self.done.get().as_ref() } {
+                done.close();
+            }
         }
     }
 
@@ -327,6 +342,16 @@ impl Node {
         if let Some(next) = unsafe { next.as_ref() } {
             next.prev.set(prev.map_or(null(), core::ptr::from_ref));
         }
+    }
+}
+
+/// Keeps a node for as long as its channel has receivers.
+struct Seen(Arc<Node>);
+
+impl Drop for Seen {
+    fn drop(&mut self) {
+        let _tree = self.0.tree.lock();
+        self.0.done.set(null());
     }
 }
 

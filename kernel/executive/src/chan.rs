@@ -25,7 +25,7 @@ use crate::waitq::{WaitQ, Waiter, succeed, woken};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::cell::UnsafeCell;
+use core::cell::{Cell, UnsafeCell};
 use core::mem::{ManuallyDrop, MaybeUninit};
 use core::sync::atomic::AtomicUsize;
 
@@ -39,16 +39,29 @@ use core::sync::atomic::AtomicUsize;
 /// assert_eq!(rx.iter().sum::<u64>(), 6);
 /// ```
 pub fn chan<T: Send>(capacity: usize) -> (Sender<T>, Receiver<T>) {
-    let chan = Arc::new(Chan {
-        core: Lock::new(
-            Rank::Chan,
-            Core { receivers: WaitQ::new(), senders: WaitQ::new(), head: 0, len: 0, life: Life::Open },
-        ),
-        buffer: buffer(capacity),
-        sender_count: AtomicUsize::new(1),
-        receiver_count: AtomicUsize::new(1),
-    });
+    let chan = Chan::new(capacity, 1, None);
     (Sender { chan: chan.clone() }, Receiver { chan })
+}
+
+/// A channel without senders: `feeder` sends and closes by [`Receiver::chan`]'s address, and lives for as
+/// long as there is a receiver. So a timer or a token is there while somebody can see it.
+pub(crate) fn fed<T: Send>(capacity: usize, feeder: Arc<dyn Send + Sync>) -> Receiver<T> {
+    Receiver { chan: Chan::new(capacity, 0, Some(feeder)) }
+}
+
+impl<T> Chan<T> {
+    fn new(capacity: usize, senders: usize, feeder: Option<Arc<dyn Send + Sync>>) -> Arc<Self> {
+        Arc::new(Chan {
+            core: Lock::new(
+                Rank::Chan,
+                Core { receivers: WaitQ::new(), senders: WaitQ::new(), head: 0, len: 0, life: Life::Open },
+            ),
+            buffer: buffer(capacity),
+            sender_count: AtomicUsize::new(senders),
+            receiver_count: AtomicUsize::new(1),
+            feeder: Cell::new(feeder),
+        })
+    }
 }
 
 /// Places for so many values. As long as an index and a length together fit a `usize`: see `Chan::wrap`.
@@ -69,8 +82,11 @@ pub(crate) struct Chan<T> {
     buffer: Box<[UnsafeCell<MaybeUninit<T>>]>,
     sender_count: AtomicUsize,
     receiver_count: AtomicUsize,
+    /// See [`fed`]. Taken by the last receiver that goes.
+    feeder: Cell<Option<Arc<dyn Send + Sync>>>,
 }
-// SAFETY: the buffer is the core's lock's; values only move, so they need be Send alone.
+// SAFETY: the buffer is the core's lock's; values only move, so they need be Send alone. The feeder is
+// touched once, by one.
 unsafe impl<T: Send> Sync for Chan<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Send for Chan<T> {}
@@ -231,7 +247,7 @@ impl<T> Chan<T> {
     }
 
     /// Tries once. `Err((false, _))`: it would block; `Err((true, _))`: closed.
-    fn try_send(&self, value: T) -> Result<(), (bool, T)> {
+    pub(crate) fn try_send(&self, value: T) -> Result<(), (bool, T)> {
         let value = ManuallyDrop::new(value);
         let mut core = self.core.lock();
         // SAFETY: `value` is forgotten if it was moved.
@@ -250,9 +266,11 @@ impl<T> Chan<T> {
     }
 
     /// The last receiver has gone. What is buffered is dropped, outside of the lock: dropping may do anything.
+    /// Then who feeds it goes, while we are still here: it may be at it.
     fn desert(&self) {
         self.end(Life::Deserted);
         while self.try_recv().is_ok() {}
+        drop(self.feeder.take());
     }
 
     /// Nobody can wait any more: wakes all who do. `false`: it was closed before.

@@ -4,6 +4,7 @@ use crate::help::{MS, WaitReason, until_waits};
 use alloc::vec::Vec;
 use core::time::Duration;
 use executive::cancel::{Cause, Token};
+use executive::chan::TryRecvError;
 use executive::time::Instant;
 use executive::{chan, go, select};
 
@@ -80,6 +81,37 @@ fn dropping_a_parent_keeps_the_tree() {
     assert!(!orphan.is_cancelled());
     orphan.cancel();
     assert!(orphan.is_cancelled());
+}
+
+/// Who has a token's channel sees what becomes of it, when the token itself is gone: nothing, until one above is
+/// cancelled or its deadline has passed.
+fn a_done_channel_outlives_its_token() {
+    let parent = Token::new();
+    let done = parent.child().done().clone();
+    let below = parent.child().child().child().done().clone();
+    let late = parent.child_for(5 * MS).done().clone();
+    assert_eq!((done.try_recv(), below.try_recv()), (Err(TryRecvError::Empty), Err(TryRecvError::Empty)));
+    late.recv();
+    assert!(!parent.is_cancelled());
+    let h = go({
+        let done = done.clone();
+        move || done.recv()
+    });
+    until_waits(&h, WaitReason::ChanReceive);
+    parent.cancel();
+    assert_eq!((h.join(), done.recv(), below.recv()), (None, None, None));
+    // Nobody can cancel it any more; it is not cancelled either.
+    let orphan = Token::new().done().clone();
+    assert_eq!(orphan.try_recv(), Err(TryRecvError::Empty));
+}
+
+/// The token that had the deadline is gone; those below keep it.
+fn a_deadline_outlives_its_token() {
+    let root = Token::new();
+    let below = root.child_for(5 * MS).child().child();
+    let later = root.child_for(5 * MS).child_for(HOUR);
+    assert_eq!((below.wait(), later.wait()), (Cause::DeadlineExceeded, Cause::DeadlineExceeded));
+    assert!(!root.is_cancelled());
 }
 
 fn a_deep_tree_needs_no_deep_stack() {

@@ -155,6 +155,29 @@ fn a_dropped_timer_is_gone() {
     assert!(begin.elapsed() >= 3 * MS);
 }
 
+/// Who has its channel gets the time, as with Go's `time.NewTimer(d).C`.
+fn a_timers_channel_outlives_it() {
+    let begin = Instant::now();
+    let from = Timer::new(2 * MS).receiver().clone();
+    assert!(from.recv().is_some_and(|at| at - begin >= 2 * MS));
+    assert_eq!(from.try_recv(), Err(TryRecvError::Empty));
+    let ticks = Ticker::new(MS).receiver().clone();
+    let second = ticks.iter().nth(1);
+    assert!(second.is_some_and(|at| at - begin >= 4 * MS));
+}
+
+/// Clones of the receiver go while it fires.
+fn the_last_receiver_races_with_firing() {
+    for n in 0..500 {
+        let timer = Timer::new(Duration::from_micros(n % 50));
+        let from = timer.receiver().clone();
+        let h = go(move || drop(from));
+        if n % 2 == 0 { executive::yield_now() }
+        drop(timer);
+        h.join();
+    }
+}
+
 fn timers_are_arms() {
     let (timer, never) = (after(2 * MS), Timer::new(Duration::from_secs(3600)));
     select! {

@@ -1,23 +1,25 @@
 //! Timers and tickers: channels on which the time comes. Go: `time.Timer`, `time.Ticker`.
 //!
 //! **Rule (Go 1.23's):** after `stop` or `reset` has returned no value of the time before comes. The channel has room for one value, and one that finds no room is
-//! dropped: a slow receiver of ticks gets fewer, not old ones.
+//! dropped: a slow receiver of ticks gets fewer, not old ones. A timer is there for as long as somebody can
+//! receive from it, by a clone of its receiver too.
 #![allow(unsafe_code)] // The heap of timers points into a box.
 
 use super::{Duration, Instant, nanos};
 use crate::alarm::{start_timer, stop_timer};
-use crate::chan::{Receiver, Sender, chan};
+use crate::chan::{Chan, Receiver, fed};
 use crate::lock::{Lock, Rank};
 use crate::select::RecvFrom;
 use crate::{machine, timers};
-use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::cell::Cell;
 use core::ptr::null;
 
 /// What the heap points at.
 struct Inner {
     timer: timers::Timer,
-    to: Sender<Instant>,
+    /// The channel that it feeds.
+    to: Cell<*const Chan<Instant>>,
     /// Of a ticker: the period, and when the next tick is due (ns). Under the heap's lock while the timer is in a heap.
     period: Cell<u64>,
     next: Cell<u64>,
@@ -26,10 +28,29 @@ struct Inner {
 unsafe impl Sync for Inner {}
 // SAFETY: as above.
 unsafe impl Send for Inner {}
+// SAFETY: as a reference to it.
+unsafe impl Sync for Clock {}
+// SAFETY: as above.
+unsafe impl Send for Clock {}
+
+impl Inner {
+    /// In a firing, or before the first.
+    fn send(&self, now: u64) {
+        // SAFETY: the last receiver to go waits, in our `drop`, for a firing under way.
+        let _ = unsafe { &*self.to.get() }.try_send(Instant(now)); // no room: the receiver is slow
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        stop_timer(&self.timer);
+    }
+}
 
 /// A channel on which times come.
 struct Clock {
-    inner: Box<Inner>,
+    /// There while `from` is.
+    inner: *const Inner,
     from: Receiver<Instant>,
     /// One start or stop at a time.
     turn: Lock<()>,
@@ -37,12 +58,19 @@ struct Clock {
 
 impl Clock {
     fn new(fire: timers::Fire) -> Self {
-        let (to, from) = chan(1);
-        // SAFETY: both `fire`s are sound while the timer is in a heap; it lies in a box, and is taken out before that is dropped.
+        // SAFETY: both `fire`s are sound while the timer is in a heap; it is taken out when its `Inner` is dropped.
         let timer = unsafe { timers::Timer::new(fire, null()) };
-        let inner = Box::new(Inner { timer, to, period: Cell::new(0), next: Cell::new(0) });
-        inner.timer.arg.set((&raw const *inner).cast());
-        Clock { inner, from, turn: Lock::new(Rank::User, ()) }
+        let feeder = Arc::new(Inner { timer, to: Cell::new(null()), period: Cell::new(0), next: Cell::new(0) });
+        let inner = Arc::as_ptr(&feeder);
+        let clock = Clock { inner, from: fed(1, feeder), turn: Lock::new(Rank::User, ()) };
+        clock.inner().timer.arg.set(inner.cast());
+        clock.inner().to.set(Arc::as_ptr(&clock.from.chan));
+        clock
+    }
+
+    fn inner(&self) -> &Inner {
+        // SAFETY: `from` is a receiver, so the channel keeps it.
+        unsafe { &*self.inner }
     }
 
     /// Starts anew, for `d` from now.
@@ -50,10 +78,11 @@ impl Clock {
         let _turn = self.turn.lock();
         let pending = self.take_back();
         let when = machine::now().saturating_add(nanos(d));
-        self.inner.period.set(period);
-        self.inner.next.set(when);
-        // SAFETY: in no heap; the box stays until `drop`.
-        unsafe { start_timer(&self.inner.timer, when) };
+        let inner = self.inner();
+        inner.period.set(period);
+        inner.next.set(when);
+        // SAFETY: in no heap; it stays where it is, and is taken out before it goes.
+        unsafe { start_timer(&inner.timer, when) };
         pending
     }
 
@@ -64,28 +93,22 @@ impl Clock {
 
     /// Whether something was still to come. Go counts a value that came and was not received as such.
     fn take_back(&self) -> bool {
-        let pending = stop_timer(&self.inner.timer);
+        let pending = stop_timer(&self.inner().timer);
         self.from.try_recv().is_ok() || pending
     }
 }
 
-impl Drop for Clock {
-    fn drop(&mut self) {
-        stop_timer(&self.inner.timer);
-    }
-}
-
 unsafe fn fire_once(timer: *const timers::Timer, now: u64) -> Option<u64> {
-    // SAFETY: in a heap, so its box is there.
+    // SAFETY: in a heap, so it is there.
     let inner = unsafe { &*(*timer).arg.get().cast::<Inner>() };
-    let _ = inner.to.try_send(Instant(now));
+    inner.send(now);
     None
 }
 
 unsafe fn fire_tick(timer: *const timers::Timer, now: u64) -> Option<u64> {
     // SAFETY: as above.
     let inner = unsafe { &*(*timer).arg.get().cast::<Inner>() };
-    let _ = inner.to.try_send(Instant(now)); // no room: the receiver is slow
+    inner.send(now);
     // A whole number of periods from when this one was due: late ticks do not make the next ones late.
     let (due, period) = (inner.next.get(), inner.period.get());
     let next = due.saturating_add(((now - due) / period + 1).saturating_mul(period));
@@ -93,7 +116,8 @@ unsafe fn fire_tick(timer: *const timers::Timer, now: u64) -> Option<u64> {
     Some(next)
 }
 
-/// Sends the time on its channel once, after a while. Dropping it stops it. Go: `time.Timer`, with Go 1.23's meaning of `Stop` and `Reset`.
+/// Sends the time on its channel once, after a while. Dropping it stops it, unless a clone of its receiver
+/// is left: that gets the time. Go: `time.Timer`, with Go 1.23's meaning of `Stop` and `Reset`.
 ///
 /// In a select: `recv(timer) -> t => ..`.
 ///
@@ -160,7 +184,8 @@ impl Timer {
     }
 }
 
-/// Sends the time on its channel again and again. Never drifts; drops ticks for a slow receiver. Dropping it stops it. Go: `time.Ticker`.
+/// Sends the time on its channel again and again. Never drifts; drops ticks for a slow receiver. Dropping it
+/// stops it, unless a clone of its receiver is left: that gets the ticks. Go: `time.Ticker`.
 ///
 /// In a select: `recv(ticker) -> t => ..`.
 ///
