@@ -56,7 +56,7 @@ pub fn run() {
         .build_sync(&mut tty)
         .expect("building writes nothing");
 
-    println!("{} CPUs; `help` lists the commands, `exit` powers off.", executive::crash::cpu_reports().count());
+    println!("{} CPUs; `help` lists the commands, `exit` powers off.", executive::census::cpu_reports().count());
     let (mut all_well, mut overruns) = (true, 0);
     for number in 1.. {
         let lost = serial::overruns() - overruns;

@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use executive::affinity::cpus;
 use executive::bare::{self, Parked};
-use executive::crash::{CpuState, cpu_reports};
+use executive::census::{CpuState, cpu_reports};
 use executive::lock::{Lock, Rank};
 use executive::percpu::{Pin, cpu};
 use executive::{JoinHandle, chan, go, lock_to_cpu, machine, yield_now};

@@ -26,7 +26,7 @@ where
     match Builder::new().spawn(f) {
         Ok(handle) => handle,
         Err(e) => {
-            let s = crate::crash::census();
+            let s = crate::census::take();
             panic!("go: {e} ({} goroutines, {} bytes of stack)", s.goroutines, s.stack_bytes)
         }
     }

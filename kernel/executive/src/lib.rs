@@ -87,6 +87,8 @@ pub mod future;
 pub mod affinity;
 // 7 last words
 #[cfg(not(loom))]
+pub mod census;
+#[cfg(not(loom))]
 mod debugger;
 #[cfg(not(loom))]
 pub mod contract;

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use core::time::Duration;
-use executive::crash::{CpuReport, CpuState, cpu_reports};
+use executive::census::{CpuReport, CpuState, cpu_reports};
 use executive::machine::now;
 use executive::param::SLICE_NS;
 use executive::percpu::{Pin, cpu};

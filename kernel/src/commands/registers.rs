@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use core::arch::naked_asm;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use core::time::Duration;
-use executive::crash::cpu_reports;
+use executive::census::cpu_reports;
 use executive::{go, time};
 use kernel::println;
 

@@ -4,7 +4,7 @@
 use super::{Args, Outcome};
 use alloc::collections::BTreeMap;
 use alloc::format;
-use executive::crash;
+use executive::census;
 use kernel::{apic, frames, memory, println, reclaim, stacks as machine_stacks};
 
 pub fn cpus(_: &Args) -> Outcome {
@@ -12,7 +12,7 @@ pub fn cpus(_: &Args) -> Outcome {
         "{:>3} {:>4} {:<9} {:>6} {:>9} {:>7} {:>10} {:>10} {:>7} {:>6} {:>9}",
         "cpu", "apic", "state", "queued", "run", "steals", "wakes-sent", "wakes-rcvd", "halts", "ticks", "preempted"
     );
-    for c in crash::cpu_reports() {
+    for c in census::cpu_reports() {
         println!(
             "{:>3} {:>4} {:<9} {:>6} {:>9} {:>7} {:>10} {:>10} {:>7} {:>6} {:>9}",
             c.cpu,
@@ -34,7 +34,7 @@ pub fn cpus(_: &Args) -> Outcome {
 pub fn gs(args: &Args) -> Outcome {
     let most = args.number(0, 50, 1..=u64::MAX)?;
     let mut more = 0;
-    for (n, g) in (0u64..).zip(crash::goroutines()) {
+    for (n, g) in (0u64..).zip(census::goroutines()) {
         if n < most && !args.stopped() {
             println!("{g}");
         } else {
@@ -50,7 +50,7 @@ pub fn gs(args: &Args) -> Outcome {
 pub fn locks(args: &Args) -> Outcome {
     let most = args.number(0, u64::MAX, 1..=u64::MAX)?;
     println!("{:<12} {:>12} {:>10}", "lock", "taken", "spun for");
-    for (name, (taken, contended)) in crash::locks().chain(memory::locks()) {
+    for (name, (taken, contended)) in census::locks().chain(memory::locks()) {
         println!("{name:<12} {taken:>12} {contended:>10}");
         if name == "sched.runq" && taken > most {
             return Err(format!("the scheduler's lock was taken {taken} times, more than {most}"));
@@ -61,7 +61,7 @@ pub fn locks(args: &Args) -> Outcome {
 
 pub fn mem(_: &Args) -> Outcome {
     let m = memory::usage();
-    let census = crash::census();
+    let census = census::take();
     let line = |bytes: u64, what: &str| println!("{:>12} {what}", bytes / 1024);
     line(m.usable, "KiB of RAM are ours. Of these");
     line(m.free, "free");
@@ -92,7 +92,7 @@ pub fn stacks(args: &Args) -> Outcome {
         deepest: usize,
     }
     let mut sites: BTreeMap<Option<(&str, u32)>, Site> = BTreeMap::new();
-    for stack in crash::stacks() {
+    for stack in census::stacks() {
         let site = sites.entry(stack.started_at.map(|at| (at.file(), at.line()))).or_default();
         site.goroutines += 1;
         site.reserved += stack.reserved;
@@ -102,7 +102,7 @@ pub fn stacks(args: &Args) -> Outcome {
             break;
         }
     }
-    for (at, bytes) in crash::depths() {
+    for (at, bytes) in census::depths() {
         let site = sites.entry(Some((at.file(), at.line()))).or_default();
         site.deepest = site.deepest.max(bytes);
     }

@@ -26,13 +26,13 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use executive::g::G;
 use executive::time::{Instant, sleep};
-use executive::{chan, crash, go, yield_now};
+use executive::{census, chan, go, yield_now};
 use kernel::{frames, heap, println, reclaim, stacks};
 
 pub fn stress(args: &Args) -> Outcome {
     let span = args.seconds(0, 5)?;
     let begin = Instant::now();
-    let before = crash::census().goroutines;
+    let before = census::take().goroutines;
     let first = Duration::from_secs(60).min(span / 10);
     let mut rounds = 0;
     let mut in_use = None;
@@ -76,7 +76,7 @@ impl InUse {
         let patience = Instant::now() + PATIENCE;
         loop {
             reclaim::all_free();
-            let (census, stacks) = (crash::census(), stacks::usage());
+            let (census, stacks) = (census::take(), stacks::usage());
             // Less than nothing if they change meanwhile.
             let lost = |made: usize, free: usize| made as i64 - free as i64 - census.goroutines as i64;
             let (lost_gs, lost_stacks) = (lost(census.made, census.free), lost(stacks.made, stacks.free));
@@ -85,7 +85,7 @@ impl InUse {
                 return Ok(InUse {
                     gs: census.made,
                     heap: heap::in_use(),
-                    kept: census.made * G_BYTES + crash::timers_bytes(),
+                    kept: census.made * G_BYTES + census::timers_bytes(),
                     frames: frames * frames::FRAME as usize,
                     stacks: stacks.committed,
                 });
@@ -111,7 +111,7 @@ impl InUse {
         limit("the heap", self.heap - self.kept, then.heap - then.kept, 0)?;
         let explained = (self.gs - then.gs) * (G_BYTES + stacks::TABLE_SHARE) + heap::slack(executive::machine::cpus());
         limit("frames", self.frames, then.frames, explained)?;
-        let living = crash::census().goroutines as usize * executive::param::STACK_BYTES;
+        let living = census::take().goroutines as usize * executive::param::STACK_BYTES;
         limit("stacks", self.stacks, then.stacks, living)
     }
 }

@@ -216,7 +216,7 @@ fn a_waiting_goroutine_says_for_what() {
     let (tx, rx) = chan::<u8>(0);
     let h = go(move || rx.recv());
     until_waits(&h, WaitReason::ChanReceive);
-    let all = executive::crash::goroutines().map(|line| alloc::format!("{line}")).collect::<Vec<_>>();
+    let all = executive::census::goroutines().map(|line| alloc::format!("{line}")).collect::<Vec<_>>();
     assert!(all.iter().any(|line| line.contains("[chan receive")), "{all:?}");
     drop(tx);
     h.join();
@@ -243,9 +243,9 @@ fn many_live_at_once_and_their_memory_is_reused() {
         handles.into_iter().for_each(|h| assert_eq!(h.join(), None));
     };
     round();
-    let before = executive::crash::census().stack_bytes;
+    let before = executive::census::take().stack_bytes;
     round();
-    let after = executive::crash::census().stack_bytes;
+    let after = executive::census::take().stack_bytes;
     assert!(after <= before + before / 2, "{before} -> {after}");
 }
 }

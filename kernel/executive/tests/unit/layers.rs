@@ -9,7 +9,7 @@ fn map() -> Map {
         src: Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
         upward: &[
             ("switch", "proc", "goexit calls goexit1: a symbol in assembly"),
-            ("join", "crash", "go's panic tells how many goroutines there are"),
+            ("join", "census", "go's panic tells how many goroutines there are"),
         ],
         least: 20,
     }
