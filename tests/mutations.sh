@@ -111,6 +111,22 @@ mutation "is_empty reads tail once" runq.rs runq never_empty_on_the_way \
 mutation "is_empty reads runnext without acquire" runq.rs runq never_empty_on_the_way \
     's/let next = self\.runnext\.load\(Ordering::Acquire\)/let next = self.runnext.load(Ordering::Relaxed)/'
 
+# --- what others see of a g
+mutation "the number is not looked at again" g.rs seen what_is_seen_is_one_goroutine_s \
+    's/ \|\| self\.id\.load\(Ordering::Relaxed\) != id//'
+mutation "its number stays while it is nobody's" g.rs seen what_is_seen_is_one_goroutine_s \
+    's/self\.id\.store\(0, Ordering::Relaxed\);//'
+mutation "born without release" g.rs seen what_is_seen_is_one_goroutine_s \
+    's/self\.id\.store\(id, Ordering::Release\)/self.id.store(id, Ordering::Relaxed)/'
+mutation "the number is read without acquire" g.rs seen what_is_seen_is_one_goroutine_s \
+    's/let id = self\.id\.load\(Ordering::Acquire\)/let id = self.id.load(Ordering::Relaxed)/'
+mutation "a name is given without release" g.rs seen what_is_seen_is_one_goroutine_s \
+    's/(self\.name_len\.store\(.*?)Ordering::Release/$1Ordering::Relaxed/'
+mutation "a name is read without acquire" g.rs seen what_is_seen_is_one_goroutine_s \
+    's/(self\.name_len\.load\()Ordering::Acquire/$1Ordering::Relaxed/'
+mutation "a stack is read without acquire" g.rs seen what_is_seen_is_one_goroutine_s \
+    's/(self\.stack_hi\.load\()Ordering::Acquire/$1Ordering::Relaxed/'
+
 # --- park against ready: the joiner's word and the line's
 mutation "the result is not released" joiner.rs park join_meets_the_end \
     's/swap\(Self::done\(\), Ordering::AcqRel\)/swap(Self::done(), Ordering::Acquire)/'

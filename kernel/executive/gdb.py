@@ -80,7 +80,7 @@ class List(gdb.Command):
 
     def invoke(self, argument, from_tty):
         for g in Map().gs():
-            if g.status in ("dead", "idle"):
+            if g.id == 0 or g.status in ("dead", "idle"):
                 continue
             line = f"{g.id:6} {g.status}"
             line += f" [{g.reason}]" if g.reason else ""

@@ -1,8 +1,18 @@
 //! Who is there, and what everybody does: of a living system, and of one that has crashed (crash.rs).
 //!
-//! **Rule:** takes no lock unless it says so, and reads others' data knowing that it changes: a line is a moment's truth.
+//! **Rule:** takes no lock unless it says so, and reads others' data while it changes: a line is a moment's truth. Whatever is read is whole
+//! nevertheless (SEEN-WHOLE):
+//!
+//! - of a g its status, reason, time, joiner and the links of the list of all g's are one atomic word each; number, name, place and
+//!   stack are read together under its number (g.rs, `seen`); the saved stack pointer is one word, and followed by crash.rs alone;
+//! - of an m its state, of a p its counters and its ring's length: one atomic word each; timers are counted under their lock;
+//! - of a CPU's block `curg`: one aligned word, written by one instruction and read by one (percpu.rs);
+//! - of the scheduler's lists their lengths: atomics; of depth.rs' table a pointer and a number, each atomic;
+//! - how much of a stack is committed is the machine's to say, of any addresses that were a stack.
+//!
+//! Words of one line may be of different moments: a goroutine's reason is that of this wait, and its time of the next one.
 
-use crate::g::{G, Status};
+use crate::g::{G, Seen, Status};
 pub use crate::m::CpuState;
 use crate::m::m_of;
 use crate::machine;
@@ -13,35 +23,41 @@ use core::fmt;
 use core::sync::atomic::Ordering;
 
 /// `N` or `N (name)`.
-pub(crate) struct Named(pub(crate) &'static G);
+pub(crate) struct Named(pub(crate) Seen);
 impl fmt::Display for Named {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.id())?;
-        match self.0.name() {
+        write!(f, "{}", self.0.id)?;
+        match self.0.name {
             Some(name) => write!(f, " ({name})"),
             None => Ok(()),
         }
     }
 }
 
-pub(crate) fn is_goroutine(g: &G) -> bool {
-    match g.status() {
-        Status::Idle => false,
-        // Ended, and its handle is still there.
-        Status::Dead => g.joiner.has_ended(),
-        _ => true,
-    }
+/// All goroutines, newest g first.
+pub(crate) fn all() -> impl Iterator<Item = (&'static G, Seen)> {
+    SCHED.all().filter_map(|g| {
+        let seen = g.seen()?;
+        let is_goroutine = match g.status() {
+            Status::Idle => false,
+            // Ended, and its handle is still there.
+            Status::Dead => g.joiner.has_ended(),
+            _ => true,
+        };
+        is_goroutine.then_some((g, seen))
+    })
 }
 
 /// One goroutine's line: `7 (name) [chan receive, 12 ms] started at src/main.rs:10:5`.
 pub(crate) struct Line {
     pub(crate) g: &'static G,
+    pub(crate) seen: Seen,
     pub(crate) now: u64,
 }
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let g = self.g;
-        write!(f, "{} [", Named(g))?;
+        write!(f, "{} [", Named(self.seen))?;
         match g.status() {
             Status::Waiting => {
                 let ms = self.now.saturating_sub(g.waiting_since.load(Ordering::Relaxed)) / 1_000_000;
@@ -56,11 +72,7 @@ impl fmt::Display for Line {
             Status::Runnable => write!(f, "runnable")?,
             _ => write!(f, "ended, not joined")?,
         }
-        write!(f, "]")?;
-        if let Some(at) = g.started_at.get() {
-            write!(f, " started at {at}")?;
-        }
-        Ok(())
+        write!(f, "] started at {}", self.seen.started_at)
     }
 }
 
@@ -86,7 +98,7 @@ pub fn take() -> Census {
     }
     c.made = SCHED.allgs_len.load(Ordering::Relaxed);
     c.free = SCHED.gfree.len() + SCHED.gfree_bare.len();
-    c.stack_bytes = SCHED.all().map(|g| g.seen_stack().size()).sum();
+    c.stack_bytes = SCHED.stack_bytes.load(Ordering::Relaxed);
     c
 }
 
@@ -143,14 +155,14 @@ pub fn goroutines() -> impl Iterator<Item = impl fmt::Display> {
     struct WithStack(Line);
     impl fmt::Display for WithStack {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            let StackReport { reserved, committed, deepest, .. } = StackReport::of(self.0.g);
+            let StackReport { reserved, committed, deepest, .. } = StackReport::of(self.0.g, self.0.seen);
             let kib = |bytes: usize| bytes / 1024;
             write!(f, "{}, stack {} of {} KiB", self.0, kib(committed), kib(reserved))?;
             if deepest > committed { write!(f, ", deepest {}", kib(deepest)) } else { Ok(()) }
         }
     }
     let now = machine::now();
-    SCHED.all().filter(|g| is_goroutine(g)).map(move |g| WithStack(Line { g, now }))
+    all().map(move |(g, seen)| WithStack(Line { g, seen, now }))
 }
 
 /// Acquisitions and contended acquisitions of the scheduler's locks, by name.
@@ -165,7 +177,7 @@ pub fn locks() -> impl Iterator<Item = (&'static str, (u64, u64))> {
 /// What a goroutine's stack takes, for `stacks` at the console. In bytes.
 pub struct StackReport {
     /// Where it was started.
-    pub started_at: Option<&'static core::panic::Location<'static>>,
+    pub started_at: &'static core::panic::Location<'static>,
     /// Addresses.
     pub reserved: usize,
     /// Memory, now.
@@ -175,17 +187,16 @@ pub struct StackReport {
 }
 
 impl StackReport {
-    fn of(g: &G) -> Self {
-        let stack = g.seen_stack();
-        let committed = if stack.hi == 0 { 0 } else { machine::stack_committed(stack) };
+    fn of(g: &G, seen: Seen) -> Self {
+        let committed = machine::stack_committed(seen.stack);
         let deepest = committed.max(g.noted_depth());
-        StackReport { started_at: g.started_at.get(), reserved: stack.size(), committed, deepest }
+        StackReport { started_at: seen.started_at, reserved: seen.stack.size(), committed, deepest }
     }
 }
 
 /// Every goroutine's stack. Takes no lock; one that ends meanwhile may be told wrongly.
 pub fn stacks() -> impl Iterator<Item = StackReport> {
-    SCHED.all().filter(|g| is_goroutine(g)).map(StackReport::of)
+    all().map(|(g, seen)| StackReport::of(g, seen))
 }
 
 /// Where goroutines were started that needed more than their first page, with the most bytes that any of them used, those that have ended too: for machines that see

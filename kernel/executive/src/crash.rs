@@ -4,7 +4,7 @@
 //! A debugger finds the same things in [`crate::sched`]'s list of all g's and in each CPU's block.
 #![allow(unsafe_code)] // Walks stacks by frame pointers.
 
-use crate::census::{Line, Named, is_goroutine};
+use crate::census::{self, Line, Named};
 use crate::g::{G, Status, curg, getg, on_g0};
 use crate::m::m_of;
 use crate::machine::{self, Interrupted, Stack};
@@ -63,11 +63,11 @@ pub fn fault(what: fmt::Arguments<'_>, at: &Interrupted) -> ! {
 /// A page fault that nobody handles: if `address` lies just below the current goroutine's stack, it has overflowed.
 pub fn page_fault(address: usize, what: fmt::Arguments<'_>, at: &Interrupted) -> ! {
     let mut out = begin();
-    if let Some(g) = curg()
-        && let stack = g.seen_stack()
+    if let Some(seen) = curg().and_then(G::seen)
+        && let stack = seen.stack
         && (stack.lo.saturating_sub(GUARD_REACH)..stack.lo).contains(&address)
     {
-        let _ = writeln!(out, "fatal error: stack overflow in goroutine {}, {} bytes", Named(g), stack.size());
+        let _ = writeln!(out, "fatal error: stack overflow in goroutine {}, {} bytes", Named(seen), stack.size());
     }
     let _ = writeln!(out, "{what}");
     report(&mut out, Some((at, at.pc == address)))
@@ -121,9 +121,9 @@ fn begin() -> Out {
 /// `at`: where it was interrupted, and whether that is no place to be.
 fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
     let here = if on_g0() { None } else { Some(getg()) };
-    match here.or(curg()) {
-        Some(g) => {
-            let _ = write!(out, "\ngoroutine {} [running on CPU {}]:\n", Named(g), percpu::cpu());
+    match here.or(curg()).and_then(G::seen) {
+        Some(seen) => {
+            let _ = write!(out, "\ngoroutine {} [running on CPU {}]:\n", Named(seen), percpu::cpu());
         }
         None => {
             let _ = write!(out, "\ng0 [of CPU {}]:\n", percpu::cpu());
@@ -133,7 +133,7 @@ fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
         Some((at, jumped)) => {
             frame_line(out, at.pc);
             if jumped
-                && let Some(stack) = here.map(|g| g.stack.get())
+                && let Some(stack) = here.map(|g| g.stack())
                 && stack.contains(at.sp)
                 && stack.contains(at.sp + 7)
             {
@@ -158,8 +158,8 @@ fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
         // SAFETY: `curg` is a g or null, and g's are never freed.
         let curg = unsafe { percpu::peek_curg(cpu).cast::<G>().as_ref() };
         // One that has just left the CPU is still written there.
-        if let Some(g) = curg.filter(|g| g.status() == Status::Running) {
-            let _ = write!(out, ", goroutine {}", Named(g));
+        if let Some(seen) = curg.filter(|g| g.status() == Status::Running).and_then(G::seen) {
+            let _ = write!(out, ", goroutine {}", Named(seen));
         }
         let _ = writeln!(out);
         stopped_backtrace(out, cpu, curg);
@@ -168,13 +168,13 @@ fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
     let mut left_out = 0;
     let mut listed = 0;
     let now = machine::now();
-    for g in SCHED.all().filter(|g| is_goroutine(g)) {
+    for (g, seen) in census::all() {
         if listed == MAX_GOROUTINES {
             left_out += 1;
             continue;
         }
         listed += 1;
-        let _ = writeln!(out, "  {}", Line { g, now });
+        let _ = writeln!(out, "  {}", Line { g, seen, now });
         if g.status() == Status::Waiting || g.status() == Status::Runnable {
             saved_backtrace(out, g);
         }
@@ -188,7 +188,7 @@ fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
 /// Frames of the current stack; from g0's, where `systemstack` switched to it, on to the goroutine's. `true`: they ended at the first there was,
 /// on the stack where they began.
 fn backtrace(out: &mut Out, fp: usize) -> bool {
-    let stack = curg().map(|g| g.stack.get());
+    let stack = curg().map(|g| g.stack());
     let jumped = Cell::new(false);
     let may_jump = |to| {
         jumped.set(stack.is_some_and(|stack| stack.contains(to)));
@@ -199,7 +199,8 @@ fn backtrace(out: &mut Out, fp: usize) -> bool {
 
 /// Frames of a goroutine that `mcall` has saved; nothing outside of its stack is read.
 fn saved_backtrace(out: &mut Out, g: &G) {
-    let (stack, sp) = (g.seen_stack(), g.sched_sp.get());
+    let Some(stack) = g.seen().map(|seen| seen.stack) else { return };
+    let sp = g.sched_sp.load(Ordering::Relaxed);
     if !has_frame(stack, sp) {
         return;
     }
@@ -216,8 +217,8 @@ fn stopped_backtrace(out: &mut Out, cpu: usize, g: Option<&G>) {
         return;
     }
     frame_line(out, pc);
-    if let Some(g) = g {
-        walk_on(out, g.seen_stack(), sp, fp);
+    if let Some(seen) = g.and_then(|g| g.seen()) {
+        walk_on(out, seen.stack, sp, fp);
     }
 }
 

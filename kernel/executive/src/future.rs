@@ -101,5 +101,5 @@ fn wake(g: *const ()) {
 /// Whether we run on the stack of the goroutine that this CPU runs. A handler has a stack of its own (IRQ-CLEAN).
 fn on_own_stack() -> bool {
     let here = 0u8;
-    !on_g0() && getg().stack.get().contains((&raw const here).addr())
+    !on_g0() && getg().stack().contains((&raw const here).addr())
 }

@@ -3,11 +3,16 @@
 //! **Rule (STACK-OWNER):** the status says who may run on or write the stack: `Running`: the goroutine itself; `Waiting`:
 //! whoever it waits for, through what it left there; otherwise the m or the list that has the g.
 //!
+//! **Rule (SEEN-WHOLE):** what others read of a g is one word each, an atomic. But a name and a stack take two words each, and
+//! they belong to one goroutine, as does the place where it was started. All these change only while `id` is 0: `id` becomes 0
+//! before they change ([`G::is_nobody`]), and the new goroutine's number after they have changed ([`G::is_born`]). No number is
+//! used twice. So whoever finds the same number before and after has read what belongs to that goroutine ([`G::seen`]).
+//!
 //! A g is never freed, only reused, so `&'static G` is what everyone holds. It lives in the heap and not at its
 //! stack's end: a stack's pages may be given back or be untouched while others look at the g.
-#![allow(unsafe_code)] // `Sync` for cells whose owner the status names, and pointers from GS made references.
+#![allow(unsafe_code)] // `Sync` for cells whose owner the status names, pointers from GS made references, and a name of two words.
 
-use crate::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering, const_fn, prefetch_for_write};
+use crate::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, const_fn, prefetch_for_write};
 use crate::fatal::throw;
 use crate::joiner::Joiner;
 use crate::machine::Stack;
@@ -118,7 +123,7 @@ pub const ANY_CPU: u32 = u32::MAX;
 pub struct G {
     // The switch's: whoever owns the stack.
     /// The saved rsp while the goroutine is off its CPU; what it pushed there is told in switch.rs. Go: `g.sched`.
-    pub(crate) sched_sp: Cell<usize>,
+    pub(crate) sched_sp: AtomicUsize,
 
     // Written by the owner, read by anyone for reports.
     status: AtomicU8,
@@ -129,6 +134,7 @@ pub struct G {
     pub(crate) locked_to: AtomicU32,
     /// Coarse time (ns) of the last park.
     pub(crate) waiting_since: AtomicU64,
+    /// 0: nobody's (SEEN-WHOLE).
     id: AtomicU64,
 
     // The list's that has the g (ONE-QUEUE).
@@ -144,7 +150,9 @@ pub struct G {
     pub(crate) place: Cell<u32>,
     /// All g's ever made, in a list that only grows.
     pub(crate) alllink: AtomicPtr<G>,
-    pub(crate) stack: Cell<Stack>,
+    // Its stack, from and to (SEEN-WHOLE); 0 and 0: none.
+    stack_lo: AtomicUsize,
+    stack_hi: AtomicUsize,
     /// Bytes left free at the stack's top (see `STACK_COLORS`).
     pub(crate) color: Cell<usize>,
     /// The deepest that its stack has been, as far as it was noted: pages, below the number of the goroutine that this is about, so that
@@ -156,14 +164,27 @@ pub struct G {
     pub(crate) preempt_pc: Cell<usize>,
 
     // Birth's and join's.
-    pub(crate) started_at: Cell<Option<&'static Location<'static>>>,
-    name: Cell<Option<&'static str>>,
+    started_at: AtomicPtr<Location<'static>>,
+    /// Null: it has none. gdb.py reads pointer and length as a `&str`.
+    name: AtomicPtr<u8>,
+    name_len: AtomicUsize,
     /// Who waits for the end, or whether anyone does.
     pub(crate) joiner: Joiner<G>,
     /// Where closure and result lie, on the goroutine's own stack.
     pub(crate) body: Cell<*mut ()>,
     /// Drops a result that nobody will take.
     pub(crate) drop_result: Cell<Option<unsafe extern "C" fn(*mut ())>>,
+}
+
+/// What a goroutine is known by, from its birth to its end.
+#[doc(hidden)]
+#[derive(Clone, Copy)]
+pub struct Seen {
+    pub id: u64,
+    pub name: Option<&'static str>,
+    /// The `go` that started it.
+    pub started_at: &'static Location<'static>,
+    pub stack: Stack,
 }
 
 // SAFETY: cells are touched by the owner that the status names (STACK-OWNER) or by the list that has the g (ONE-QUEUE);
@@ -179,8 +200,9 @@ impl Linked for G {
     /// Its saved frame (a free one's will be about where its last one was), and the g's second line.
     #[inline(always)]
     fn soon(&self) {
-        prefetch_for_write(self.sched_sp.get());
-        prefetch_for_write(self.sched_sp.get() + 64);
+        let sp = self.sched_sp.load(Ordering::Relaxed);
+        prefetch_for_write(sp);
+        prefetch_for_write(sp + 64);
         prefetch_for_write(core::ptr::from_ref(self).addr() + 64);
     }
 }
@@ -201,8 +223,9 @@ impl G {
         #[doc(hidden)] // for this crate and its models
         pub fn new() -> Self {
             G {
-                sched_sp: Cell::new(0),
-                stack: Cell::new(Stack { lo: 0, hi: 0 }),
+                sched_sp: AtomicUsize::new(0),
+                stack_lo: AtomicUsize::new(0),
+                stack_hi: AtomicUsize::new(0),
                 usual_stack: Cell::new(false),
                 color: Cell::new(0),
                 status: AtomicU8::new(Status::Idle as u8),
@@ -218,8 +241,9 @@ impl G {
                 deepest: AtomicU64::new(0),
                 future: AtomicU32::new(0),
                 preempt_pc: Cell::new(0),
-                started_at: Cell::new(None),
-                name: Cell::new(None),
+                started_at: AtomicPtr::new(null_mut()),
+                name: AtomicPtr::new(null_mut()),
+                name_len: AtomicUsize::new(0),
                 joiner: Joiner::new(),
                 body: Cell::new(null_mut()),
                 drop_result: Cell::new(None),
@@ -231,15 +255,65 @@ impl G {
     pub fn id(&self) -> u64 {
         self.id.load(Ordering::Relaxed)
     }
-    pub(crate) fn set_id(&self, id: u64) {
-        self.id.store(id, Ordering::Relaxed);
-    }
     /// The name it was started with.
     pub fn name(&self) -> Option<&'static str> {
-        self.name.get()
+        self.seen()?.name
     }
-    pub(crate) fn set_name(&self, name: Option<&'static str>) {
-        self.name.set(name);
+
+    /// It is nobody's from here on, until [`is_born`](Self::is_born): its stack may change. By who frees it.
+    #[inline]
+    #[doc(hidden)] // for models
+    pub fn is_nobody(&self) {
+        self.id.store(0, Ordering::Relaxed); // seen by who sees a later store of those below: these release it
+    }
+    /// It is the goroutine of this number, which is new. By who owns the g, which is nobody's.
+    #[inline]
+    #[doc(hidden)]
+    pub fn is_born(&self, id: u64, name: Option<&'static str>, at: &'static Location<'static>) {
+        // All Release: partners of the Acquires in `seen`.
+        match name {
+            Some(name) => {
+                self.name.store(name.as_ptr().cast_mut(), Ordering::Release);
+                self.name_len.store(name.len(), Ordering::Release);
+            }
+            None => self.name.store(null_mut(), Ordering::Release),
+        }
+        self.started_at.store(core::ptr::from_ref(at).cast_mut(), Ordering::Release);
+        self.id.store(id, Ordering::Release);
+    }
+    /// Gives it another stack, or takes it away. By who owns the g, which is nobody's.
+    #[doc(hidden)]
+    pub fn set_stack(&self, stack: Stack) {
+        self.stack_lo.store(stack.lo, Ordering::Release); // partners: the Acquires in `seen`
+        self.stack_hi.store(stack.hi, Ordering::Release);
+    }
+    /// Its stack, for its owner. (Others: [`seen`](Self::seen).)
+    pub(crate) fn stack(&self) -> Stack {
+        Stack { lo: self.stack_lo.load(Ordering::Relaxed), hi: self.stack_top() }
+    }
+    /// The stack's end; 0: it has none. For its owner.
+    pub(crate) fn stack_top(&self) -> usize {
+        self.stack_hi.load(Ordering::Relaxed)
+    }
+
+    /// What anyone may know of its goroutine, at any time. `None`: it is nobody's, or became another's while we looked.
+    #[doc(hidden)]
+    pub fn seen(&self) -> Option<Seen> {
+        let id = self.id.load(Ordering::Acquire); // partner: `is_born`; what is read below is this goroutine's or a later one's
+        // Acquire: partners of the Releases in `is_born` and `set_stack`; who reads a later goroutine's sees that `id` was 0.
+        let name = self.name.load(Ordering::Acquire).cast_const();
+        let name_len = self.name_len.load(Ordering::Acquire);
+        let started_at = self.started_at.load(Ordering::Acquire);
+        let stack = Stack { lo: self.stack_lo.load(Ordering::Acquire), hi: self.stack_hi.load(Ordering::Acquire) };
+        if id == 0 || self.id.load(Ordering::Relaxed) != id {
+            return None;
+        }
+        // SAFETY: SEEN-WHOLE: pointer and length are those of one `&'static str`, which `is_born` took apart. The same of the place.
+        let (name, started_at) = unsafe {
+            let name = (!name.is_null()).then(|| core::slice::from_raw_parts(name, name_len));
+            (name.map(|name| core::str::from_utf8_unchecked(name)), started_at.as_ref())
+        };
+        Some(Seen { id, name, started_at: started_at?, stack })
     }
 
     /// What it is doing. Anyone may ask; the answer is a moment old. Go: `readgstatus`.
@@ -272,12 +346,6 @@ impl G {
     #[inline]
     pub(crate) fn set_wait_reason(&self, reason: WaitReason) {
         self.wait_reason.store(reason as u8, Ordering::Relaxed);
-    }
-
-    /// Its stack, as anyone may see it; empty if it has none, or is seen between the two stores that take it away.
-    pub(crate) fn seen_stack(&self) -> Stack {
-        let stack = self.stack.get();
-        if stack.lo != 0 && stack.hi != 0 { stack } else { Stack { lo: 0, hi: 0 } }
     }
 
     /// It has used so many bytes of its stack. By its CPU's page-fault handler, or while it is off its CPU and stays there.

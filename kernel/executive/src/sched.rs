@@ -26,6 +26,8 @@ pub struct Sched {
     pub(crate) injected: Injected<G>,
     pub(crate) allgs: AtomicPtr<G>,
     pub(crate) allgs_len: AtomicUsize,
+    /// Bytes of all g's stacks.
+    pub(crate) stack_bytes: AtomicUsize,
     pub(crate) goid: AtomicU64,
     /// CPUs that run goroutines. Go: `gomaxprocs`.
     cpus: AtomicU32,
@@ -43,6 +45,7 @@ pub(crate) static SCHED: Sched = Sched {
     injected: Injected::new(),
     allgs: AtomicPtr::new(null_mut()),
     allgs_len: AtomicUsize::new(0),
+    stack_bytes: AtomicUsize::new(0),
     goid: AtomicU64::new(1),
     cpus: AtomicU32::new(0),
     slots: AtomicU32::new(0),

@@ -91,9 +91,9 @@ pub fn stacks(args: &Args) -> Outcome {
         committed: usize,
         deepest: usize,
     }
-    let mut sites: BTreeMap<Option<(&str, u32)>, Site> = BTreeMap::new();
+    let mut sites: BTreeMap<(&str, u32), Site> = BTreeMap::new();
     for stack in census::stacks() {
-        let site = sites.entry(stack.started_at.map(|at| (at.file(), at.line()))).or_default();
+        let site = sites.entry((stack.started_at.file(), stack.started_at.line())).or_default();
         site.goroutines += 1;
         site.reserved += stack.reserved;
         site.committed += stack.committed;
@@ -103,12 +103,11 @@ pub fn stacks(args: &Args) -> Outcome {
         }
     }
     for (at, bytes) in census::depths() {
-        let site = sites.entry(Some((at.file(), at.line()))).or_default();
+        let site = sites.entry((at.file(), at.line())).or_default();
         site.deepest = site.deepest.max(bytes);
     }
     println!("{:>10} {:>13} {:>14} {:>12}  started at", "goroutines", "KiB reserved", "KiB committed", "KiB deepest");
-    for (at, site) in sites {
-        let (file, line) = at.unwrap_or_default();
+    for ((file, line), site) in sites {
         println!(
             "{:>10} {:>13} {:>14} {:>12}  {file}:{line}",
             site.goroutines,

@@ -234,6 +234,34 @@ fn a_stack_that_cannot_be_is_refused() {
     }
 }
 
+/// Reports read the names of goroutines that are born and end meanwhile, on other CPUs: whole, or not at all.
+/// (A pointer with another name's length would be a name that nobody gave.)
+fn a_name_is_seen_whole() {
+    const NAMES: [&str; 3] = ["~1", "~22", "~ a name that is longer, by far, than any name of any other goroutine"];
+    static STOP: AtomicBool = AtomicBool::new(false);
+    STOP.store(false, SeqCst); // it may run twice
+    let born = |first: usize| go(move || {
+        for n in first.. {
+            if STOP.load(SeqCst) { break }
+            Builder::new().name(NAMES[n % NAMES.len()]).spawn(yield_now).unwrap().join();
+        }
+    });
+    let births: Vec<_> = (0..3).map(born).collect();
+    let mut seen = [0; NAMES.len()];
+    while seen.iter().sum::<usize>() < 50_000 {
+        for line in executive::census::goroutines().map(|line| alloc::format!("{line}")) {
+            let Some((_, name)) = line.split_once(" (~") else { continue };
+            let name = name.split_once(") [").map_or(name, |(name, _)| name);
+            let given = NAMES.iter().position(|given| &given[1..] == name);
+            seen[given.unwrap_or_else(|| panic!("nobody gave this name: {line}"))] += 1;
+        }
+        yield_now();
+    }
+    STOP.store(true, SeqCst);
+    births.into_iter().for_each(|h| h.join());
+    assert!(!seen.contains(&0), "{seen:?}");
+}
+
 /// Ten thousand at once, and again in the same memory.
 fn many_live_at_once_and_their_memory_is_reused() {
     let round = || {

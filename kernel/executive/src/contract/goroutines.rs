@@ -22,7 +22,7 @@ const G0_STACK_BYTES: usize = 64 * 1024;
 fn as_goroutine(ask: fn() -> Verdict) -> Verdict {
     let g0_stack = stack(G0_STACK_BYTES)?;
     let g0 = getg();
-    g0.sched_sp.set(g0_stack.hi);
+    g0.sched_sp.store(g0_stack.hi, Relaxed);
     SCHED.set_slots(1);
     SCHED.set_cpus(1);
     SCHED.main_started.store(true, Relaxed);

@@ -102,16 +102,14 @@ fn newproc1(
         return Err(SpawnError::StackTooSmall);
     }
     let g = gfget(p, start.stack_bytes).ok_or(SpawnError::OutOfMemory)?;
-    let body = (g.stack.get().hi - g.color.get() - size) & !(align.max(16) - 1);
+    let body = (g.stack_top() - g.color.get() - size) & !(align.max(16) - 1);
     g.body.set(body as *mut ());
     // SAFETY: STACK-OWNER: a Dead g from the free list is ours; its first page is committed.
-    g.sched_sp.set(unsafe { switch::newborn(body, run, body as *mut ()) });
-    g.set_id(next_goid(p));
-    g.set_name(start.name);
-    g.started_at.set(Some(start.at));
+    g.sched_sp.store(unsafe { switch::newborn(body, run, body as *mut ()) }, Relaxed);
     g.joiner.begin(start.detached);
     g.drop_result.set(None);
     g.set_status(Status::Dead, Status::Runnable, "newproc1: new g is not Dead");
+    g.is_born(next_goid(p), start.name, start.at);
     p.stats.born.bump();
     trace::record(Event::Go, || g.id());
     Ok(g)
@@ -178,7 +176,7 @@ fn resurrect(p: &P, m: &M, g: &'static G, drop_result: unsafe extern "C" fn(*mut
     g.drop_result.set(None);
     g.joiner.begin(true);
     // SAFETY: STACK-OWNER: g is Dead, detached and in no list: ours.
-    g.sched_sp.set(unsafe { switch::newborn(body as usize, drop_result, body) });
+    g.sched_sp.store(unsafe { switch::newborn(body as usize, drop_result, body) }, Relaxed);
     g.set_status(Status::Dead, Status::Runnable, "resurrect: goroutine is not Dead");
     execute(p, m, g, false)
 }
@@ -208,7 +206,7 @@ fn gfget(p: &P, stack_bytes: usize) -> Option<&'static G> {
     let g = p.gfree.get_own();
     if let Some(g) = g
         && stack_bytes == STACK_BYTES
-        && g.stack.get().hi != 0
+        && g.stack_top() != 0
     {
         return Some(g);
     }
@@ -223,42 +221,50 @@ fn gfget_slowly(p: &P, own: Option<&'static G>, stack_bytes: usize) -> Option<&'
     let g = own.or_else(|| p.gfree.get(&SCHED.gfree));
     if let Some(g) = g
         && usual
-        && g.stack.get().hi != 0
+        && g.stack_top() != 0
     {
         return Some(g);
     }
     let Some(g) = g.or_else(|| SCHED.gfree_bare.take(1).pop_front()) else { return malg(stack_bytes) };
     // Usual stacks stay with their g's: if the size is unusual, this one's goes first. Go does likewise.
     free_stack(g);
-    let Some(stack) = machine::alloc_stack(stack_bytes) else {
+    let Some(stack) = alloc_stack(stack_bytes) else {
         SCHED.gfree_bare.give(List::of(g));
         return None;
     };
-    g.stack.set(stack);
+    g.set_stack(stack);
     g.usual_stack.set(usual);
     Some(g)
 }
 
 /// Puts a Dead g on this P's free list, with its stack if that is of the usual size; too many go to the global one. On g0 or pinned. Go: `gfput`.
 fn gfput(p: &P, g: &'static G) {
+    g.is_nobody(); // and in no report any more
     if !g.usual_stack.get() {
         free_stack(g);
     }
-    g.set_name(None);
-    g.joiner.begin(false); // ended and joined: not in reports any more
     // A deep stack is kept for this P's next goroutine; those that go to everyone give their pages back.
     p.gfree.put(g, &SCHED.gfree, |g| {
-        let stack = g.stack.get();
+        let stack = g.stack();
         if stack.hi != 0 && machine::stack_is_deep(stack) {
             free_stack(g);
         }
     });
 }
 
+/// A stack from the machine; counted for reports.
+fn alloc_stack(bytes: usize) -> Option<Stack> {
+    let stack = machine::alloc_stack(bytes)?;
+    SCHED.stack_bytes.fetch_add(stack.size(), Relaxed);
+    Some(stack)
+}
+
 /// Gives a free g's stack back to the machine; whether there was one.
 pub(crate) fn free_stack(g: &G) -> bool {
-    let stack = g.stack.replace(Stack { lo: 0, hi: 0 });
+    let stack = g.stack();
     if stack.hi != 0 {
+        g.set_stack(Stack { lo: 0, hi: 0 });
+        SCHED.stack_bytes.fetch_sub(stack.size(), Relaxed);
         // SAFETY: STACK-OWNER: g is Dead and ours, so nothing runs on its stack.
         unsafe { machine::free_stack(stack) };
     }
@@ -268,10 +274,11 @@ pub(crate) fn free_stack(g: &G) -> bool {
 /// A new g with a fresh stack, Dead. Go: `malg`, `allgadd`.
 #[cold]
 fn malg(stack_bytes: usize) -> Option<&'static G> {
-    let stack = machine::alloc_stack(stack_bytes)?;
+    let stack = alloc_stack(stack_bytes)?;
     // SAFETY: a layout of nonzero size.
     let g = unsafe { alloc::alloc::alloc(core::alloc::Layout::new::<G>()) }.cast::<G>();
     if g.is_null() {
+        SCHED.stack_bytes.fetch_sub(stack.size(), Relaxed);
         // SAFETY: nothing has used it.
         unsafe { machine::free_stack(stack) };
         return None;
@@ -281,7 +288,7 @@ fn malg(stack_bytes: usize) -> Option<&'static G> {
         g.write(G::new());
         Box::leak(Box::from_raw(g))
     };
-    g.stack.set(stack);
+    g.set_stack(stack);
     g.usual_stack.set(stack_bytes == STACK_BYTES);
     g.color.set(SCHED.allgs_len.load(Relaxed) % STACK_COLORS * 64);
     g.set_status(Status::Idle, Status::Dead, "malg: new g is not Idle");

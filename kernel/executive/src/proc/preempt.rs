@@ -75,13 +75,11 @@ pub(crate) fn look_soon() {
 pub fn on_growth(page: usize) {
     // A goroutine may also touch another's stack (to give it what it waits for); that one has been there before.
     if let Some(g) = curg()
-        && let stack = g.stack.get()
-        && stack.contains(page)
+        && let Some(seen) = g.seen()
+        && seen.stack.contains(page)
     {
-        g.note_depth(stack.hi - page);
-        if let Some(at) = g.started_at.get() {
-            depth::note(at, stack.hi - page);
-        }
+        g.note_depth(seen.stack.hi - page);
+        depth::note(seen.started_at, seen.stack.hi - page);
     }
 }
 

@@ -74,7 +74,7 @@ impl Resting {
     /// True as long as no CPU executes anything of the executive's: while all others stand still, and the caller calls nothing of it. (STACK-OWNER: the states in which it
     /// is off its CPU are entered on g0, after it was saved, and left on g0, before it runs.)
     pub fn stack(&self) -> Option<(Stack, usize)> {
-        let (stack, sp) = (self.0.seen_stack(), self.0.sched_sp.get());
+        let (stack, sp) = (self.0.seen()?.stack, self.0.sched_sp.load(Relaxed));
         let off = match self.0.status() {
             Status::Waiting | Status::Runnable => true,
             Status::Dead => self.0.joiner.has_ended(), // its result, or a first frame to drop that, lies above
