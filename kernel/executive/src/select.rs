@@ -20,7 +20,7 @@ mod arms;
 mod builder;
 mod macros;
 mod timeout;
-pub use arms::RecvFrom;
+pub use arms::{RecvFrom, SendTo};
 #[doc(hidden)]
 pub use arms::{RecvSlot, SendSlot};
 pub use builder::{Recv, Select, Send};

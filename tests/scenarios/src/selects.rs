@@ -400,9 +400,9 @@ fn a_limit_of_zero_is_drawn() {
             recv(rx) -> _ => { received[0] += 1; tx.send(()).unwrap() }
             after(Duration::ZERO) => {}
         }
-        let mut arm = Recv::new(&rx);
+        let arm = Recv::new(&rx);
         let mut select = Select::new();
-        select.recv(&mut arm);
+        select.recv(&arm);
         select.after(Duration::ZERO);
         if select.wait() == 0 { received[1] += 1 }
         if arm.take().is_some() { tx.send(()).unwrap() }
@@ -511,15 +511,97 @@ fn control_flow_leaves_the_arm() {
     assert_eq!((first_even(&rx), first_even(&rx)), (Some(4), None));
 }
 
+/// `None` in place of a sender is never ready, and the value stays.
+fn a_send_arm_can_be_switched_off() {
+    let (tx, rx) = chan(1);
+    let mut off = Some(&tx);
+    let value = String::from("stays");
+    off.take();
+    select! {
+        send(off, value) -> _ => unreachable!(),
+        default => {}
+    }
+    assert_eq!((value.as_str(), rx.len()), ("stays", 0));
+    // A stage of a pipeline: it sends only while it has something, and receives only while it has nothing.
+    let (to_last, last) = chan(0);
+    let stage = go(move || {
+        let (mut from, mut held): (_, Option<u32>) = (Some(rx), None);
+        while from.is_some() || held.is_some() {
+            let to = held.map(|_| &to_last);
+            let from_now = if held.is_none() { from.as_ref() } else { None };
+            select! {
+                send(to, held.unwrap_or(0)) -> r => { r.unwrap(); held = None }
+                recv(from_now) -> v => match v { Some(_) => held = v.map(|_: String| 7), None => from = None },
+            }
+        }
+    });
+    go(move || (0..10).for_each(|_| tx.send(String::from("x")).unwrap()));
+    assert!(last.iter().eq([7; 10]));
+    stage.join();
+    let nobody: Option<executive::chan::Sender<u8>> = None;
+    let arm = Send::new(&nobody, 1);
+    let mut select = Select::new();
+    select.send(&arm);
+    assert_eq!((select.poll(), arm.take()), (None, Some(1)));
+}
+
+/// Its arms are built once; each wait receives, sends or times out.
+fn a_built_select_is_used_again() {
+    counter!(DROPS);
+    let (txs, rxs): (Vec<_>, Vec<_>) = (0..4).map(|_| chan(0)).unzip();
+    let (out, outs) = chan(0);
+    let senders: Vec<_> = txs.into_iter().enumerate().map(|(i, tx)| go(move || {
+        (0..50).for_each(|n| tx.send((i, n, Counted(&DROPS))).unwrap())
+    })).collect();
+    let taker = go(move || outs.iter().fold(0, |sum: usize, n: usize| sum + n));
+    let arms: Vec<_> = rxs.iter().map(Recv::new).collect();
+    let send = Send::new(&out, 0);
+    let mut select = Select::new();
+    for arm in &arms { select.recv(arm); }
+    assert_eq!(select.send(&send), 4);
+    assert_eq!(send.take(), Some(0)); // nothing to be sent yet
+    let never = select.after(Duration::MAX);
+    let (mut next, mut open, mut sent) = ([0; 4], 4, 0);
+    while open > 0 || sent < 200 {
+        match select.wait() {
+            4 => sent += 1,
+            n if n == never => unreachable!(),
+            n => match arms[n].take() {
+                Some((i, k, _counted)) => {
+                    assert_eq!((i, k), (n, next[n])); // each channel's in order, none twice
+                    next[n] += 1;
+                    assert_eq!(send.put(1), None);
+                    // Until it is sent nothing more is received.
+                    (0..4).for_each(|n| select.switch(n, false));
+                }
+                None => {
+                    open -= 1;
+                    next[n] = 100;
+                }
+            },
+        }
+        if send.put(1).is_none() {
+            send.take();
+            (0..4).for_each(|n| select.switch(n, next[n] < 100));
+        }
+    }
+    assert_eq!((DROPS.load(SeqCst), select.poll()), (200, None));
+    senders.into_iter().for_each(|h| h.join());
+    drop(select);
+    drop(send);
+    drop(out);
+    assert_eq!(taker.join(), 200);
+}
+
 /// A number of arms that is known at run time only.
 fn a_select_built_at_run_time() {
     let (txs, rxs): (Vec<_>, Vec<_>) = (0..50).map(|_| chan(1)).unzip();
     let mut seen = vec![false; 50];
     for i in (0..50).rev() {
         txs[i].send(i).unwrap();
-        let mut arms: Vec<_> = rxs.iter().map(Recv::new).collect();
+        let arms: Vec<_> = rxs.iter().map(Recv::new).collect();
         let mut select = Select::new();
-        for arm in &mut arms { select.recv(arm); }
+        for arm in &arms { select.recv(arm); }
         assert_eq!(select.len(), 50);
         let taken = select.wait();
         assert_eq!(arms[taken].take(), Some(taken));
@@ -530,21 +612,21 @@ fn a_select_built_at_run_time() {
 
 fn a_built_select_sends_waits_and_times_out() {
     let (tx, rx) = chan(0);
-    let mut arm = Send::new(&tx, Box::new(1));
-    let mut select = Select::new();
-    select.send(&mut arm);
-    assert_eq!(select.poll(), None);
-    let mut select = Select::new();
-    select.send(&mut arm);
-    let deadline = select.after(MS);
-    assert_eq!(select.wait(), deadline);
-    assert!(arm.into_inner().is_some()); // not sent: still there
-    let h = go(move || {
-        let mut arm = Send::new(&tx, Box::new(2));
+    {
+        let arm = Send::new(&tx, Box::new(1));
         let mut select = Select::new();
-        select.send(&mut arm);
+        select.send(&arm);
+        assert_eq!(select.poll(), None);
+        let deadline = select.after(MS);
+        assert_eq!(select.wait(), deadline);
+        assert!(arm.take().is_some()); // not sent: still there
+    }
+    let h = go(move || {
+        let arm = Send::new(&tx, Box::new(2));
+        let mut select = Select::new();
+        select.send(&arm);
         select.wait();
-        arm.into_inner()
+        arm.take()
     });
     until_waits(&h, WaitReason::Select);
     assert_eq!(rx.recv().as_deref(), Some(&2));
@@ -556,11 +638,12 @@ fn a_built_select_drops_what_is_not_taken() {
     counter!(DROPS);
     let (tx, rx) = chan(1);
     tx.send(Counted(&DROPS)).ok();
-    let mut arm = Recv::new(&rx);
+    let arm = Recv::new(&rx);
     let mut select = Select::new();
-    select.recv(&mut arm);
+    select.recv(&arm);
     select.wait();
     assert_eq!(DROPS.load(SeqCst), 0);
+    drop(select);
     drop(arm);
     assert_eq!(DROPS.load(SeqCst), 1);
 }

@@ -25,42 +25,54 @@ pub trait RecvFrom {
     /// Where it comes from; `None`: never ready.
     fn receiver(&self) -> Option<&Receiver<Self::Item>>;
 }
-impl<T: core::marker::Send> RecvFrom for Receiver<T> {
-    type Item = T;
-    fn receiver(&self) -> Option<&Receiver<T>> {
-        Some(self)
-    }
+/// Something to send to in a select: a [`Sender`], or an `Option` of one, whose `None` is never ready.
+///
+/// ```no_run
+/// use executive::{chan, select};
+/// let (tx, rx) = chan(1);
+/// let mut maybe = Some(tx);
+/// while let Some(n) = select! {
+///     send(maybe, 7) -> _ => { maybe = None; Some(0) } // once
+///     recv(rx) -> v => v,
+/// } {
+///     println!("{n}");
+/// }
+/// ```
+pub trait SendTo {
+    /// What goes.
+    type Item: core::marker::Send;
+    /// Where it goes to; `None`: never ready.
+    fn sender(&self) -> Option<&Sender<Self::Item>>;
 }
-impl<R: RecvFrom> RecvFrom for Option<R> {
-    type Item = R::Item;
-    fn receiver(&self) -> Option<&Receiver<R::Item>> {
-        self.as_ref()?.receiver()
-    }
+
+/// An end of a channel, an `Option` of one, and what points at one.
+macro_rules! ends {
+    ($end:ident, $what:path, $get:ident) => {
+        impl<T: core::marker::Send> $what for $end<T> {
+            type Item = T;
+            fn $get(&self) -> Option<&$end<T>> {
+                Some(self)
+            }
+        }
+        impl<E: $what> $what for Option<E> {
+            type Item = E::Item;
+            fn $get(&self) -> Option<&$end<E::Item>> {
+                self.as_ref()?.$get()
+            }
+        }
+        ends!(@points $end, $what, $get: &E, &mut E, alloc::boxed::Box<E>, Arc<E>);
+    };
+    (@points $end:ident, $what:path, $get:ident: $($pointer:ty),*) => { $(
+        impl<E: $what + ?Sized> $what for $pointer {
+            type Item = E::Item;
+            fn $get(&self) -> Option<&$end<E::Item>> {
+                (**self).$get()
+            }
+        }
+    )* };
 }
-impl<R: RecvFrom + ?Sized> RecvFrom for &R {
-    type Item = R::Item;
-    fn receiver(&self) -> Option<&Receiver<R::Item>> {
-        (**self).receiver()
-    }
-}
-impl<R: RecvFrom + ?Sized> RecvFrom for &mut R {
-    type Item = R::Item;
-    fn receiver(&self) -> Option<&Receiver<R::Item>> {
-        (**self).receiver()
-    }
-}
-impl<R: RecvFrom + ?Sized> RecvFrom for alloc::boxed::Box<R> {
-    type Item = R::Item;
-    fn receiver(&self) -> Option<&Receiver<R::Item>> {
-        (**self).receiver()
-    }
-}
-impl<R: RecvFrom + ?Sized> RecvFrom for Arc<R> {
-    type Item = R::Item;
-    fn receiver(&self) -> Option<&Receiver<R::Item>> {
-        (**self).receiver()
-    }
-}
+ends!(Receiver, RecvFrom, receiver);
+ends!(Sender, SendTo, sender);
 
 /// A receive in `select!`: the place where the value arrives.
 #[doc(hidden)]
@@ -101,20 +113,21 @@ unsafe fn recv_now<T>(chan: *const (), core: &mut Core, to: *mut ()) -> Attempt 
 /// A send in `select!`: the value lies in a variable of the caller's, which the macro forgets if the arm is taken.
 #[doc(hidden)]
 pub struct SendSlot<'a, T> {
-    to: &'a Sender<T>,
+    to: Option<&'a Sender<T>>,
     value: *const T,
 }
 
 impl<'a, T: core::marker::Send> SendSlot<'a, T> {
     #[inline]
-    pub fn new(to: &'a Sender<T>, value: &T) -> Self {
-        SendSlot { to, value }
+    pub fn new<S: SendTo<Item = T> + ?Sized>(to: &'a S, value: &T) -> Self {
+        SendSlot { to: to.sender(), value }
     }
     /// # Safety
     /// The value stays where it is, and is not used, until the select has returned; it is forgotten if the arm was chosen with success.
     #[inline]
     pub unsafe fn into_case(self) -> Case<'a> {
-        let chan: &Chan<T> = &self.to.chan;
+        let Some(to) = self.to else { return Case::never() };
+        let chan: &Chan<T> = &to.chan;
         // SAFETY: the borrow keeps the channel, the caller's promise the value; `send_now` fits.
         unsafe {
             let at = core::ptr::from_ref(chan).cast();

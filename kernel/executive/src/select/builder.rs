@@ -1,32 +1,41 @@
 //! A select whose number of arms is known only at run time. Go: `reflect.Select`.
 #![allow(unsafe_code)] // Takes what the engine has put into an arm, or taken out of it.
 
-use super::{Case, RecvFrom, RecvSlot, SendSlot, choose_of};
+use super::{Case, RecvFrom, RecvSlot, SendSlot, SendTo, choose_of};
 use crate::chan::Sender;
 use crate::irq::Irq;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::cell::{Cell, UnsafeCell};
 use core::time::Duration;
 
-/// Waits for any of a number of operations; they are numbered from 0 as they are added. Allocates when arms are added and when it waits, unlike
+/// Waits for any of a number of operations; they are numbered from 0 as they are added. It can wait again and
+/// again: a loop adds its arms once. Allocates when arms are added and when it waits, unlike
 /// [`select!`](crate::select!).
 ///
 /// ```no_run
 /// use executive::select::{Recv, Select};
 /// let (txs, rxs): (Vec<_>, Vec<_>) = (0..10).map(|_| executive::chan(1)).unzip();
 /// txs[7].send("seven").unwrap();
-/// let mut arms: Vec<_> = rxs.iter().map(Recv::new).collect();
+/// let arms: Vec<_> = rxs.iter().map(Recv::new).collect();
 /// let mut select = Select::new();
-/// for arm in &mut arms {
+/// for arm in &arms {
 ///     select.recv(arm);
 /// }
-/// assert_eq!(select.wait(), 7);
-/// assert_eq!(arms[7].take(), Some("seven"));
+/// drop(txs);
+/// for _ in 0..10 {
+///     let n = select.wait();
+///     match arms[n].take() {
+///         Some(word) => println!("{word}"),
+///         None => select.switch(n, false), // closed: never again
+///     }
+/// }
 /// ```
 #[derive(Default)]
 pub struct Select<'a> {
-    arms: Vec<Box<dyn Arm + 'a>>,
+    /// Each with whether it is switched on.
+    arms: Vec<(Box<dyn Arm + 'a>, bool)>,
 }
 
 /// A receive, as an arm of a [`Select`].
@@ -35,27 +44,28 @@ pub struct Select<'a> {
 /// use executive::select::{Recv, Select};
 /// let (tx, rx) = executive::chan(1);
 /// tx.send(7).unwrap();
-/// let mut arm = Recv::new(&rx);
+/// let arm = Recv::new(&rx);
 /// let mut select = Select::new();
-/// select.recv(&mut arm);
+/// select.recv(&arm);
 /// select.wait();
 /// assert_eq!(arm.take(), Some(7));
 /// ```
 pub struct Recv<'a, T: Send_> {
-    slot: RecvSlot<'a, T>,
+    /// A select's while it waits; no code of the user's runs on this goroutine then.
+    slot: UnsafeCell<RecvSlot<'a, T>>,
     /// The select has put a value there.
-    full: bool,
+    full: Cell<bool>,
 }
 
 impl<'a, T: Send_> Recv<'a, T> {
     /// A receive from a [`Receiver`](crate::chan::Receiver) or what stands for one.
     pub fn new<R: RecvFrom<Item = T> + ?Sized>(from: &'a R) -> Self {
-        Recv { slot: RecvSlot::new(from), full: false }
+        Recv { slot: UnsafeCell::new(RecvSlot::new(from)), full: Cell::new(false) }
     }
     /// What was received; once. `None` if the arm was taken because the channel is closed and drained, and if it was not taken.
-    pub fn take(&mut self) -> Option<T> {
-        // SAFETY: `full` says so, and says so once.
-        core::mem::take(&mut self.full).then(|| unsafe { self.slot.finish(true) })?
+    pub fn take(&self) -> Option<T> {
+        // SAFETY: `full` says so, and says so once; no select waits.
+        self.full.take().then(|| unsafe { (*self.slot.get()).finish(true) })?
     }
 }
 
@@ -65,30 +75,39 @@ impl<T: Send_> Drop for Recv<'_, T> {
     }
 }
 
-/// A send, as an arm of a [`Select`]: it has the value until it was sent.
+/// A send, as an arm of a [`Select`]: it has the value until it was sent. Without a value it is never ready.
 ///
 /// ```no_run
 /// use executive::select::{Select, Send};
 /// let (tx, rx) = executive::chan(1);
-/// let mut arm = Send::new(&tx, 7);
+/// let arm = Send::new(&tx, 7);
 /// let mut select = Select::new();
-/// select.send(&mut arm);
+/// select.send(&arm);
 /// select.wait();
-/// assert_eq!((arm.into_inner(), rx.recv()), (None, Some(7)));
+/// assert_eq!((arm.put(8), rx.recv()), (None, Some(7)));
+/// select.wait();
+/// assert_eq!((arm.take(), rx.recv()), (None, Some(8)));
 /// ```
 pub struct Send<'a, T> {
-    to: &'a Sender<T>,
-    value: Option<T>,
+    to: Option<&'a Sender<T>>,
+    /// A select's while it waits, as a receive's place.
+    value: UnsafeCell<Option<T>>,
 }
 
 impl<'a, T: Send_> Send<'a, T> {
-    /// A send of `value`.
-    pub fn new(to: &'a Sender<T>, value: T) -> Self {
-        Send { to, value: Some(value) }
+    /// A send of `value` to a [`Sender`] or what stands for one.
+    pub fn new<S: SendTo<Item = T> + ?Sized>(to: &'a S, value: T) -> Self {
+        Send { to: to.sender(), value: UnsafeCell::new(Some(value)) }
     }
-    /// The value, if it was not sent: another arm was taken, or the channel is closed.
-    pub fn into_inner(self) -> Option<T> {
-        self.value
+    /// The next value to be sent. Gives back the one before, if it was not sent.
+    pub fn put(&self, value: T) -> Option<T> {
+        // SAFETY: no select waits, and no other code runs meanwhile.
+        unsafe { (*self.value.get()).replace(value) }
+    }
+    /// Takes the value back, if it was not sent: another arm was taken, or the channel is closed.
+    pub fn take(&self) -> Option<T> {
+        // SAFETY: as above.
+        unsafe { (*self.value.get()).take() }
     }
 }
 
@@ -96,40 +115,47 @@ use core::marker::Send as Send_;
 
 /// What the builder needs of an arm: its case, and to be told that it was taken.
 trait Arm {
-    fn case(&mut self) -> Case<'_>;
-    fn taken(&mut self, _success: bool) {}
+    /// Before any arm is asked for its case: drops what is left of an earlier wait, which may do anything.
+    fn clear(&self) {}
+    fn case(&self) -> Case<'_>;
+    fn taken(&self, _success: bool) {}
 }
 
-impl<T: Send_> Arm for &mut Recv<'_, T> {
-    fn case(&mut self) -> Case<'_> {
-        drop(self.take()); // of an earlier select
-        self.slot.case()
+impl<T: Send_> Arm for &Recv<'_, T> {
+    fn clear(&self) {
+        drop(self.take());
     }
-    fn taken(&mut self, success: bool) {
-        self.full = success;
+    fn case(&self) -> Case<'_> {
+        // SAFETY: from here to `taken` only the select uses the place.
+        unsafe { &mut *self.slot.get() }.case()
+    }
+    fn taken(&self, success: bool) {
+        self.full.set(success);
     }
 }
-impl<T: Send_> Arm for &mut Send<'_, T> {
-    fn case(&mut self) -> Case<'_> {
-        let Some(value) = &self.value else { return Case::never() }; // sent by an earlier select
-        // SAFETY: the case borrows us, so the value stays; `taken` forgets it.
-        unsafe { SendSlot::new(self.to, value).into_case() }
+impl<T: Send_> Arm for &Send<'_, T> {
+    fn case(&self) -> Case<'_> {
+        // SAFETY: from here to `taken` only the select uses the value, which stays; `taken` forgets it.
+        match (self.to, unsafe { &*self.value.get() }) {
+            (Some(to), Some(value)) => unsafe { SendSlot::new(to, value).into_case() },
+            _ => Case::never(),
+        }
     }
-    fn taken(&mut self, success: bool) {
+    fn taken(&self, success: bool) {
         if success {
             // SAFETY: the value was moved out; the place is as good as empty, and `None` is written over it without a drop.
-            unsafe { (&raw mut self.value).write(None) };
+            unsafe { self.value.get().write(None) };
         }
     }
 }
 struct After(Duration);
 impl Arm for After {
-    fn case(&mut self) -> Case<'_> {
+    fn case(&self) -> Case<'_> {
         Case::after(self.0)
     }
 }
 impl Arm for &Irq {
-    fn case(&mut self) -> Case<'_> {
+    fn case(&self) -> Case<'_> {
         Case::irq(self)
     }
 }
@@ -140,18 +166,18 @@ impl<'a> Select<'a> {
         Self::default()
     }
     fn add(&mut self, arm: impl Arm + 'a) -> usize {
-        self.arms.push(Box::new(arm));
+        self.arms.push((Box::new(arm), true));
         self.arms.len() - 1
     }
     /// Adds a receive. Gives its number.
-    pub fn recv<T: Send_>(&mut self, arm: &'a mut Recv<'_, T>) -> usize {
+    pub fn recv<T: Send_>(&mut self, arm: &'a Recv<'_, T>) -> usize {
         self.add(arm)
     }
     /// Adds a send. Gives its number.
-    pub fn send<T: Send_>(&mut self, arm: &'a mut Send<'_, T>) -> usize {
+    pub fn send<T: Send_>(&mut self, arm: &'a Send<'_, T>) -> usize {
         self.add(arm)
     }
-    /// Adds a deadline, `d` after the wait begins. Gives its number.
+    /// Adds a deadline, `d` after each wait begins. Gives its number.
     ///
     /// ```no_run
     /// let mut select = executive::select::Select::new();
@@ -182,8 +208,14 @@ impl<'a> Select<'a> {
         self.arms.is_empty()
     }
 
+    /// Switches an arm off, or on again: one that is off is never ready, as a nil channel in Go. Panics if there
+    /// is no such arm.
+    pub fn switch(&mut self, arm: usize, on: bool) {
+        self.arms[arm].1 = on;
+    }
+
     /// Parks until an arm is ready, takes it, and gives its number. Panics if there are more than 65,535.
-    pub fn wait(mut self) -> usize {
+    pub fn wait(&mut self) -> usize {
         match self.choose(false) {
             Some(index) => index,
             None => unreachable!("a select without default has chosen"),
@@ -196,17 +228,19 @@ impl<'a> Select<'a> {
     /// select.after(core::time::Duration::from_secs(1));
     /// assert_eq!(select.poll(), None);
     /// ```
-    pub fn poll(mut self) -> Option<usize> {
+    pub fn poll(&mut self) -> Option<usize> {
         self.choose(true)
     }
 
     fn choose(&mut self, or_default: bool) -> Option<usize> {
         let n = self.arms.len();
         assert!(n <= usize::from(u16::MAX), "select: too many arms");
-        let mut cases: Vec<Case<'_>> = self.arms.iter_mut().map(|arm| arm.case()).collect();
+        self.arms.iter().for_each(|(arm, _)| arm.clear());
+        let cases = self.arms.iter().map(|(arm, on)| if *on { arm.case() } else { Case::never() });
+        let mut cases: Vec<Case<'_>> = cases.collect();
         let chosen = choose_of(&mut cases, &mut vec![0; n], &mut vec![0; n], or_default)?;
         drop(cases);
-        self.arms[chosen.index].taken(chosen.success);
+        self.arms[chosen.index].0.taken(chosen.success);
         Some(chosen.index)
     }
 }

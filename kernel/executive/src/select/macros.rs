@@ -11,7 +11,8 @@
 /// | `done(token) => ..` | this [`Token`](crate::cancel::Token) is cancelled | |
 /// | `default => ..` | nothing else is | |
 ///
-/// `recv` takes a [`Receiver`](crate::chan::Receiver), or anything that [is like one](crate::select::RecvFrom). In `send(tx, x)`, a variable `x` is moved only if its arm is
+/// `recv` takes a [`Receiver`](crate::chan::Receiver), or anything that [is like one](crate::select::RecvFrom), and `send` a
+/// [`Sender`](crate::chan::Sender) or [what is like one](crate::select::SendTo): an `Option` is an arm that can be switched off. In `send(tx, x)`, a variable `x` is moved only if its arm is
 /// taken: otherwise it is still yours. Any other expression is dropped if another arm is taken. All expressions are evaluated before, once, in the order of the arms. The arms' results have the
 /// type of the whole; `break`, `return` and `?` work in them. `select! {}` parks for good.
 ///
