@@ -43,7 +43,7 @@ static TABLE: &[Command] = &[
     command("help", "", "this list", help),
     // What is going on.
     command("cpus", "", "each CPU: what it does and what it has done", reports::cpus),
-    command("gs", "[MOST]", "every goroutine: what it does, for how long, where it was started, its stack", reports::gs),
+    command("gs", "[MOST]", "every goroutine, those that are alike in one line: what it does, for how long, where it was started, its stack", reports::gs),
     command("mem", "", "where the memory is", reports::mem),
     command("stacks", "", "what goroutines' stacks take and took, by where they were started", reports::stacks),
     command("locks", "[MOST]", "each lock: taken, and spun for; fails if the scheduler's was more than MOST times", reports::locks),

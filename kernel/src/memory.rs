@@ -58,7 +58,8 @@ pub fn usage() -> Memory {
     }
 }
 
-/// The machine's locks by name: acquisitions, and how many of them had to spin. Goes with `executive::census::locks`.
+/// The machine's locks by name: acquisitions, and how many of them had to spin. Goes with
+/// `executive::census::locks`.
 pub fn locks() -> [(&'static str, (u64, u64)); 5] {
     [
         ("stacks", stacks::lock_stats()),

@@ -1,7 +1,7 @@
 //! The one list of scenarios, on the bare machine. kernel/hosted/tests runs the same list as Linux processes.
 
 use hosted as _; // some machine: the list's functions are not called here, but they are linked
-use scenarios::{DEATHS, SCENARIOS};
+use scenarios::{DEATHS, SCENARIOS, says};
 use tests::{Boot, boots};
 
 fn all_hold(machine: Boot) {
@@ -27,6 +27,7 @@ fn on_4_cpus_every_scenario_holds() {
 #[test]
 fn every_death_has_its_words() {
     for (name, _, words) in DEATHS {
-        boots().smp(2).run(&format!("scenario {name}")).says(words).dies(2);
+        let said = boots().smp(2).run(&format!("scenario {name}")).dies(2);
+        assert!(says(&said.text, words), "it must say `{words}`\n{said}");
     }
 }

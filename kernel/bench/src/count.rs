@@ -10,12 +10,14 @@
 use crate::floor;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::hint::black_box;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use executive::affinity::cpus;
 use executive::bare::{self, Parked};
 use executive::census::{CpuState, cpu_reports};
 use executive::lock::{Lock, Rank};
 use executive::percpu::{Pin, cpu};
+use executive::sync::Mutex;
 use executive::{JoinHandle, chan, go, lock_to_cpu, machine, yield_now};
 
 /// What counting needs of the machine.
@@ -56,11 +58,12 @@ pub struct Operation {
 }
 
 /// All that a single CPU can do.
-pub static OPERATIONS: [Operation; 4] = [
+pub static OPERATIONS: [Operation; 5] = [
     Operation { name: "switch", among: 2, run: switches },
     Operation { name: "spawn_exit_join", among: 1, run: spawns },
     Operation { name: "chan_round_trip", among: 2, run: round_trips },
     Operation { name: "chan_buffered", among: 2, run: buffered },
+    Operation { name: "mutex_free", among: 1, run: locks },
 ];
 
 /// `n` switches: goroutines that yield, each to the next.
@@ -105,6 +108,16 @@ fn buffered(n: usize, among: usize) {
         go(move || (0..n).for_each(|i| tx.send(i).expect("the other receives")));
         assert_eq!(rx.iter().count(), n);
     });
+}
+
+/// `n` times a mutex that nobody else wants is locked and unlocked, by each of so many.
+fn locks(n: usize, among: usize) {
+    let each = move || {
+        let mutex = Mutex::new(0);
+        (0..n / among).for_each(|i| *black_box(&mutex).lock() = i);
+    };
+    let all: Vec<_> = (0..among).map(|_| go(each)).collect();
+    all.into_iter().for_each(|g| g.join());
 }
 
 /// Half as many goroutines, each of which does its share of `n` with one that it starts.

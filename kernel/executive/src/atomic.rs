@@ -74,24 +74,24 @@ pub enum Left {
 /// Subtracts, and tells of the result what the CPU's flags tell: `lock sub` is 10 % faster with a `lock cmpxchg` than the `lock xadd` of `fetch_sub`, which
 /// brings back the old value. Release.
 #[inline(always)]
-pub fn sub_release(word: &AtomicU32, n: u32) -> Left {
+pub fn sub_release<const N: u32>(word: &AtomicU32) -> Left {
     #[cfg(all(not(loom), not(miri)))]
     #[allow(unsafe_code)]
     // SAFETY: the same access to an atomic as `fetch_sub` makes. Not `nomem`: what precedes stays before it.
     unsafe {
         core::arch::asm!(
-            "lock sub dword ptr [{word}], {n:e}",
+            "lock sub dword ptr [{word}], {n}",
             "js {negative}",
             "jnz {positive}",
             word = in(reg) word.as_ptr(),
-            n = in(reg) n,
+            n = const N as i32,
             negative = label { return Left::Negative },
             positive = label { return Left::Positive },
             options(nostack),
         );
     }
     #[cfg(any(loom, miri))]
-    match word.fetch_sub(n, Ordering::Release).wrapping_sub(n) as i32 {
+    match word.fetch_sub(N, Ordering::Release).wrapping_sub(N) as i32 {
         0 => {}
         ..0 => return Left::Negative,
         1.. => return Left::Positive,

@@ -4,20 +4,23 @@
 //! A debugger finds the same things in [`crate::sched`]'s list of all g's and in each CPU's block.
 #![allow(unsafe_code)] // Walks stacks by frame pointers.
 
-use crate::census::{self, Line, Named};
+use crate::census::{self, Group, Named, Report};
 use crate::g::{G, Status, curg, getg, on_g0};
 use crate::m::m_of;
 use crate::machine::{self, Interrupted, Stack};
 use crate::param::MAX_CPUS;
 use crate::sched::SCHED;
+use crate::sync::owner_of;
 use crate::{percpu, switch};
-use core::cell::Cell;
+use core::cell::{Cell, UnsafeCell};
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-/// Goroutines listed in a crash report, and frames of each.
-const MAX_GOROUTINES: usize = 100;
+/// Groups of goroutines listed in a crash report, and frames of each.
+const MAX_GROUPS: usize = 100;
 const MAX_FRAMES: usize = 32;
+/// Where more g's than this were ever made stacks are not compared: a report must not take minutes.
+const MAX_COMPARED: usize = 100_000;
 /// Status of a run that ended in a crash. Go's.
 const STATUS: i32 = 2;
 
@@ -150,7 +153,7 @@ fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
     }
     let left_by_mcall = backtrace(out, fp) && on_g0();
     if left_by_mcall && let Some(g) = curg() {
-        saved_backtrace(out, g); // what g0 does, it does for this one
+        saved_frames(g, |pc| frame_line(out, pc)); // what g0 does, it does for this one
     }
     let _ = writeln!(out, "\nCPUs:");
     for cpu in 0..SCHED.slots() {
@@ -164,25 +167,54 @@ fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
         let _ = writeln!(out);
         stopped_backtrace(out, cpu, curg);
     }
+    goroutines(out);
+    machine::exit(STATUS)
+}
+
+/// Not on the stack: a goroutine that panics may have little of it left.
+struct Groups(UnsafeCell<[Option<Group>; MAX_GROUPS]>);
+// SAFETY: the reporter's alone (`goroutines`).
+unsafe impl Sync for Groups {}
+static GROUPS: Groups = Groups(UnsafeCell::new([None; MAX_GROUPS]));
+
+/// Every goroutine, those that are alike in one line; the longest waiting first. By the CPU that
+/// reports, once.
+fn goroutines(out: &mut Out) {
     let _ = writeln!(out, "\ngoroutines:");
-    let mut left_out = 0;
-    let mut listed = 0;
+    // SAFETY: one CPU reports, and it comes here once (`begin`).
+    let groups = unsafe { &mut *GROUPS.0.get() };
+    let compared = SCHED.allgs_len.load(Ordering::Relaxed) <= MAX_COMPARED;
+    let left_out = census::group(groups, |g| if compared { stack_hash(g) } else { 0 });
     let now = machine::now();
-    for (g, seen) in census::all() {
-        if listed == MAX_GOROUTINES {
-            left_out += 1;
-            continue;
-        }
-        listed += 1;
-        let _ = writeln!(out, "  {}", Line { g, seen, now });
-        if g.status() == Status::Waiting || g.status() == Status::Runnable {
-            saved_backtrace(out, g);
+    for group in groups.iter().flatten() {
+        let _ = writeln!(out, "  {}", Report { group, now, owner });
+        if is_off_its_cpu(group.first) {
+            saved_frames(group.first, |pc| frame_line(out, pc));
         }
     }
     if left_out != 0 {
         let _ = writeln!(out, "  ... and {left_out} more");
     }
-    machine::exit(STATUS)
+}
+
+/// Who has the mutex for which this goroutine waits.
+fn owner(g: &G) -> (usize, &'static str) {
+    // SAFETY: it waits for a mutex, says its reason, and goes on waiting: nobody runs any more
+    // (`freeze_others`).
+    (unsafe { owner_of(g.waits_for.load(Ordering::Relaxed)) }, "")
+}
+
+/// Tells stacks that differ.
+fn stack_hash(g: &G) -> u64 {
+    let mut hash = 0;
+    if is_off_its_cpu(g) {
+        saved_frames(g, |pc| hash = census::mix(hash, pc as u64));
+    }
+    hash
+}
+
+fn is_off_its_cpu(g: &G) -> bool {
+    matches!(g.status(), Status::Waiting | Status::Runnable)
 }
 
 /// Frames of the current stack; from g0's, where `systemstack` switched to it, on to the goroutine's. `true`: they ended at the first there was,
@@ -194,11 +226,11 @@ fn backtrace(out: &mut Out, fp: usize) -> bool {
         jumped.set(stack.is_some_and(|stack| stack.contains(to)));
         jumped.get()
     };
-    walk(out, fp, |_| true, may_jump) && !jumped.get()
+    walk(fp, |_| true, may_jump, |pc| frame_line(out, pc)) && !jumped.get()
 }
 
 /// Frames of a goroutine that `mcall` has saved; nothing outside of its stack is read.
-fn saved_backtrace(out: &mut Out, g: &G) {
+fn saved_frames(g: &G, mut tell: impl FnMut(usize)) {
     let Some(stack) = g.seen().map(|seen| seen.stack) else { return };
     let sp = g.sched_sp.load(Ordering::Relaxed);
     if !has_frame(stack, sp) {
@@ -206,8 +238,8 @@ fn saved_backtrace(out: &mut Out, g: &G) {
     }
     // SAFETY: within its stack. If it runs meanwhile, we print nonsense.
     let (pc, fp) = unsafe { switch::left_at(sp) };
-    frame_line(out, pc);
-    walk_on(out, stack, sp, fp);
+    tell(pc);
+    walk_on(stack, sp, fp, tell);
 }
 
 /// Frames of what a stopped CPU did: those on its goroutine's stack, or the first only.
@@ -218,13 +250,13 @@ fn stopped_backtrace(out: &mut Out, cpu: usize, g: Option<&G>) {
     }
     frame_line(out, pc);
     if let Some(seen) = g.and_then(|g| g.seen()) {
-        walk_on(out, seen.stack, sp, fp);
+        walk_on(seen.stack, sp, fp, |pc| frame_line(out, pc));
     }
 }
 
 /// Follows frame pointers on this stack. Not below its stack pointer, where there may be no memory: in what was built without frame pointers they could be anything.
-fn walk_on(out: &mut Out, stack: Stack, sp: usize, fp: usize) {
-    walk(out, fp, |at| at >= sp && has_frame(stack, at), |_| false);
+fn walk_on(stack: Stack, sp: usize, fp: usize, tell: impl FnMut(usize)) {
+    walk(fp, |at| at >= sp && has_frame(stack, at), |_| false, tell);
 }
 
 /// Whether two words at `at` are on the stack.
@@ -233,7 +265,12 @@ fn has_frame(stack: Stack, at: usize) -> bool {
 }
 
 /// Follows frame pointers as far as they are readable. They lead up a stack, or to where `may_jump` says.
-fn walk(out: &mut Out, mut fp: usize, readable: impl Fn(usize) -> bool, may_jump: impl Fn(usize) -> bool) -> bool {
+fn walk(
+    mut fp: usize,
+    readable: impl Fn(usize) -> bool,
+    may_jump: impl Fn(usize) -> bool,
+    mut tell: impl FnMut(usize),
+) -> bool {
     if !keeps_frame_pointers() {
         return false; // in rbp is anything
     }
@@ -249,7 +286,7 @@ fn walk(out: &mut Out, mut fp: usize, readable: impl Fn(usize) -> bool, may_jump
         if pc == 0 {
             return true;
         }
-        frame_line(out, pc - 1); // a return address: the call is before it
+        tell(pc - 1); // a return address: the call is before it
         if next != 0 && !(fp..fp + G0_REACH).contains(&next) && !may_jump(next) {
             return false; // stacks grow down
         }

@@ -3,14 +3,17 @@
 //! **Rule (STACK-OWNER):** the status says who may run on or write the stack: `Running`: the goroutine itself; `Waiting`:
 //! whoever it waits for, through what it left there; otherwise the m or the list that has the g.
 //!
-//! **Rule (SEEN-WHOLE):** what others read of a g is one word each, an atomic. But a name and a stack take two words each, and
-//! they belong to one goroutine, as does the place where it was started. All these change only while `id` is 0: `id` becomes 0
-//! before they change ([`G::is_nobody`]), and the new goroutine's number after they have changed ([`G::is_born`]). No number is
-//! used twice. So whoever finds the same number before and after has read what belongs to that goroutine ([`G::seen`]).
+//! **Rule (SEEN-WHOLE):** what others read of a g is one word each, an atomic. But a name and a
+//! stack take two words each, and they belong to one goroutine, as does the place where it was
+//! started. All these change only while `id` is 0: `id` becomes 0 before they change
+//! ([`G::is_nobody`]), and the new goroutine's number after they have changed ([`G::is_born`]). No
+//! number is used twice. So whoever finds the same number before and after has read what belongs to
+//! that goroutine ([`G::seen`]).
 //!
 //! A g is never freed, only reused, so `&'static G` is what everyone holds. It lives in the heap and not at its
 //! stack's end: a stack's pages may be given back or be untouched while others look at the g.
-#![allow(unsafe_code)] // `Sync` for cells whose owner the status names, pointers from GS made references, and a name of two words.
+// `Sync` for cells whose owner the status names, pointers from GS made references, and a name of two words.
+#![allow(unsafe_code)]
 
 use crate::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, const_fn, prefetch_for_write};
 use crate::fatal::throw;
@@ -102,6 +105,11 @@ impl WaitReason {
             WaitReason::Forever => "parked forever",
         }
     }
+    /// Whether it is a wait for one thing, which the g names (`G::waits_for`).
+    pub(crate) const fn is_for_one_thing(self) -> bool {
+        use WaitReason::*;
+        matches!(self, ChanReceive | ChanSend | MutexLock | RwLockRead | RwLockWrite | Semacquire | WaitGroup | Barrier)
+    }
     /// How many there are.
     pub(crate) const COUNT: usize = WaitReason::Forever as usize + 1;
 
@@ -145,6 +153,9 @@ pub struct G {
     pub(crate) param: Cell<*mut ()>,
     /// Where it is in a select: see waitq.rs. Go: `g.selectDone`.
     pub(crate) select_done: AtomicU32,
+    /// The lock, and so the channel or sync object, under which its waker finds it; as long as it
+    /// waits for such a thing.
+    pub(crate) waits_for: AtomicUsize,
     // (All that a switch or a hand-over touches stands above: one cache line.)
     /// In an inbox (ONE-QUEUE): its place in the CPU's line, by `Owner::end`.
     pub(crate) place: Cell<u32>,
@@ -158,6 +169,9 @@ pub struct G {
     /// The deepest that its stack has been, as far as it was noted: pages, below the number of the goroutine that this is about, so that
     /// a g's next goroutine has nothing to reset.
     deepest: AtomicU64,
+    /// While it waits for a mutex: an address on the stack of the goroutine that had it when this
+    /// one queued.
+    pub(crate) behind: AtomicUsize,
     /// Whether the future it runs was woken: see future.rs.
     pub(crate) future: AtomicU32,
     /// Where an interrupted goroutine goes on (written by the tick handler while the goroutine stands still).
@@ -238,6 +252,8 @@ impl G {
                 param: Cell::new(null_mut()),
                 select_done: AtomicU32::new(0),
                 place: Cell::new(0),
+                waits_for: AtomicUsize::new(0),
+                behind: AtomicUsize::new(0),
                 deepest: AtomicU64::new(0),
                 future: AtomicU32::new(0),
                 preempt_pc: Cell::new(0),
@@ -260,11 +276,13 @@ impl G {
         self.seen()?.name
     }
 
-    /// It is nobody's from here on, until [`is_born`](Self::is_born): its stack may change. By who frees it.
+    /// It is nobody's from here on, until [`is_born`](Self::is_born): its stack may change. By who
+    /// frees it.
     #[inline]
     #[doc(hidden)] // for models
     pub fn is_nobody(&self) {
-        self.id.store(0, Ordering::Relaxed); // seen by who sees a later store of those below: these release it
+        // Relaxed: what is stored below is stored with Release, so whoever sees that sees this, too.
+        self.id.store(0, Ordering::Relaxed);
     }
     /// It is the goroutine of this number, which is new. By who owns the g, which is nobody's.
     #[inline]
@@ -296,11 +314,15 @@ impl G {
         self.stack_hi.load(Ordering::Relaxed)
     }
 
-    /// What anyone may know of its goroutine, at any time. `None`: it is nobody's, or became another's while we looked.
+    /// What anyone may know of its goroutine, at any time. `None`: it is nobody's, or became
+    /// another's while we looked.
     #[doc(hidden)]
     pub fn seen(&self) -> Option<Seen> {
-        let id = self.id.load(Ordering::Acquire); // partner: `is_born`; what is read below is this goroutine's or a later one's
-        // Acquire: partners of the Releases in `is_born` and `set_stack`; who reads a later goroutine's sees that `id` was 0.
+        // Acquire: partner of the last Release in `is_born`. What is read below is this goroutine's or a
+        // later one's.
+        let id = self.id.load(Ordering::Acquire);
+        // Acquire: partners of the Releases in `is_born` and `set_stack`; who reads a later
+        // goroutine's sees that `id` was 0.
         let name = self.name.load(Ordering::Acquire).cast_const();
         let name_len = self.name_len.load(Ordering::Acquire);
         let started_at = self.started_at.load(Ordering::Acquire);
@@ -308,7 +330,8 @@ impl G {
         if id == 0 || self.id.load(Ordering::Relaxed) != id {
             return None;
         }
-        // SAFETY: SEEN-WHOLE: pointer and length are those of one `&'static str`, which `is_born` took apart. The same of the place.
+        // SAFETY: SEEN-WHOLE: pointer and length are those of one `&'static str`, which `is_born`
+        // took apart. The same of the place.
         let (name, started_at) = unsafe {
             let name = (!name.is_null()).then(|| core::slice::from_raw_parts(name, name_len));
             (name.map(|name| core::str::from_utf8_unchecked(name)), started_at.as_ref())

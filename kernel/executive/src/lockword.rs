@@ -56,6 +56,11 @@ impl LockWord {
         self.0.load(Ordering::Relaxed)
     }
 
+    /// Whether someone has it. A moment's truth.
+    pub fn is_locked(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & LOCKED != 0
+    }
+
     /// Locks; waits while another has it.
     #[inline]
     pub fn lock(&self, queue: &impl Queue) {
@@ -129,7 +134,7 @@ impl LockWord {
     #[inline]
     pub fn unlock(&self, queue: &impl Queue) -> bool {
         // Release: partner of the Acquire in `lock`.
-        match sub_release(&self.0, LOCKED) {
+        match sub_release::<LOCKED>(&self.0) {
             Left::Nothing => false,
             Left::Positive => {
                 self.wake_waiter(queue);

@@ -16,6 +16,7 @@ mod waitgroup;
 
 pub use barrier::Barrier;
 pub use cond::Condvar;
+pub(crate) use mutex::owner_of;
 pub use mutex::{Mutex, MutexGuard};
 pub use once::{LazyLock, Once, OnceLock};
 pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};

@@ -1,4 +1,5 @@
-//! A model of a report that looks at a g while its goroutine ends and the next one is born (SEEN-WHOLE).
+//! A model of a report that looks at a g while its goroutine ends and the next one is born
+//! (SEEN-WHOLE).
 #![cfg(loom)]
 mod model;
 

@@ -130,7 +130,7 @@ fn watch(run: &Run) -> Result<(), String> {
     match (status, run.end) {
         (Ended::Late, _) => Err(format!("hangs: stopped after {:?}\n{said}", run.patience)),
         (Ended::Asleep, _) | (Ended::With(0), End::Well) => Ok(()),
-        (Ended::With(2), End::Dead(words)) if said.contains(words) => Ok(()),
+        (Ended::With(2), End::Dead(words)) if scenarios::says(&said, words) => Ok(()),
         (Ended::With(status), End::Well) => Err(format!("status {status}\n{said}")),
         (Ended::With(status), End::Dead(words)) => Err(format!("status {status}, and it must say `{words}`\n{said}")),
         (Ended::With(status), End::Asleep) => Err(format!("status {status}, and it must not end\n{said}")),

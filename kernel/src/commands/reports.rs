@@ -33,16 +33,12 @@ pub fn cpus(_: &Args) -> Outcome {
 
 pub fn gs(args: &Args) -> Outcome {
     let most = args.number(0, 50, 1..=u64::MAX)?;
-    let mut more = 0;
-    for (n, g) in (0u64..).zip(census::goroutines()) {
-        if n < most && !args.stopped() {
-            println!("{g}");
-        } else {
-            more += 1;
-        }
-    }
-    if more > 0 {
-        println!("... and {more} more (`gs MOST` shows so many)");
+    let left_out = census::goroutines(usize::try_from(most).unwrap_or(usize::MAX), |line| {
+        println!("{line}");
+        !args.stopped()
+    });
+    if left_out > 0 {
+        println!("... and {left_out} more (`gs MOST` shows so many lines)");
     }
     Ok(())
 }

@@ -1,14 +1,24 @@
 //! Ways to die: each must end the run with status 2 and with these words. In a process, or a boot, of its own.
 
-use crate::help::until_waits;
+use crate::help::{MS, until_waits};
 use alloc::sync::Arc;
 use executive::g::WaitReason;
 use executive::lock::{Lock, Rank};
-use executive::sync::WaitGroup;
+use executive::sync::{Barrier, Mutex, WaitGroup};
 use executive::{Builder, chan, go, provoke};
 
-/// Name, what must not return, and what must be said.
+/// Name, what must not return, and what must be said, as [`says`] reads it.
 pub type Death = (&'static str, fn(), &'static str);
+
+/// Whether a text says these words: lines that come in this order, with anything between them. ` ..
+/// ` in one stands for anything within that line.
+pub fn says(text: &str, words: &str) -> bool {
+    let has = |line: &str, parts: &str| {
+        parts.split(" .. ").try_fold(line, |rest, part| rest.split_once(part).map(|(_, after)| after)).is_some()
+    };
+    let mut lines = text.lines();
+    words.lines().all(|parts| lines.by_ref().any(|line| has(line, parts)))
+}
 
 /// All of them.
 pub static DEATHS: &[Death] = &[
@@ -43,6 +53,10 @@ pub static DEATHS: &[Death] = &[
     ("deadlock_switched_off_select", select_nothing, DEADLOCK),
     ("deadlock_names_the_reason", receive_for_ever, "[chan receive"),
     ("deadlock_lists_every_goroutine", deadlock_of_many, "(tenth) [chan send"),
+    ("report_of_400_shows_who_holds_the_mutex", two_of_400, "(left) [sync.Mutex.Lock 0x .. , held by .. (right), "),
+    ("report_of_400_folds_those_that_are_alike", two_of_400, "398 @ .. (one of many) [chan receive 0x"),
+    ("report_of_400_begins_with_who_waits_longest", two_of_400, IN_ORDER),
+    ("report_of_400_has_a_stack_for_each_line", two_of_400, WITH_STACKS),
     ("stack_overflow", overflow, "stack overflow in goroutine"),
     ("mcall_on_g0", || provoke::mcall_on_g0(), "fatal error: mcall: called on g0"),
     ("mcall_returns", || provoke::mcall_returns(), "fatal error: mcall: function returned"),
@@ -61,6 +75,35 @@ pub static DEBUG_DEATHS: &[Death] =
     &[("lock_out_of_rank", lock_out_of_rank, "fatal error: lock: taken out of rank order")];
 
 const DEADLOCK: &str = "fatal error: all goroutines are asleep - deadlock!";
+
+const IN_ORDER: &str = "goroutines:\n(main) [join, \n(left) [\n(right) [\n(one of many) [";
+const WITH_STACKS: &str = "(left) [\ntwo_of_400\n(right) [\ntwo_of_400\n(one of many) [\ntwo_of_400";
+
+/// Two wait for each other's mutex, and main for them; 398 wait for work that will not come. These
+/// began to wait last, though they are older.
+fn two_of_400() {
+    static LOCKS: [Mutex<()>; 2] = [const { Mutex::new(()) }; 2];
+    let (open, gate) = chan::<()>(0);
+    let (_never, work) = chan::<()>(0);
+    for _ in 0..398 {
+        let (gate, work) = (gate.clone(), work.clone());
+        drop(Builder::new().name("one of many").spawn(move || (gate.recv(), work.recv())));
+    }
+    let both = Arc::new(Barrier::new(2));
+    let two = [("left", 0), ("right", 1)].map(|(name, n)| {
+        let both = both.clone();
+        let lock_both = move || {
+            let _mine = LOCKS[n].lock();
+            both.wait();
+            let _other_s = LOCKS[1 - n].lock();
+        };
+        Builder::new().name(name).spawn(lock_both).unwrap()
+    });
+    two.iter().for_each(|h| until_waits(h, WaitReason::MutexLock));
+    executive::time::sleep(50 * MS); // the clock by which waits are told moves
+    drop(open);
+    two.into_iter().for_each(|h| h.join());
+}
 
 fn panic_in_doomed() {
     let doomed = Builder::new().name("doomed").spawn(|| {

@@ -2,9 +2,20 @@
 
 use crate::counter;
 use crate::help::{Counted, WaitReason, hog_until, until, until_waits};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use executive::{Builder, SpawnError, chan, current, go, goid, yield_now};
+
+/// What the console's `gs` prints.
+fn report() -> Vec<String> {
+    let mut lines = Vec::new();
+    executive::census::goroutines(usize::MAX, |line| {
+        lines.push(alloc::format!("{line}"));
+        true
+    });
+    lines
+}
 
 scenarios! { goroutines:
 
@@ -216,7 +227,7 @@ fn a_waiting_goroutine_says_for_what() {
     let (tx, rx) = chan::<u8>(0);
     let h = go(move || rx.recv());
     until_waits(&h, WaitReason::ChanReceive);
-    let all = executive::census::goroutines().map(|line| alloc::format!("{line}")).collect::<Vec<_>>();
+    let all = report();
     assert!(all.iter().any(|line| line.contains("[chan receive")), "{all:?}");
     drop(tx);
     h.join();
@@ -234,8 +245,42 @@ fn a_stack_that_cannot_be_is_refused() {
     }
 }
 
-/// Reports read the names of goroutines that are born and end meanwhile, on other CPUs: whole, or not at all.
-/// (A pointer with another name's length would be a name that nobody gave.)
+/// Who waits at the same channel is told with the same id, whoever else waits elsewhere.
+fn a_channel_has_one_id_in_every_report() {
+    let chans = [chan::<()>(0), chan::<()>(0)];
+    let waiters = ["at the first", "at the first, too", "at the second"].map(|name| {
+        let rx = chans[usize::from(name == "at the second")].1.clone();
+        Builder::new().name(name).spawn(move || rx.recv()).unwrap()
+    });
+    waiters.iter().for_each(|h| until_waits(h, WaitReason::ChanReceive));
+    let lines = report();
+    let [first, too, second] = waiters.each_ref().map(|h| {
+        let mine = alloc::format!("{} (at the ", h.id());
+        let line = lines.iter().find(|line| line.starts_with(&mine)).unwrap_or_else(|| panic!("{lines:?}"));
+        let (_, id) = line.split_once("[chan receive 0x").unwrap_or_else(|| panic!("{line}"));
+        id.split_once(',').unwrap().0
+    });
+    assert!(first == too && first != second, "{lines:?}");
+    drop(chans);
+    waiters.into_iter().for_each(|h| assert_eq!(h.join(), None));
+}
+
+/// Goroutines that are alike are told in one line, with their number.
+fn those_that_are_alike_share_a_line() {
+    let (open, gate) = chan::<()>(0);
+    let alike: Vec<_> = (0..100).map(|_| {
+        let gate = gate.clone();
+        Builder::new().name("alike").spawn(move || gate.recv()).unwrap()
+    }).collect();
+    alike.iter().for_each(|h| until_waits(h, WaitReason::ChanReceive));
+    let lines: Vec<_> = report().into_iter().filter(|line| line.contains(" (alike) [chan receive 0x")).collect();
+    assert!(lines.len() == 1 && lines[0].starts_with("100 @ "), "{lines:?}");
+    drop(open);
+    alike.into_iter().for_each(|h| assert_eq!(h.join(), None));
+}
+
+/// Reports read the names of goroutines that are born and end meanwhile, on other CPUs: whole, or
+/// not at all. (A pointer with another name's length would be a name that nobody gave.)
 fn a_name_is_seen_whole() {
     const NAMES: [&str; 3] = ["~1", "~22", "~ a name that is longer, by far, than any name of any other goroutine"];
     static STOP: AtomicBool = AtomicBool::new(false);
@@ -249,7 +294,7 @@ fn a_name_is_seen_whole() {
     let births: Vec<_> = (0..3).map(born).collect();
     let mut seen = [0; NAMES.len()];
     while seen.iter().sum::<usize>() < 50_000 {
-        for line in executive::census::goroutines().map(|line| alloc::format!("{line}")) {
+        for line in report() {
             let Some((_, name)) = line.split_once(" (~") else { continue };
             let name = name.split_once(") [").map_or(name, |(name, _)| name);
             let given = NAMES.iter().position(|given| &given[1..] == name);

@@ -79,7 +79,7 @@ pub static SCENARIOS: &[Scenario] = &{
     all
 };
 
-pub use deaths::{DEATHS, DEBUG_DEATHS};
+pub use deaths::{DEATHS, DEBUG_DEATHS, says};
 pub use stress::stress;
 pub use time::SLEEPERS;
 

@@ -46,6 +46,7 @@ pub(crate) fn park<F: FnOnce(&'static G) -> bool>(me: &G, reason: WaitReason, co
 pub(crate) fn park_unlock<T>(me: &G, reason: WaitReason, guard: LockGuard<'_, T>) {
     #[unsafe(link_section = "executive_switch")]
     unsafe extern "C" fn park_m<T>(g: &'static G, lock: *mut ()) -> ! {
+        g.waits_for.store(lock.expose_provenance(), Relaxed);
         let (p, lock) = waits(p(), g, lock);
         // SAFETY: `keep` gave it. Nothing of it is used afterwards: its owner may have gone on.
         unsafe { (*lock.cast::<Lock<T>>()).release_held(true) };

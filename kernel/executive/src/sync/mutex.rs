@@ -1,17 +1,20 @@
 //! Mutual exclusion. Go: `sync.Mutex`. What the word means, and who gets the lock, is in lockword.rs.
-#![allow(unsafe_code)] // The value behind the lock.
+#![allow(unsafe_code)] // The value behind the lock, and a mutex found by who waits for it.
 
 use super::sema::Semaphore;
-use crate::g::WaitReason;
+use crate::g::{WaitReason, getg};
 use crate::lockword::{LockWord, Queue};
 use crate::p::p;
 use crate::proc::park::yield_now;
 use crate::sched::SCHED;
 use crate::{machine, percpu};
+use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::marker::PhantomData;
+use core::mem::offset_of;
 use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// A lock around a `T`. Not recursive. There is no poisoning: a panic ends the run.
 ///
@@ -25,10 +28,21 @@ use core::ops::{Deref, DerefMut};
 /// });
 /// assert_eq!(*SUM.lock(), 45);
 /// ```
+#[repr(C)] // `raw` first: one register is enough to lock it and to say so
 pub struct Mutex<T: ?Sized> {
-    word: LockWord,
-    sema: Semaphore,
+    raw: Raw,
     value: UnsafeCell<T>,
+}
+/// All of it but the value. `repr(C)`: found by the semaphore's lock, which is what a waiter's g
+/// names.
+#[repr(C)]
+struct Raw {
+    sema: Semaphore,
+    word: LockWord,
+    /// An address on the stack of the goroutine that locked it last, for reports: that one has it,
+    /// if the word says that somebody has. (It takes one instruction to write, where a number would
+    /// take three.)
+    owner: AtomicUsize,
 }
 // SAFETY: the lock lets one at a time at the value.
 unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
@@ -51,7 +65,8 @@ unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
 impl<T> Mutex<T> {
     /// An unlocked mutex.
     pub const fn new(value: T) -> Self {
-        Mutex { word: LockWord::new(), sema: Semaphore::new(0), value: UnsafeCell::new(value) }
+        let raw = Raw { sema: Semaphore::new(0), word: LockWord::new(), owner: AtomicUsize::new(0) };
+        Mutex { raw, value: UnsafeCell::new(value) }
     }
     /// The value.
     pub fn into_inner(self) -> T {
@@ -70,7 +85,7 @@ impl<T: ?Sized> Mutex<T> {
     /// ```
     #[inline]
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        self.word.lock(&self.sema);
+        self.raw.word.lock(&self.raw);
         self.guard()
     }
 
@@ -82,7 +97,7 @@ impl<T: ?Sized> Mutex<T> {
     /// assert!(mutex.try_lock().is_none());
     /// ```
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        let guard = self.word.try_lock().then(|| self.guard());
+        let guard = self.raw.word.try_lock().then(|| self.guard());
         if guard.is_none() {
             percpu::point();
         }
@@ -97,20 +112,55 @@ impl<T: ?Sized> Mutex<T> {
     /// Unlocks without yielding to the one that was handed the lock: for who parks next.
     pub(super) fn unlock(guard: MutexGuard<'_, T>) {
         let mutex = core::mem::ManuallyDrop::new(guard).mutex;
-        mutex.word.unlock(&mutex.sema);
+        mutex.raw.word.unlock(&mutex.raw);
     }
 
+    #[inline]
     fn guard(&self) -> MutexGuard<'_, T> {
+        self.raw.is_mine();
         MutexGuard { mutex: self, _not_send: PhantomData }
     }
 }
 
-impl Queue for Semaphore {
+impl Raw {
+    /// Says whose it is: a part of every lock, so one instruction, and nothing that waits for GS.
+    #[inline(always)]
+    fn is_mine(&self) {
+        // SAFETY: a relaxed store to an atomic of ours.
+        unsafe {
+            asm!(
+                "mov [{raw} + {owner}], rsp",
+                raw = in(reg) self,
+                owner = const offset_of!(Raw, owner),
+                options(nostack, preserves_flags),
+            );
+        }
+    }
+    /// An address on the stack of the goroutine that has it; 0: nobody has. (One that has just
+    /// locked it may not have said so.)
+    fn owner(&self) -> usize {
+        if self.word.is_locked() { self.owner.load(Relaxed) } else { 0 }
+    }
+}
+
+/// Who has the mutex for which a goroutine waits: an address on that one's stack. 0: nobody.
+///
+/// # Safety
+/// `waits_for` is that of a g whose goroutine waits for `MutexLock`, and goes on waiting: so the
+/// mutex is there.
+pub(crate) unsafe fn owner_of(waits_for: usize) -> usize {
+    let raw = waits_for - offset_of!(Raw, sema) - Semaphore::LOCK_AT;
+    // SAFETY: a `Raw`, which the waiter has borrowed (the caller's word).
+    unsafe { (*core::ptr::with_exposed_provenance::<Raw>(raw)).owner() }
+}
+
+impl Queue for Raw {
     fn acquire(&self, in_front: bool) {
-        self.acquire_for(WaitReason::MutexLock, in_front);
+        getg().behind.store(self.owner(), Relaxed);
+        self.sema.acquire_for(WaitReason::MutexLock, in_front);
     }
     fn release(&self) {
-        self.release();
+        self.sema.release();
     }
     fn may_spin(&self) -> bool {
         percpu::pin();
@@ -128,7 +178,7 @@ impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     /// Unlocks. Yields if the lock was handed to a waiter that starved.
     #[inline]
     fn drop(&mut self) {
-        if self.mutex.word.unlock(&self.mutex.sema) && percpu::pins() == 0 {
+        if self.mutex.raw.word.unlock(&self.mutex.raw) && percpu::pins() == 0 {
             yield_now();
         }
         percpu::point();

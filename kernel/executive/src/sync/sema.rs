@@ -9,6 +9,7 @@ use crate::g::{WaitReason, getg};
 use crate::lock::{Lock, Rank};
 use crate::proc::{park::park_unlock, wake::unlock_ready};
 use crate::waitq::{WaitQ, Waiter};
+use core::mem::offset_of;
 use core::ptr::null_mut;
 
 struct State {
@@ -30,6 +31,9 @@ pub struct Semaphore {
 }
 
 impl Semaphore {
+    /// Where in a semaphore the lock is that `G::waits_for` names.
+    pub(super) const LOCK_AT: usize = offset_of!(Semaphore, state);
+
     /// A semaphore with so many permits.
     pub const fn new(permits: usize) -> Self {
         Semaphore { state: Lock::new(Rank::Wait, State { permits, waiters: WaitQ::new() }) }

@@ -159,15 +159,15 @@ fn a_status_that_is_not_as_thought_throws() {
 #[test]
 fn what_a_subtraction_left_is_in_the_flags() {
     use crate::atomic::{Left, sub_release};
-    for (value, n, left) in [
-        (1, 1, Left::Nothing),
-        (5, 1, Left::Positive),
-        (1 << 31 | 1, 1, Left::Negative),
-        (1 << 31, 1, Left::Positive), // overflows as an i32, and is positive all the same
-        (0, 1, Left::Negative),
+    for (value, left) in [
+        (1, Left::Nothing),
+        (5, Left::Positive),
+        (1 << 31 | 1, Left::Negative),
+        (1 << 31, Left::Positive), // overflows as an i32, and is positive all the same
+        (0u32, Left::Negative),
     ] {
         let word = AtomicU32::new(value);
-        assert_eq!((sub_release(&word, n), word.load(Relaxed)), (left, value.wrapping_sub(n)), "{value:#x} - {n}");
+        assert_eq!((sub_release::<1>(&word), word.load(Relaxed)), (left, value.wrapping_sub(1)), "{value:#x} - 1");
     }
 }
 
