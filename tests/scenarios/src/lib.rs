@@ -32,11 +32,12 @@ mod selects;
 mod stress;
 mod sync;
 mod time;
+mod traces;
 
 /// A name, and what panics if its claim is wrong.
 pub type Scenario = (&'static str, fn());
 
-const LISTS: [&[Scenario]; 14] = [
+const LISTS: [&[Scenario]; 15] = [
     goroutines::LIST,
     channels::LIST,
     close::LIST,
@@ -50,6 +51,7 @@ const LISTS: [&[Scenario]; 14] = [
     interrupts::LIST,
     memory::LIST,
     points::LIST,
+    traces::LIST,
     stress::LIST,
 ];
 

@@ -378,7 +378,9 @@ impl Stopping for Here<'_> {
 impl Here<'_> {
     /// This CPU waits; tells whether it was woken. The wait may have used the timer up, so what was asked of it before, a slice's end too, is asked for anew.
     fn wait(&self, deadline: u64) -> bool {
+        trace::record(Event::Halt, || 0);
         let woken = self.m.park.sleep(&Cpu(percpu::cpu()), deadline);
+        trace::record(Event::Wake, || 0);
         self.m.tick_is_gone();
         self.m.slice_end.set(NEVER);
         woken
