@@ -81,8 +81,10 @@ pub fn sub_release<const N: u32>(word: &AtomicU32) -> Left {
     unsafe {
         core::arch::asm!(
             "lock sub dword ptr [{word}], {n}",
+            "jz 2f", // nothing is left nearly always
             "js {negative}",
-            "jnz {positive}",
+            "jmp {positive}",
+            "2:",
             word = in(reg) word.as_ptr(),
             n = const N as i32,
             negative = label { return Left::Negative },
