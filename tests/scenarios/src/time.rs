@@ -286,13 +286,76 @@ fn stop_races_with_the_call() {
     for n in 0..500u64 {
         let counted = crate::help::Counted(&DROPS);
         let call = after_func(Duration::from_micros(n % 20), move || {
-            let _counted = counted;
+            let _ = &counted;
             CALLS.fetch_add(1, SeqCst);
         });
         if n % 2 == 0 { executive::yield_now() }
         stopped += usize::from(call.stop());
     }
     until(|| CALLS.load(SeqCst) + stopped == 500 && DROPS.load(SeqCst) == 500);
+}
+
+/// Reset moves a call that is to come, and makes one more if it was made or taken back.
+fn a_call_can_be_reset() {
+    let (tx, rx) = chan(1);
+    let mut calls = 0;
+    let begin = Instant::now();
+    let call = after_func(Duration::from_secs(3600), move || {
+        calls += 1;
+        tx.send((calls, executive::goid())).unwrap();
+    });
+    assert!(call.reset(2 * MS)); // sooner
+    let (n, first) = rx.recv().unwrap();
+    assert!(n == 1 && first != executive::goid() && begin.elapsed() >= 2 * MS);
+    assert!(!call.reset(Duration::from_secs(3600))); // had been made
+    assert!(call.stop() && !call.stop());
+    assert!(!call.reset(MS)); // had been taken back
+    assert_eq!(rx.recv().unwrap().0, 2);
+    call.reset(Duration::ZERO);
+    drop(call); // changes nothing
+    assert_eq!(rx.recv().unwrap().0, 3);
+    assert_eq!(rx.recv(), None); // the function is gone
+}
+
+/// A call that is due while the last one runs comes after it; none is lost.
+fn calls_come_one_after_the_other() {
+    counter!(INSIDE);
+    counter!(CALLS);
+    let (go_on, goes_on) = chan::<()>(0);
+    let call = after_func(Duration::ZERO, move || {
+        assert_eq!(INSIDE.fetch_add(1, SeqCst), 0);
+        goes_on.recv();
+        INSIDE.fetch_sub(1, SeqCst);
+        CALLS.fetch_add(1, SeqCst);
+    });
+    until(|| INSIDE.load(SeqCst) == 1);
+    let mut due = 1;
+    until(|| {
+        due += usize::from(!call.reset(Duration::ZERO)); // the one before has come, and the first still runs
+        due == 5
+    });
+    drop(go_on);
+    until(|| CALLS.load(SeqCst) == due);
+}
+
+/// Resets and stops at the same time as firings: as many calls as there were starts that nothing took back.
+fn resets_race_with_the_call() {
+    counter!(CALLS);
+    counter!(STARTED);
+    let call = alloc::sync::Arc::new(after_func(Duration::from_secs(3600), || { CALLS.fetch_add(1, SeqCst); }));
+    let handles: Vec<_> = (0..4u64).map(|k| {
+        let call = call.clone();
+        go(move || for n in 0..200 {
+            if n % 5 == k {
+                if call.stop() { STARTED.fetch_sub(1, SeqCst); }
+            } else if !call.reset(Duration::from_micros(n % 20)) {
+                STARTED.fetch_add(1, SeqCst);
+            }
+            if n % 3 == 0 { executive::yield_now() }
+        })
+    }).collect();
+    handles.into_iter().for_each(|h| h.join());
+    until(|| CALLS.load(SeqCst) == STARTED.load(SeqCst).wrapping_add(1)); // the first start counts too
 }
 
 /// A CPU that runs a goroutine which never parks does not make sleepers wait for it, if there is another CPU or the goroutine calls the executive.
