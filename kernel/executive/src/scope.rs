@@ -5,7 +5,7 @@
 
 use crate::g::WaitReason;
 use crate::join::{Builder, JoinHandle};
-use crate::sync::{Mutex, WaitGroup};
+use crate::sync::{Count, Mutex};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
@@ -23,7 +23,7 @@ use core::mem::{ManuallyDrop, needs_drop, transmute};
 /// assert_eq!(halves.concat(), [1, 2, 0, 3, 4, 0]);
 /// ```
 pub fn scope<'env, R>(f: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R) -> R {
-    let scope = Scope { running: WaitGroup::new(), unjoined: Mutex::new(Vec::new()), _lifetimes: PhantomData };
+    let scope = Scope { running: Count::new(), unjoined: Mutex::new(Vec::new()), _lifetimes: PhantomData };
     let _at_end = AtEnd(|| {
         loop {
             scope.running.wait();
@@ -51,7 +51,7 @@ impl<F: Fn()> Drop for AtEnd<F> {
 /// executive::scope(|s| helper(s, &1));
 /// ```
 pub struct Scope<'scope, 'env: 'scope> {
-    running: WaitGroup,
+    running: Count,
     /// Handles that were dropped, of goroutines whose results must be dropped while what they borrow is there.
     unjoined: Mutex<Vec<Box<dyn Unjoined>>>,
     // Invariant, as std's.
@@ -101,7 +101,7 @@ impl<'scope> Scope<'scope, '_> {
         let running = &self.running;
         let body = move || {
             let result = f();
-            running.done(); // the last use of the scope; `result` is dropped before its end: see `ScopedJoinHandle`'s drop
+            running.add(-1); // the last use of the scope; `result` is dropped before its end: see `ScopedJoinHandle`'s drop
             result
         };
         // SAFETY: `scope` returns when all have said `done`, which is after the closure's end; results are joined, or dropped by `scope`, or have no drop.

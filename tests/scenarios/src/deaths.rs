@@ -26,7 +26,7 @@ pub static DEATHS: &[Death] = &[
     ("panic_in_a_goroutine", panic_in_doomed, "(doomed) [running on CPU"),
     ("panic_names_its_place", || panic!("x"), "deaths.rs:"),
     ("close_of_closed_channel", close_twice, "panic: close of closed channel"),
-    ("negative_wait_group", || Arc::new(WaitGroup::new()).done(), "panic: sync: negative WaitGroup counter"),
+    ("negative_wait_group", || WaitGroup::new().done(), "panic: sync: negative WaitGroup counter"),
     ("wait_group_of_too_many", add_too_many, "panic: sync: negative WaitGroup counter"),
     (
         "semaphore_released_too_often",

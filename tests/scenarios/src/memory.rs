@@ -178,7 +178,7 @@ fn once_before_every_return() {
 /// Done is synchronized before the return of the Wait that it ends.
 fn done_before_wait() {
     for n in 0..ROUNDS {
-        let (group, x) = (Arc::new(WaitGroup::new()), Plain::new());
+        let (group, x) = (WaitGroup::new(), Plain::new());
         let y = x.clone();
         group.go(move || y.set(n));
         group.wait();

@@ -3,7 +3,6 @@
 use crate::counter;
 use crate::help::{Counted, MS, WaitReason, until, until_waits};
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use core::time::Duration;
@@ -259,7 +258,7 @@ fn timeouts_race_with_signals() {
 
 fn a_wait_group_waits_for_all() {
     counter!(DONE);
-    let group = Arc::new(WaitGroup::new());
+    let group = WaitGroup::new();
     for _ in 0..100 {
         group.go(|| {
             yield_now();
@@ -268,6 +267,32 @@ fn a_wait_group_waits_for_all() {
     }
     group.wait();
     assert_eq!((DONE.load(SeqCst), group.count()), (100, 0));
+}
+
+/// Who has dropped the group does not wait; what it started goes on, and clones wait for it.
+fn a_wait_group_may_be_dropped_before_it_is_done() {
+    counter!(DONE);
+    static GO_ON: Semaphore = Semaphore::new(0);
+    let group = WaitGroup::new();
+    group.go(|| {
+        GO_ON.acquire();
+        DONE.fetch_add(1, SeqCst);
+    });
+    let clone = group.clone();
+    drop(group);
+    assert_eq!(clone.count(), 1);
+    let h = go({
+        let clone = clone.clone();
+        move || clone.wait()
+    });
+    until_waits(&h, WaitReason::WaitGroup);
+    GO_ON.release();
+    h.join();
+    assert_eq!((DONE.load(SeqCst), clone.count()), (1, 0));
+    let group = WaitGroup::new();
+    group.go(|| GO_ON.acquire());
+    drop(group);
+    GO_ON.release();
 }
 
 /// It can be used again, and several can wait.

@@ -138,6 +138,14 @@ impl<T> Drop for OnceLock<T> {
         }
     }
 }
+impl<T> From<T> for OnceLock<T> {
+    /// Written already.
+    fn from(value: T) -> Self {
+        let cell = OnceLock::new();
+        cell.get_or_init(|| value);
+        cell
+    }
+}
 impl<T> Default for OnceLock<T> {
     fn default() -> Self {
         Self::new()
