@@ -43,6 +43,7 @@ pub mod pc;
 pub mod start;
 
 pub use bootloader_api;
+pub use executive::{print, println};
 pub use fwcfg::command_line;
 #[doc(hidden)]
 pub use x86_64;

@@ -107,6 +107,10 @@ unsafe impl Machine for Pc {
         serial::write_raw(bytes);
     }
 
+    fn print(bytes: &[u8]) {
+        serial::write(bytes);
+    }
+
     fn freeze_others() {
         trap::freeze_others();
     }

@@ -1,8 +1,7 @@
 //! The first serial port: the console's way out and in.
 //!
-//! Out: polled, a line at a time. `print!` formats into a small buffer on the caller's own stack and takes the output lock only
-//! to send it, so a `Display` that parks or panics does so outside of the lock, and lines of different
-//! goroutines do not mix. A crash report uses [`write_raw`], which takes no lock at all.
+//! Out: polled, and under the output lock what is sent in one piece: a line of [`print!`](crate::print). A crash
+//! report uses [`write_raw`], which takes no lock at all.
 //!
 //! In: the interrupt handler moves bytes into a ring and wakes who waits in [`read`]. The ring has
 //! one producer (the handler, on CPU 0) and one consumer at a time (a lock says who). Nothing is
@@ -12,7 +11,6 @@
 #![allow(unsafe_code)] // Ports.
 
 use crate::vectors::LINE_COM1;
-use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use executive::irq::Irq;
 use executive::lock::{CountedLock, Lock, Rank};
@@ -85,54 +83,6 @@ pub fn lock_stats() -> (u64, u64) {
 pub fn write(bytes: &[u8]) {
     let _lock = OUTPUT.lock();
     write_raw(bytes);
-}
-
-/// Collects a line, to send it in one piece.
-struct Line {
-    length: usize,
-    bytes: [u8; 160],
-}
-
-impl Line {
-    fn flush(&mut self) {
-        write(&self.bytes[..self.length]);
-        self.length = 0;
-    }
-}
-
-impl Write for Line {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for &byte in text.as_bytes() {
-            self.bytes[self.length] = byte;
-            self.length += 1;
-            if byte == b'\n' || self.length == self.bytes.len() {
-                self.flush();
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Prints to the console. Used by [`print!`](crate::print).
-pub fn print(args: fmt::Arguments) {
-    let mut line = Line { length: 0, bytes: [0; 160] };
-    let _ = line.write_fmt(args);
-    if line.length > 0 {
-        line.flush();
-    }
-}
-
-/// Prints to the console, as `std`'s does. Lines of up to 160 bytes come out in one piece.
-#[macro_export]
-macro_rules! print {
-    ($($arg:tt)*) => { $crate::serial::print(::core::format_args!($($arg)*)) };
-}
-
-/// [`print!`] and a line feed.
-#[macro_export]
-macro_rules! println {
-    () => { $crate::print!("\n") };
-    ($format:literal $($arg:tt)*) => { $crate::print!("{}\n", ::core::format_args!($format $($arg)*)) };
 }
 
 /// Bytes that arrived and were not read yet.

@@ -25,6 +25,9 @@ pub mod percpu;
 pub mod lock;
 pub mod note;
 #[cfg(not(loom))]
+#[doc(hidden)]
+pub mod print;
+#[cfg(not(loom))]
 pub mod trace;
 #[cfg(not(loom))]
 mod depth;

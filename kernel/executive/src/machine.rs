@@ -133,6 +133,13 @@ pub unsafe trait Machine {
     /// lock that a crashed CPU could hold, allocates nothing. May be called from a handler.
     fn write(bytes: &[u8]);
 
+    /// Gets the bytes out to where ordinary output goes, in one piece: nobody else's come between. Not called
+    /// from handlers, or with a lock of a rank above [`Rank::Output`](crate::lock::Rank). The default is
+    /// [`write`](Self::write), which mixes the bytes of CPUs that print at the same time.
+    fn print(bytes: &[u8]) {
+        Self::write(bytes)
+    }
+
     /// The other CPUs stop as soon as they can, so that a crash report sees a world that
     /// stands still; each calls [`crash::stopped`](crate::crash::stopped) first. Returns whether or not they did. May be called from a handler.
     fn freeze_others();
@@ -211,6 +218,10 @@ macro_rules! machine {
                 <M as Machine>::write(bytes)
             }
             #[unsafe(no_mangle)]
+            extern "Rust" fn _executive_print(bytes: &[u8]) {
+                <M as Machine>::print(bytes)
+            }
+            #[unsafe(no_mangle)]
             extern "Rust" fn _executive_freeze_others() {
                 <M as Machine>::freeze_others()
             }
@@ -257,6 +268,8 @@ mod link {
         pub safe fn _executive_stack_is_deep(stack: Stack) -> bool;
         /// [`Machine::write`].
         pub safe fn _executive_write(bytes: &[u8]);
+        /// [`Machine::print`].
+        pub safe fn _executive_print(bytes: &[u8]);
         /// [`Machine::freeze_others`].
         pub safe fn _executive_freeze_others();
         /// [`Machine::symbol`].
@@ -268,7 +281,8 @@ mod link {
 pub use link::{
     _executive_alloc_stack as alloc_stack, _executive_cpus as cpus, _executive_exit as exit,
     _executive_free_stack as free_stack, _executive_freeze_others as freeze_others, _executive_kick as kick,
-    _executive_now as now, _executive_refill as refill, _executive_stack_committed as stack_committed,
-    _executive_stack_is_deep as stack_is_deep, _executive_start_cpu as start_cpu, _executive_symbol as symbol,
-    _executive_tick_at as tick_at, _executive_wait as wait, _executive_wake as wake, _executive_write as write,
+    _executive_now as now, _executive_print as print, _executive_refill as refill,
+    _executive_stack_committed as stack_committed, _executive_stack_is_deep as stack_is_deep,
+    _executive_start_cpu as start_cpu, _executive_symbol as symbol, _executive_tick_at as tick_at,
+    _executive_wait as wait, _executive_wake as wake, _executive_write as write,
 };

@@ -1,4 +1,6 @@
-//! `cargo run -p hosted --example hello`
+//! `cargo run -p hosted --example hello`: kernel/examples/hello.rs, as a Linux process. What it does is the same.
 fn main() {
-    hosted::run(|| println!("hello from goroutine 1 on {} CPUs", executive::machine::cpus()))
+    hosted::run(|| {
+        executive::println!("hello from goroutine {} on {} CPUs", executive::goid(), executive::machine::cpus());
+    })
 }
