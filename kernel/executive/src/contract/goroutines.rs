@@ -7,7 +7,8 @@ use crate::g::{G, Status, getg};
 use crate::join::go;
 use crate::m::m;
 use crate::machine::{self, NEVER, now};
-use crate::percpu;
+use crate::p::p;
+use crate::percpu::{self, Pin};
 use crate::proc::park::yield_now;
 use crate::sched::SCHED;
 use alloc::boxed::Box;
@@ -98,9 +99,14 @@ fn allocate_when_told() {
     }
 }
 
-/// Takes goroutine `id` off the queue that the preempted are in. `None`: it is not there.
-fn take_preempted(id: u64) -> Option<&'static G> {
+/// Takes goroutine `id` off this CPU's ring or the global queue: it has been preempted, or has not
+/// begun to run. `None`: it is in neither.
+fn take_off(id: u64) -> Option<&'static G> {
+    let _pin = Pin::new();
     let (mut all, mut taken) = (SCHED.get_batch(usize::MAX), None);
+    while let Some(g) = p().runq().get_from_ring() {
+        all.push_back(g);
+    }
     while let Some(g) = all.pop_front() {
         if g.id() == id { taken = Some(g) } else { SCHED.put(g) }
     }
@@ -112,17 +118,19 @@ fn take_preempted(id: u64) -> Option<&'static G> {
 fn another_can_allocate() -> Verdict {
     let (holder, other) = (go(allocate_always), go(allocate_when_told));
     let mut verdict = Ok(());
-    let mut preemptions = 0;
+    let (mut preemptions, until) = (0, now() + SOON);
     while preemptions < PREEMPTIONS && !holder.is_finished() && verdict.is_ok() {
         TURNS.fetch_add(1, Relaxed);
         yield_now();
-        if let Some(held_back) = take_preempted(holder.id()) {
+        if let Some(held_back) = take_off(holder.id()) {
             preemptions += 1;
             TOLD.fetch_add(1, Relaxed);
             if !soon(|| DONE.load(Relaxed) == TOLD.load(Relaxed)) {
                 verdict = Err("who was preempted in it has kept it from others");
             }
             SCHED.put(held_back);
+        } else if now() > until {
+            verdict = Err("nobody was seen preempted in it");
         }
     }
     OVER.store(true, Relaxed);
