@@ -144,6 +144,8 @@ question "its stack is small" cpu.rs "start_cpu: the other CPU finds its own blo
     's/512 \* 1024/32 * 1024/'
 question "it never runs" cpu.rs "start_cpu: the other CPU finds its own block in GS and has room on its stack" \
     's/drop\(up\);\n\s*entry\(\)/loop {\n            std::thread::park();\n            if block == 0 {\n                entry();\n            }\n        }/'
+question "one that did not come is said to have come" cpu.rs "start_cpu: the number of one that did not come is the next one's" \
+    's/(did not start: \{error\}"\);\s*)false/$1true/'
 question "it is not stopped" tick.rs "freeze_others: the other CPU stands still" \
     's/if frozen_by != 0 && frozen_by != me \+ 1/if frozen_by == me + 1/'
 

@@ -1,5 +1,6 @@
-//! The local APIC: each CPU's own interrupt controller; how CPUs interrupt each other. Also says which CPU has
-//! which APIC id: CPU 0 is the one that booted, whatever its id.
+//! The local APIC: each CPU's own interrupt controller; how CPUs interrupt each other. Also says
+//! which CPU has which APIC id: CPU 0 is the one that booted, whatever its id; the others get their
+//! numbers as they come up (smp.rs).
 //!
 //! It is used in the mode the firmware left it in, and every CPU in the same: xAPIC (registers in memory) or x2APIC
 //! (registers are MSRs; the same numbers, shifted). x2APIC's rules are stricter, and kept in both modes: reserved bits
@@ -12,8 +13,9 @@ use crate::paging;
 use crate::vectors;
 use core::arch::asm;
 use core::arch::x86_64::__cpuid;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use executive::param::MAX_CPUS;
+use executive::percpu::cpu;
 use x86_64::instructions::interrupts::without_interrupts;
 use x86_64::registers::model_specific::Msr;
 
@@ -59,18 +61,17 @@ static BASE: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
 /// Whether the timer takes TSC values. Written with BASE.
 static TSC_DEADLINE: AtomicBool = AtomicBool::new(false);
 
-/// The APIC id of each CPU. Written with BASE.
+/// The APIC id of each CPU. Written before that CPU runs, by the boot CPU.
 static IDS: [AtomicU32; MAX_CPUS] = [const { AtomicU32::new(0) }; MAX_CPUS];
-static CPUS: AtomicUsize = AtomicUsize::new(0);
 /// CPUs whose APIC takes interrupts. Written by each for itself; a CPU not seen here yet gets no NMI, that is all.
 static ONLINE: [AtomicBool; MAX_CPUS] = [const { AtomicBool::new(false) }; MAX_CPUS];
 
 /// Makes this CPU's local APIC take interrupts: spurious vector set, timer quiet, every priority let through. The boot
-/// CPU does it first, after [`acpi::init`]; it then numbers the CPUs, stops the others, and silences the old 8259s.
+/// CPU does it first, after [`acpi::init`]; it then stops the others, and silences the old 8259s.
 pub fn init_this_cpu() {
-    if CPUS.load(Ordering::Relaxed) == 0 {
+    if cpu() == 0 {
         find_mode();
-        number_cpus();
+        number(0, id());
         stop_others();
         silence_8259s();
     } else {
@@ -90,10 +91,7 @@ pub fn init_this_cpu() {
     write(reg::DIVIDE, DIVIDE_BY_16);
     // The timer's mode must be in force before its deadline is written (Intel SDM vol. 3A, 12.5.4.1).
     fence_for_msrs();
-    let id = id();
-    if let Some(cpu) = (0..cpus()).find(|&cpu| id_of(cpu) == id) {
-        ONLINE[cpu].store(true, Ordering::Release);
-    }
+    ONLINE[cpu()].store(true, Ordering::Release);
 }
 
 fn find_mode() {
@@ -125,33 +123,24 @@ fn join_mode() {
     write_msr(IA32_APIC_BASE, kept | want);
 }
 
-/// This CPU is CPU 0; the others follow in the firmware's order.
-fn number_cpus() {
-    let own = id();
-    let usable = |&id: &u32| id != own && (is_x2apic() || id < 0xff);
-    let others = acpi::platform().apic_ids.iter().copied().filter(usable);
-    let mut cpus = 0;
-    for id in core::iter::once(own).chain(others).take(MAX_CPUS) {
-        IDS[cpus].store(id, Ordering::Relaxed);
-        cpus += 1;
-    }
-    CPUS.store(cpus, Ordering::Release);
+/// The APIC ids of all CPUs but the boot CPU, in the firmware's order: fewer than [`MAX_CPUS`].
+pub fn others() -> impl Iterator<Item = u32> {
+    let usable = |&id: &u32| id != id_of(0) && (is_x2apic() || id < 0xff);
+    acpi::platform().apic_ids.iter().copied().filter(usable).take(MAX_CPUS - 1)
+}
+
+/// From here on `cpu` is the CPU with this APIC id. By the boot CPU, before that CPU runs.
+pub fn number(cpu: usize, apic_id: u32) {
+    IDS[cpu].store(apic_id, Ordering::Relaxed);
 }
 
 /// From here on the other CPUs wait for [`send_startup`]. Until now they ran the firmware's waiting loop: in memory that may be
 /// ours now, and some of them (UEFI's) without halting, which leaves little of a small host to us.
 fn stop_others() {
-    for cpu in 1..cpus() {
-        send_init(cpu);
-    }
+    others().for_each(send_init);
 }
 
-/// How many CPUs the machine has; at most [`MAX_CPUS`]. 0 before the boot CPU's [`init_this_cpu`].
-pub fn cpus() -> usize {
-    CPUS.load(Ordering::Acquire)
-}
-
-/// The APIC id of a CPU.
+/// The APIC id of a CPU that runs, or that is being started.
 pub fn id_of(cpu: usize) -> u32 {
     IDS[cpu].load(Ordering::Relaxed)
 }
@@ -186,7 +175,7 @@ pub fn send_ipi(cpu: usize, vector: u8) {
 /// started, or gave up on.
 pub fn send_nmi_others() {
     let own = id();
-    for cpu in (0..cpus()).filter(|&cpu| ONLINE[cpu].load(Ordering::Acquire) && id_of(cpu) != own) {
+    for cpu in (0..MAX_CPUS).filter(|&cpu| ONLINE[cpu].load(Ordering::Acquire) && id_of(cpu) != own) {
         command(id_of(cpu), ICR_ASSERT | ICR_NMI);
     }
 }
@@ -196,15 +185,15 @@ pub fn mask_button() {
     write(reg::LVT_LINT1, LVT_MASKED);
 }
 
-/// Puts a CPU into its state after power-on, waiting for [`send_startup`].
-pub fn send_init(cpu: usize) {
-    command(id_of(cpu), ICR_ASSERT | ICR_INIT);
+/// Puts the CPU with this APIC id into its state after power-on, waiting for [`send_startup`].
+pub fn send_init(apic_id: u32) {
+    command(apic_id, ICR_ASSERT | ICR_INIT);
 }
 
 /// Makes a CPU that waits after INIT start in real mode at the physical address `page`, a page below 1 MiB.
-pub fn send_startup(cpu: usize, page: u64) {
+pub fn send_startup(apic_id: u32, page: u64) {
     assert!(page < 0x10_0000 && page.is_multiple_of(0x1000));
-    command(id_of(cpu), ICR_ASSERT | ICR_STARTUP | (page / 0x1000) as u32);
+    command(apic_id, ICR_ASSERT | ICR_STARTUP | (page / 0x1000) as u32);
 }
 
 fn command(apic_id: u32, low: u32) {

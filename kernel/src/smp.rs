@@ -1,10 +1,13 @@
 //! Starting the other CPUs, one at a time.
 //!
-//! INIT (apic.rs has sent it to all of them), 10 ms, start-up IPI; a second one only if the first was lost (Intel SDM
-//! vol. 3A, 10.4.4.1). Then there is no guessing by delays: the CPU says that it is there, and one that does not within
-//! [`PATIENCE_NS`] is reported and left out. It is sent back to INIT, and a letter has one addressee, so it cannot come late and be taken for another.
-//! On a loaded host a virtual CPU may not run at all for a second; so patience is long, and only for
-//! CPUs that are missing.
+//! INIT (apic.rs has sent it to all of them), 10 ms, start-up IPI; a second one only if the first
+//! was lost (Intel SDM vol. 3A, 10.4.4.1). Then there is no guessing by delays: the CPU says that
+//! it is there, and one that does not within [`PATIENCE_NS`] is reported and left out: its number
+//! goes to the next. It is sent back to INIT, and its letter is withdrawn: it cannot come late and
+//! be taken for another (trampoline.rs). One that came and then hangs has begun to use what belongs
+//! to its number, so that nobody else can have it: no more CPUs are started. On a loaded host a
+//! virtual CPU may not run at all for a second; so patience is long, and only for CPUs that are
+//! missing.
 //!
 //! Rejected: broadcasting the start (it wakes CPUs that firmware disabled), and starting all at once (one
 //! letter would not do, and a hang would have no name).
@@ -17,7 +20,7 @@ use crate::flush;
 use crate::gdt;
 use crate::idt;
 use crate::println;
-use crate::trampoline::{ARRIVED, Addressee, INVITED, Letter, Trampoline, WITHDRAWN};
+use crate::trampoline::{Addressee, Letter, Trampoline};
 use core::sync::atomic::Ordering;
 use executive::machine;
 use spin::Mutex;
@@ -32,88 +35,126 @@ const BEFORE_SECOND_STARTUP_NS: u64 = MS;
 /// How long a CPU may take to come, and again to set itself up.
 const PATIENCE_NS: u64 = 5_000 * MS;
 
-const SLOW: &str = "it hangs while setting itself up";
-
-/// Made at the first start, gone after the last.
-static TRAMPOLINE: Mutex<Option<Trampoline>> = Mutex::new(None);
-
-/// How many CPUs there are to start, the boot CPU included.
-pub fn cpus() -> usize {
-    apic::cpus()
+/// Why a CPU did not come up. After all but the first no more are started.
+enum Failure {
+    /// It has touched nothing of its number's.
+    NeverAnswered,
+    Hangs,
+    NoMemory(&'static str),
 }
 
-/// [`executive::machine::Machine::start_cpu`].
+impl Failure {
+    fn words(&self) -> &'static str {
+        match self {
+            Failure::NeverAnswered => "it never answered",
+            Failure::Hangs => "it hangs while setting itself up",
+            Failure::NoMemory(what) => what,
+        }
+    }
+}
+
+/// How far we are.
+struct Progress {
+    /// How many of [`apic::others`] were tried; all, if it makes no sense to go on.
+    tried: usize,
+    /// A CPU was called and did not come: whatever it still does, it must find code in the
+    /// trampoline.
+    missing: bool,
+    /// The g0 stack of the next number, if it was made for a CPU that did not come.
+    stack: Option<usize>,
+    /// Made at the first start, gone after the last if none is missing.
+    trampoline: Option<Trampoline>,
+}
+
+static PROGRESS: Mutex<Progress> = Mutex::new(Progress { tried: 0, missing: false, stack: None, trampoline: None });
+
+/// How many CPUs there may be, the boot CPU included.
+pub fn cpus() -> usize {
+    1 + apic::others().count()
+}
+
+/// [`executive::machine::Machine::start_cpu`], for the others.
 ///
 /// # Safety
 /// As there.
 pub unsafe fn start_cpu(cpu: usize, block: *const (), entry: extern "C" fn() -> !) -> bool {
-    if cpu == 0 {
-        entry();
-    }
-    match start(cpu, block, entry) {
-        Ok(()) => true,
-        Err(why) => {
-            println!("cpu {cpu} (apic id {}) did not come up: {why}", apic::id_of(cpu));
-            false
+    let mut progress = PROGRESS.lock();
+    let Some(apic_id) = apic::others().nth(progress.tried) else {
+        return false;
+    };
+    progress.tried += 1;
+    apic::number(cpu, apic_id);
+    let result = progress.start(cpu, apic_id, block, entry);
+    if let Err(why) = &result {
+        println!("cpu {cpu} (apic id {apic_id}) did not come up: {}", why.words());
+        if !matches!(why, Failure::NeverAnswered) && progress.tried + 1 < cpus() {
+            println!("no more CPUs are started");
+            progress.tried = cpus();
         }
     }
+    result.is_ok()
 }
 
-fn start(cpu: usize, block: *const (), entry: extern "C" fn() -> !) -> Result<(), &'static str> {
-    let stack = gdt::boot_stack_for(cpu).ok_or("no memory for its stack")?;
-    let mut slot = TRAMPOLINE.lock();
-    let mut trampoline = match slot.take() {
-        Some(trampoline) => trampoline,
-        None => Trampoline::new().ok_or("no free page below 1 MiB")?,
-    };
-    let letter = trampoline.invite(Addressee { cpu, block, stack, main: started, entry });
-    let result = call(cpu, trampoline.page, letter);
-    if result.is_err() {
-        apic::send_init(cpu);
+impl Progress {
+    fn start(
+        &mut self,
+        cpu: usize,
+        apic_id: u32,
+        block: *const (),
+        entry: extern "C" fn() -> !,
+    ) -> Result<(), Failure> {
+        let stack = self.stack.take().or_else(|| gdt::boot_stack_for(cpu));
+        let stack = stack.ok_or(Failure::NoMemory("no memory for its stack"))?;
+        let made = self.trampoline.take().or_else(Trampoline::new);
+        let mut trampoline = made.ok_or(Failure::NoMemory("no free page below 1 MiB"))?;
+        let letter = trampoline.invite(Addressee { apic_id, cpu, block, stack, main: started, entry });
+        let result = call(apic_id, trampoline.page, letter);
+        if let Err(why) = &result {
+            apic::send_init(apic_id);
+            self.missing = true;
+            self.stack = matches!(why, Failure::NeverAnswered).then_some(stack);
+        }
+        if self.tried + 1 == cpus() && !self.missing {
+            trampoline.retire();
+        } else {
+            self.trampoline = Some(trampoline);
+        }
+        result
     }
-    trampoline.missing |= result.is_err();
-    if cpu + 1 == cpus() && !trampoline.missing {
-        trampoline.retire();
-    } else {
-        // Kept for good if a CPU is missing: whatever it still does, it must find code here.
-        *slot = Some(trampoline);
-    }
-    result
 }
 
 /// Calls the CPU until it is there, and compares clocks with it. Meanwhile this CPU halts: a host with fewer cores than we
 /// have CPUs needs them for the new one.
-fn call(cpu: usize, page: u64, letter: &'static Letter) -> Result<(), &'static str> {
+fn call(apic_id: u32, page: u64, letter: &'static Letter) -> Result<(), Failure> {
     let arrived = |patience: u64| {
         let deadline = now_ns() + patience;
-        loop {
-            // Acquire: partner of the Release in `started`.
-            match letter.state.load(Ordering::Acquire) {
-                ARRIVED => return true,
-                _ if now_ns() >= deadline => return false,
-                state => machine::wait(&letter.state, state, deadline),
+        // Acquire: partner of the Release in `started`.
+        while letter.arrived.load(Ordering::Acquire) == 0 {
+            if now_ns() >= deadline {
+                return false;
             }
+            machine::wait(&letter.arrived, 0, deadline);
         }
+        true
     };
     // Time began after the INITs.
     busy_wait_ns(AFTER_INIT_NS.saturating_sub(now_ns()));
-    apic::send_startup(cpu, page);
+    apic::send_startup(apic_id, page);
     if !arrived(BEFORE_SECOND_STARTUP_NS) {
-        if letter.state.load(Ordering::Relaxed) == INVITED {
-            apic::send_startup(cpu, page);
+        if letter.awaits(apic_id) {
+            apic::send_startup(apic_id, page);
         }
         if !arrived(PATIENCE_NS) {
-            let withdrawn = letter.state.compare_exchange(INVITED, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire);
-            return Err(if withdrawn.is_ok() { "it never answered" } else { SLOW });
+            return Err(if letter.withdraw(apic_id) { Failure::NeverAnswered } else { Failure::Hangs });
         }
     }
     let begin = now_ns();
-    let backwards = letter.rally.answer(|| now_ns() - begin > PATIENCE_NS).ok_or(SLOW)?;
+    let backwards = letter.rally.answer(|| now_ns() - begin > PATIENCE_NS).ok_or(Failure::Hangs)?;
     clock::arm_timer(0); // our waits used it up: the executive's tick asks for what it needs
     if backwards > 0 {
         clock::distrust_tsc(); // that CPU has done so too, before its last stroke
         let ns = clock::ns_of_ticks(backwards);
-        println!("cpu {cpu}: its TSC differs from cpu 0's by at least {ns} ns; keeping time the slow way");
+        println!("cpu {}: its TSC differs from cpu 0's by at least {ns} ns; keeping time the slow way", letter.cpu);
     }
     Ok(())
 }
@@ -130,8 +171,8 @@ extern "C" fn started(letter: &'static Letter) -> ! {
     apic::init_this_cpu();
     let entry = letter.entry;
     // Release: partner of the Acquire in `call`.
-    letter.state.store(ARRIVED, Ordering::Release);
-    machine::wake(0, &letter.state);
+    letter.arrived.store(1, Ordering::Release);
+    machine::wake(0, &letter.arrived);
     letter.rally.serve(clock::distrust_tsc); // after it the letter is the next CPU's
     flush::join(); // not before: others wait for who has joined, and this CPU could have been given up
     interrupts::enable();

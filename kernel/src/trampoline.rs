@@ -20,7 +20,7 @@ use crate::tsc::Rally;
 use crate::window::phys_to_virt;
 use core::arch::global_asm;
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use x86_64::registers::control::EferFlags;
 
 /// Where the letter lies in the page.
@@ -38,10 +38,13 @@ pub struct Letter {
     efer: u32,
     /// xAPIC's registers, mapped; 0: the APIC speaks x2APIC.
     pub apic: u64,
-    /// To whom this is written: any other CPU that gets here halts.
-    pub apic_id: u32,
-    /// One of the states below.
-    pub state: AtomicU32,
+    /// The APIC id of the CPU that may come, or one of the states below. A CPU claims the letter by
+    /// an exchange that expects its own id, and the boot CPU withdraws it by one: either wins. So
+    /// whoever comes too late, or was not called, halts, even if meanwhile the letter has become
+    /// another's.
+    addressee: AtomicU64,
+    /// It runs kernel code, and is set up: 1.
+    pub arrived: AtomicU32,
     /// The stack to begin on, and where to go on it: out of this page.
     pub stack: usize,
     pub main: extern "C" fn(&'static Letter) -> !,
@@ -57,6 +60,18 @@ pub struct Letter {
     pub rally: Rally,
 }
 
+impl Letter {
+    /// Whether the CPU with this id, for whom it is, has not come yet.
+    pub fn awaits(&self, apic_id: u32) -> bool {
+        self.addressee.load(Ordering::Relaxed) == apic_id.into()
+    }
+
+    /// The CPU with this id, for whom it is, may not come any more; `false`: it has.
+    pub fn withdraw(&self, apic_id: u32) -> bool {
+        self.addressee.compare_exchange(apic_id.into(), WITHDRAWN, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+}
+
 /// As `lgdt` takes it in 32-bit form: limit, and the base's two halves.
 #[repr(C)]
 struct GdtPointer([u16; 3]);
@@ -68,14 +83,10 @@ struct FarPointer {
     selector: u16,
 }
 
-/// Nobody is expected.
-pub const WITHDRAWN: u32 = 0;
-/// The addressee may come. Its claim and the boot CPU's withdrawal are both read-modify-write: one wins.
-pub const INVITED: u32 = 1;
-/// It has come: set by the trampoline.
-pub const CLAIMED: u32 = 2;
-/// It runs kernel code, and is set up.
-pub const ARRIVED: u32 = 3;
+/// Nobody is expected. (APIC ids have 32 bits.)
+const WITHDRAWN: u64 = 1 << 32;
+/// The addressee has come: set by the trampoline.
+const CLAIMED: u64 = 2 << 32;
 
 const CODE_32: u16 = 0x08;
 const CODE_64: u16 = 0x10;
@@ -135,11 +146,8 @@ trampoline_64:
     wrmsr
     mov     ecx, 0x802                      # x2APIC: id register
     rdmsr
-3:  cmp     eax, [rbx + {apic_id}]
-    jne     4f
-    mov     eax, {INVITED}
-    mov     ecx, {CLAIMED}
-    lock cmpxchg [rbx + {state}], ecx
+3:  mov     rcx, {CLAIMED}
+    lock cmpxchg [rbx + {addressee}], rcx   # from this CPU's id: rax
     jne     4f
     mov     rsp, [rbx + {stack}]
     mov     rdi, [rbx + {this}]
@@ -162,7 +170,6 @@ trampoline_end:
     .popsection
 "#,
     DATA = const DATA,
-    INVITED = const INVITED,
     CLAIMED = const CLAIMED,
     gdt_pointer = const LETTER + offset_of!(Letter, gdt_pointer),
     start_32 = const LETTER + offset_of!(Letter, start_32),
@@ -170,8 +177,7 @@ trampoline_end:
     low_tables = const LETTER + offset_of!(Letter, low_tables),
     efer = const LETTER + offset_of!(Letter, efer),
     apic = const LETTER + offset_of!(Letter, apic),
-    apic_id = const LETTER + offset_of!(Letter, apic_id),
-    state = const LETTER + offset_of!(Letter, state),
+    addressee = const LETTER + offset_of!(Letter, addressee),
     stack = const LETTER + offset_of!(Letter, stack),
     main = const LETTER + offset_of!(Letter, main),
     this = const LETTER + offset_of!(Letter, this),
@@ -199,8 +205,6 @@ pub struct Trampoline {
     low_tables: u32,
     /// The three lower tables.
     tables: [u64; 3],
-    /// A CPU was called and did not come.
-    pub missing: bool,
 }
 
 // SAFETY: plain addresses; what they lead to is the trampoline's own.
@@ -219,10 +223,11 @@ impl Trampoline {
         // SAFETY: the frame is ours, seen through the window; the code's bytes lie between its labels.
         unsafe { code.copy_to_nonoverlapping(phys_to_virt(page), bytes) };
         let letter = phys_to_virt(page + LETTER as u64).cast();
-        Some(Trampoline { page, letter, low_tables: low_tables as u32, tables, missing: false })
+        Some(Trampoline { page, letter, low_tables: low_tables as u32, tables })
     }
 
-    /// Writes the letter; whom it is for may come from now on.
+    /// Writes the letter; whom it is for may come from now on. Nobody has claimed the letter
+    /// before, or the one that has is done with it.
     pub fn invite(&mut self, addressee: Addressee) -> &'static Letter {
         let at = |label| self.page as u32 + offset_in_page(label) as u32;
         let gdt = at(&raw const trampoline_gdt);
@@ -234,8 +239,8 @@ impl Trampoline {
             low_tables: self.low_tables,
             efer: (EferFlags::LONG_MODE_ENABLE | EferFlags::NO_EXECUTE_ENABLE).bits() as u32,
             apic: apic::registers() as u64,
-            apic_id: apic::id_of(addressee.cpu),
-            state: AtomicU32::new(WITHDRAWN),
+            addressee: AtomicU64::new(WITHDRAWN),
+            arrived: AtomicU32::new(0),
             stack: addressee.stack,
             main: addressee.main,
             this: self.letter,
@@ -245,13 +250,14 @@ impl Trampoline {
             entry: addressee.entry,
             rally: Rally::new(),
         };
-        // SAFETY: ours, aligned, within the page; the last addressee has left (tsc.rs) or was stopped by an INIT.
+        // SAFETY: ours, aligned, within the page; the last addressee has left (tsc.rs), or has not
+        // come and cannot claim it any more.
         let letter = unsafe {
             self.letter.write(letter);
             &*self.letter
         };
         // Release: partner of the locked compare-exchange in the trampoline.
-        letter.state.store(INVITED, Ordering::Release);
+        letter.addressee.store(addressee.apic_id.into(), Ordering::Release);
         letter
     }
 
@@ -266,6 +272,8 @@ impl Trampoline {
 
 /// A CPU to start, and what for.
 pub struct Addressee {
+    pub apic_id: u32,
+    /// The number that it gets.
     pub cpu: usize,
     pub block: *const (),
     pub stack: usize,

@@ -63,6 +63,33 @@ fn in_64_mib_from_uefi_the_sieve_finds_the_100th_prime() {
     boots().uefi().mem("64M").run("sieve 100").says("541").ok();
 }
 
+/// APIC ids 0, 2, 40 and 1, of which 40 never answers.
+#[test]
+fn cpus_are_numbered_without_a_hole_where_one_does_not_come_up() {
+    has_no_hole(boots());
+}
+
+#[test]
+fn cpus_are_numbered_without_a_hole_from_uefi_too() {
+    has_no_hole(boots().uefi());
+}
+
+fn has_no_hole(machine: Boot) {
+    machine
+        .example("odd_cpus")
+        .says("cpu 2 (apic id 40) did not come up: it never answered")
+        .says("cpu 0 has apic id 0\ncpu 1 has apic id 2\ncpu 2 has apic id 1\n")
+        .says("ok affinity::it_stays_there")
+        .ok();
+}
+
+#[test]
+fn apic_ids_with_gaps_are_numbers_without() {
+    let said = boots().smp(6).qemu(&["-smp", "6,sockets=2,cores=3"]).run("spawn 5000; cpus").ok();
+    assert_eq!(said.column("cpu"), [0, 1, 2, 3, 4, 5], "{said}");
+    assert_eq!(said.column("apic"), [0, 1, 2, 4, 5, 6], "{said}");
+}
+
 /// By `cpus`, each of them ran goroutines.
 fn every_cpu_ran(said: &Transcript, cpus: usize) {
     let runs = said.column("run");

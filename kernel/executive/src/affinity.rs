@@ -1,7 +1,6 @@
 //! A goroutine that stays on its CPU. Go: `runtime.LockOSThread`; with threads out of the picture, what is left of it is the CPU.
 
 use crate::g::{ANY_CPU, getg};
-use crate::m::{CpuState, m_of};
 use crate::percpu;
 use crate::proc::park::yield_now;
 use crate::sched::SCHED;
@@ -28,9 +27,7 @@ pub struct CpuLock {
 /// drop(here); // anywhere again
 /// ```
 pub fn lock_to_cpu(cpu: usize) -> CpuLock {
-    // One that has just come up may not have said so yet.
-    let exists = || SCHED.cpus() as usize == SCHED.slots() || m_of(cpu).state() != CpuState::Offline;
-    assert!(cpu < SCHED.slots() && exists(), "lock_to_cpu: no CPU {cpu}");
+    assert!(cpu < SCHED.cpus(), "lock_to_cpu: no CPU {cpu}");
     let before = getg().locked_to.swap(cpu as u32, Relaxed);
     while percpu::cpu() != cpu {
         yield_now(); // from here it goes to that CPU's inbox
@@ -58,7 +55,7 @@ pub fn lock_to_this_cpu() -> CpuLock {
 /// }
 /// ```
 pub fn cpus() -> usize {
-    SCHED.cpus() as usize
+    SCHED.cpus()
 }
 
 impl Drop for CpuLock {

@@ -204,7 +204,7 @@ impl fmt::Display for Report<'_> {
                 write!(f, ", {ms} ms")?;
             }
             Status::Running => {
-                match (0..SCHED.slots()).find(|&cpu| core::ptr::eq(percpu::peek_curg(cpu), g.as_ptr().cast())) {
+                match (0..SCHED.cpus()).find(|&cpu| core::ptr::eq(percpu::peek_curg(cpu), g.as_ptr().cast())) {
                     Some(cpu) => write!(f, "running on CPU {cpu}")?,
                     None => write!(f, "running")?,
                 }
@@ -232,7 +232,7 @@ pub struct Census {
 /// Counts. Takes no lock; a moment's truth.
 pub fn take() -> Census {
     let mut c = Census::default();
-    for cpu in 0..SCHED.slots() {
+    for cpu in 0..SCHED.cpus() {
         let stats = &p_of(cpu).stats;
         c.goroutines = c.goroutines.wrapping_add(stats.born.get()).wrapping_sub(stats.died.get());
     }
@@ -245,7 +245,7 @@ pub fn take() -> Census {
 /// Bytes that P's have allocated for timers and keep: room for as many as each ever had at once.
 /// Takes their locks.
 pub fn timers_bytes() -> usize {
-    (0..SCHED.slots()).map(|cpu| p_of(cpu).timers.bytes()).sum()
+    (0..SCHED.cpus()).map(|cpu| p_of(cpu).timers.bytes()).sum()
 }
 
 /// What a CPU does and has done, for `cpus` at the console.
@@ -274,7 +274,7 @@ pub struct CpuReport {
 
 /// One for each CPU there is. Takes no lock; a moment's truth.
 pub fn cpu_reports() -> impl Iterator<Item = CpuReport> {
-    (0..SCHED.slots()).map(|cpu| {
+    (0..SCHED.cpus()).map(|cpu| {
         let (p, m) = (p_of(cpu), m_of(cpu));
         CpuReport {
             cpu,
@@ -318,7 +318,7 @@ pub fn goroutines(most: usize, mut tell: impl FnMut(fmt::Arguments<'_>) -> bool)
 
 /// Acquisitions and contended acquisitions of the scheduler's locks, by name.
 pub fn locks() -> impl Iterator<Item = (&'static str, (u64, u64))> {
-    let timers = (0..SCHED.slots()).fold((0, 0), |(a, c), cpu| {
+    let timers = (0..SCHED.cpus()).fold((0, 0), |(a, c), cpu| {
         let (a1, c1) = p_of(cpu).timers.stats();
         (a + a1, c + c1)
     });

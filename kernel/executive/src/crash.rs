@@ -156,7 +156,7 @@ fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
         saved_frames(g, |pc| frame_line(out, pc)); // what g0 does, it does for this one
     }
     let _ = writeln!(out, "\nCPUs:");
-    for cpu in 0..SCHED.slots() {
+    for cpu in 0..SCHED.cpus() {
         let _ = write!(out, "  CPU {cpu}: {:?}", m_of(cpu).state());
         // SAFETY: `curg` is a g or null, and g's are never freed.
         let curg = unsafe { percpu::peek_curg(cpu).cast::<G>().as_ref() };

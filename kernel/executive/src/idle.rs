@@ -147,9 +147,9 @@ impl Idle {
 
     /// May this CPU, which ran dry, search the others' queues? At most half of the busy ones do, or they would mostly find each other.
     /// `true`: it counts as searching. Go: the `2*nmspinning < gomaxprocs - npidle` test, `becomeSpinning`.
-    pub fn may_search(&self, cpus: u32) -> bool {
+    pub fn may_search(&self, cpus: usize) -> bool {
         let idle = self.count_and_epoch.load(Ordering::Relaxed) as u32;
-        if 2 * self.searching.load(Ordering::Relaxed) >= cpus.wrapping_sub(idle) {
+        if 2 * self.searching.load(Ordering::Relaxed) >= (cpus as u32).wrapping_sub(idle) {
             return false;
         }
         self.searching.fetch_add(1, Ordering::AcqRel);
@@ -250,10 +250,10 @@ impl Idle {
     }
 
     /// Whether nothing can ever run again: all of `cpus` are idle, and remain so over a look at everything that could make work. By an idle CPU. Go: `checkdead`.
-    pub fn is_dead(&self, cpus: u32, anything_to_come: impl FnOnce() -> bool) -> bool {
+    pub fn is_dead(&self, cpus: usize, anything_to_come: impl FnOnce() -> bool) -> bool {
         // Acquire: partner of the RMW in `take`. Who makes work in vain, or takes some, has stopped being idle before.
         let before = self.count_and_epoch.load(Ordering::Acquire);
-        before as u32 == cpus && !anything_to_come() && self.count_and_epoch.load(Ordering::Acquire) == before
+        before as u32 == cpus as u32 && !anything_to_come() && self.count_and_epoch.load(Ordering::Acquire) == before
     }
 }
 

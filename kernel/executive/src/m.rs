@@ -17,7 +17,7 @@ use core::cell::Cell;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum CpuState {
-    /// Not started, or did not come up.
+    /// Not started.
     Offline = 0,
     /// Runs a goroutine.
     Running = 1,

@@ -7,8 +7,9 @@
 //! The machine calls up through these alone: [`crate::start`], [`crate::on_tick`], [`crate::on_irq`]; when memory is short,
 //! [`crate::reclaim`] and [`crate::on_low_memory`]; if it sees stacks grow, it may tell [`crate::on_growth`].
 //!
-//! Words used here: a **CPU** is a hardware thread or an OS thread, numbered `0..cpus()`; CPU 0 is the
-//! one that called [`crate::start`]. Times are nanoseconds of one monotonic clock that all CPUs share.
+//! Words used here: a **CPU** is a hardware thread or an OS thread, numbered from 0 without holes,
+//! in the order in which they came up; CPU 0 is the one that called [`crate::start`]. Times are
+//! nanoseconds of one monotonic clock that all CPUs share.
 //! **From a handler** means from an interrupt or signal handler, whatever it interrupted.
 //!
 //! # What a program needs besides the hooks
@@ -72,19 +73,24 @@ pub struct Interrupted {
 /// # Safety
 /// The executive's soundness rests on the promises told at each hook.
 pub unsafe trait Machine {
-    /// How many CPUs may run goroutines: at least 1, at most [`crate::param::MAX_CPUS`], always the same
-    /// answer. CPU 0 is the boot CPU.
+    /// How many CPUs there may be: at least 1, at most [`crate::param::MAX_CPUS`], always the same
+    /// answer. CPU 0 is the boot CPU. Fewer come up if [`start_cpu`](Self::start_cpu) says so:
+    /// [`crate::affinity::cpus`] counts those that did.
     fn cpus() -> usize;
 
-    /// Makes CPU `cpu` run `entry` on a stack of the machine's own (that CPU's g0 stack, at least
-    /// 64 KiB), with its GS base at `block`, and interrupts or signals ready to be taken.
+    /// Makes the next CPU that was not tried yet CPU `cpu`: it runs `entry` on a stack of the
+    /// machine's own (that CPU's g0 stack, at least 64 KiB), with its GS base at `block`, and
+    /// interrupts or signals ready to be taken. From then on every hook means it by that number.
     ///
-    /// Cpu 0 is the caller: there `entry` is called on the spot and this never returns. For another CPU
-    /// it returns once that CPU has been seen running, or `false` when it did not come up in time: it
-    /// has then been reported, and is never to be heard of again.
+    /// Cpu 0 is the caller: there `entry` is called on the spot and this never returns. For another
+    /// CPU it returns once that CPU has been seen running, or `false` when it did not come up in
+    /// time: it has then been reported, and is never to be heard of again, whatever it does later.
+    /// The same number is asked for again, for the next one, so that numbers have no holes. `false`
+    /// too, if there is none left to try.
     ///
     /// # Safety
-    /// `block` is that CPU's per-CPU block, used by no other; called once per CPU, from CPU 0.
+    /// `block` is that CPU's per-CPU block, used by no other that runs. Called from CPU 0, for 0
+    /// first, then for 1, and for the number that follows the last CPU that came up.
     unsafe fn start_cpu(cpu: usize, block: *const (), entry: extern "C" fn() -> !) -> bool;
 
     /// The calling CPU sleeps while `*word == expect`, until [`wake`](Self::wake)d, or until `deadline`.

@@ -4,7 +4,7 @@
 //! the common path of a spawn, an exit, a park or a ready. What may be known without a lock is atomic, and a hint.
 #![allow(unsafe_code)] // Raw links of the injection stack and of the list of all g's.
 
-use crate::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use crate::freelist::Everyone;
 use crate::g::G;
 use crate::idle::Idle;
@@ -29,10 +29,8 @@ pub struct Sched {
     /// Bytes of all g's stacks.
     pub(crate) stack_bytes: AtomicUsize,
     pub(crate) goid: AtomicU64,
-    /// CPUs that run goroutines. Go: `gomaxprocs`.
-    cpus: AtomicU32,
-    /// CPU numbers there are: more than `cpus` if one did not come up.
-    slots: AtomicU32,
+    /// CPUs that run goroutines, numbered from 0. Go: `gomaxprocs`.
+    cpus: AtomicUsize,
     pub(crate) main_started: AtomicBool,
 }
 
@@ -47,23 +45,16 @@ pub(crate) static SCHED: Sched = Sched {
     allgs_len: AtomicUsize::new(0),
     stack_bytes: AtomicUsize::new(0),
     goid: AtomicU64::new(1),
-    cpus: AtomicU32::new(0),
-    slots: AtomicU32::new(0),
+    cpus: AtomicUsize::new(0),
     main_started: AtomicBool::new(false),
 };
 
 impl Sched {
-    pub(crate) fn cpus(&self) -> u32 {
+    pub(crate) fn cpus(&self) -> usize {
         self.cpus.load(Ordering::Relaxed)
     }
-    pub(crate) fn set_cpus(&self, n: u32) {
+    pub(crate) fn set_cpus(&self, n: usize) {
         self.cpus.store(n, Ordering::Relaxed);
-    }
-    pub(crate) fn slots(&self) -> usize {
-        self.slots.load(Ordering::Relaxed) as usize
-    }
-    pub(crate) fn set_slots(&self, n: usize) {
-        self.slots.store(n as u32, Ordering::Relaxed);
     }
 
     /// Puts goroutines at the global queue's end, in one hold of the lock. Go: `globrunqputbatch`.
@@ -95,7 +86,7 @@ impl Sched {
             return List::new();
         }
         let mut runq = self.runq.lock();
-        let share = runq.len() / self.cpus() as usize + 1;
+        let share = runq.len() / self.cpus() + 1;
         let batch = runq.take(share.min(max));
         self.runq_len.store(runq.len(), Ordering::Release);
         batch

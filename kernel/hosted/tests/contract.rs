@@ -4,6 +4,9 @@ use executive::param::STACK_BYTES;
 use executive::{contract, machine};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use threads::missing;
+
+mod threads;
 
 fn main() {
     match std::env::args().nth(1).as_deref() {
@@ -16,6 +19,10 @@ fn main() {
             contract::touch_guard();
             machine::exit(0)
         }),
+        Some("a-cpu-does-not-come") => {
+            missing(2);
+            hosted::run_with(4, the_others_have_its_number)
+        }
         Some("write-and-exit-7") => on_cpu_0(1, || {
             machine::write(b"written by the hook\n");
             machine::exit(7)
@@ -30,6 +37,9 @@ fn main() {
     tell("alloc_stack: the page below faults", status == Some(2) && said.contains("SIGSEGV"), &said);
     let (status, said) = again("die-in-the-guard-of-a-goroutine");
     tell("a fault is told with the goroutine", status == Some(2) && said.contains("goroutine 1"), &said);
+    let (status, said) = again("a-cpu-does-not-come");
+    let reported = said.contains("CPU 2 did not start");
+    tell("start_cpu: the number of one that did not come is the next one's", status == Some(0) && reported, &said);
     let (status, said) = again("write-and-exit-7");
     tell("write: gets out", said.contains("written by the hook\n"), &said);
     tell("exit: ends the run with its code", status == Some(7), &said);
@@ -61,6 +71,15 @@ fn is_gone_when_free() -> bool {
     unsafe { machine::free_stack(stack) };
     let again = machine::alloc_stack(STACK_BYTES).expect("the one that was given back");
     grew && again == stack && machine::stack_committed(again) == small
+}
+
+/// As goroutine 1: of four CPUs three have come.
+fn the_others_have_its_number() {
+    assert_eq!(executive::affinity::cpus(), 3);
+    for cpu in 0..3 {
+        let _here = executive::lock_to_cpu(cpu);
+        assert_eq!(executive::percpu::cpu(), cpu);
+    }
 }
 
 fn on_cpu_0(cpus: usize, body: fn() -> !) {

@@ -4,7 +4,7 @@
 use super::{Args, Outcome};
 use alloc::format;
 use core::hint::black_box;
-use executive::{chan, machine, provoke};
+use executive::{affinity, chan, provoke};
 use kernel::{apic, println};
 
 pub const HELP: &str = "dies, and says of what: panic fault jump nmi overflow deadlock throw-mcall throw-systemstack";
@@ -14,7 +14,7 @@ pub fn crash(args: &Args) -> Outcome {
         "panic" => panic!("as you wish"),
         "fault" => fault(),
         "jump" => jump(),
-        "nmi" if machine::cpus() > 1 => nmi(),
+        "nmi" if affinity::cpus() > 1 => nmi(),
         "overflow" => println!("{}", overflow(0)),
         "deadlock" => deadlock(),
         "go" => drop(executive::go(|| ())),

@@ -248,7 +248,7 @@ fn gifts() -> bool {
 
 /// As many as there are CPUs, each longer than a slice: the others go on only by preemption.
 fn hogs() -> bool {
-    let hogs: Vec<_> = (0..executive::machine::cpus())
+    let hogs: Vec<_> = (0..executive::affinity::cpus())
         .map(|_| {
             go(|| {
                 let begin = Instant::now();

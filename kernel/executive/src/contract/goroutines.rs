@@ -24,7 +24,6 @@ fn as_goroutine(ask: fn() -> Verdict) -> Verdict {
     let g0_stack = stack(G0_STACK_BYTES)?;
     let g0 = getg();
     g0.sched_sp.store(g0_stack.hi, Relaxed);
-    SCHED.set_slots(1);
     SCHED.set_cpus(1);
     SCHED.main_started.store(true, Relaxed);
     let me: &'static G = Box::leak(Box::new(G::new()));

@@ -27,7 +27,6 @@ pub fn start(main: fn()) -> ! {
     if cpus == 1 {
         p_of(0).leave_alone();
     }
-    SCHED.set_slots(cpus);
     SCHED.set_cpus(1);
     // SAFETY: CPU 0's block, used by CPU 0.
     unsafe { machine::start_cpu(0, percpu::percpu_block(0), boot_cpu) };
@@ -51,14 +50,16 @@ extern "C" fn boot_cpu() -> ! {
 
 extern "C" fn boot_cpu_on_g0() -> ! {
     m().set_state(CpuState::Running);
-    for cpu in 1..SCHED.slots() {
+    // One call for each that there may be. One that does not come up leaves its number to the next.
+    for _ in 1..machine::cpus().min(MAX_CPUS) {
+        let cpu = SCHED.cpus();
         // Counted before it can go idle, or it could find everyone asleep.
-        SCHED.set_cpus(SCHED.cpus() + 1);
+        SCHED.set_cpus(cpu + 1);
         m_of(cpu).set_state(CpuState::Searching); // from here on others may count on it
         // SAFETY: that CPU's block, handed over once.
         if !unsafe { machine::start_cpu(cpu, percpu::percpu_block(cpu), other_cpu) } {
             m_of(cpu).set_state(CpuState::Offline);
-            SCHED.set_cpus(SCHED.cpus() - 1); // reported by the machine; we go on without it
+            SCHED.set_cpus(cpu); // reported by the machine; we go on without it
         }
     }
     let start = Start { name: Some("main"), stack_bytes: STACK_BYTES, at: Location::caller(), detached: true };

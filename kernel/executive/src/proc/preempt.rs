@@ -205,7 +205,7 @@ fn gopreempt() {
 /// The global queue has a goroutine now that every CPU should share in: a CPU on which nobody else waits has no slice running; its tick begins one.
 fn kick_hogs() {
     let me = percpu::cpu();
-    for cpu in 0..SCHED.slots() {
+    for cpu in 0..SCHED.cpus() {
         let other = crate::m::m_of(cpu);
         if cpu != me && other.state() == CpuState::Running && !other.in_slice() {
             machine::kick(cpu);

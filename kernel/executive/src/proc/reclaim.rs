@@ -33,7 +33,7 @@ pub fn give_back(most: usize) -> usize {
         given += strip(p().gfree.take_all());
     }
     if given < most {
-        for cpu in (0..SCHED.slots()).filter(|&other| other != cpu()) {
+        for cpu in (0..SCHED.cpus()).filter(|&other| other != cpu()) {
             if SCHED.idle.wake_this(cpu) {
                 given += strip(p_of(cpu).gfree.take_all());
                 startm(cpu); // it finds nothing, and sleeps again

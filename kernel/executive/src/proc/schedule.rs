@@ -256,7 +256,7 @@ fn search(p: &'static P) -> Option<&'static G> {
 /// it left a runnext because its P is at it. Go: `stealWork`; its `randomOrder` matters where idle P's are passed over one by one.
 fn steal_work(p: &'static P, hand_over: &mut bool) -> Option<&'static G> {
     let me = percpu::cpu();
-    let cpus = SCHED.slots();
+    let cpus = SCHED.cpus();
     for round in 0..STEAL_ROUNDS {
         let last = round == STEAL_ROUNDS - 1;
         for cpu in SCHED.idle.busy(cpus, m().random() as usize % cpus) {
@@ -347,7 +347,7 @@ impl Stopping for Here<'_> {
             || self.m.has_inbox()
             || SCHED
                 .idle
-                .busy(SCHED.slots(), 0)
+                .busy(SCHED.cpus(), 0)
                 .map(p_of)
                 .any(|p| if runnexts { !p.runq_is_empty() } else { !p.ring_is_empty() })
     }
@@ -389,7 +389,7 @@ impl Here<'_> {
     /// Whether anything can ever run again, all CPUs being idle.
     fn anything_to_come(&self) -> bool {
         SCHED.injected.anything_to_come()
-            || (0..SCHED.slots()).any(|cpu| p_of(cpu).timers.next() != NEVER || crate::m::m_of(cpu).has_inbox())
+            || (0..SCHED.cpus()).any(|cpu| p_of(cpu).timers.next() != NEVER || crate::m::m_of(cpu).has_inbox())
             || self.has_work(true)
     }
 }
