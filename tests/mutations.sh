@@ -180,6 +180,11 @@ mutation "next published without release" timers.rs timers who_sees_no_timer_see
 mutation "next read without acquire" timers.rs timers who_sees_no_timer_sees_that_it_fired \
     's/self\.next\.load\(Ordering::Acquire\)/self.next.load(Ordering::Relaxed)/'
 
+mutation "a timer that was moved is looked for where it was" timers.rs timers a_timer_on_its_way_is_found \
+    's/if timer\.cpu\(\) != cpu \{\n\s*return None;\n\s*\}//'
+mutation "a timer is moved in two steps" timers.rs timers a_timer_on_its_way_is_found \
+    's/(let mut from = self\.heap\.lock\(\);\n)\s*let mut to = other\.heap\.lock\(\);\n(\s*for entry in )from\.drain\(\.\.\)/$1        let all = core::mem::take(\&mut *from);\n        self.publish(\&from);\n        drop(from);\n        let mut to = other.heap.lock();\n$2all/; s/self\.publish\(&from\);\n    \}/}/'
+
 # --- what wakes a select without a lock
 mutation "an alarm claims by load and store" waitq.rs alarm one_of_two_alarms_wins \
     's/match g\.select_done\.swap\(DONE, Ordering::AcqRel\)/let was = g.select_done.load(Ordering::Acquire);\n    g.select_done.store(DONE, Ordering::Release);\n    match was/'

@@ -31,7 +31,12 @@ pub(crate) unsafe fn start_timer(timer: &Timer, when: u64) {
 
 /// Takes a timer back; `false`: it has fired, or was never started.
 pub(crate) fn stop_timer(timer: &Timer) -> bool {
-    p_of(timer.cpu()).timers.remove(timer)
+    loop {
+        let cpu = timer.cpu();
+        if let Some(removed) = p_of(cpu).timers.remove(cpu, timer) {
+            return removed;
+        }
+    }
 }
 
 /// A timer that claims the goroutine which made it, and tells it so by `g.param`.

@@ -1,9 +1,10 @@
 //! A P's timers: a heap by deadline that its owner fills and that idle CPUs can run from.
 //!
-//! **Rule:** a timer is in at most one heap, and everything in it but `cpu` is that heap's lock's. It is fired
-//! under that lock, so that whoever removes it and is told "not there" knows that firing is over: it may live on a parked
-//! goroutine's stack. What fires may take locks of a higher rank and must be short. After a one-shot timer has fired, nobody but its owner
-//! touches it.
+//! **Rule:** a timer is in at most one heap, and everything in it is that heap's lock's; `cpu`,
+//! which says whose heap that is, may be read without it. It is fired under that lock, so that
+//! whoever removes it and is told "not there" knows that firing is over: it may live on a parked
+//! goroutine's stack. What fires may take locks of a higher rank and must be short. After a
+//! one-shot timer has fired, nobody but its owner touches it.
 //!
 //! A four-way heap as in Go's `timers` (time.go): half the levels of a two-way one, and a node's children share a line. Go's lazy deletion was
 //! left out: each timer knows its place, so removal costs what insertion does, and no dead timer keeps a wakeup alive.
@@ -32,7 +33,7 @@ pub struct Timer {
     pub(crate) arg: Cell<*const ()>,
 }
 
-// SAFETY: everything but `cpu` is under the heap's lock (the rule above).
+// SAFETY: everything but reads of `cpu` is under the heap's lock (the rule above).
 unsafe impl Sync for Timer {}
 // SAFETY: as above.
 unsafe impl Send for Timer {}
@@ -51,7 +52,8 @@ impl Timer {
     }
     /// Whose heap to look in for it.
     pub fn cpu(&self) -> usize {
-        // Relaxed: only its owner adds it, and its owner removes it.
+        // Relaxed: its owner adds and removes it; if it is moved, `remove` asks again under the
+        // lock of the heap that it was in.
         self.cpu.load(Ordering::Relaxed) as usize
     }
 }
@@ -113,16 +115,37 @@ impl Timers {
         self.publish(&heap);
     }
 
-    /// Removes it; `false`: it is not here: it has fired, or was never added. Go: `deltimer`.
-    pub fn remove(&self, timer: &Timer) -> bool {
+    /// Removes it from this heap, which is CPU `cpu`'s; `false`: it has fired, or was never added.
+    /// `None`: it was moved to another heap meanwhile. Go: `deltimer`.
+    pub fn remove(&self, cpu: usize, timer: &Timer) -> Option<bool> {
         let mut heap = self.heap.lock();
+        if timer.cpu() != cpu {
+            return None;
+        }
         let at = timer.index.get();
         if at == OUT {
-            return false;
+            return Some(false);
         }
         remove_at(&mut heap, at);
         self.publish(&heap);
-        true
+        Some(true)
+    }
+
+    /// Moves all there are to `other`, which is CPU `cpu`'s, under both locks: who looks for one
+    /// finds it here or there. CPUs that move theirs move them to the same, which moves none: so
+    /// two never wait for each other. Go: `timers.take`.
+    pub fn move_to(&self, other: &Timers, cpu: usize) {
+        let mut from = self.heap.lock();
+        let mut to = other.heap.lock();
+        for entry in from.drain(..) {
+            // SAFETY: in the heap, so alive.
+            unsafe { entry.timer.as_ref() }.cpu.store(cpu as u32, Ordering::Relaxed);
+            let at = to.len();
+            to.push(entry);
+            sift_up(&mut to, at);
+        }
+        other.publish(&to);
+        self.publish(&from);
     }
 
     /// Fires what is due, in order of deadlines; tells how many. By the owner, or by an idle CPU that helps. Go: `runtimer`.

@@ -55,7 +55,7 @@ fn removed_means_over() {
         // SAFETY: it stays where it is; one CPU adds.
         unsafe { heap.add(0, &sleeper.timer, 5) };
         let remove = move || {
-            let removed = heap.remove(&sleeper.timer);
+            let removed = heap.remove(0, &sleeper.timer) == Some(true);
             sleeper.stack.run(); // it goes on, and its frame is gone
             removed
         };
@@ -87,7 +87,7 @@ fn a_stopped_ticker_stays_stopped() {
         // SAFETY: as above.
         unsafe { heap.add(0, &ticker.timer, 5) };
         let other = thread::spawn(move || heap.run(5));
-        assert!(heap.remove(&ticker.timer), "it is always in the heap");
+        assert_eq!(heap.remove(0, &ticker.timer), Some(true), "it is always in the heap");
         ticker.stack.run();
         other.join().unwrap();
         assert_eq!((heap.run(1000), heap.next()), (0, NEVER));
@@ -107,5 +107,34 @@ fn who_sees_no_timer_sees_that_it_fired() {
             }
         };
         race(move || heap.run(5), look);
+    });
+}
+
+/// A CPU is switched off, and its timers move to CPU 0 as a goroutine takes its own back, and as
+/// CPU 0 fires what is due: is it one or the other, and once it is told, does nobody touch its
+/// stack any more?
+#[test]
+fn a_timer_on_its_way_is_found() {
+    check(|| {
+        let (heaps, sleeper) = ([heap(), heap()], sleeper(fire_ready));
+        // SAFETY: it stays where it is; one CPU adds.
+        unsafe { heaps[1].add(1, &sleeper.timer, 5) };
+        let moves_and_fires = move || {
+            heaps[1].move_to(heaps[0], 0);
+            heaps[0].run(5)
+        };
+        let remove = move || {
+            let removed = loop {
+                let cpu = sleeper.timer.cpu();
+                if let Some(removed) = heaps[cpu].remove(cpu, &sleeper.timer) {
+                    break removed;
+                }
+            };
+            sleeper.stack.run(); // it goes on, and its frame is gone
+            removed
+        };
+        let (fired, removed) = race(moves_and_fires, remove);
+        assert_eq!(fired, usize::from(!removed));
+        assert_eq!((heaps[0].next(), heaps[1].next()), (NEVER, NEVER));
     });
 }

@@ -46,7 +46,7 @@ fn any_mix_of_add_remove_and_run_is_as_sorted() {
                     model.push((when, id));
                 }
                 (3, there) => {
-                    assert_eq!(heap.remove(&timers[id]), there.is_some(), "seed {seed}");
+                    assert_eq!(heap.remove(0, &timers[id]), Some(there.is_some()), "seed {seed}");
                     there.map(|at| model.swap_remove(at));
                 }
                 (4, _) => {
@@ -70,7 +70,7 @@ fn any_mix_of_add_remove_and_run_is_as_sorted() {
             assert_eq!((heap.next(), heap.len()), (earliest, model.len()), "seed {seed}");
         }
         for timer in &timers {
-            heap.remove(timer);
+            heap.remove(0, timer);
         }
     }
 }
@@ -84,8 +84,7 @@ fn a_ticker_comes_back_until_removed() {
     assert_eq!((heap.run(9), heap.next()), (0, 10));
     assert_eq!((heap.run(10), heap.next()), (1, 20));
     assert_eq!((heap.run(35), heap.next()), (1, 45)); // late: once, and from now on
-    assert!(heap.remove(&ticker));
-    assert!(!heap.remove(&ticker));
+    assert_eq!((heap.remove(0, &ticker), heap.remove(0, &ticker)), (Some(true), Some(false)));
     assert_eq!((heap.run(1000), heap.next(), log.borrow().len()), (0, NEVER, 2));
 }
 
@@ -115,6 +114,23 @@ fn the_end_of_time_is_a_time() {
     // SAFETY: as above.
     unsafe { heap.add(0, &ticker, 10) };
     assert_eq!((heap.run(10), heap.len(), heap.next()), (1, 2, NEVER - 1)); // it comes back for NEVER
-    assert!(heap.remove(&ticker) && heap.remove(&sleeper));
+    assert_eq!((heap.remove(0, &ticker), heap.remove(0, &sleeper)), (Some(true), Some(true)));
     assert_eq!((heap.next(), heap.len()), (NEVER, 0));
+}
+
+#[test]
+fn moved_timers_are_in_the_other_heap_and_fire_in_order() {
+    let (log, from, to) = (RefCell::new(Vec::new()), Timers::new(), Timers::new());
+    let timers: Vec<_> = (0..6).map(|id| timer(&log, id, 0)).collect();
+    for (id, when) in [50, 10, 30, 20, 40, 60].into_iter().enumerate() {
+        // SAFETY: it is in no heap, and boxed.
+        unsafe { if id % 2 == 0 { from.add(3, &timers[id], when) } else { to.add(0, &timers[id], when) } };
+    }
+    from.move_to(&to, 0);
+    assert_eq!((from.next(), from.len(), to.next(), to.len()), (NEVER, 0, 10, 6));
+    assert!(timers.iter().all(|timer| timer.cpu() == 0));
+    assert_eq!(from.remove(3, &timers[2]), None, "it is not here any more");
+    assert_eq!(to.remove(0, &timers[2]), Some(true));
+    assert_eq!(to.run(100), 5);
+    assert_eq!(*log.borrow(), [1, 3, 4, 0, 5]);
 }
