@@ -35,11 +35,11 @@ mutation "a nap never ends for others" idle.rs idle the_napper_looks \
 mutation "the napper has looked before it says so" idle.rs idle the_napper_looks \
     's/(if naps \{.*?)self\.napping\.store\(0, Ordering::Release\);/$1/s; s/(pub fn found_work\(&self\) -> bool \{)/$1\n        self.napping.store(0, Ordering::Release);/'
 mutation "whether there is a napper is asked too early" idle.rs idle who_sleeps_beside_a_napper_hides_nothing \
-    's/(\s*)(self\.go_idle\(cpu, searching\);)/$1let early = self.napping.load(Ordering::Relaxed) == 0;$1$2/; s/if !self\.has_work\(here\) \{/if !here.has_work(early) {/'
+    's/(\s*)(if off \{\n)/$1let early = self.napping.load(Ordering::Relaxed) == 0;$1$2/; s/if !self\.has_work\(off, here\) \{/if !here.has_own_work() && !here.has_work(early) {/'
 mutation "any work is left to a napper" idle.rs idle more_than_a_hand_over_wakes_the_napper \
     's/(fn claim_a_searcher.*?\n\s*if )self/$1self.napping.load(Ordering::Relaxed) != 0 || self/s'
 mutation "only who searched rechecks (Go 1.16)" idle.rs idle who_never_searched_finds_it \
-    's/if !self\.has_work\(here\) \{/if !searching || !self.has_work(here) {/'
+    's/if !self\.has_work\(off, here\) \{/if !searching || !self.has_work(off, here) {/'
 mutation "no second look after counting for a moment" idle.rs idle a_searcher_for_a_moment_looks_twice \
     's/if !self\.anyone_idle\(\)/if true/'
 mutation "no fence before the second look" idle.rs idle a_searcher_for_a_moment_looks_twice \
@@ -53,11 +53,27 @@ mutation "a bit is taken without release" idle.rs idle the_one_cpu_that_can_is_t
 mutation "a bit is taken without acquire" idle.rs idle a_claimed_cpu_s_things_are_the_claimer_s \
     's/fetch_and\(!bit, Ordering::AcqRel\)/fetch_and(!bit, Ordering::Release)/'
 mutation "wake_this counts for a moment" idle.rs idle wanting_a_busy_cpu_hides_no_work \
-    's/(let taken = self\.take\(cpu\);\n\s*)if taken \{(\n\s*)(self\.searching\.fetch_)add(.*?\n)/self.searching.fetch_add(1, Ordering::AcqRel);\n        $1if !taken {$2$3sub$4/'
+    's/(let taken = self\.take_back\(cpu\);\n\s*)if taken \{(\n\s*)(self\.searching\.fetch_)add(.*?\n)/self.searching.fetch_add(1, Ordering::AcqRel);\n        $1if !taken {$2$3sub$4/'
+mutation "who resigns wakes nobody" idle.rs idle who_counted_on_a_cpu_that_resigns_is_heard \
+    's/(fn resign.*?)self\.wakep\(\)/$1None/s'
+mutation "who resigns has looked before it stops counting" idle.rs idle who_counted_on_a_cpu_that_resigns_is_heard \
+    's/(fn resign.*?\{\n)(.*?)(        self\.wakep\(\))/$1        let woken = self.wakep();\n$2        woken/s'
+mutation "what is handed over is told to nobody" idle.rs idle what_is_handed_over_is_found \
+    's/(fn resign.*?)self\.wakep\(\)/$1if searching { self.wakep() } else { None }/s'
+mutation "who goes to sleep does not look whether it is switched off or on" idle.rs idle an_idle_cpu_hears_that_it_is_switched_off \
+    's/here\.is_off\(\) != off \|\| //'
+mutation "who is switched off is never found asleep" idle.rs idle a_cpu_hears_that_it_is_switched_on \
+    's/ \|\| self\.take_of\(&self\.off, ONE_OFF, cpu\)//'
+mutation "who is switched off sleeps as an idle one" idle.rs idle a_cpu_that_is_switched_off_wakes_for_its_own \
+    's/self\.sleeps\(&self\.off, ONE_OFF, cpu\)/self.sleeps(\&self.idle, ONE_IDLE, cpu)/'
+mutation "who is switched off looks for any work" idle.rs idle a_cpu_that_is_switched_off_wakes_for_its_own \
+    's/\|\| !off && here\.has_work/|| here.has_work/'
+mutation "who is switched off is not counted as asleep" idle.rs idle a_cpu_that_is_switched_off_hides_no_deadlock \
+    's/const ONE_OFF: u64 = 1 << 16;\nconst ONE_IDLE: u64 = 1 \+ ONE_OFF;/const ONE_OFF: u64 = 0;\nconst ONE_IDLE: u64 = 1 + (1 << 16);/'
 mutation "the stamp is not looked at again" idle.rs idle an_interrupt_is_no_deadlock \
     's/ && self\.count_and_epoch\.load\(Ordering::Acquire\) == before//'
 mutation "going idle is counted by load and store" idle.rs idle the_last_to_sleep_finds_a_deadlock \
-    's/self\.count_and_epoch\.fetch_add\(ONE_IDLE, Ordering::AcqRel\)/self.count_and_epoch.store(self.count_and_epoch.load(Ordering::Acquire) + ONE_IDLE, Ordering::Release)/'
+    's/self\.count_and_epoch\.fetch_add\(one, Ordering::AcqRel\)/self.count_and_epoch.store(self.count_and_epoch.load(Ordering::Acquire) + one, Ordering::Release)/'
 mutation "expected no more before it is pushed" inject.rs idle an_interrupt_is_no_deadlock \
     's/(fn hand_over.*?\n)(\s*self\.push\(t\);\n)(.*?)(\s*self\.expected\.fetch_sub.*?\n)/$1$3$4$2/s'
 mutation "expected no more, relaxed" inject.rs idle an_interrupt_is_no_deadlock \

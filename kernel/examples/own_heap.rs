@@ -82,7 +82,7 @@ fn main() {
     let all: Vec<_> = (0..GOROUTINES).map(|n| go(move || all_rounds(n))).collect();
     let sum: usize = all.into_iter().map(|each| each.join()).sum();
     assert_eq!(sum, GOROUTINES * ROUNDS * (0..100).sum::<usize>());
-    let cpus = executive::machine::cpus();
+    let cpus = executive::affinity::cpus();
     println!("{GOROUTINES} goroutines have allocated, slept and had children on {cpus} CPUs");
 }
 

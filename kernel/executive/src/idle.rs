@@ -19,6 +19,23 @@
 //! for a bounded time, after which it searches again. While there is one, a hand-over wakes nobody, and whoever else goes idle need not
 //! recheck runnexts: the napper will. Any other work claims it like every idle CPU.
 //!
+//! **CPUs that are switched off** ([`set_procs`](crate::affinity::set_procs), proc/procs.rs). Such
+//! a CPU runs goroutines that are locked to it, and no others. It sleeps apart from the idle ones
+//! ([`go_off`](Idle::go_off)): no work claims it, only who wants that very CPU does; and it
+//! rechecks only what is its own. Three things could be lost, and are not:
+//! - *What it has.* Others can steal it until the CPU comes to `schedule`. There it publishes all
+//!   of   it anew, and then wakes somebody, as every submitter does.
+//! - *What it would have found.* A submitter may have left its work to this CPU, which counted as
+//!   searching. The CPU stops counting, fences, and wakes another in its place
+//!   ([`resign`](Idle::resign)). A submitter that saw it count has fenced before. So its work is
+//!   seen by the one that is woken; or, if nobody is woken, by another searcher, who has yet to
+//!   fence, or by whoever goes idle next.
+//! - *That it is switched off, or on again.* The mark is written before the CPU's bits are looked
+//!   at   (`wake_this`), and the CPU looks at the mark after it has set its bit. Both change one
+//!   word, so   one of the two sees the other: the CPU is woken, or it does not sleep.
+//!
+//! It is a deadlock when all sleep, one way or the other.
+//!
 //! How this differs from Go 1.26: there the idle list is under `sched.lock`, and only searchers recheck; so a submitter that finds no idle P
 //! must leave a mark (`needspinning`) for an M that is about to give up without having searched. Here there is no lock: *every* CPU that goes idle rechecks, and
 //! a submitter that counted as searcher for a moment and found nobody looks once more after it has stopped counting.
@@ -37,13 +54,18 @@ pub struct Idle {
     napping: AtomicU32,
     /// Bit n: CPU n is idle and may be claimed. Go: `sched.pidle`.
     idle: [AtomicU64; WORDS],
-    /// Low half: how many are idle (Go: `sched.npidle`); high half: how many times one stopped being idle.
-    /// Seen unchanged over a look at every source with all CPUs idle, it proves that nothing can ever run (checkdead).
+    /// Bit n: CPU n is switched off and asleep, and may be claimed for what only it can do.
+    off: [AtomicU64; WORDS],
+    /// Bits 0..16: how many are idle (Go: `sched.npidle`). Bits 16..32: how many sleep, idle or
+    /// switched off. High half: how many times one stopped to. Seen unchanged over a look at every
+    /// source with all CPUs asleep, it proves that nothing can ever run (checkdead).
     count_and_epoch: AtomicU64,
 }
 
-const ONE_IDLE: u64 = 1;
+const ONE_OFF: u64 = 1 << 16;
+const ONE_IDLE: u64 = 1 + ONE_OFF;
 const ONE_EPOCH: u64 = 1 << 32;
+const _: () = assert!(MAX_CPUS < 1 << 15, "counted in 16 bits, and a sleeper may be uncounted before it is counted");
 
 impl Idle {
     const_fn! {
@@ -53,6 +75,7 @@ impl Idle {
                 searching: AtomicU32::new(0),
                 napping: AtomicU32::new(0),
                 idle: atomics![AtomicU64::new(0); WORDS],
+                off: atomics![AtomicU64::new(0); WORDS],
                 count_and_epoch: AtomicU64::new(0),
             }
         }
@@ -123,22 +146,29 @@ impl Idle {
     }
 
     fn take(&self, cpu: usize) -> bool {
+        self.take_of(&self.idle, ONE_IDLE, cpu)
+    }
+
+    fn take_of(&self, sleepers: &[AtomicU64; WORDS], one: u64, cpu: usize) -> bool {
         let bit = 1 << (cpu % 64);
-        // AcqRel: partner of the same RMW in `go_idle` (both ways: see `wake_this`), and of other takers.
-        if self.idle[cpu / 64].fetch_and(!bit, Ordering::AcqRel) & bit == 0 {
+        // AcqRel: partner of the same RMW in `sleeps` (both ways: see `wake_this`), and of other
+        // takers.
+        if sleepers[cpu / 64].fetch_and(!bit, Ordering::AcqRel) & bit == 0 {
             return false;
         }
-        self.count_and_epoch.fetch_add(ONE_EPOCH.wrapping_sub(ONE_IDLE), Ordering::AcqRel);
+        self.count_and_epoch.fetch_add(ONE_EPOCH.wrapping_sub(one), Ordering::AcqRel);
         true
     }
 
-    /// Claims this very CPU for work that only it can do; `true`: it was idle and must be woken. It counts as searching.
+    /// Claims this very CPU for work that only it can do, or to tell it that it is switched off or
+    /// on; `true`: it was asleep and must be woken. It counts as searching.
     #[must_use = "a claimed CPU must be woken"]
     pub fn wake_this(&self, cpu: usize) -> bool {
-        // No fence: `take` changes the very word in which `go_idle` sets the bit, so one of the two sees the other's work.
-        // Claimed first and counted afterwards: whoever counts for a moment and finds nobody would owe the second look of `claim_one`.
-        // It is counted before it is woken, and so before it gives up.
-        let taken = self.take(cpu);
+        // No fence: this changes the very word in which `sleeps` sets the bit, so one of the two
+        // sees the other's work. Claimed first and counted afterwards: whoever counts for a moment
+        // and finds nobody would owe the second look of `claim_one`. It is counted before it is
+        // woken, and so before it gives up.
+        let taken = self.take_back(cpu);
         if taken {
             self.searching.fetch_add(1, Ordering::AcqRel);
         }
@@ -148,8 +178,7 @@ impl Idle {
     /// May this CPU, which ran dry, search the others' queues? At most half of the busy ones do, or they would mostly find each other.
     /// `true`: it counts as searching. Go: the `2*nmspinning < gomaxprocs - npidle` test, `becomeSpinning`.
     pub fn may_search(&self, cpus: usize) -> bool {
-        let idle = self.count_and_epoch.load(Ordering::Relaxed) as u32;
-        if 2 * self.searching.load(Ordering::Relaxed) >= (cpus as u32).wrapping_sub(idle) {
+        if 2 * self.searching.load(Ordering::Relaxed) >= (cpus as u32).wrapping_sub(self.idle_count()) {
             return false;
         }
         self.searching.fetch_add(1, Ordering::AcqRel);
@@ -171,31 +200,67 @@ impl Idle {
     /// This CPU is out of work. When this returns it may be claimed at any time; the caller **rechecks every source**, then sleeps. Go: `pidleput`
     /// and the "delicate dance" after it.
     pub fn go_idle(&self, cpu: usize, searching: bool) {
-        // The bit before the count: who sees a count of 0 is before our fence, and who sees the count finds the bit.
-        self.idle[cpu / 64].fetch_or(1 << (cpu % 64), Ordering::AcqRel); // partner: `take`
-        self.count_and_epoch.fetch_add(ONE_IDLE, Ordering::AcqRel);
+        self.sleeps(&self.idle, ONE_IDLE, cpu);
         if searching {
             self.searching.fetch_sub(1, Ordering::AcqRel);
         }
         full_fence(); // partner: the fences in `wakep`
     }
 
+    /// This CPU is switched off, has handed over all that others can do, and does not count as
+    /// searching. When this returns it may be claimed by `wake_this` alone; the caller rechecks
+    /// **what is its own, and whether it is still switched off**, then sleeps.
+    pub fn go_off(&self, cpu: usize) {
+        self.sleeps(&self.off, ONE_OFF, cpu);
+    }
+
+    fn sleeps(&self, sleepers: &[AtomicU64; WORDS], one: u64, cpu: usize) {
+        // The bit before the count: who sees a count of 0 is before our fence, and who sees the
+        // count finds the bit.
+        sleepers[cpu / 64].fetch_or(1 << (cpu % 64), Ordering::AcqRel); // partner: `take_of`
+        self.count_and_epoch.fetch_add(one, Ordering::AcqRel);
+    }
+
+    /// This CPU is switched off, and has published all that it had: whom it must wake in its place,
+    /// if anybody. `searching`: it counts as such, and will not any more.
+    #[must_use = "a claimed CPU must be woken"]
+    pub fn resign(&self, searching: bool) -> Option<usize> {
+        if searching {
+            self.searching.fetch_sub(1, Ordering::AcqRel);
+        }
+        self.wakep()
+    }
+
     /// This CPU, awake by itself, wants to work. `false`: a waker has claimed it; its note is or will be woken, and it counts as searching.
     pub fn take_back(&self, cpu: usize) -> bool {
-        self.take(cpu)
+        self.take(cpu) || self.take_of(&self.off, ONE_OFF, cpu)
     }
 
     /// Sleeps until there may be work: all of the above in the order that loses no wake. When it returns, this CPU counts as
     /// searching; its note was cleared before. `may_nap`: it searched, and saw nothing but hand-overs. Go: the end of `findRunnable`, and `stopm`.
     pub fn stop(&self, cpu: usize, searching: bool, may_nap: bool, here: &impl Stopping) {
+        self.stop_as(false, cpu, searching, may_nap, here);
+    }
+
+    /// The same for a CPU that is switched off and has [resigned](Self::resign): sleeps until there
+    /// may be something that only it can do.
+    pub fn stop_off(&self, cpu: usize, here: &impl Stopping) {
+        self.stop_as(true, cpu, false, false, here);
+    }
+
+    fn stop_as(&self, off: bool, cpu: usize, searching: bool, may_nap: bool, here: &impl Stopping) {
         // One napper is enough. Relaxed: the fence in `go_idle` orders it for those who put a g into a runnext.
         let naps = may_nap && self.napping.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        self.go_idle(cpu, searching);
+        if off {
+            self.go_off(cpu);
+        } else {
+            self.go_idle(cpu, searching);
+        }
         // From here on a waker may claim us at any time.
-        if !self.has_work(here) {
-            here.will_sleep();
+        if !self.has_work(off, here) {
+            here.will_sleep(off);
             // If neither holds it was an interrupt of no consequence for us.
-            while !here.sleep(naps) && !self.has_work(here) {}
+            while !here.sleep(naps) && !self.has_work(off, here) {}
         }
         if naps {
             // Who saw the 1 counts on us: from here on we look at every runnext, and not before. Release, for who saw that we
@@ -210,12 +275,14 @@ impl Idle {
     }
 
     /// The recheck. Runnexts are the napper's if there is one, and it has yet to look.
-    fn has_work(&self, here: &impl Stopping) -> bool {
-        here.has_work(self.napping.load(Ordering::Relaxed) == 0)
+    fn has_work(&self, off: bool, here: &impl Stopping) -> bool {
+        here.is_off() != off || here.has_own_work() || !off && here.has_work(self.napping.load(Ordering::Relaxed) == 0)
     }
 
-    /// Those of the CPUs `0..cpus` that are not idle, once each, from `first` on and round. All that has work is among them: an idle CPU's queue is empty, and it
-    /// puts nothing there before its bit is off. After `go_idle`'s fence who is passed over has nothing, or has yet to pass the fence in `wakep`. Go: `idlepMask`.
+    /// Those of the CPUs `0..cpus` that are not asleep, once each, from `first` on and round. All
+    /// that has work is among them: an idle CPU's queue is empty, and it puts nothing there before
+    /// its bit is off. After `go_idle`'s fence who is passed over has nothing, or has yet to pass
+    /// the fence in `wakep`. Go: `idlepMask`.
     pub fn busy(&self, cpus: usize, first: usize) -> impl Iterator<Item = usize> + '_ {
         let words = cpus.div_ceil(64);
         // The word of `first` comes twice: its upper part to begin with, its lower part at the end.
@@ -231,7 +298,8 @@ impl Idle {
             };
             let there = u64::MAX >> (64 - (cpus - word * 64).min(64));
             // Relaxed: a hint for a searcher; for who rechecks, the fences order it.
-            let mut bits = !self.idle[word].load(Ordering::Relaxed) & part & there;
+            let asleep = self.idle[word].load(Ordering::Relaxed) | self.off[word].load(Ordering::Relaxed);
+            let mut bits = !asleep & part & there;
             core::iter::from_fn(move || {
                 let cpu = word * 64 + (bits != 0).then(|| bits.trailing_zeros())? as usize;
                 bits &= bits - 1;
@@ -242,27 +310,35 @@ impl Idle {
 
     /// How many are idle.
     pub fn idle_count(&self) -> u32 {
-        self.count_and_epoch.load(Ordering::Relaxed) as u32
+        self.count_and_epoch.load(Ordering::Relaxed) as u16 as u32
     }
     /// How many search.
     pub fn searching(&self) -> u32 {
         self.searching.load(Ordering::Relaxed)
     }
 
-    /// Whether nothing can ever run again: all of `cpus` are idle, and remain so over a look at everything that could make work. By an idle CPU. Go: `checkdead`.
+    /// Whether nothing can ever run again: all of `cpus` are asleep, and remain so over a look at
+    /// everything that could make work. By one of them. Go: `checkdead`.
     pub fn is_dead(&self, cpus: usize, anything_to_come: impl FnOnce() -> bool) -> bool {
         // Acquire: partner of the RMW in `take`. Who makes work in vain, or takes some, has stopped being idle before.
         let before = self.count_and_epoch.load(Ordering::Acquire);
-        before as u32 == cpus as u32 && !anything_to_come() && self.count_and_epoch.load(Ordering::Acquire) == before
+        (before >> 16) as u16 as usize == cpus
+            && !anything_to_come()
+            && self.count_and_epoch.load(Ordering::Acquire) == before
     }
 }
 
 /// A CPU that stops, as `Idle` sees it; a model checker brings its own.
 pub trait Stopping {
-    /// Whether any source has work that this CPU could do, the runnexts included or not. After `go_idle`'s fence the answer is the truth.
+    /// Whether this CPU is switched off.
+    fn is_off(&self) -> bool;
+    /// Whether there is work that only this CPU can do, or that an interrupt has left here.
+    fn has_own_work(&self) -> bool;
+    /// Whether any other source has work, the runnexts included or not. After `go_idle`'s fence the
+    /// answer is the truth.
     fn has_work(&self, runnexts: bool) -> bool;
-    /// It had none: the CPU will sleep.
-    fn will_sleep(&self);
+    /// It had none: the CPU will sleep, as one that is switched off or not.
+    fn will_sleep(&self, off: bool);
     /// Sleeps on its note, or naps for a bounded time; `true`: it was woken, or something of its own is due, the nap's end included. May return early.
     fn sleep(&self, nap: bool) -> bool;
     /// Sleeps until its note is woken, which is sure to come.

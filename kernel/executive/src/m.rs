@@ -17,7 +17,7 @@ use core::cell::Cell;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum CpuState {
-    /// Not started.
+    /// Not started; or switched off ([`set_procs`](crate::affinity::set_procs)), and asleep.
     Offline = 0,
     /// Runs a goroutine.
     Running = 1,
@@ -65,7 +65,8 @@ pub struct M {
     pub(crate) park: Note,
     /// Goroutines that are locked to this CPU and runnable.
     inbox: Lock<Inbox>,
-    /// What the inbox holds, without its lock: see [`Inbox::state`].
+    /// What the inbox holds, and whether the CPU is switched off, without its lock: see
+    /// [`Inbox::state`].
     inbox_state: AtomicU8,
 }
 
@@ -77,19 +78,23 @@ struct Inbox {
     /// Those who have had a slice. Each stands in one line with the ring's: its turn comes when all
     /// who were in the ring before it (`G::place`) have left.
     in_line: List<G>,
+    /// The CPU is switched off: it runs these, and no others (proc/procs.rs).
+    off: bool,
 }
 
 impl Inbox {
     const EMPTY: u8 = 0;
     const IN_LINE: u8 = 1;
     const READIED: u8 = 2;
+    const IS_OFF: u8 = 4;
 
     fn state(&self) -> u8 {
-        match (self.readied.is_empty(), self.in_line.is_empty()) {
+        let holds = match (self.readied.is_empty(), self.in_line.is_empty()) {
             (false, _) => Self::READIED,
             (true, false) => Self::IN_LINE,
             (true, true) => Self::EMPTY,
-        }
+        };
+        holds | if self.off { Self::IS_OFF } else { 0 }
     }
 }
 
@@ -108,7 +113,7 @@ static MS: [M; MAX_CPUS] = [const {
         random: Cell::new(1),
         state: AtomicU8::new(CpuState::Offline as u8),
         park: Note::new(),
-        inbox: Lock::new(Rank::Sched, Inbox { readied: List::new(), in_line: List::new() }),
+        inbox: Lock::new(Rank::Sched, Inbox { readied: List::new(), in_line: List::new(), off: false }),
         inbox_state: AtomicU8::new(Inbox::EMPTY),
     }
 }; MAX_CPUS];
@@ -249,11 +254,25 @@ impl M {
     #[inline]
     pub(crate) fn has_inbox(&self) -> bool {
         // Acquire: partner of the Release in `with_inbox`.
-        self.inbox_state.load(Ordering::Acquire) != Inbox::EMPTY
+        self.inbox_state.load(Ordering::Acquire) & !Inbox::IS_OFF != Inbox::EMPTY
     }
     /// Whether one of them goes first. Anyone may ask.
     #[inline]
     pub(crate) fn has_readied(&self) -> bool {
-        self.inbox_state.load(Ordering::Acquire) == Inbox::READIED // as above
+        self.inbox_state.load(Ordering::Acquire) & Inbox::READIED != 0 // as above
+    }
+
+    /// Marks this CPU as switched off, or on again. The caller then sees to it that the CPU looks.
+    pub(crate) fn set_off(&self, off: bool) {
+        self.with_inbox(|inbox| inbox.off = off);
+    }
+    pub(crate) fn is_off(&self) -> bool {
+        self.inbox_state.load(Ordering::Acquire) & Inbox::IS_OFF != 0 // as above
+    }
+    /// Whether `schedule` must look at more than this P's queue: there is an inbox, or the CPU is
+    /// switched off.
+    #[inline]
+    pub(crate) fn is_special(&self) -> bool {
+        self.inbox_state.load(Ordering::Acquire) != Inbox::EMPTY // as above
     }
 }

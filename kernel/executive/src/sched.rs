@@ -29,8 +29,10 @@ pub struct Sched {
     /// Bytes of all g's stacks.
     pub(crate) stack_bytes: AtomicUsize,
     pub(crate) goid: AtomicU64,
-    /// CPUs that run goroutines, numbered from 0. Go: `gomaxprocs`.
+    /// CPUs there are, numbered from 0. Go: `ncpu`.
     cpus: AtomicUsize,
+    /// CPUs that run goroutines: so many of the first. Go: `gomaxprocs`.
+    procs: AtomicUsize,
     pub(crate) main_started: AtomicBool,
 }
 
@@ -46,6 +48,7 @@ pub(crate) static SCHED: Sched = Sched {
     stack_bytes: AtomicUsize::new(0),
     goid: AtomicU64::new(1),
     cpus: AtomicUsize::new(0),
+    procs: AtomicUsize::new(0),
     main_started: AtomicBool::new(false),
 };
 
@@ -53,8 +56,16 @@ impl Sched {
     pub(crate) fn cpus(&self) -> usize {
         self.cpus.load(Ordering::Relaxed)
     }
+    /// While CPUs are started: all run goroutines.
     pub(crate) fn set_cpus(&self, n: usize) {
         self.cpus.store(n, Ordering::Relaxed);
+        self.set_procs(n);
+    }
+    pub(crate) fn procs(&self) -> usize {
+        self.procs.load(Ordering::Relaxed)
+    }
+    pub(crate) fn set_procs(&self, n: usize) {
+        self.procs.store(n, Ordering::Relaxed);
     }
 
     /// Puts goroutines at the global queue's end, in one hold of the lock. Go: `globrunqputbatch`.
@@ -77,7 +88,7 @@ impl Sched {
     /// What each CPU would have if the global queue were handed out now. What is left over stays there,
     /// for a CPU that runs dry.
     pub(crate) fn global_share(&self) -> usize {
-        self.runq_len.load(Ordering::Relaxed) / self.cpus() as usize // a hint
+        self.runq_len.load(Ordering::Relaxed) / self.procs() // a hint
     }
 
     /// A fair share of the global queue: its length over the number of P's, but at most `max`. Go: `globrunqget`, `globrunqgetbatch`.
@@ -86,7 +97,7 @@ impl Sched {
             return List::new();
         }
         let mut runq = self.runq.lock();
-        let share = runq.len() / self.cpus() + 1;
+        let share = runq.len() / self.procs() + 1;
         let batch = runq.take(share.min(max));
         self.runq_len.store(runq.len(), Ordering::Release);
         batch

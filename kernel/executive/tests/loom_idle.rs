@@ -19,11 +19,15 @@ struct Cpu {
     bed: Bed,
     /// Work for this CPU alone: its inbox.
     inbox: AtomicBool,
+    /// It is switched off.
+    off: AtomicBool,
     injected: Injected<Item>,
 }
 
 struct World<const N: usize> {
     idle: Idle,
+    /// The global queue.
+    global: Injected<Item>,
     cpus: [Cpu; N],
     /// Whoever found the last item says so to those who still wait: as if it were work for them.
     all_found: AtomicBool,
@@ -38,19 +42,26 @@ struct Here<const N: usize> {
     may_nap: Cell<bool>,
     /// It listens to `all_found`.
     finds_all: bool,
+    /// CPUs are switched off or on, and there is a global queue. (Each look more makes a model
+    /// slower.)
+    switching: bool,
     /// Its nap is not over before it is woken.
     naps_for_long: Cell<bool>,
 }
 
 impl<const N: usize> Stopping for Here<N> {
+    fn is_off(&self) -> bool {
+        self.switching && self.me().off.load(Ordering::Acquire)
+    }
+    fn has_own_work(&self) -> bool {
+        self.me().inbox.load(Ordering::Acquire) || !self.me().injected.is_empty()
+    }
     fn has_work(&self, runnexts: bool) -> bool {
-        let me = self.me();
-        me.inbox.load(Ordering::Acquire)
-            || !me.injected.is_empty()
-            || self.finds_all && self.world.all_found.load(Ordering::Acquire)
+        self.finds_all && self.world.all_found.load(Ordering::Acquire)
+            || self.switching && !self.world.global.is_empty()
             || self.busy().any(|cpu| if runnexts { !cpu.ring.is_empty() } else { !cpu.ring.ring_is_empty() })
     }
-    fn will_sleep(&self) {}
+    fn will_sleep(&self, _: bool) {}
     /// A nap is over at once, or never.
     fn sleep(&self, nap: bool) -> bool {
         (nap && !self.naps_for_long.get())
@@ -78,8 +89,15 @@ impl<const N: usize> Here<N> {
         self.world.idle.stop(self.cpu, searching, self.may_nap.replace(false), self);
     }
 
-    /// Looks at the rings of all others that are not idle, once.
+    /// Looks at the global queue and at the rings of all others that are not idle, once.
     fn steal(&self) -> Option<&'static Item> {
+        if self.switching
+            && !self.world.global.is_empty()
+            && let Some(item) = self.world.global.take_all().pop_front()
+        {
+            item.run();
+            return Some(item);
+        }
         // SAFETY: PINNED: this thread is the CPU.
         let mine = unsafe { self.me().ring.owner() };
         let mut others = self.busy().filter(|&cpu| !core::ptr::eq(cpu, self.me()));
@@ -124,6 +142,35 @@ impl<const N: usize> Here<N> {
         self.world.cpus[cpu].note.wakeup(&self.world.cpus[cpu].bed);
     }
 
+    /// Switches a CPU off or on, as proc/procs.rs does.
+    fn switch(&self, cpu: usize, off: bool) {
+        self.world.cpus[cpu].off.store(off, Ordering::Release);
+        if self.world.idle.wake_this(cpu) {
+            self.startm(cpu);
+        }
+    }
+
+    /// This CPU is switched off: hands over what it has, and resigns.
+    fn hand_over(&self, searching: bool) {
+        // SAFETY: PINNED: this thread is the CPU.
+        let mine = unsafe { self.me().ring.owner() };
+        while let Some((item, _)) = mine.get() {
+            self.world.global.expect();
+            self.world.global.hand_over(item);
+        }
+        if let Some(cpu) = self.world.idle.resign(searching) {
+            self.startm(cpu);
+        }
+    }
+
+    /// Sleeps switched off until it has work of its own or is switched on, and is woken for nothing
+    /// else. Then it counts as searching.
+    fn off_duty(&self) {
+        self.me().note.clear();
+        self.world.idle.stop_off(self.cpu, self);
+        assert!(self.has_own_work() || !self.is_off(), "woken for what others can do");
+    }
+
     /// Readies a goroutine on this CPU.
     fn submit(&self, item: &'static Item) {
         item.run();
@@ -142,12 +189,14 @@ impl<const N: usize> Here<N> {
 fn world<const N: usize>() -> [Here<N>; N] {
     let world = leak(World {
         idle: Idle::new(),
+        global: Injected::new(),
         all_found: AtomicBool::new(false),
         cpus: core::array::from_fn(|_| Cpu {
             ring: Runq::new(),
             note: Note::new(),
             bed: Bed::new(),
             inbox: AtomicBool::new(false),
+            off: AtomicBool::new(false),
             injected: Injected::new(),
         }),
     });
@@ -158,7 +207,13 @@ fn world<const N: usize>() -> [Here<N>; N] {
         may_nap: Cell::new(false),
         naps_for_long: Cell::new(false),
         finds_all: false,
+        switching: false,
     })
+}
+
+/// The same, where CPUs are switched off and on.
+fn switching_world<const N: usize>() -> [Here<N>; N] {
+    world().map(|cpu| Here { switching: true, ..cpu })
 }
 
 /// Work is submitted while the last searcher gives up: is it found? And are the counts right after it?
@@ -375,5 +430,125 @@ fn the_last_to_sleep_finds_a_deadlock() {
         });
         assert!(found.map(|found| found.join().unwrap()) != [false, false]);
         assert_eq!(world.idle.idle_count(), 2);
+    });
+}
+
+/// A searcher, on whom a submitter may count, is switched off: does an idle CPU hear of the work in
+/// its place?
+#[test]
+fn who_counted_on_a_cpu_that_resigns_is_heard() {
+    check(|| {
+        let [submitter, resigns, idler] = switching_world::<3>();
+        let world = submitter.world;
+        world.idle.start_searching();
+        resigns.me().off.store(true, Ordering::Release);
+        let idler = thread::spawn(move || {
+            idler.until_found(false);
+        });
+        race(move || submitter.submit(item(0)), move || resigns.hand_over(true));
+        idler.join().unwrap();
+        assert_eq!((world.idle.searching(), world.idle.idle_count()), (0, 0));
+    });
+}
+
+/// A CPU is switched off that has work, as another goes idle: is that told of what is handed over?
+#[test]
+fn what_is_handed_over_is_found() {
+    check(|| {
+        let [leaves, idler] = switching_world::<2>();
+        let leaves = move || {
+            let next = item(0);
+            next.run();
+            // SAFETY: PINNED: this thread is the CPU. Nobody was told of it: those who could be
+            // were busy.
+            assert!(unsafe { leaves.me().ring.owner() }.put(next).is_none());
+            leaves.hand_over(false);
+        };
+        race(leaves, move || idler.until_found(false));
+    });
+}
+
+/// A CPU is switched off as it goes idle: does it hear of it? (Else it is left behind as an idle
+/// one, which is woken for work in vain.)
+#[test]
+fn an_idle_cpu_hears_that_it_is_switched_off() {
+    check(|| {
+        let [switcher, switched] = switching_world::<2>();
+        let world = switcher.world;
+        let switched = move || {
+            let mut searching = false;
+            while !switched.is_off() {
+                switched.stop(searching);
+                searching = true;
+            }
+            switched.hand_over(searching);
+        };
+        race(move || switcher.switch(1, true), switched);
+        assert_eq!((world.idle.searching(), world.idle.idle_count()), (0, 0));
+    });
+}
+
+/// A CPU that is switched off is switched on as it goes to sleep: does it hear of it?
+#[test]
+fn a_cpu_hears_that_it_is_switched_on() {
+    check(|| {
+        let [switcher, switched] = switching_world::<2>();
+        let world = switcher.world;
+        switched.me().off.store(true, Ordering::Release);
+        let switched = move || {
+            while switched.is_off() {
+                switched.off_duty();
+                let _ = world.idle.found_work();
+            }
+        };
+        race(move || switcher.switch(1, false), switched);
+        assert_eq!((world.idle.searching(), world.idle.idle_count()), (0, 0));
+    });
+}
+
+/// Work is submitted beside a CPU that is switched off and one that goes idle: is it the idle one
+/// that is woken? And is the other told of a goroutine that is locked to it?
+#[test]
+fn a_cpu_that_is_switched_off_wakes_for_its_own() {
+    check(|| {
+        let [submitter, off, idler] = switching_world::<3>();
+        let world = submitter.world;
+        off.me().off.store(true, Ordering::Release);
+        let off = thread::spawn(move || {
+            off.off_duty();
+            assert!(off.has_own_work());
+            off.hand_over(true);
+        });
+        let idler = thread::spawn(move || {
+            idler.until_found(false);
+        });
+        submitter.submit(item(0));
+        idler.join().unwrap();
+        world.cpus[1].inbox.store(true, Ordering::Release);
+        if world.idle.wake_this(1) {
+            submitter.startm(1);
+        }
+        off.join().unwrap();
+        assert_eq!((world.idle.searching(), world.idle.idle_count()), (0, 0));
+    });
+}
+
+/// The same deadlock, with one of the two switched off.
+#[test]
+fn a_cpu_that_is_switched_off_hides_no_deadlock() {
+    check(|| {
+        let [a, b] = switching_world::<2>();
+        let world = a.world;
+        let sleeps = move |cpu: Here<2>, off: bool| {
+            if off {
+                world.idle.go_off(cpu.cpu);
+            } else {
+                world.idle.go_idle(cpu.cpu, false);
+            }
+            !cpu.has_work(true) && world.idle.is_dead(2, || cpu.has_work(true))
+        };
+        let found = race(move || sleeps(a, false), move || sleeps(b, true));
+        assert!(found.0 || found.1);
+        assert_eq!(world.idle.idle_count(), 1);
     });
 }

@@ -14,7 +14,7 @@ pub fn crash(args: &Args) -> Outcome {
         "panic" => panic!("as you wish"),
         "fault" => fault(),
         "jump" => jump(),
-        "nmi" if affinity::cpus() > 1 => nmi(),
+        "nmi" if affinity::num_cpus() > 1 => nmi(),
         "overflow" => println!("{}", overflow(0)),
         "deadlock" => deadlock(),
         "go" => drop(executive::go(|| ())),

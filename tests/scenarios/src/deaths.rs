@@ -51,6 +51,7 @@ pub static DEATHS: &[Death] = &[
     ("deadlock_mutex", lock_twice, DEADLOCK),
     ("deadlock_once_in_itself", once_in_itself, DEADLOCK),
     ("deadlock_switched_off_select", select_nothing, DEADLOCK),
+    ("deadlock_with_cpus_off", switch_off_and_receive, DEADLOCK),
     ("deadlock_names_the_reason", receive_for_ever, "[chan receive"),
     ("deadlock_lists_every_goroutine", deadlock_of_many, "(tenth) [chan send"),
     ("report_of_400_shows_who_holds_the_mutex", two_of_400, "(left) [sync.Mutex.Lock 0x .. , held by .. (right), "),
@@ -112,6 +113,11 @@ fn panic_in_doomed() {
         }
     });
     doomed.unwrap().join();
+}
+
+fn switch_off_and_receive() {
+    executive::affinity::set_procs(1);
+    receive_for_ever();
 }
 
 fn receive_for_ever() {

@@ -27,6 +27,7 @@ mod goroutines;
 mod interrupts;
 mod memory;
 mod points;
+mod procs;
 mod scope;
 mod selects;
 mod stress;
@@ -37,7 +38,7 @@ mod traces;
 /// A name, and what panics if its claim is wrong.
 pub type Scenario = (&'static str, fn());
 
-const LISTS: [&[Scenario]; 15] = [
+const LISTS: [&[Scenario]; 16] = [
     goroutines::LIST,
     channels::LIST,
     close::LIST,
@@ -48,6 +49,7 @@ const LISTS: [&[Scenario]; 15] = [
     cancel::LIST,
     futures::LIST,
     affinity::LIST,
+    procs::LIST,
     interrupts::LIST,
     memory::LIST,
     points::LIST,

@@ -8,7 +8,7 @@
 #![allow(unsafe_code)] // The stub that a preempted goroutine runs.
 
 use super::schedule::schedule_slowly;
-use super::wake::{anyone_waits, new_slice, put_last, wakep};
+use super::wake::{anyone_waits, new_slice, put_last, startm, wakep};
 use crate::depth;
 use crate::g::{ANY_CPU, G, Status, curg, getg, on_g0};
 use crate::m::{CpuState, m};
@@ -31,13 +31,13 @@ pub fn on_tick(at: &mut Interrupted) {
     let now = machine::now();
     p.stats.ticks.bump();
     m.tick_is_gone();
-    if m.state() == CpuState::Idle {
+    if matches!(m.state(), CpuState::Idle | CpuState::Offline) {
         return; // it ends the wait, and whoever stops waiting looks at everything
     }
 
     let due = p.timers.next();
     let others_wait = anyone_waits(p, m);
-    let mut yields = due <= now || m.has_readied() || !SCHED.injected.is_empty();
+    let mut yields = due <= now || m.has_readied() || !SCHED.injected.is_empty() || m.is_off();
     if m.slice_end.get() <= now {
         // The same goroutine, or the same slice handed on through runnext, as when it began?
         if others_wait && m.slice_tick.get() == p.schedtick.get() {
@@ -67,6 +67,11 @@ pub fn on_tick(at: &mut Interrupted) {
 
 /// What an interrupt handler has made runnable is seen soon, also beside a goroutine that yields to nobody. By the handler.
 pub(crate) fn look_soon() {
+    // `wakep` never wakes this CPU if it is switched off; and it may have rechecked already, and be
+    // about to sleep. The note ends that sleep; the tick does not, for a wait uses the timer up.
+    if m().is_off() && SCHED.idle.wake_this(percpu::cpu()) {
+        startm(percpu::cpu());
+    }
     m().tick_by(machine::now());
 }
 
@@ -203,7 +208,7 @@ fn gopreempt() {
 }
 
 /// The global queue has a goroutine now that every CPU should share in: a CPU on which nobody else waits has no slice running; its tick begins one.
-fn kick_hogs() {
+pub(super) fn kick_hogs() {
     let me = percpu::cpu();
     for cpu in 0..SCHED.cpus() {
         let other = crate::m::m_of(cpu);

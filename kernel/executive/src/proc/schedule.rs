@@ -6,6 +6,7 @@
 //! stands here, the global queue is taken in batches).
 #![allow(unsafe_code)] // Calls of `gogo`.
 
+use super::procs::off_duty;
 use super::reclaim::give_free;
 use super::wake::{anyone_waits, becomes_runnable, new_slice, put_in_ring_and_wake, put_next, ready, wakep};
 use crate::fatal::throw;
@@ -73,11 +74,12 @@ fn is_calm() -> bool {
     calm
 }
 
-/// The common case, in which the next g comes from this P's own queue: no timer, no interrupt's or locked goroutine. (A CPU that
-/// has just run a goroutine is not searching.)
+/// The common case, in which the next g comes from this P's own queue: no timer, no interrupt's or
+/// locked goroutine, and the CPU is not switched off. (A CPU that has just run a goroutine is not
+/// searching.)
 #[inline(always)]
 fn nothing_special(p: &P, m: &M) -> bool {
-    p.timers.next() == NEVER && SCHED.injected.is_empty() && !m.has_inbox() && !chaos::one_in(4)
+    p.timers.next() == NEVER && SCHED.injected.is_empty() && !m.is_special() && !chaos::one_in(4)
 }
 
 /// Everything that `schedule` knows.
@@ -157,6 +159,12 @@ fn execute_untimed(p: &P, g: &'static G, inherit_slice: bool) -> ! {
 #[doc(alias = "findrunnable")]
 fn find_runnable(p: &'static P, m: &'static M) -> (&'static G, bool) {
     loop {
+        if m.is_off() {
+            match off_duty(p, m) {
+                Some(next) => return next,
+                None => continue,
+            }
+        }
         // Those whose time or whose interrupt has come don't wait for a goroutine of the global queue,
         // which may run for a whole slice; but it doesn't wait for them again and again.
         let mut urgent = p.timers.next() != NEVER && check_timers(p);
@@ -207,17 +215,20 @@ fn first_in_line(p: &P, m: &M) -> Option<&'static G> {
 fn next_in_turn(p: &P, m: &M) -> Option<&'static G> {
     percpu::calm();
     p.coarse_now.set(machine::now());
-    let mut batch = SCHED.get_batch(SCHED.global_share().min(p.runq().room()));
-    if !batch.is_empty() {
-        p.runq().put_batch(&mut batch);
-        wakep(); // as in `adopt`
-    }
-    if let Some(next) = p.runq().get_next() {
-        put_in_ring_and_wake(next);
+    let off = m.is_off();
+    if !off {
+        let mut batch = SCHED.get_batch(SCHED.global_share().min(p.runq().room()));
+        if !batch.is_empty() {
+            p.runq().put_batch(&mut batch);
+            wakep(); // as in `adopt`
+        }
+        if let Some(next) = p.runq().get_next() {
+            put_in_ring_and_wake(next);
+        }
     }
     m.line_up(&p.runq());
     m.slice_tick.set(p.schedtick.get().wrapping_add(1)); // the slice that the tick began is the next one's
-    first_in_line(p, m)
+    if off { None } else { first_in_line(p, m) } // None: `off_duty` goes on
 }
 
 /// A batch of the global queue: one to run, the others into our ring, which has room for them. Go: `runqputbatch`.
@@ -239,7 +250,7 @@ fn adopt(p: &P, mut batch: List<G>) -> Option<&'static G> {
 #[cold]
 fn search(p: &'static P) -> Option<&'static G> {
     let (m, mut hand_over) = (m(), false);
-    if m.spinning.get() || SCHED.idle.may_search(SCHED.cpus()) {
+    if m.spinning.get() || SCHED.idle.may_search(SCHED.procs()) {
         m.spinning.set(true);
         m.set_state(CpuState::Searching);
         if let Some(g) = steal_work(p, &mut hand_over) {
@@ -313,7 +324,7 @@ fn check_timers(p: &P) -> bool {
 
 /// Readies whom interrupt handlers have claimed; whether there were any.
 #[cold]
-fn take_injected() -> bool {
+pub(super) fn take_injected() -> bool {
     let mut list = SCHED.injected.take_all();
     let any = !list.is_empty();
     while let Some(g) = list.pop_front() {
@@ -324,10 +335,20 @@ fn take_injected() -> bool {
 
 /// Sleeps until there may be work. When it returns this CPU counts as searching. Go: the end of `findRunnable`, `stopm`.
 fn stop_m(p: &P, may_nap: bool) {
+    let nap_end = if may_nap { machine::now() + NAP_NS } else { NEVER };
+    stop_m_as(p, nap_end, |here, searching| SCHED.idle.stop(percpu::cpu(), searching, may_nap, here));
+}
+
+/// The same for a CPU that is switched off and has resigned: sleeps until there may be something
+/// that only it can do, or it is switched on.
+pub(super) fn stop_m_off(p: &P) {
+    stop_m_as(p, NEVER, |here, _| SCHED.idle.stop_off(percpu::cpu(), here));
+}
+
+fn stop_m_as(p: &P, nap_end: u64, stop: impl FnOnce(&Here, bool)) {
     let m = m();
     m.park.clear();
-    let nap_end = if may_nap { machine::now() + NAP_NS } else { NEVER };
-    SCHED.idle.stop(percpu::cpu(), m.spinning.replace(true), may_nap, &Here { p, m, nap_end });
+    stop(&Here { p, m, nap_end }, m.spinning.replace(true));
     m.set_state(CpuState::Searching);
     compiler_fence(Ordering::SeqCst); // before the first look: a tick that comes after one must not be taken for one that ends the wait
 }
@@ -340,11 +361,17 @@ struct Here<'a> {
 }
 
 impl Stopping for Here<'_> {
-    fn has_work(&self, runnexts: bool) -> bool {
+    fn is_off(&self) -> bool {
+        self.m.is_off()
+    }
+
+    fn has_own_work(&self) -> bool {
         chaos::stall(); // idle, and not rechecked yet
+        !SCHED.injected.is_empty() || self.m.has_inbox()
+    }
+
+    fn has_work(&self, runnexts: bool) -> bool {
         SCHED.has_global()
-            || !SCHED.injected.is_empty()
-            || self.m.has_inbox()
             || SCHED
                 .idle
                 .busy(SCHED.cpus(), 0)
@@ -352,12 +379,12 @@ impl Stopping for Here<'_> {
                 .any(|p| if runnexts { !p.runq_is_empty() } else { !p.ring_is_empty() })
     }
 
-    fn will_sleep(&self) {
+    fn will_sleep(&self, off: bool) {
         chaos::stall(); // rechecked, and not asleep yet
         if SCHED.idle.is_dead(SCHED.cpus(), || self.anything_to_come()) {
             throw("all goroutines are asleep - deadlock!");
         }
-        self.m.set_state(CpuState::Idle);
+        self.m.set_state(if off { CpuState::Offline } else { CpuState::Idle });
         self.p.stats.halts.bump();
     }
 
@@ -390,6 +417,7 @@ impl Here<'_> {
     fn anything_to_come(&self) -> bool {
         SCHED.injected.anything_to_come()
             || (0..SCHED.cpus()).any(|cpu| p_of(cpu).timers.next() != NEVER || crate::m::m_of(cpu).has_inbox())
+            || self.has_own_work()
             || self.has_work(true)
     }
 }

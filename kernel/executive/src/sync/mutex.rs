@@ -167,7 +167,7 @@ impl Queue for Raw {
         let alone = !p().runq().has_work();
         percpu::unpin();
         // Spinning pays only if the holder runs on another CPU.
-        alone && SCHED.cpus() as u32 > SCHED.idle.idle_count().wrapping_add(SCHED.idle.searching()).wrapping_add(1)
+        alone && SCHED.procs() as u32 > SCHED.idle.idle_count().wrapping_add(SCHED.idle.searching()).wrapping_add(1)
     }
     fn now(&self) -> u64 {
         machine::now()
