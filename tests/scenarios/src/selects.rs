@@ -553,7 +553,7 @@ fn a_built_select_is_used_again() {
     let senders: Vec<_> = txs.into_iter().enumerate().map(|(i, tx)| go(move || {
         (0..50).for_each(|n| tx.send((i, n, Counted(&DROPS))).unwrap())
     })).collect();
-    let taker = go(move || outs.iter().fold(0, |sum: usize, n: usize| sum + n));
+    let taker = go(move || outs.iter().sum::<usize>());
     let arms: Vec<_> = rxs.iter().map(Recv::new).collect();
     let send = Send::new(&out, 0);
     let mut select = Select::new();
@@ -588,7 +588,6 @@ fn a_built_select_is_used_again() {
     assert_eq!((DROPS.load(SeqCst), select.poll()), (200, None));
     senders.into_iter().for_each(|h| h.join());
     drop(select);
-    drop(send);
     drop(out);
     assert_eq!(taker.join(), 200);
 }

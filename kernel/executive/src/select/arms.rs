@@ -4,6 +4,7 @@
 use super::{Case, Dir};
 use crate::chan::{Attempt, Chan, Core, Receiver, SendError, Sender};
 use alloc::sync::Arc;
+use core::cell::UnsafeCell;
 use core::mem::{ManuallyDrop, MaybeUninit};
 
 /// Something to receive from in a select: a [`Receiver`], what holds one (a timer, a ticker, a cancellation), or an `Option` of one, whose `None` is never ready (Go's nil
@@ -78,30 +79,31 @@ ends!(Sender, SendTo, sender);
 #[doc(hidden)]
 pub struct RecvSlot<'a, T> {
     from: Option<&'a Receiver<T>>,
-    place: MaybeUninit<T>,
+    /// A select's while it waits: it writes here through the case.
+    place: UnsafeCell<MaybeUninit<T>>,
 }
 
 impl<'a, T: core::marker::Send> RecvSlot<'a, T> {
     #[inline]
     pub fn new<R: RecvFrom<Item = T> + ?Sized>(from: &'a R) -> Self {
-        RecvSlot { from: from.receiver(), place: MaybeUninit::uninit() }
+        RecvSlot { from: from.receiver(), place: UnsafeCell::new(MaybeUninit::uninit()) }
     }
     #[inline]
-    pub fn case(&mut self) -> Case<'_> {
+    pub fn case(&self) -> Case<'_> {
         let Some(from) = self.from else { return Case::never() };
         let chan: &Chan<T> = &from.chan;
         // SAFETY: the borrow of `self` keeps channel and place; `recv_now` fits.
         unsafe {
             let at = core::ptr::from_ref(chan).cast();
-            Case::chan(&chan.core, at, Dir::Recv, recv_now::<T>, self.place.as_mut_ptr().cast())
+            Case::chan(&chan.core, at, Dir::Recv, recv_now::<T>, self.place.get().cast())
         }
     }
     /// # Safety
     /// The case was chosen, with this `success`, and nobody has taken the value.
     #[inline]
-    pub unsafe fn finish(&mut self, success: bool) -> Option<T> {
+    pub unsafe fn finish(&self, success: bool) -> Option<T> {
         // SAFETY: success says that it was written.
-        success.then(|| unsafe { self.place.assume_init_read() })
+        success.then(|| unsafe { (*self.place.get()).assume_init_read() })
     }
 }
 

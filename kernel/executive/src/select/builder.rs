@@ -51,8 +51,7 @@ pub struct Select<'a> {
 /// assert_eq!(arm.take(), Some(7));
 /// ```
 pub struct Recv<'a, T: Send_> {
-    /// A select's while it waits; no code of the user's runs on this goroutine then.
-    slot: UnsafeCell<RecvSlot<'a, T>>,
+    slot: RecvSlot<'a, T>,
     /// The select has put a value there.
     full: Cell<bool>,
 }
@@ -60,12 +59,12 @@ pub struct Recv<'a, T: Send_> {
 impl<'a, T: Send_> Recv<'a, T> {
     /// A receive from a [`Receiver`](crate::chan::Receiver) or what stands for one.
     pub fn new<R: RecvFrom<Item = T> + ?Sized>(from: &'a R) -> Self {
-        Recv { slot: UnsafeCell::new(RecvSlot::new(from)), full: Cell::new(false) }
+        Recv { slot: RecvSlot::new(from), full: Cell::new(false) }
     }
     /// What was received; once. `None` if the arm was taken because the channel is closed and drained, and if it was not taken.
     pub fn take(&self) -> Option<T> {
         // SAFETY: `full` says so, and says so once; no select waits.
-        self.full.take().then(|| unsafe { (*self.slot.get()).finish(true) })?
+        self.full.take().then(|| unsafe { self.slot.finish(true) })?
     }
 }
 
@@ -126,8 +125,7 @@ impl<T: Send_> Arm for &Recv<'_, T> {
         drop(self.take());
     }
     fn case(&self) -> Case<'_> {
-        // SAFETY: from here to `taken` only the select uses the place.
-        unsafe { &mut *self.slot.get() }.case()
+        self.slot.case()
     }
     fn taken(&self, success: bool) {
         self.full.set(success);

@@ -110,7 +110,7 @@ macro_rules! __select_body {
 macro_rules! __select_place {
     ($c:ident ($n:expr) [$($placed:tt)*] $default:tt {recv ($rx:expr) $v:tt $body:tt} $($more:tt)*) => {{
         let from = &$rx;
-        let mut arm = $crate::select::RecvSlot::new(from);
+        let arm = $crate::select::RecvSlot::new(from);
         // SAFETY (of `finish`): `choose` has chosen it.
         $crate::__select_place!($c ($n + 1)
             [$($placed)* {($n) (arm.case()) (#[allow(unsafe_code)] unsafe { arm.finish($c.success) }) $v $body}] $default $($more)*)
