@@ -5,7 +5,7 @@ use super::{MS, SOON, Verdict, stack};
 use crate::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use crate::g::{G, Status, getg};
 use crate::join::go;
-use crate::m::m;
+use crate::m::{CpuState, m};
 use crate::machine::{self, NEVER, now};
 use crate::p::p;
 use crate::percpu::{self, Pin};
@@ -28,6 +28,7 @@ fn as_goroutine(ask: fn() -> Verdict) -> Verdict {
     SCHED.main_started.store(true, Relaxed);
     let me: &'static G = Box::leak(Box::new(G::new()));
     me.set_status(Status::Idle, Status::Running, "contract: new g is not Idle");
+    m().set_state(CpuState::Running); // a tick on a CPU that is off ends a wait, and no more
     percpu::set_curg(me.as_ptr().cast());
     percpu::set_g(me.as_ptr().cast());
 
@@ -35,6 +36,7 @@ fn as_goroutine(ask: fn() -> Verdict) -> Verdict {
 
     percpu::set_g(g0.as_ptr().cast());
     percpu::set_curg(null());
+    m().set_state(CpuState::Offline);
     percpu::calm();
     m().slice_end.set(NEVER);
     m().tick_is_gone();
