@@ -77,7 +77,11 @@ mutation "going idle is counted by load and store" idle.rs idle the_last_to_slee
 mutation "expected no more before it is pushed" inject.rs idle an_interrupt_is_no_deadlock \
     's/(fn hand_over.*?\n)(\s*self\.push\(t\);\n)(.*?)(\s*self\.expected\.fetch_sub.*?\n)/$1$3$4$2/s'
 mutation "expected no more, relaxed" inject.rs idle an_interrupt_is_no_deadlock \
-    's/fetch_sub\(1, Ordering::Release\)/fetch_sub(1, Ordering::Relaxed)/'
+    's/(fn hand_over.*?fetch_sub\(1, Ordering::)Release/$1Relaxed/s'
+mutation "nobody outside any more, relaxed" inject.rs idle work_from_outside_is_no_deadlock \
+    's/(fn expect_no_more.*?fetch_sub\(1, Ordering::)Release/$1Relaxed/s'
+mutation "no fence before it looks for who slept" idle.rs idle who_goes_outside_leaves_no_sleeper \
+    's/(pub fn wakep\(&self\).*?\n)\s*full_fence\(\);.*?\n/$1/s'
 mutation "emptied without release" inject.rs idle an_interrupt_is_no_deadlock \
     's/swap\(null_mut\(\), Ordering::AcqRel\)/swap(null_mut(), Ordering::Acquire)/'
 

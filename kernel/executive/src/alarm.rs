@@ -1,6 +1,7 @@
 //! Being woken by time: timers, and the alarm that is a select's.
 //!
 //! A timer is in the heap of the P it was started on, and that CPU's hardware timer is set to the heap's earliest deadline.
+//! (A foreign thread's is in P 0's: no tick comes on that thread.)
 //!
 //! **Rule:** a timer's firing runs under its heap's lock (timers.rs), so [`stop_timer`] comes back when it is over: until then, and no longer, the timer
 //! and the goroutine that it names must be there.
@@ -11,7 +12,7 @@ use crate::m::m;
 use crate::p::{p, p_of};
 use crate::param::TIMER_SLACK_NS;
 use crate::percpu;
-use crate::proc::wake::ready;
+use crate::proc::wake::{look, ready};
 use crate::timers::Timer;
 use crate::waitq::{Claim, claim_without_lock};
 use core::ptr::null;
@@ -22,8 +23,14 @@ use core::ptr::null;
 /// As for [`crate::timers::Timers::add`], but the caller need not be pinned.
 pub(crate) unsafe fn start_timer(timer: &Timer, when: u64) {
     percpu::pin();
+    if percpu::is_foreign() {
+        // SAFETY: the caller's promise.
+        unsafe { p_of(0).timers.add(0, timer, when) };
+        look(0); // and it sleeps no longer than until then
+        return percpu::unpin();
+    }
     let p = p();
-    // SAFETY: pinned to this CPU; the rest is the caller's promise.
+    // SAFETY: the caller's promise.
     unsafe { p.timers.add(percpu::cpu(), timer, when) };
     m().tick_by(p.timers.next().saturating_add(TIMER_SLACK_NS));
     percpu::unpin();

@@ -128,6 +128,9 @@ fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
         Some(seen) => {
             let _ = write!(out, "\ngoroutine {} [running on CPU {}]:\n", Named(seen), percpu::cpu());
         }
+        None if percpu::is_foreign() => {
+            let _ = write!(out, "\na thread that is no CPU:\n");
+        }
         None => {
             let _ = write!(out, "\ng0 [of CPU {}]:\n", percpu::cpu());
         }
@@ -153,7 +156,7 @@ fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
     }
     let left_by_mcall = backtrace(out, fp) && on_g0();
     if left_by_mcall && let Some(g) = curg() {
-        saved_frames(g, |pc| frame_line(out, pc)); // what g0 does, it does for this one
+        saved_frames(g, |pc| _ = frame_line(out, pc)); // what g0 does, it does for this one
     }
     let _ = writeln!(out, "\nCPUs:");
     for cpu in 0..SCHED.cpus() {
@@ -189,7 +192,7 @@ fn goroutines(out: &mut Out) {
     for group in groups.iter().flatten() {
         let _ = writeln!(out, "  {}", Report { group, now, owner });
         if is_off_its_cpu(group.first) {
-            saved_frames(group.first, |pc| frame_line(out, pc));
+            saved_frames(group.first, |pc| _ = frame_line(out, pc));
         }
     }
     if left_out != 0 {
@@ -226,7 +229,9 @@ fn backtrace(out: &mut Out, fp: usize) -> bool {
         jumped.set(stack.is_some_and(|stack| stack.contains(to)));
         jumped.get()
     };
-    walk(fp, |_| true, may_jump, |pc| frame_line(out, pc)) && !jumped.get()
+    // What called a foreign thread's first function is not ours, and in its rbp may be anything.
+    let ours = Cell::new(true);
+    walk(fp, |_| ours.get(), may_jump, |pc| ours.set(frame_line(out, pc) || !percpu::is_foreign())) && !jumped.get()
 }
 
 /// Frames of a goroutine that `mcall` has saved; nothing outside of its stack is read.
@@ -250,7 +255,7 @@ fn stopped_backtrace(out: &mut Out, cpu: usize, g: Option<&G>) {
     }
     frame_line(out, pc);
     if let Some(seen) = g.and_then(|g| g.seen()) {
-        walk_on(seen.stack, sp, fp, |pc| frame_line(out, pc));
+        walk_on(seen.stack, sp, fp, |pc| _ = frame_line(out, pc));
     }
 }
 
@@ -295,12 +300,15 @@ fn walk(
     false
 }
 
-fn frame_line(out: &mut Out, pc: usize) {
+/// Tells whether it has a name.
+fn frame_line(out: &mut Out, pc: usize) -> bool {
     let _ = write!(out, "\t{pc:#x} ");
-    if !machine::symbol(pc, out) {
+    let named = machine::symbol(pc, out);
+    if !named {
         let _ = write!(out, "?");
     }
     let _ = writeln!(out);
+    named
 }
 
 #[inline(always)]

@@ -79,7 +79,7 @@ fn raw(g: &'static G) -> RawWaker {
     RawWaker::new(core::ptr::from_ref(g).cast(), &TABLE)
 }
 
-/// May be called from anywhere: a goroutine, a timer's firing, an interrupt handler.
+/// May be called from anywhere: a goroutine, a timer's firing, an interrupt handler, a foreign thread.
 fn wake(g: *const ()) {
     // SAFETY: as above.
     let g: &'static G = unsafe { &*g.cast::<G>() };
@@ -91,7 +91,7 @@ fn wake(g: *const ()) {
         ready(g);
         SCHED.injected.expect_no_more();
     } else {
-        // In a handler, perhaps: no queue of this P and no lock may be touched.
+        // In a handler, perhaps: no queue of this P and no lock may be touched. Or on a foreign thread.
         SCHED.injected.hand_over(g);
         wakep();
         look_soon();

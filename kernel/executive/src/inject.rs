@@ -28,7 +28,8 @@ impl<T: Linked> Injected<T> {
 
     /// It won't: what it would have waited for has come.
     pub fn expect_no_more(&self) {
-        self.expected.fetch_sub(1, Ordering::Relaxed);
+        // Release: partner of the Acquire in `anything_to_come`: who sees it expected no more sees what it led to.
+        self.expected.fetch_sub(1, Ordering::Release);
     }
 
     /// Hands over one that was expected. In a handler, which then calls `wakep`.

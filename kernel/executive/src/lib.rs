@@ -114,6 +114,7 @@ pub use self::{
     percpu::percpu_block,
     proc::birth::SpawnError,
     proc::boot::start,
+    proc::foreign,
     proc::park::yield_now,
     proc::preempt::{on_growth, on_low_memory, on_tick},
     proc::reclaim,

@@ -101,22 +101,7 @@ impl Inbox {
 // SAFETY: cells are the owner's; the rest is atomic or locked.
 unsafe impl Sync for M {}
 
-static MS: [M; MAX_CPUS] = [const {
-    M {
-        g0: G::new(),
-        spinning: Cell::new(false),
-        tick: AtomicU64::new(NEVER),
-        retry: Cell::new(RETRY_NS),
-        slice_end: Slice(AtomicU64::new(NEVER)),
-        slice_tick: Cell::new(0),
-        slice_over: Cell::new(false),
-        random: Cell::new(1),
-        state: AtomicU8::new(CpuState::Offline as u8),
-        park: Note::new(),
-        inbox: Lock::new(Rank::Sched, Inbox { readied: List::new(), in_line: List::new(), off: false }),
-        inbox_state: AtomicU8::new(Inbox::EMPTY),
-    }
-}; MAX_CPUS];
+static MS: [M; MAX_CPUS] = [const { M::new() }; MAX_CPUS];
 
 /// CPU `cpu`'s m.
 pub(crate) fn m_of(cpu: usize) -> &'static M {
@@ -142,6 +127,23 @@ impl Sleeper for Cpu {
 }
 
 impl M {
+    pub(crate) const fn new() -> Self {
+        M {
+            g0: G::new(),
+            spinning: Cell::new(false),
+            tick: AtomicU64::new(NEVER),
+            retry: Cell::new(RETRY_NS),
+            slice_end: Slice(AtomicU64::new(NEVER)),
+            slice_tick: Cell::new(0),
+            slice_over: Cell::new(false),
+            random: Cell::new(1),
+            state: AtomicU8::new(CpuState::Offline as u8),
+            park: Note::new(),
+            inbox: Lock::new(Rank::Sched, Inbox { readied: List::new(), in_line: List::new(), off: false }),
+            inbox_state: AtomicU8::new(Inbox::EMPTY),
+        }
+    }
+
     pub(crate) fn seed(&self, seed: u32) {
         self.random.set(seed | 1);
     }

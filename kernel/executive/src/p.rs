@@ -79,31 +79,7 @@ pub struct Stats {
 // SAFETY: cells are the owner's (PINNED); the rest is atomic or locked.
 unsafe impl Sync for P {}
 
-static PS: [P; MAX_CPUS] = [const {
-    P {
-        runq: Runq::new(),
-        timers: Timers::new(),
-        schedtick: Cell::new(0),
-        global_at: Cell::new(0),
-        gfree: FreeList::new(),
-        give_free: AtomicBool::new(false),
-        low_memory: AtomicBool::new(false),
-        goid_next: Cell::new(0),
-        goid_end: Cell::new(0),
-        coarse_now: Cell::new(0),
-        stats: Stats {
-            runs: Counter::new(),
-            steals: Counter::new(),
-            wakes_sent: Counter::new(),
-            wakes_received: Counter::new(),
-            halts: Counter::new(),
-            ticks: Counter::new(),
-            preemptions: Counter::new(),
-            born: Counter::new(),
-            died: Counter::new(),
-        },
-    }
-}; MAX_CPUS];
+static PS: [P; MAX_CPUS] = [const { P::new() }; MAX_CPUS];
 
 /// CPU `cpu`'s p.
 pub(crate) fn p_of(cpu: usize) -> &'static P {
@@ -118,6 +94,32 @@ pub(crate) fn p() -> &'static P {
 }
 
 impl P {
+    pub(crate) const fn new() -> Self {
+        P {
+            runq: Runq::new(),
+            timers: Timers::new(),
+            schedtick: Cell::new(0),
+            global_at: Cell::new(0),
+            gfree: FreeList::new(),
+            give_free: AtomicBool::new(false),
+            low_memory: AtomicBool::new(false),
+            goid_next: Cell::new(0),
+            goid_end: Cell::new(0),
+            coarse_now: Cell::new(0),
+            stats: Stats {
+                runs: Counter::new(),
+                steals: Counter::new(),
+                wakes_sent: Counter::new(),
+                wakes_received: Counter::new(),
+                halts: Counter::new(),
+                ticks: Counter::new(),
+                preemptions: Counter::new(),
+                born: Counter::new(),
+                died: Counter::new(),
+            },
+        }
+    }
+
     /// The owner's half of the queue. Called on [`p()`](p) alone.
     #[inline]
     pub(crate) fn runq(&self) -> Owner<'_, G> {

@@ -53,8 +53,10 @@ struct Blocks(UnsafeCell<[PerCpu; MAX_CPUS]>);
 // for reports only, through volatile reads.
 unsafe impl Sync for Blocks {}
 
-static BLOCKS: Blocks = Blocks(UnsafeCell::new(
-    [const {
+static BLOCKS: Blocks = Blocks(UnsafeCell::new([const { PerCpu::new() }; MAX_CPUS]));
+
+impl PerCpu {
+    pub(crate) const fn new() -> Self {
         PerCpu {
             g: Cell::new(core::ptr::null()),
             g0: Cell::new(core::ptr::null()),
@@ -65,8 +67,19 @@ static BLOCKS: Blocks = Blocks(UnsafeCell::new(
             cpu: Cell::new(0),
             ranks: Cell::new(0),
         }
-    }; MAX_CPUS],
-));
+    }
+
+    /// Whose block it is. Before GS points at it, but for the boot CPU's. Nobody is calm yet: each last unpin asks, and
+    /// finds itself on g0.
+    pub(crate) fn fill(&self, cpu: usize, g0: *const (), m: *const (), p: *const ()) {
+        self.pins.set(0);
+        self.g.set(g0);
+        self.g0.set(g0);
+        self.m.set(m);
+        self.p.set(p);
+        self.cpu.set(cpu as u32);
+    }
+}
 
 /// CPU `cpu`'s block, to set its GS base to. The boot CPU's machine does so before it takes the first lock.
 /// Panics unless `cpu < MAX_CPUS`.
@@ -80,12 +93,8 @@ pub fn percpu_block(cpu: usize) -> *const () {
 pub(crate) fn set_up(cpu: usize, g0: *const (), m: *const (), p: *const ()) {
     // SAFETY: CPU `cpu` does not run yet, or is the caller.
     let block = unsafe { &*percpu_block(cpu).cast::<PerCpu>() };
-    block.g.set(g0);
-    block.g0.set(g0);
-    block.m.set(m);
-    block.p.set(p);
-    block.cpu.set(cpu as u32);
-    block.pins.set(CALM); // (0 until now: each unpin asks, and finds itself on g0)
+    block.fill(cpu, g0, m, p);
+    block.pins.set(CALM);
 }
 
 /// The goroutine that `cpu` ran a moment ago (null: none). For reports: stale as soon as read.
@@ -120,10 +129,18 @@ gs_read!(raw_m, reg, "", *const (), M, "This CPU's m. Pinned or on g0.");
 gs_read!(raw_p, reg, "", *const (), P, "This CPU's p. Pinned or on g0.");
 gs_read!(raw_pins, reg, ":e", u32, PINS, "Both that `pins` tells.");
 gs_read!(this_cpu, reg, ":e", u32, CPU, "This CPU's number: true until the next switch unless pinned.");
+gs_read!(raw_ranks, reg, ":e", u32, RANKS, "Ranks of the locks held. Pinned.");
 
 /// This CPU's number. Stale at once unless the caller is pinned (holds a [`Lock`](crate::lock::Lock) or a [`Pin`]).
+/// On a thread that is no CPU: a number that no CPU has, from [`MAX_CPUS`] on.
 pub fn cpu() -> usize {
     this_cpu() as usize
+}
+
+/// Whether the caller is on a thread that is no CPU (proc/foreign.rs).
+#[inline]
+pub(crate) fn is_foreign() -> bool {
+    cpu() >= MAX_CPUS
 }
 
 /// How deep this CPU is pinned.
@@ -235,21 +252,22 @@ fn preempted() {
 /// RANK, in debug builds: notes that a lock of this rank is taken; `false` if one of a higher rank is held.
 #[inline]
 pub(crate) fn rank_taken(rank: u32) -> bool {
-    let block: *const PerCpu = percpu_block(cpu()).cast();
-    // SAFETY: pinned (the caller took a lock), so the block is this CPU's own; plain cells.
-    let ranks = unsafe { &*block.byte_add(RANKS).cast::<Cell<u32>>() };
-    let held = ranks.get();
-    ranks.set(held | 1 << rank);
+    let held = raw_ranks();
+    set_ranks(held | 1 << rank);
     held >> (rank + 1) == 0
 }
 
 /// RANK, in debug builds: the last lock of this rank was released.
 #[inline]
 pub(crate) fn rank_released(rank: u32) {
-    let block: *const PerCpu = percpu_block(cpu()).cast();
-    // SAFETY: as in `rank_taken`.
-    let ranks = unsafe { &*block.byte_add(RANKS).cast::<Cell<u32>>() };
-    ranks.set(ranks.get() & !(1 << rank));
+    set_ranks(raw_ranks() & !(1 << rank));
+}
+
+/// Pinned: the caller holds or held a lock.
+#[inline(always)]
+fn set_ranks(ranks: u32) {
+    // SAFETY: one instruction on this CPU's block (see the head).
+    unsafe { asm!("mov gs:[{o}], {r:e}", o = const RANKS, r = in(reg) ranks, options(nostack, preserves_flags)) }
 }
 
 /// While one is alive its goroutine stays on its CPU and is not preempted. It must not park.

@@ -25,7 +25,7 @@
 
 use crate::fatal::throw;
 use crate::g::G;
-use crate::percpu::{CURG, G as CURRENT, G0};
+use crate::percpu::{self, CURG, G as CURRENT, G0};
 use core::arch::naked_asm;
 use core::mem::offset_of;
 
@@ -112,6 +112,9 @@ extern "C" fn mcall_returned() -> ! {
     throw("mcall: function returned")
 }
 extern "C" fn mcall_on_g0() -> ! {
+    if percpu::is_foreign() {
+        throw("not on a goroutine: this thread is no CPU, and cannot park");
+    }
     throw("mcall: called on g0")
 }
 

@@ -103,11 +103,12 @@ impl Timers {
         self.heap.lock().capacity() * size_of::<Entry>()
     }
 
-    /// Adds `timer` for `when` to this heap, that of the calling CPU `cpu`. A time that no clock will
+    /// Adds `timer` for `when` to this heap, which is CPU `cpu`'s: that CPU looks at it before it
+    /// sleeps, and if it sleeps or runs something the caller tells it. A time that no clock will
     /// reach is a time all the same: somebody waits for it. Go: `addtimer`.
     ///
     /// # Safety
-    /// The timer is in no heap, stays where it is until it fired or was removed, and the caller is pinned to `cpu`.
+    /// The timer is in no heap, and stays where it is until it fired or was removed.
     pub unsafe fn add(&self, cpu: usize, timer: &Timer, when: u64) {
         let mut heap = self.heap.lock();
         timer.cpu.store(cpu as u32, Ordering::Relaxed);

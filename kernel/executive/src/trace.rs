@@ -123,7 +123,7 @@ fn write(event: Event, goid: u64) {
     if !ON.load(Acquire) {
         return;
     }
-    let Some(ring) = RINGS[percpu::cpu()].get() else { return };
+    let Some(ring) = RINGS.get(percpu::cpu()).and_then(Once::get) else { return }; // (none: a foreign thread)
     let n = ring.next.load(Relaxed);
     let [when, what] = &ring.events[n % TRACE_EVENTS];
     when.store(machine::now(), Relaxed);

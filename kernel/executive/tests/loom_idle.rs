@@ -552,3 +552,45 @@ fn a_cpu_that_is_switched_off_hides_no_deadlock() {
         assert_eq!(world.idle.idle_count(), 1);
     });
 }
+
+/// A thread that is no CPU makes work, and says that it will make no more: is it never taken for a deadlock?
+#[test]
+fn work_from_outside_is_no_deadlock() {
+    check(|| {
+        let [checker, other] = world::<2>();
+        let world = checker.world;
+        let injected: &'static Injected<Item> = leak(Injected::new());
+        injected.expect();
+        world.idle.go_idle(0, false);
+        world.idle.go_idle(1, false);
+        let global = &world.cpus[other.cpu].inbox; // in place of the global queue's length
+        let outside = move || {
+            global.store(true, Ordering::Relaxed);
+            injected.expect_no_more();
+        };
+        let is_dead = move || world.idle.is_dead(2, || injected.anything_to_come() || global.load(Ordering::Relaxed));
+        assert!(!race(outside, is_dead).1);
+    });
+}
+
+/// The last thread that could have woken somebody goes without doing so, while the last CPU goes to sleep: is the deadlock
+/// found, by that CPU now or because it is woken to look again?
+#[test]
+fn who_goes_outside_leaves_no_sleeper() {
+    check(|| {
+        let [cpu] = world::<1>();
+        let world = cpu.world;
+        let injected: &'static Injected<Item> = leak(Injected::new());
+        injected.expect();
+        let outside = move || {
+            injected.expect_no_more();
+            world.idle.wakep().is_some()
+        };
+        let sleeps = move || {
+            world.idle.go_idle(0, false);
+            world.idle.is_dead(1, || injected.anything_to_come())
+        };
+        let (woken, dead) = race(outside, sleeps);
+        assert!(woken || dead);
+    });
+}

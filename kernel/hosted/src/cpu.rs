@@ -92,7 +92,7 @@ pub fn become_cpu(cpu: usize, block: *const ()) {
     table(cpu).tid.store(tid, Ordering::Release);
 }
 
-fn set_gs_base(block: *const ()) {
+pub fn set_gs_base(block: *const ()) {
     if FSGSBASE.load(Ordering::Relaxed) {
         // SAFETY: HWCAP2 said that the instruction is enabled (Intel SDM vol. 2, WRGSBASE); nothing else in a Linux
         // process uses GS.

@@ -5,7 +5,7 @@
 //! in a caller that could catch, and the kernel couldn't unwind either. Both end the process with status 2.
 #![allow(unsafe_code)] // signal handlers, the alternate stack
 
-use crate::{cpu, stack, tick};
+use crate::{cpu, foreign, stack, tick};
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::panic::PanicHookInfo;
 
@@ -44,15 +44,18 @@ pub fn alternate_stack() {
 const HANDLER_STACK_BYTES: usize = 124 * 1024;
 
 extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: the kernel passes a siginfo_t, and for these signals si_addr is set.
+    let address = unsafe { (*info).si_addr() } as usize;
     if cpu::this().is_none() {
+        if signal == libc::SIGSEGV && foreign::welcome(address) {
+            return; // the instruction is executed again, and GS points somewhere now
+        }
         // Not the executive's: as if we had never been here. The instruction faults again when we return.
         // SAFETY: restores the default action.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
         return;
     }
     let at = tick::interrupted(context);
-    // SAFETY: the kernel passes a siginfo_t, and for these signals si_addr is set.
-    let address = unsafe { (*info).si_addr() } as usize;
     match signal {
         libc::SIGSEGV | libc::SIGBUS => {
             let name = if signal == libc::SIGSEGV { "SIGSEGV" } else { "SIGBUS" };

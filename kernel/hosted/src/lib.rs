@@ -26,11 +26,26 @@
 //!
 //! **Panics don't unwind:** a panic is the process's end, as it is the kernel's. See `crash`.
 //!
+//! # Threads that are no CPU
+//!
+//! The program may have other threads: older ones than [`run`], those that a goroutine or a library starts. They may
+//! call whatever never parks: [`Waker::wake`](core::task::Waker::wake), `try_send` and `try_recv`,
+//! `Semaphore::release`, `Token::cancel`, `Mutex::try_lock`, notify a condition, start and stop timers, and more. A
+//! call that would park there (`recv` while there is nothing, say) ends the run with `not on a goroutine`; starting a
+//! goroutine is an error (`go` panics).
+//!
+//! Where a thread may wake a goroutine, hold an [`Outside`]: when all goroutines wait and there is none, that is a
+//! deadlock, and the run ends. (A goroutine that waits for a future counts as one that somebody may wake.)
+//!
+//! Not for threads made by raw `clone`, nor for a child that `fork` made and that did not `exec`: they inherit GS, and
+//! would be taken for the CPU that made them. `foreign` tells how the others are told apart at no cost.
+//!
 //! # Order of reading
-//! `cpu` (threads, GS), `sleep` (wait and wake), `tick` (timers and kicks), `stack`, `symbols`, `crash`, `linux`.
+//! `cpu` (threads, GS), `foreign` (other threads), `sleep` (wait and wake), `tick` (timers and kicks), `stack`, `symbols`, `crash`, `linux`.
 #![deny(unsafe_code)]
 
 mod cpu;
+mod foreign;
 mod fuzz;
 mod sleep;
 mod stack;
@@ -40,6 +55,7 @@ mod tick;
 mod crash;
 mod linux;
 
+pub use executive::foreign::Outside;
 pub use linux::Linux;
 
 /// How to run; the default asks the environment.
@@ -79,6 +95,7 @@ pub fn run_config(config: Config, main: fn()) -> ! {
 #[doc(hidden)]
 pub fn boot(config: Config) {
     cpu::init(config.cpus);
+    foreign::init();
     symbols::init();
     crash::init();
     fuzz::init();

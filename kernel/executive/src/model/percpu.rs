@@ -18,6 +18,13 @@ macro_rules! nobody {
 }
 nobody! { raw_g raw_g0 raw_curg raw_m raw_p }
 
+pub(crate) struct PerCpu(());
+impl PerCpu {
+    pub(crate) const fn new() -> Self {
+        PerCpu(())
+    }
+    pub(crate) fn fill(&self, _: usize, _: *const (), _: *const (), _: *const ()) {}
+}
 pub fn percpu_block(_: usize) -> *const () {
     core::ptr::null()
 }
@@ -43,6 +50,9 @@ pub fn cpu() -> usize {
 }
 pub(crate) fn this_cpu() -> u32 {
     0
+}
+pub(crate) fn is_foreign() -> bool {
+    false
 }
 pub(crate) fn pin() {}
 pub(crate) fn unpin() {}

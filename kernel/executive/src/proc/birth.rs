@@ -43,6 +43,8 @@ pub enum SpawnError {
     OutOfMemory,
     /// Closure or result do not fit into half of the stack.
     StackTooSmall,
+    /// The caller is a thread that is no CPU. Let a goroutine do it.
+    NotOnAGoroutine,
 }
 
 impl core::fmt::Display for SpawnError {
@@ -50,6 +52,7 @@ impl core::fmt::Display for SpawnError {
         f.write_str(match self {
             SpawnError::OutOfMemory => "out of memory for a goroutine's stack",
             SpawnError::StackTooSmall => "closure or result too large for the goroutine's stack",
+            SpawnError::NotOnAGoroutine => "not on a goroutine",
         })
     }
 }
@@ -101,7 +104,7 @@ fn newproc1(
     if size + align > start.stack_bytes / 2 {
         return Err(SpawnError::StackTooSmall);
     }
-    let g = gfget(p, start.stack_bytes).ok_or(SpawnError::OutOfMemory)?;
+    let g = gfget(p, start.stack_bytes).ok_or_else(no_g)?;
     let body = (g.stack_top() - g.color.get() - size) & !(align.max(16) - 1);
     g.body.set(body as *mut ());
     // SAFETY: STACK-OWNER: a Dead g from the free list is ours; its first page is committed.
@@ -113,6 +116,12 @@ fn newproc1(
     p.stats.born.bump();
     trace::record(Event::Go, || g.id());
     Ok(g)
+}
+
+/// Why `gfget` has none.
+#[cold]
+fn no_g() -> SpawnError {
+    if percpu::is_foreign() { SpawnError::NotOnAGoroutine } else { SpawnError::OutOfMemory }
 }
 
 /// What a goroutine runs: the closure, and then the result takes its place.
@@ -217,6 +226,9 @@ fn gfget(p: &P, stack_bytes: usize) -> Option<&'static G> {
 #[cold]
 #[inline(never)]
 fn gfget_slowly(p: &P, own: Option<&'static G>, stack_bytes: usize) -> Option<&'static G> {
+    if percpu::is_foreign() {
+        return None; // here, because its own list is always empty
+    }
     let usual = stack_bytes == STACK_BYTES;
     let g = own.or_else(|| p.gfree.get(&SCHED.gfree));
     if let Some(g) = g

@@ -11,10 +11,12 @@
 //! - [`birth`]: a new g is readied like any other; one that ends leaves its stack to the next.
 //! - [`reclaim`]: or to the machine, when memory is short.
 //! - [`procs`]: a CPU that is switched off hands over what it has, and sleeps.
+//! - [`foreign`]: a thread that is no CPU hands what it readied to the global queue.
 //!
 //! Rejected, with Go: one central queue (a lock for all), handing a P over at each ready (a wake per message), and waking all idle CPUs (they'd fight for one g).
 pub(crate) mod birth;
 pub(crate) mod boot;
+pub mod foreign;
 pub(crate) mod park;
 pub(crate) mod preempt;
 pub(crate) mod procs;

@@ -7,6 +7,7 @@
 //! There is a tick only when somebody waits: at the end of a slice under contention, at the deadline of this P's first timer, or when another CPU kicks.
 #![allow(unsafe_code)] // The stub that a preempted goroutine runs.
 
+use super::foreign::hand_over;
 use super::schedule::schedule_slowly;
 use super::wake::{anyone_waits, new_slice, put_last, startm, wakep};
 use crate::depth;
@@ -65,8 +66,12 @@ pub fn on_tick(at: &mut Interrupted) {
     }
 }
 
-/// What an interrupt handler has made runnable is seen soon, also beside a goroutine that yields to nobody. By the handler.
+/// What an interrupt handler has made runnable is seen soon, also beside a goroutine that yields to nobody. By the
+/// handler, or by a foreign thread, on which no tick comes.
 pub(crate) fn look_soon() {
+    if percpu::is_foreign() {
+        return kick_hogs();
+    }
     // `wakep` never wakes this CPU if it is switched off; and it may have rechecked already, and be
     // about to sleep. The note ends that sleep; the tick does not, for a wait uses the timer up.
     if m().is_off() && SCHED.idle.wake_this(percpu::cpu()) {
@@ -177,11 +182,16 @@ extern "C" fn preempt_yield() {
     }
 }
 
-/// The last unpin finds that a preemption came meanwhile.
+/// The last unpin finds that a preemption came meanwhile; or it is a foreign thread's.
 #[unsafe(no_mangle)]
 fn _executive_preempted() {
-    if percpu::pins() == 0 && !on_g0() {
+    if percpu::pins() != 0 {
+        return;
+    }
+    if !on_g0() {
         gopreempt();
+    } else if percpu::is_foreign() {
+        hand_over();
     }
 }
 

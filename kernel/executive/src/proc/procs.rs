@@ -12,13 +12,12 @@
 use super::preempt::kick_hogs;
 use super::reclaim::give_free;
 use super::schedule::{stop_m_off, take_injected};
-use super::wake::startm;
+use super::wake::{look, startm};
 use crate::g::G;
 use crate::lock::{Lock, Rank};
 use crate::m::{CpuState, M, m_of};
-use crate::machine::{self, NEVER};
+use crate::machine::NEVER;
 use crate::p::{P, p_of};
-use crate::percpu;
 use crate::runq::List;
 use crate::sched::SCHED;
 
@@ -40,16 +39,6 @@ pub(crate) fn set_procs(n: usize) -> usize {
         look(cpu);
     }
     before
-}
-
-/// That CPU looks at its mark: if it sleeps it wakes; if it does not it will see the mark before it
-/// sleeps, and comes to `schedule` soon.
-fn look(cpu: usize) {
-    if SCHED.idle.wake_this(cpu) {
-        startm(cpu);
-    } else if cpu != percpu::cpu() {
-        machine::kick(cpu);
-    }
 }
 
 /// One look on a CPU that is switched off: a goroutine that is locked to it, and whether it runs on

@@ -106,10 +106,18 @@ fn put_locked(g: &'static G) {
     m_of(cpu).put_readied(g);
     if cpu == percpu::cpu() {
         slice_begins(m());
-    } else if SCHED.idle.wake_this(cpu) {
-        startm(cpu);
     } else {
-        machine::kick(cpu); // it runs something: let it look soon
+        look(cpu);
+    }
+}
+
+/// There is something that only that CPU sees to, and it looks: if it sleeps it wakes; if it does not
+/// it will look before it sleeps, and comes to `schedule` soon. Pinned or on g0.
+pub(crate) fn look(cpu: usize) {
+    if SCHED.idle.wake_this(cpu) {
+        startm(cpu);
+    } else if cpu != percpu::cpu() {
+        machine::kick(cpu);
     }
 }
 

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // The value behind the lock, and a mutex found by who waits for it.
 
 use super::sema::Semaphore;
-use crate::g::{WaitReason, getg};
+use crate::g::{WaitReason, getg, on_g0};
 use crate::lockword::{LockWord, Queue};
 use crate::p::p;
 use crate::proc::park::yield_now;
@@ -178,7 +178,7 @@ impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     /// Unlocks. Yields if the lock was handed to a waiter that starved.
     #[inline]
     fn drop(&mut self) {
-        if self.mutex.raw.word.unlock(&self.mutex.raw) && percpu::pins() == 0 {
+        if self.mutex.raw.word.unlock(&self.mutex.raw) && percpu::pins() == 0 && !on_g0() {
             yield_now();
         }
         percpu::point();

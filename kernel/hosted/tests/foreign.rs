@@ -1,0 +1,495 @@
+//! Do threads that are no CPU get along with goroutines? Each question twice: to a thread older than `run`, and to
+//! one that a goroutine has started. Each in a process of its own, with 1, 2 and 4 CPUs.
+//!
+//! `cargo test -p hosted --test foreign -- [NAME..]`: names may be parts of names.
+
+mod runner;
+
+use executive::cancel::{Cause, Token};
+use executive::census::{self, CpuState};
+use executive::chan::TrySendError;
+use executive::g::WaitReason;
+use executive::percpu::Pin;
+use executive::sync::{Condvar, Mutex, RwLock, Semaphore, WaitGroup};
+use executive::time::{Duration, Timer, after_func};
+use executive::{Builder, JoinHandle, SpawnError, block_on, chan, go, yield_now};
+use hosted::Outside;
+use runner::End;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
+use std::sync::{Arc, Mutex as StdMutex, mpsc};
+use std::task::{Poll, Waker};
+
+const DEADLOCK: &str = "fatal error: all goroutines are asleep - deadlock!";
+const NOT_ON_A_GOROUTINE: &str = "fatal error: not on a goroutine";
+
+/// Name, what goroutine 1 does, and how it must end.
+type Question = (&'static str, fn(Thread), End);
+
+static QUESTIONS: &[Question] = &[
+    ("a_thread_sends", a_thread_sends, End::Well),
+    ("a_thread_receives", a_thread_receives, End::Well),
+    ("a_thread_closes", a_thread_closes, End::Well),
+    ("a_thread_wakes_a_future", a_thread_wakes_a_future, End::Well),
+    ("a_thread_releases_and_notifies", a_thread_releases_and_notifies, End::Well),
+    ("a_thread_cancels", a_thread_cancels, End::Well),
+    ("a_thread_locks_what_is_free", a_thread_locks_what_is_free, End::Well),
+    ("a_thread_unlocks_for_who_starves", a_thread_unlocks_for_who_starves, End::Well),
+    ("a_thread_starts_and_stops_timers", a_thread_starts_and_stops_timers, End::Well),
+    ("a_thread_drops_handles", a_thread_drops_handles, End::Well),
+    ("a_thread_wakes_a_locked_goroutine", a_thread_wakes_a_locked_goroutine, End::Well),
+    ("a_thread_raises_an_interrupt", a_thread_raises_an_interrupt, End::Well),
+    ("a_thread_is_heard_beside_hogs", a_thread_is_heard_beside_hogs, End::Well),
+    ("a_thread_starts_no_goroutine", a_thread_starts_no_goroutine, End::Well),
+    ("a_thread_panics_alone", a_thread_panics_alone, End::Well),
+    ("threads_come_and_go", threads_come_and_go, End::Well),
+    ("many_threads_at_once", many_threads_at_once, End::Well),
+    ("a_thread_receives_nothing", |t| parks(t, receive_for_ever), End::Dead(NOT_ON_A_GOROUTINE)),
+    ("a_thread_yields", |t| parks(t, yield_now), End::Dead(NOT_ON_A_GOROUTINE)),
+    ("a_thread_sleeps", |t| parks(t, || executive::time::sleep(Duration::from_secs(1))), End::Dead(NOT_ON_A_GOROUTINE)),
+    ("a_thread_waits_for_a_lock", |t| parks(t, lock_twice), End::Dead(NOT_ON_A_GOROUTINE)),
+    ("a_thread_waits_for_a_future", |t| parks(t, || block_on(std::future::pending())), End::Dead(NOT_ON_A_GOROUTINE)),
+    ("a_thread_without_a_goroutine_is_told_of", |t| parks(t, yield_now), End::Dead("a thread that is no CPU:")),
+    ("the_last_outside_leaves_a_deadlock", the_last_outside_leaves_a_deadlock, End::Dead(DEADLOCK)),
+    ("a_thread_without_outside_hides_no_deadlock", a_thread_without_outside, End::Dead(DEADLOCK)),
+];
+
+fn main() -> ExitCode {
+    if let Ok(name) = std::env::var("SCENARIO") {
+        ask(&name);
+    }
+    let names: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    let mut runs = Vec::new();
+    for (name, _, end) in QUESTIONS {
+        for (suffix, cpus) in ["old", "new"].into_iter().flat_map(|s| [1, 2, 4].map(|cpus| (s, cpus))) {
+            let name = format!("{name}:{suffix}");
+            if names.is_empty() || names.iter().any(|n| name.contains(n.as_str())) {
+                runs.push(runner::Run { name, cpus, end: *end, patience: runner::PATIENCE });
+            }
+        }
+    }
+    runner::report(runs)
+}
+
+/// In the process of its own.
+fn ask(name: &str) -> ! {
+    static TO_ASK: StdMutex<Option<Job>> = StdMutex::new(None);
+    let (name, age) = name.split_once(':').expect("NAME:old or NAME:new");
+    let question = QUESTIONS.iter().find(|q| q.0 == name).expect("a question's name").1;
+    let thread = match age {
+        "old" => Thread::Old((0..4).map(|_| an_old_thread()).collect()),
+        _ => Thread::New,
+    };
+    *TO_ASK.lock().unwrap() = Some(Box::new(move || question(thread)));
+    hosted::run(|| {
+        let ask = TO_ASK.lock().unwrap().take();
+        ask.expect("set above")()
+    })
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Where jobs are done.
+enum Thread {
+    /// On threads that were there before any CPU, one after the other.
+    Old(Vec<mpsc::Sender<Job>>),
+    /// On a thread each, started where it is asked for: by a goroutine.
+    New,
+}
+
+fn an_old_thread() -> mpsc::Sender<Job> {
+    let (to, jobs) = mpsc::channel::<Job>();
+    std::thread::spawn(move || jobs.into_iter().for_each(|job| job()));
+    to
+}
+
+impl Thread {
+    /// Does `job` on a foreign thread. Until it is over, its drop included, it may wake goroutines.
+    fn does(&self, job: impl FnOnce() + Send + 'static) {
+        self.nth_does(0, job);
+    }
+    fn nth_does(&self, n: usize, job: impl FnOnce() + Send + 'static) {
+        let outside = Outside::new();
+        self.does_unseen(n, move || {
+            job();
+            drop(outside);
+        });
+    }
+    /// The same, without the scheduler's knowing.
+    fn does_unseen(&self, n: usize, job: impl FnOnce() + Send + 'static) {
+        match self {
+            Thread::Old(threads) => threads[n % threads.len()].send(Box::new(job)).unwrap(),
+            Thread::New => drop(std::thread::spawn(job)),
+        }
+    }
+}
+
+/// Waits until the goroutine does.
+fn until_waits<T>(h: &JoinHandle<T>, reason: WaitReason) {
+    while h.waiting() != Some(reason) {
+        assert!(!h.is_finished(), "it ended instead of waiting");
+        yield_now();
+    }
+}
+
+fn a_thread_sends(t: Thread) {
+    for capacity in [0, 1, 100] {
+        let (tx, rx) = chan(capacity);
+        t.does(move || (0..1000).for_each(|n| send(&tx, n))); // and closes
+        assert!(rx.iter().eq(0..1000));
+    }
+}
+
+/// On a thread that cannot park.
+fn send<T: Send>(tx: &executive::chan::Sender<T>, mut value: T) {
+    while let Err(TrySendError::Full(back)) = tx.try_send(value) {
+        value = back;
+        std::thread::yield_now();
+    }
+}
+
+fn a_thread_receives(t: Thread) {
+    let (tx, rx) = chan(1);
+    let (back, all) = chan(1);
+    t.does(move || {
+        let mut got = Vec::new();
+        while got.len() < 1000 {
+            rx.try_recv().map_or_else(|_| std::thread::yield_now(), |n| got.push(n));
+        }
+        back.try_send(got).unwrap();
+    });
+    (0..1000).for_each(|n| tx.send(n).unwrap()); // parks while there is no room
+    assert!(all.recv().unwrap().into_iter().eq(0..1000));
+}
+
+fn a_thread_closes(t: Thread) {
+    let (tx, rx) = chan::<u8>(0);
+    let receivers: Vec<_> = (0..600)
+        .map(|_| {
+            let rx = rx.clone();
+            go(move || rx.recv())
+        })
+        .collect();
+    receivers.iter().for_each(|h| until_waits(h, WaitReason::ChanReceive));
+    t.does(move || drop(tx)); // readies more than a ring has room for
+    assert!(receivers.into_iter().all(|h| h.join().is_none()));
+}
+
+fn a_thread_wakes_a_future(t: Thread) {
+    struct Shared {
+        done: AtomicBool,
+        waker: StdMutex<Option<Waker>>,
+    }
+    for _ in 0..100 {
+        let shared = Arc::new(Shared { done: AtomicBool::new(false), waker: StdMutex::new(None) });
+        let theirs = shared.clone();
+        t.does(move || {
+            theirs.done.store(true, SeqCst);
+            if let Some(waker) = theirs.waker.lock().unwrap().take() {
+                waker.wake();
+            }
+        });
+        block_on(poll_fn(|context| {
+            *shared.waker.lock().unwrap() = Some(context.waker().clone());
+            if shared.done.load(SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+        }));
+    }
+}
+
+fn a_thread_releases_and_notifies(t: Thread) {
+    static SEMA: Semaphore = Semaphore::new(0);
+    static READY: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+    let group = Arc::new(WaitGroup::new());
+    group.add(1);
+    t.does(|| SEMA.release());
+    SEMA.acquire();
+    let theirs = group.clone();
+    t.does(move || theirs.done());
+    group.wait();
+    let waits = go(|| {
+        let mut ready = READY.0.lock();
+        while !*ready {
+            ready = READY.1.wait(ready);
+        }
+    });
+    until_waits(&waits, WaitReason::CondWait);
+    t.does(|| {
+        *READY.0.try_lock().expect("nobody has it") = true;
+        READY.1.notify_all();
+    });
+    waits.join();
+}
+
+fn a_thread_cancels(t: Thread) {
+    let token = Token::new();
+    let children: Vec<_> = (0..50).map(|_| token.child()).map(|child| go(move || child.wait())).collect();
+    children.iter().for_each(|h| until_waits(h, WaitReason::ChanReceive));
+    let theirs = token.clone();
+    t.does(move || theirs.cancel());
+    assert!(children.into_iter().all(|h| h.join() == Cause::Cancelled));
+}
+
+/// Adds to a number under a lock that goroutines want too; who finds it locked tries again.
+fn a_thread_locks_what_is_free(t: Thread) {
+    static SUM: Mutex<u64> = Mutex::new(0);
+    static ALSO: RwLock<u64> = RwLock::new(0);
+    const N: u64 = 2000;
+    let goroutines: Vec<_> = (0..3)
+        .map(|_| {
+            go(|| {
+                for _ in 0..N {
+                    *SUM.lock() += 1;
+                    *ALSO.write() += 1;
+                    yield_now();
+                }
+            })
+        })
+        .collect();
+    let (done, is_done) = chan(1);
+    t.does(move || {
+        for _ in 0..N {
+            let add = |sum: Option<&mut u64>| sum.map(|sum| *sum += 1).is_some();
+            while !add(SUM.try_lock().as_deref_mut()) {}
+            while !add(ALSO.try_write().as_deref_mut()) {}
+            drop(ALSO.try_read());
+        }
+        done.try_send(()).unwrap();
+    });
+    goroutines.into_iter().for_each(JoinHandle::join);
+    is_done.recv();
+    assert_eq!((*SUM.lock(), *ALSO.read()), (4 * N, 4 * N));
+}
+
+/// A thread has the lock for so long that its waiter starves, and then, unlocking, has to hand it over.
+fn a_thread_unlocks_for_who_starves(t: Thread) {
+    static LOCK: Mutex<()> = Mutex::new(());
+    static HAS_IT: AtomicBool = AtomicBool::new(false);
+    for _ in 0..20 {
+        HAS_IT.store(false, SeqCst);
+        t.does(|| {
+            for _ in 0..50 {
+                let begin = std::time::Instant::now();
+                let Some(_guard) = LOCK.try_lock() else { continue };
+                HAS_IT.store(true, SeqCst);
+                while begin.elapsed() < std::time::Duration::from_micros(300) {}
+            }
+            HAS_IT.store(true, SeqCst);
+        });
+        while !HAS_IT.load(SeqCst) {
+            yield_now();
+        }
+        go(|| drop(LOCK.lock())).join();
+    }
+}
+
+fn a_thread_starts_and_stops_timers(t: Thread) {
+    let (tx, rx) = chan(10);
+    t.does(move || {
+        let never = Timer::new(Duration::from_secs(3600));
+        assert!(never.stop());
+        assert!(after_func(Duration::MAX, || unreachable!()).stop());
+        after_func(Duration::from_millis(2), move || tx.send("after_func").unwrap());
+    });
+    assert_eq!(rx.recv(), Some("after_func"));
+    let (tx, rx) = chan(1);
+    t.does(move || send(&tx, Timer::new(Duration::from_millis(1))));
+    rx.recv().unwrap().recv();
+    let (tx, rx) = chan(1);
+    t.does(move || send(&tx, Token::new().child_for(Duration::from_millis(1))));
+    rx.recv().unwrap().wait();
+}
+
+/// Of goroutines that have ended, and of those that have not.
+fn a_thread_drops_handles(t: Thread) {
+    for _ in 0..5 {
+        let (done, is_done) = chan(1);
+        let (tx, rx) = chan::<()>(0);
+        let handles: Vec<_> = (0..400)
+            .map(|n| {
+                let rx = rx.clone();
+                go(move || {
+                    if n % 2 == 0 {
+                        rx.recv();
+                    }
+                    Box::new(n)
+                })
+            })
+            .collect();
+        while handles.iter().filter(|h| h.is_finished()).count() != 200 {
+            yield_now();
+        }
+        t.does(move || {
+            drop(handles);
+            done.try_send(()).unwrap();
+        });
+        is_done.recv();
+        drop(tx);
+    }
+}
+
+fn a_thread_wakes_a_locked_goroutine(t: Thread) {
+    for cpu in 0..executive::affinity::cpus() {
+        let (tx, rx) = chan(0);
+        let h = go(move || {
+            let _here = executive::lock_to_cpu(cpu);
+            rx.recv()
+        });
+        until_waits(&h, WaitReason::ChanReceive);
+        t.does(move || tx.try_send(cpu).unwrap());
+        assert_eq!(h.join(), Some(cpu));
+    }
+}
+
+fn a_thread_raises_an_interrupt(t: Thread) {
+    for _ in 0..100 {
+        t.does(|| executive::on_irq(7));
+        executive::irq::Irq::new(7).wait();
+    }
+}
+
+/// Every CPU runs a goroutine that gives nothing away but what a preemption takes.
+fn a_thread_is_heard_beside_hogs(t: Thread) {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    let hogs: Vec<_> = (0..executive::affinity::cpus())
+        .map(|_| {
+            go(|| {
+                while !STOP.load(Relaxed) {
+                    drop(Pin::new());
+                }
+            })
+        })
+        .collect();
+    let (tx, rx) = chan(0);
+    let waits = go(move || {
+        assert_eq!(rx.recv(), Some(1));
+        STOP.store(true, Relaxed);
+    });
+    until_waits(&waits, WaitReason::ChanReceive);
+    t.does(move || send(&tx, 1));
+    waits.join();
+    hogs.into_iter().for_each(JoinHandle::join);
+}
+
+fn a_thread_starts_no_goroutine(t: Thread) {
+    let (tx, rx) = chan(2);
+    t.does(move || {
+        send(&tx, Builder::new().spawn(|| ()).map(drop) == Err(SpawnError::NotOnAGoroutine));
+        send(&tx, catch_unwind(|| drop(go(|| ()))).is_err());
+    });
+    assert!(rx.iter().eq([true, true]));
+}
+
+/// The thread's panic is the thread's: std prints it, and the guards are dropped on the way.
+fn a_thread_panics_alone(t: Thread) {
+    let (tx, rx) = chan::<u8>(0);
+    t.does(move || {
+        let _ = catch_unwind(AssertUnwindSafe(move || {
+            let _tx = tx;
+            panic!("on a thread");
+        }));
+    });
+    assert_eq!(rx.recv(), None);
+}
+
+/// One after the other: what one had is the next one's.
+fn threads_come_and_go(t: Thread) {
+    static SEMA: Semaphore = Semaphore::new(0);
+    for n in 0..300 {
+        t.nth_does(n, || SEMA.release());
+        SEMA.acquire();
+    }
+}
+
+/// Threads hammer at goroutines that talk to each other and to them.
+fn many_threads_at_once(t: Thread) {
+    const THREADS: usize = 8;
+    const N: usize = 3000;
+    static WOKEN: AtomicUsize = AtomicUsize::new(0);
+    let (tx, rx) = chan(3);
+    let permits = Arc::new(Semaphore::new(0));
+    let wakers: Arc<StdMutex<Vec<Waker>>> = Arc::default();
+    let pair = {
+        let ((ping, pong), (back, forth)) = (chan(0), chan(0));
+        let echo = go(move || pong.iter().for_each(|n: usize| back.send(n).unwrap()));
+        go(move || {
+            for n in 0..N {
+                ping.send(n).unwrap();
+                assert_eq!(forth.recv(), Some(n));
+            }
+            drop(ping);
+            echo.join();
+        })
+    };
+    let polls = {
+        let wakers = wakers.clone();
+        go(move || {
+            block_on(poll_fn(|context| {
+                wakers.lock().unwrap().push(context.waker().clone());
+                if WOKEN.load(SeqCst) == THREADS * N { Poll::Ready(()) } else { Poll::Pending }
+            }));
+        })
+    };
+    for n in 0..THREADS {
+        let (tx, permits, wakers) = (tx.clone(), permits.clone(), wakers.clone());
+        t.nth_does(n, move || {
+            for n in 0..N {
+                send(&tx, n);
+                permits.release();
+                WOKEN.fetch_add(1, SeqCst);
+                let woken = core::mem::take(&mut *wakers.lock().unwrap());
+                woken.into_iter().for_each(Waker::wake);
+            }
+        });
+    }
+    drop(tx);
+    let takers: Vec<_> = (0..4)
+        .map(|_| {
+            let permits = permits.clone();
+            go(move || (0..THREADS * N / 4).for_each(|_| permits.acquire()))
+        })
+        .collect();
+    assert_eq!(rx.iter().sum::<usize>(), THREADS * (N * (N - 1) / 2));
+    takers.into_iter().for_each(JoinHandle::join);
+    pair.join();
+    polls.join();
+}
+
+/// What parks ends the run, so `main` waits for ever.
+fn parks(t: Thread, what: impl FnOnce() + Send + 'static) {
+    let _outside = Outside::new();
+    t.does(what);
+    receive_for_ever();
+}
+
+fn receive_for_ever() {
+    let (_tx, rx) = chan::<u8>(0);
+    rx.recv();
+}
+
+fn lock_twice() {
+    let lock = Mutex::new(());
+    let _first = lock.lock();
+    let _second = lock.lock();
+}
+
+/// All wait, and count on a thread that goes without a word.
+fn the_last_outside_leaves_a_deadlock(t: Thread) {
+    let (tx, rx) = chan::<u8>(0);
+    let waits = go(move || rx.recv());
+    until_waits(&waits, WaitReason::ChanReceive);
+    let outside = (Outside::new(), Outside::new());
+    t.does_unseen(0, move || {
+        while census::cpu_reports().any(|cpu| cpu.state != CpuState::Idle) {}
+        drop(outside);
+    });
+    waits.join();
+    drop(tx);
+}
+
+fn a_thread_without_outside(t: Thread) {
+    let (_never, waits) = mpsc::channel::<()>();
+    t.does_unseen(0, move || assert!(waits.recv().is_err()));
+    receive_for_ever();
+}
