@@ -49,7 +49,11 @@ pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
 /// As [`panicked`], for panics that come in another shape (`std`'s hook).
 pub fn panicked_with(message: fmt::Arguments<'_>, location: Option<&core::panic::Location<'_>>) -> ! {
     let mut out = begin();
+    let first = MESSAGE.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_ok();
     let _ = writeln!(out, "panic: {message}");
+    if first {
+        MESSAGE.store(2, Ordering::Relaxed);
+    }
     if let Some(location) = location {
         let _ = writeln!(out, "\tat {location}");
     }
@@ -97,6 +101,9 @@ const GUARD_REACH: usize = 64 * 1024;
 /// 1 more than the number of the CPU that crashed first, and reports.
 static REPORTER: AtomicU32 = AtomicU32::new(0);
 
+/// 1: the reporter formats a panic's message, which is the caller's code and may panic itself. 2: it has.
+static MESSAGE: AtomicU32 = AtomicU32::new(0);
+
 /// The CPU that reports, if one does.
 pub fn reporter() -> Option<usize> {
     REPORTER.load(Ordering::Acquire).checked_sub(1).map(|cpu| cpu as usize)
@@ -108,6 +115,10 @@ fn begin() -> Out {
     percpu::pin();
     let me = percpu::this_cpu() + 1;
     if let Err(first) = REPORTER.compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed) {
+        if first == me && MESSAGE.compare_exchange(1, 2, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            machine::write(b"(this message panicked while it was formatted)\n");
+            return Out;
+        }
         if first == me {
             // The report itself crashed: no second one.
             machine::write(b"\n(crashed again while reporting)\n");
@@ -154,7 +165,15 @@ fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
     if !keeps_frame_pointers() {
         let _ = writeln!(out, "\tbuilt without frame pointers: no backtrace");
     }
-    let left_by_mcall = backtrace(out, fp) && on_g0();
+    let left_by_mcall = match (at, here) {
+        // It may have been interrupted in code that keeps no frame pointer: nothing outside of its
+        // stack is read.
+        (Some((at, _)), Some(g)) if g.stack().contains(at.sp) => {
+            walk_on(g.stack(), at.sp, fp, |pc| _ = frame_line(out, pc));
+            false
+        }
+        _ => backtrace(out, fp) && on_g0(),
+    };
     if left_by_mcall && let Some(g) = curg() {
         saved_frames(g, |pc| _ = frame_line(out, pc)); // what g0 does, it does for this one
     }
@@ -292,7 +311,7 @@ fn walk(
             return true;
         }
         tell(pc - 1); // a return address: the call is before it
-        if next != 0 && !(fp..fp + G0_REACH).contains(&next) && !may_jump(next) {
+        if next != 0 && !(fp + 1..fp + G0_REACH).contains(&next) && !may_jump(next) {
             return false; // stacks grow down
         }
         fp = next;

@@ -2,7 +2,9 @@
 //!
 //! A fault's handler runs on the thread's alternate stack, so that a goroutine that ran off its own stack into the
 //! guard can still be told about. A panic stops here and doesn't unwind: goroutines end in `goexit`, not
-//! in a caller that could catch, and the kernel couldn't unwind either. Both end the process with status 2.
+//! in a caller that could catch, and the kernel couldn't unwind either. An `abort` is one of the faults, as in Go: std
+//! aborts when a panic's message panics, libc when its heap is broken. All
+//! end the process with status 2.
 #![allow(unsafe_code)] // signal handlers, the alternate stack
 
 use crate::{cpu, foreign, stack, tick};
@@ -13,7 +15,7 @@ use std::panic::PanicHookInfo;
 static CRASHING: AtomicBool = AtomicBool::new(false);
 
 pub fn init() {
-    for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP] {
+    for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGABRT] {
         tick::handle(signal, on_fault);
     }
     let default = std::panic::take_hook();
@@ -63,6 +65,7 @@ extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context:
         }
         libc::SIGILL => executive::crash::fault(format_args!("invalid opcode (SIGILL)"), &at),
         libc::SIGFPE => executive::crash::fault(format_args!("arithmetic fault (SIGFPE)"), &at),
+        libc::SIGABRT => executive::crash::fault(format_args!("abort (SIGABRT)"), &at),
         _ => executive::crash::fault(format_args!("breakpoint (SIGTRAP)"), &at),
     }
 }

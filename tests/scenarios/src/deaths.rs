@@ -25,6 +25,8 @@ pub static DEATHS: &[Death] = &[
     ("panic_in_main", || panic!("with these words"), "panic: with these words"),
     ("panic_in_a_goroutine", panic_in_doomed, "(doomed) [running on CPU"),
     ("panic_names_its_place", || panic!("x"), "deaths.rs:"),
+    ("panic_whose_message_panics", || panic!("{Unspeakable}"), "from within a message"),
+    ("panic_whose_message_panics_is_reported", || panic!("{Unspeakable}"), "1 (main) [running on CPU"),
     ("close_of_closed_channel", close_twice, "panic: close of closed channel"),
     ("negative_wait_group", || WaitGroup::new().done(), "panic: sync: negative WaitGroup counter"),
     ("wait_group_of_too_many", add_too_many, "panic: sync: negative WaitGroup counter"),
@@ -104,6 +106,14 @@ fn two_of_400() {
     executive::time::sleep(50 * MS); // the clock by which waits are told moves
     drop(open);
     two.into_iter().for_each(|h| h.join());
+}
+
+/// Panics when it is shown.
+struct Unspeakable;
+impl core::fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        panic!("from within a message")
+    }
 }
 
 fn panic_in_doomed() {
