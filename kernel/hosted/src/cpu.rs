@@ -88,7 +88,7 @@ pub fn become_cpu(cpu: usize, block: *const ()) {
     NUMBER.set(Some(cpu));
     // SAFETY: asks for this thread's id.
     let tid = unsafe { libc::gettid() };
-    // Partner: the Acquire loads in `tick::signal`.
+    // Partner: the Acquire loads in `tick::send`.
     table(cpu).tid.store(tid, Ordering::Release);
 }
 

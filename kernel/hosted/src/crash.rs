@@ -3,7 +3,7 @@
 //! A fault's handler runs on the thread's alternate stack, so that a goroutine that ran off its own stack into the
 //! guard can still be told about. A panic stops here and doesn't unwind: goroutines end in `goexit`, not
 //! in a caller that could catch, and the kernel couldn't unwind either. An `abort` is one of the faults, as in Go: std
-//! aborts when a panic's message panics, libc when its heap is broken. All
+//! aborts when a panic's message panics, libc when its heap is broken. And `kill -QUIT` asks for a report, as in Go. All
 //! end the process with status 2.
 #![allow(unsafe_code)] // signal handlers, the alternate stack
 
@@ -18,6 +18,7 @@ pub fn init() {
     for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGABRT] {
         tick::handle(signal, on_fault);
     }
+    tick::handle(libc::SIGQUIT, on_quit);
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if cpu::this().is_none() {
@@ -68,6 +69,14 @@ extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context:
         libc::SIGABRT => executive::crash::fault(format_args!("abort (SIGABRT)"), &at),
         _ => executive::crash::fault(format_args!("breakpoint (SIGTRAP)"), &at),
     }
+}
+
+/// Someone wants to know. The signal may have come to any thread; the report is a CPU's.
+extern "C" fn on_quit(signal: libc::c_int, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    if cpu::this().is_none() {
+        return tick::send(0, signal);
+    }
+    executive::crash::fault(format_args!("quit (SIGQUIT)"), &tick::interrupted(context))
 }
 
 pub fn freeze_others() {

@@ -120,11 +120,16 @@ fn make_timer() -> KernelTimer {
 }
 
 pub fn kick(cpu: usize) {
+    send(cpu, SIGNAL);
+}
+
+/// Sends a CPU a signal, if it has come up.
+pub fn send(cpu: usize, signal: libc::c_int) {
     // Acquire: the thread that has a tid has GS. Partner: the store in `cpu::become_cpu`.
     let tid = cpu::table(cpu).tid.load(Ordering::Acquire);
     if tid != 0 {
         // SAFETY: a signal to a thread of this process which handles it; CPU threads never end.
-        unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, SIGNAL) };
+        unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, signal) };
     }
 }
 
