@@ -54,6 +54,12 @@ loom() {
         cargo test --target-dir "$target/loom" --release --no-fail-fast -p executive --test 'loom*'
 }
 
+# The documentation of what others may use, without a warning.
+docs() {
+    RUSTDOCFLAGS="-D warnings" cargo doc --target-dir "$target" --no-deps -p executive -p hosted -p bench -p demos -p scenarios &&
+        RUSTDOCFLAGS="-D warnings" cargo doc --target-dir "$target" --no-deps "${bare[@]}" --lib
+}
+
 kernel() {
     build_boot && build_kernel
 }
@@ -67,6 +73,7 @@ step format cargo fmt --all --check
 step kernel kernel
 step clippy cargo clippy --target-dir "$target" "${host[@]}" -p tests --all-targets -- -D warnings
 step clippy-kernel clippy_kernel
+step docs docs
 step units units
 step loom loom
 step miri cargo miri test --target-dir "$target/miri" -p executive --lib

@@ -8,11 +8,11 @@
 //! Most frames are taken one at a time from a small per-CPU reserve of zeroed frames, which needs no lock; it is
 //! filled in batches. The page-fault handler lives on it too: it may have interrupted this CPU anywhere, in this file as well.
 //! So every word of a reserve is changed by one instruction, and a CPU that is about to take the lock says so first
-//! ([`Cpu::busy`]): its page-fault handler then leaves the lock alone and lives on what the reserve holds,
+//! (`Cpu::busy`): its page-fault handler then leaves the lock alone and lives on what the reserve holds,
 //! far more than the stack that this file's few frames need. The lock of the executive was left: releasing it may
 //! yield, which a handler cannot.
 //!
-//! The one rule: a frame has one owner, from [`alloc`] to [`free`]. The megabyte at the bottom is kept apart
+//! The one rule: a frame has one owner, from [`alloc()`] to [`free`]. The megabyte at the bottom is kept apart
 //! for code that starts in real mode ([`take_low_frame`]).
 #![allow(unsafe_code)] // The free list lives in the free frames.
 
@@ -165,18 +165,18 @@ pub fn alloc() -> Option<u64> {
     })
 }
 
-/// [`alloc`] for a new stack's first page and its tables, which are refused sooner.
+/// [`alloc()`] for a new stack's first page and its tables, which are refused sooner.
 pub fn alloc_for_new_stack() -> Option<u64> {
     if are_few() { None } else { alloc() }
 }
 
-/// Bytes that the heap's blocks of more than 8 KiB leave of what [`alloc`] can give: enough for new stacks, without which not even a command can be run.
+/// Bytes that the heap's blocks of more than 8 KiB leave of what [`alloc()`] can give: enough for new stacks, without which not even a command can be run.
 pub fn left_to_others() -> usize {
     const SOME_STACKS: usize = 64;
     (total_bytes() / 64).max((STACKS_LEAVE - MARGIN + SOME_STACKS) * FRAME as usize)
 }
 
-/// Whether [`alloc`] can give so many bytes and `keep` besides, without what waits in the CPUs' reserves.
+/// Whether [`alloc()`] can give so many bytes and `keep` besides, without what waits in the CPUs' reserves.
 pub fn has(bytes: usize, keep: usize) -> bool {
     let available = TOTAL.load(Relaxed).saturating_sub(USED.load(Relaxed) + MARGIN) * FRAME as usize;
     bytes.saturating_add(keep) <= available
@@ -197,7 +197,7 @@ pub fn is_busy_here() -> bool {
     CPUS[cpu()].busy.load(Relaxed)
 }
 
-/// [`alloc`] for the page-fault handler: wherever it interrupted this CPU, it needs nothing that could be held there.
+/// [`alloc()`] for the page-fault handler: wherever it interrupted this CPU, it needs nothing that could be held there.
 pub fn alloc_in_fault() -> Option<u64> {
     let here = &CPUS[cpu()];
     let frame = take_reserved(0);

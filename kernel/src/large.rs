@@ -109,7 +109,7 @@ pub fn alloc(layout: Layout) -> *mut u8 {
 /// Frees a block.
 ///
 /// # Safety
-/// It came from [`alloc`] with this layout, and nothing uses it.
+/// It came from [`alloc()`] with this layout, and nothing uses it.
 pub unsafe fn free(block: NonNull<u8>, layout: Layout) {
     if let Some(class) = class_of(layout) {
         // SAFETY: the caller's promise.

@@ -5,7 +5,7 @@
 //!
 //! 1. Free g's give their stacks back (`executive::reclaim`), and free stacks their memory ([`stacks::strip`]).
 //! 2. So do the heap's large blocks that are free ([`large::strip`]).
-//! 3. Goroutines that are off their CPUs lose the pages below their stack pointers ([`trim`]).
+//! 3. Goroutines that are off their CPUs lose the pages below their stack pointers (`trim`).
 //!
 //! Each time only so many, so that nobody waits long; who needs more comes again. What cannot come here is the page-fault handler. It has a margin of frames of
 //! its own (frames.rs), and when it has to touch that, it asks that the CPU come here as soon as it can ([`refill`]).

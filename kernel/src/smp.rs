@@ -2,7 +2,7 @@
 //!
 //! INIT (apic.rs has sent it to all of them), 10 ms, start-up IPI; a second one only if the first
 //! was lost (Intel SDM vol. 3A, 10.4.4.1). Then there is no guessing by delays: the CPU says that
-//! it is there, and one that does not within [`PATIENCE_NS`] is reported and left out: its number
+//! it is there, and one that does not within `PATIENCE_NS` is reported and left out: its number
 //! goes to the next. It is sent back to INIT, and its letter is withdrawn: it cannot come late and
 //! be taken for another (trampoline.rs). One that came and then hangs has begun to use what belongs
 //! to its number, so that nobody else can have it: no more CPUs are started. On a loaded host a

@@ -17,7 +17,7 @@
 //!
 //! A stack given back goes on a list of its class, threaded through its topmost page, which it keeps. Taking its other
 //! pages away needs every CPU to forget them (flush.rs), so stacks that have any wait on one more list
-//! ([`DIRTY`]) until there are enough of them for one flush.
+//! (`DIRTY`) until there are enough of them for one flush.
 //!
 //! When memory is short ([`strip`]), free stacks lose their topmost pages too. The list of those is threaded through the page-table
 //! entries that the pages have left: a stack without any memory keeps its addresses, and its share of a page table.
@@ -195,7 +195,7 @@ fn deal(class: usize) -> Option<Range<usize>> {
 /// Gives a stack back.
 ///
 /// # Safety
-/// It came from [`alloc`], and nothing runs on it or points into it.
+/// It came from [`alloc()`], and nothing runs on it or points into it.
 pub unsafe fn free(stack: Stack) {
     let Some((class, _)) = find(stack.lo) else { executive::fatal::throw("free_stack: not a stack of ours") };
     let below_top = committed(stack) / PAGE - 1;

@@ -2,9 +2,9 @@
 //!
 //! They run from a page below 1 MiB, which also holds their GDT and the [`Letter`] with all they need to know. Nothing
 //! here knows at link time which page that is: real mode addresses relative to CS, and what must be an address
-//! [`lay_out`] fills in.
+//! `lay_out` fills in.
 //!
-//! Two things are on the way in nobody else's sight: page tables of their own ([`tables`]), in which this page is mapped where
+//! Two things are on the way in nobody else's sight: page tables of their own (`tables`), in which this page is mapped where
 //! it physically is, executable and writable, as the kernel's own tables never have it; and below
 //! 4 GiB, as 32-bit code must load them. The CPU leaves both with its jump into the kernel.
 //!

@@ -304,7 +304,7 @@ pub struct Growth {
     pub among: [f64; 3],
 }
 
-/// What [`growth`] counts.
+/// What [`Meter::growth`] counts.
 pub const GROWING: [&Operation; 3] = [&OPERATIONS[0], &OPERATIONS[1], &OPERATIONS[2]];
 
 impl Meter {

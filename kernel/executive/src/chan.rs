@@ -3,8 +3,8 @@
 //! **Rule:** everything is under the channel's lock. If a receiver waits the buffer is empty, and if a sender waits it is full. A value goes
 //! straight from the sender's hand to the place where the receiver waits for it: one copy. Go: `chansend`, `chanrecv`, `closechan` (chan.go).
 //!
-//! What does not depend on the type of the values is a [`Core`], so that a select can lock and queue at channels of any types.
-//! An attempt to send or receive is one function each ([`Chan::send_now`], [`Chan::recv_now`]), for plain operations and for selects.
+//! What does not depend on the type of the values is a `Core`, so that a select can lock and queue at channels of any types.
+//! An attempt to send or receive is one function each (`Chan::send_now`, `Chan::recv_now`), for plain operations and for selects.
 //!
 //! Different from Go, and why (docs/glossary.md): two ends instead of one value, so that the last sender's going closes the channel and the last
 //! receiver's going is told to senders; `send` on a closed channel gives the value back instead of panicking.

@@ -4,7 +4,7 @@
 //! taken: there are no goroutines here, only CPUs (but for one question, which makes its own). A second CPU, if there is one, is started and does as it is told.
 //! What ends the run ([`touch_guard`], `exit`) or is seen only from outside (`write`) the test checks from outside.
 //!
-//! The one rule: a broken hook makes a check fail, not hang, wherever a hang can be told from slowness: within [`SOON`].
+//! The one rule: a broken hook makes a check fail, not hang, wherever a hang can be told from slowness: within `SOON`.
 #![allow(unsafe_code)] // calls the hooks that trust their caller
 
 use crate::atomic::relax;

@@ -1,7 +1,7 @@
 //! Last words: what runs where, every goroutine and why it waits, and where it stands.
 //!
 //! **Rule:** takes no lock and allocates nothing, and reads others' data knowing that it may be torn. The first CPU to crash reports; the others stop.
-//! A debugger finds the same things in [`crate::sched`]'s list of all g's and in each CPU's block.
+//! A debugger finds the same things in `SCHED`'s list (sched.rs) of all g's and in each CPU's block.
 #![allow(unsafe_code)] // Walks stacks by frame pointers.
 
 use crate::census::{self, Group, Named, Report};

@@ -1,4 +1,4 @@
-//! A goroutine executive: Go's scheduler of g's, m's and p's, `no_std`, on whatever machine you bind it to ([`machine`]).
+//! A goroutine executive: Go's scheduler of g's, m's and p's, `no_std`, on whatever machine you bind it to ([`mod@machine`]).
 //!
 //! A **g** is a stack and a saved stack pointer. An **m** is something that runs: a CPU, or a thread. A **p** is the right to run g's, and a queue of them.
 //! `schedule` finds a g and `gogo`es to it; a g comes back by `mcall`. Everything else is *who may touch what, when*.

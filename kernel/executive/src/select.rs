@@ -12,7 +12,7 @@
 //! **Rule:** nobody writes to a waiter of a goroutine that he has not claimed, and the goroutine leaves only when it has had every lock once after being woken; so waiters,
 //! alarms and the list of locks, which lie on its stack, outlive their use.
 //!
-//! The types of the values are the arms' (arms.rs): here a channel is its [`Core`](crate::chan) and a function. Rejected: one lock at a time in the second look too (two selects
+//! The types of the values are the arms' (arms.rs): here a channel is its `Core` (chan.rs) and a function. Rejected: one lock at a time in the second look too (two selects
 //! that could serve each other would have to claim both at once), and objects per arm (a call for each lock, queue and removal).
 #![allow(unsafe_code)] // Waiters and values on stacks, locks without guards.
 

@@ -6,7 +6,7 @@
 //! ends the run, because `mcall` refuses g0. Nobody steals from a foreign p, for no CPU has its number.
 //!
 //! **Rule:** what a foreign thread readies stands in its own p until its last unpin, and goes to the global queue
-//! there ([`hand_over`]). CPUs pay nothing for this: a foreign block is never calm (percpu.rs), so that each of
+//! there (`hand_over`). CPUs pay nothing for this: a foreign block is never calm (percpu.rs), so that each of
 //! its last unpins takes the way that on a CPU only a preemption takes.
 //!
 //! Rejected: an injection stack for what they ready (every `ready` would have to ask where it is), and CPU numbers
