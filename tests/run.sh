@@ -60,6 +60,20 @@ docs() {
         RUSTDOCFLAGS="-D warnings" cargo doc --target-dir "$target" --no-deps "${bare[@]}" --lib
 }
 
+# What Cargo.toml promises to build with an older compiler, where that is installed.
+oldest() {
+    local version installed
+    version=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    # 1.95 and 1.95.0 are names of the same.
+    installed=$(rustup toolchain list | grep -oEm1 "^${version//./\\.}(\.[0-9]+)?-[^ ]+")
+    if [[ -n $installed ]]; then
+        cargo "+$installed" check --target-dir "$target/oldest" --locked -p executive -p hosted
+    else
+        echo "skipped: rust $version is not here (rustup toolchain install --profile minimal $version)"
+        echo "test result: ok. 0 passed; 0 failed; 1 ignored;"
+    fi
+}
+
 kernel() {
     build_boot && build_kernel
 }
@@ -74,6 +88,7 @@ step kernel kernel
 step clippy cargo clippy --target-dir "$target" "${host[@]}" -p tests --all-targets -- -D warnings
 step clippy-kernel clippy_kernel
 step docs docs
+step oldest oldest
 step units units
 step loom loom
 step miri cargo miri test --target-dir "$target/miri" -p executive --lib
