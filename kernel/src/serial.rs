@@ -101,7 +101,7 @@ static HELD: AtomicBool = AtomicBool::new(false);
 /// 0, interrupts off.
 ///
 /// The interrupt is edge-triggered. The next edge comes after the port had nothing, or when the
-/// reader unmasks it. At most [`RING`] bytes are taken at a time: a port that is gone reads as one
+/// reader unmasks it. At most `RING` bytes are taken at a time: a port that is gone reads as one
 /// that always has another.
 pub fn on_interrupt() {
     if !PRESENT.load(Ordering::Relaxed) {

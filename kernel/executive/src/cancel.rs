@@ -6,7 +6,7 @@
 //! A cancelled token's channel is closed, so a token is an arm of a select like any other: `done(token)`.
 //!
 //! **Rule:** a node stands in the tree for as long as somebody can see it: by a token or a clone of its
-//! `done()`, for the channel keeps the node ([`fed`]); or by a token below whose deadline it keeps.
+//! `done()`, for the channel keeps the node (`fed`); or by a token below whose deadline it keeps.
 //! Left out: Go's values that travel with a context; pass them.
 #![allow(unsafe_code)] // Links between nodes, under the tree's lock.
 

@@ -219,7 +219,7 @@ impl<T: ?Sized, const COUNTS: usize> Drop for LockGuard<'_, T, COUNTS> {
 
 /// A global allocator whose holder is not preempted, around one that knows nothing of goroutines.
 ///
-/// The machine contract asks for such an allocator ([`crate::machine`] says why). Whoever is in the
+/// The machine contract asks for such an allocator ([`machine`](mod@crate::machine) says why). Whoever is in the
 /// inner one is pinned, so that others spin for its lock only while its holder runs. Like every lock
 /// of this module it needs GS: a CPU's GS base is set before the first allocation.
 ///

@@ -61,7 +61,7 @@ impl Count {
 }
 
 /// A count of things to be done; goroutines wait until it is 0. Can be used again then. A `static` will do, and
-/// clones are the same group. See also [`scope`](crate::scope), whose goroutines may borrow.
+/// clones are the same group. See also [`scope`](crate::scope()), whose goroutines may borrow.
 ///
 /// ```no_run
 /// use executive::sync::WaitGroup;
