@@ -8,6 +8,7 @@
 #![no_std]
 #![warn(missing_docs)]
 #![deny(unsafe_code)] // allowed in the files that say why at their top
+#![cfg_attr(loom, allow(dead_code))] // used by the modules that a model does without
 extern crate alloc;
 
 // 1 ground

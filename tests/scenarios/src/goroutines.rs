@@ -5,6 +5,8 @@ use crate::help::{Counted, WaitReason, hog_until, until, until_waits};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use executive::machine::cpus;
+use executive::sync::Barrier;
 use executive::{Builder, SpawnError, chan, current, go, goid, yield_now};
 
 /// What the console's `gs` prints.
@@ -136,13 +138,26 @@ fn a_closure_too_large_for_the_stack_is_refused() {
     assert_eq!(DROPS.load(SeqCst), 1);
 }
 
-/// `yield_now` lets the others run. Go: `Gosched`.
+/// `yield_now` lets the others run: on one CPU nobody comes back from it before somebody else has run. Go: `Gosched`.
 fn yield_lets_others_run() {
-    static STOP: AtomicBool = AtomicBool::new(false);
-    let h = go(|| until(|| STOP.load(SeqCst)));
-    yield_now();
-    STOP.store(true, SeqCst);
-    h.join();
+    static START: Barrier = Barrier::new(3);
+    static TURNS: [AtomicUsize; 3] = [const { AtomicUsize::new(0) }; 3];
+    static ALL_RUN: AtomicBool = AtomicBool::new(true);
+    let handles: Vec<_> = (0..3).map(|me| go(move || {
+        let others = || TURNS.iter().map(|turns| turns.load(SeqCst)).sum::<usize>() - TURNS[me].load(SeqCst);
+        START.wait();
+        for _ in 0..50 {
+            TURNS[me].fetch_add(1, SeqCst);
+            let before = others();
+            // More than once: another may have come no further than to its own `yield_now`
+            // when the timer took its CPU.
+            (0..8).for_each(|_| yield_now());
+            let let_run = others() > before || !ALL_RUN.load(SeqCst);
+            assert!(cpus() > 1 || let_run, "goroutine {me} of 3 yields, and nobody else runs");
+        }
+        ALL_RUN.store(false, SeqCst);
+    })).collect();
+    handles.into_iter().for_each(|h| h.join());
 }
 
 /// Two that ready each other do not starve a third.

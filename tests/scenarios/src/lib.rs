@@ -28,6 +28,7 @@ mod interrupts;
 mod memory;
 mod points;
 mod procs;
+mod registers;
 mod scope;
 mod selects;
 mod stress;
@@ -38,7 +39,7 @@ mod traces;
 /// A name, and what panics if its claim is wrong.
 pub type Scenario = (&'static str, fn());
 
-const LISTS: [&[Scenario]; 16] = [
+const LISTS: [&[Scenario]; 17] = [
     goroutines::LIST,
     channels::LIST,
     close::LIST,
@@ -54,6 +55,7 @@ const LISTS: [&[Scenario]; 16] = [
     memory::LIST,
     points::LIST,
     traces::LIST,
+    registers::LIST,
     stress::LIST,
 ];
 

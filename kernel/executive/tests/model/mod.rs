@@ -12,17 +12,63 @@ use executive::runq::Linked;
 use executive::waitq::WaitQ;
 use loom::cell::UnsafeCell;
 use loom::sync::{Condvar, Mutex};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// What loom says of the order that it is at, where `LOOM_LOG` asks for it (`trace`: of each step). It is printed
+/// when the model fails in that order; of the others nothing is.
+#[derive(Clone, Default)]
+struct Trace(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl Trace {
+    fn begin(&self) {
+        self.0.lock().unwrap().clear();
+    }
+}
+
+impl std::io::Write for Trace {
+    fn write(&mut self, words: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(words)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Tells the trace at the end of a check that fails.
+struct Tells(Trace);
+
+impl Drop for Tells {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            print!("{}", String::from_utf8_lossy(&self.0.0.lock().unwrap()));
+        }
+    }
+}
 
 /// Runs the model in every order, within bounds.
 pub fn check(model: impl Fn() + Sync + Send + 'static) {
+    let trace = Trace::default();
+    let _tells = Tells(trace.clone());
+    let to = trace.clone();
+    let _loom_says = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::from_env("LOOM_LOG"))
+        .with_writer(move || to.clone())
+        .with_ansi(false)
+        .without_time()
+        .finish()
+        .set_default();
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(3));
     builder.max_branches = 20_000;
     let model = std::sync::Arc::new(model);
     for swapped in [false, true] {
-        let model = model.clone();
+        let (model, trace) = (model.clone(), trace.clone());
         SWAPPED.set(swapped);
-        builder.check(move || model());
+        builder.check(move || {
+            trace.begin();
+            model();
+        });
     }
 }
 

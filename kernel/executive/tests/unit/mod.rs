@@ -3,6 +3,7 @@
 extern crate std;
 
 mod layers;
+mod lockword;
 mod map;
 mod numbers;
 mod queues;
@@ -31,6 +32,32 @@ impl Random {
     }
     fn below(&mut self, n: usize) -> usize {
         self.next() as usize % n
+    }
+}
+
+/// The steps of a test that takes them at random, in words. They are told when it fails, and when what
+/// it tests panics.
+struct Story {
+    seed: u64,
+    steps: std::vec::Vec<std::string::String>,
+}
+
+impl Story {
+    fn new(seed: u64) -> Self {
+        Story { seed, steps: std::vec::Vec::new() }
+    }
+    /// This is done next.
+    fn step(&mut self, words: core::fmt::Arguments<'_>) {
+        self.steps.push(std::fmt::format(words));
+    }
+}
+
+impl Drop for Story {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::eprintln!("seed {}, the steps up to the one that failed:", self.seed);
+            self.steps.iter().for_each(|step| std::eprintln!("    {step}"));
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! The timer heap against a sorted list.
-use super::{Random, rounds, std};
+use super::{Random, Story, rounds, std};
 use crate::machine::NEVER;
 use crate::timers::{Timer, Timers};
 use core::cell::RefCell;
@@ -27,50 +27,58 @@ fn timer(log: &RefCell<Vec<usize>>, id: usize, again: u64) -> Box<Timer> {
     Box::new(unsafe { Timer::new(fire, tag.cast()) })
 }
 
+/// The later seeds take more steps, so that the first that fails tells a short story.
 #[test]
 fn any_mix_of_add_remove_and_run_is_as_sorted() {
     for seed in 0..rounds(300) as u64 {
-        let mut random = Random::new(seed);
+        let (mut random, mut story) = (Random::new(seed), Story::new(seed));
         let (log, heap) = (RefCell::new(Vec::new()), Timers::new());
         let timers: Vec<_> = (0..64).map(|id| timer(&log, id, 0)).collect();
         let mut model: Vec<(u64, usize)> = Vec::new();
         let mut now = 0;
-        for _ in 0..300 {
+        for _ in 0..3 + seed {
             let id = random.below(timers.len());
             let there = model.iter().position(|&(_, other)| other == id);
             match (random.below(5), there) {
                 (0..=2, None) => {
                     let when = now + 1 + random.next() % 1000;
+                    story.step(format_args!("timer {id} is added for {when}"));
                     // SAFETY: it is in no heap, and boxed.
                     unsafe { heap.add(0, &timers[id], when) };
                     model.push((when, id));
                 }
                 (3, there) => {
-                    assert_eq!(heap.remove(0, &timers[id]), Some(there.is_some()), "seed {seed}");
+                    story.step(format_args!("timer {id} is removed, if it is there"));
+                    assert_eq!(heap.remove(0, &timers[id]), Some(there.is_some()), "was timer {id} there?");
                     there.map(|at| model.swap_remove(at));
                 }
                 (4, _) => {
                     now += random.next() % 200;
-                    let (mut due, rest) = model.into_iter().partition::<Vec<_>, _>(|&(when, _)| when <= now);
-                    model = rest;
+                    story.step(format_args!("it is {now}: what is due fires"));
+                    let mut due: Vec<_>;
+                    (due, model) = model.into_iter().partition(|&(when, _)| when <= now);
                     due.sort();
-                    assert_eq!(heap.run(now), due.len(), "seed {seed}");
-                    let mut fired: Vec<_> = log.borrow_mut().drain(..).collect();
+                    let count = heap.run(now);
+                    let fired: Vec<_> = log.borrow_mut().drain(..).collect();
                     // In order of deadlines; among equals any.
-                    let when = |id: &usize| due.iter().find(|(_, other)| other == id).map(|d| d.0);
-                    assert!(fired.is_sorted_by_key(|id| when(id).expect("not due")), "seed {seed}");
+                    let when = |id| due.iter().find(|d| d.1 == id).map_or(NEVER, |d| d.0);
+                    let mut fired: Vec<_> = fired.into_iter().map(|id| (when(id), id)).collect();
+                    let in_order = fired.is_sorted_by_key(|fired| fired.0);
+                    assert!(in_order, "(when, timer) of what fired: {fired:?}, of what was due: {due:?}");
                     fired.sort();
-                    let mut expected: Vec<_> = due.iter().map(|d| d.1).collect();
-                    expected.sort();
-                    assert_eq!(fired, expected, "seed {seed}");
+                    assert_eq!(fired, due, "which (when, timer) fire?");
+                    assert_eq!(count, due.len(), "how many does it say that it fired?");
                 }
                 _ => {}
             }
             let earliest = model.iter().map(|&(when, _)| when).min().unwrap_or(NEVER);
-            assert_eq!((heap.next(), heap.len()), (earliest, model.len()), "seed {seed}");
+            assert_eq!(heap.next(), earliest, "when is the earliest due?");
+            assert_eq!(heap.len(), model.len(), "how many are there?");
         }
-        for timer in &timers {
-            heap.remove(0, timer);
+        for (id, timer) in timers.iter().enumerate() {
+            story.step(format_args!("timer {id} is removed, if it is there"));
+            let there = model.iter().any(|&(_, other)| other == id);
+            assert_eq!(heap.remove(0, timer), Some(there), "was timer {id} there?");
         }
     }
 }
