@@ -1,24 +1,65 @@
 #!/usr/bin/env bash
-# Can the models fail? Each line below breaks the executive in one place, in a copy, and names the model that must notice.
+# Can the models fail? Each line below breaks the executive in one place, in a copy, and names the model that must notice (or the
+# unit test, or the scenario under seeded schedules).
 #
-#   tests/mutations.sh [WORD...]      all of them (some minutes), or those whose line contains one of the words
+#   tests/mutations.sh [WORD...]          all of them (some minutes), or those whose line contains one of the words
+#   tests/mutations.sh --show NAME        one of them: keeps the broken copy, and prints each step of the order in which the model fails
 #
 # tests/lib/mutations.sh tells how.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
+if [[ ${1-} == --show ]]; then
+    show=${2-}
+    set --
+    export LOOM_LOG=trace LOOM_LOCATION=1
+fi
 source "$root/tests/lib/mutations.sh"
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}/mutations
 export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 export RUSTFLAGS="--cfg loom -Awarnings" LOOM_MAX_PREEMPTIONS=${LOOM_MAX_PREEMPTIONS:-3} RUST_BACKTRACE=0
-copy kernel/executive
+copy tests/scenarios kernel/bench kernel/demos kernel/hosted kernel/executive
+cp "$root/tests/fuzz.sh" "$work/tests"
+
+models() { # TEST [ARGUMENT...]
+    cargo test -q --offline --manifest-path "$work/Cargo.toml" -p executive --release --test "loom_$1" "${@:2}"
+}
+
+units() { # [ARGUMENT...]
+    RUSTFLAGS=-Awarnings CARGO_TARGET_DIR=$CARGO_TARGET_DIR/unit \
+        cargo test -q --offline --manifest-path "$work/Cargo.toml" -p executive --lib "$@"
+}
 
 builds() { # TEST
-    cargo test -q --offline --manifest-path "$work/Cargo.toml" -p executive --release --test "loom_$1" --no-run
+    case $1 in
+    unit) units --no-run ;;
+    fuzz)
+        RUSTFLAGS="--cfg fuzz -Awarnings " cargo build -q --offline --manifest-path "$work/Cargo.toml" \
+            --target-dir "$CARGO_TARGET_DIR/fuzz" -p hosted --example fuzz
+        ;;
+    *) models "$1" --no-run ;;
+    esac
 }
 
 passes() { # TEST MODEL
-    timeout 120 cargo test -q --offline --manifest-path "$work/Cargo.toml" -p executive --release --test "loom_$1" -- --exact "$2"
+    case $1 in
+    unit) timeout 120 bash -c "$(declare -f units); work='$work'; units '$2'" ;;
+    fuzz) RUSTFLAGS='' SCENARIO=$2 CARGO_NET_OFFLINE=true "$work/tests/fuzz.sh" 20 ;;
+    *) timeout 120 bash -c "$(declare -f models); work='$work'; models '$1' -- --exact '$2'" ;;
+    esac
+}
+
+# For --show. What loom says of each step is long: printed are those that change or read something.
+keep() { # FILE WHO
+    local shown=$CARGO_TARGET_DIR/shown
+    rm -rf "$shown"
+    cp -r "$work" "$shown"
+    echo
+    grep -Ev '::new |branch|synchronize$|^warning|^ *-->|^ *\||^[0-9 ]*\||^ *= |^help|^$|ERROR iter' "$shown/log" | sed -E 's/(TRACE|INFO) iter\{[0-9]+\}:?//; s/loom::rt:*//; s/state=Ref<loom::rt::([a-z_]+)::State>/\1 /' || true
+    echo
+    diff -u "$work/clean/$1" "$src/$1" | sed 1,2d || true
+    echo
+    echo "The broken copy is $shown/kernel/executive/src/$1, and all that was said is in $shown/log."
 }
 
 # --- the idle protocol
@@ -250,6 +291,16 @@ mutation "a late unlock wakes one that starves" lockword.rs locks a_late_unlock_
     's/\(LOCKED \| WOKEN \| STARVING\) == 0/(LOCKED | WOKEN) == 0/'
 mutation "who tries goes before who starves" lockword.rs locks who_tries_is_alone_too \
     's/(fn try_lock.*?)\(LOCKED \| STARVING\)/$1LOCKED/s'
+mutation "it never starves" lockword.rs unit who_has_lost_for_more_than_a_millisecond_is_handed_the_lock \
+    's/starving \|= queue\.now\(\) - since > STARVATION_NS;//'
+mutation "its clock stands still" sync/mutex.rs fuzz who_starves_is_handed_the_mutex \
+    's/machine::now\(\)/1/'
+mutation "it starves after a millisecond sharp" lockword.rs unit who_has_lost_for_a_millisecond_can_be_overtaken_still \
+    's/since > STARVATION_NS/since >= STARVATION_NS/'
+mutation "a spinner does not say that it is awake" lockword.rs unit while_one_spins_nobody_is_woken \
+    's/if !awoke && old & WOKEN == 0/if false/'
+mutation "a broadcast wakes those who come meanwhile" sync/cond.rs fuzz broadcast_wakes_each_once \
+    's/as isize\) < 0/as isize) <= 0/'
 mutation "a reader comes without acquire" readers.rs locks a_reader_and_a_writer \
     's/fetch_add\(1, Ordering::Acquire\)/fetch_add(1, Ordering::Relaxed)/'
 mutation "a reader goes without release" readers.rs locks a_reader_and_a_writer \

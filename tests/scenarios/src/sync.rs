@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use core::time::Duration;
 use executive::sync::{Barrier, Condvar, LazyLock, Mutex, Once, OnceLock, RwLock, Semaphore, WaitGroup};
 use executive::time::Instant;
-use executive::{chan, go, scope, yield_now};
+use executive::{chan, go, scope, time, yield_now};
 
 scenarios! { sync:
 
@@ -62,6 +62,34 @@ fn a_waiter_does_not_starve() {
     }
     STOP.store(true, SeqCst);
     hog.join();
+}
+
+/// A waiter that is overtaken after more than a millisecond is not overtaken again: the next unlock
+/// hands it the lock.
+fn who_starves_is_handed_the_mutex() {
+    static LOCK: Mutex<()> = Mutex::new(());
+    loop {
+        let (tell, told) = chan::<()>(0);
+        let first = LOCK.lock();
+        let waiter = go(move || {
+            let _guard = LOCK.lock();
+            told.recv(); // and holds it until then
+        });
+        until_waits(&waiter, WaitReason::MutexLock);
+        time::sleep(2 * MS); // longer than the threshold: it is not told yet that it starves
+        drop(first);
+        let Some(again) = LOCK.try_lock() else {
+            // It was faster, so there was nobody to overtake it.
+            drop(tell);
+            waiter.join();
+            continue;
+        };
+        until_waits(&waiter, WaitReason::MutexLock); // it has found that it was overtaken
+        drop(again);
+        assert!(LOCK.try_lock().is_none(), "overtaken twice");
+        drop(tell);
+        return waiter.join();
+    }
 }
 
 /// Waiters of a mutex that starves are served in order.
@@ -214,6 +242,32 @@ fn broadcast_wakes_all() {
     assert!(handles.into_iter().all(|h| h.join()));
 }
 
+/// Broadcast wakes those who wait when it comes, each once. Who is woken and waits again meanwhile is
+/// not meant.
+fn broadcast_wakes_each_once() {
+    const N: usize = 40; // more than are readied in one hold of the lock
+    static STATE: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+    static WOKEN: [AtomicUsize; N] = [const { AtomicUsize::new(0) }; N];
+    let handles: Vec<_> = WOKEN.iter().map(|woken| go(|| {
+        let mut over = STATE.0.lock();
+        while !*over {
+            over = STATE.1.wait(over);
+            woken.fetch_add(1, SeqCst);
+        }
+    })).collect();
+    for round in 0..10 {
+        until(|| WOKEN.iter().map(|woken| woken.load(SeqCst)).sum::<usize>() >= round * N);
+        handles.iter().for_each(|h| until_waits(h, WaitReason::CondWait));
+        for (n, woken) in WOKEN.iter().enumerate() {
+            assert_eq!(woken.load(SeqCst), round, "how often waiter {n} was woken");
+        }
+        STATE.1.notify_all();
+    }
+    *STATE.0.lock() = true;
+    STATE.1.notify_all();
+    handles.into_iter().for_each(|h| h.join());
+}
+
 /// A signal that comes before the wait is not kept: the condition is what counts.
 fn a_signal_is_not_kept() {
     let (lock, cond) = (Mutex::new(()), Condvar::new());
@@ -305,7 +359,9 @@ fn a_wait_group_can_be_used_again() {
             until_waits(&h, WaitReason::WaitGroup);
             h
         }).collect();
+        assert_eq!(GROUP.count(), 2);
         GROUP.done();
+        assert_eq!(GROUP.count(), 1);
         assert!(waiters.iter().all(|h| !h.is_finished()));
         GROUP.done();
         waiters.into_iter().for_each(|h| h.join());
@@ -362,9 +418,12 @@ fn a_once_lock_is_written_once() {
     assert!(cell.set(Counted(&DROPS)).is_err());
     assert_eq!(DROPS.load(SeqCst), 1); // the second
     cell.get_or_init(|| unreachable!());
+    assert!(cell.get().is_some());
     drop(cell);
     assert_eq!(DROPS.load(SeqCst), 2);
     assert_eq!(OnceLock::<u8>::new().into_inner(), None);
+    let cell = OnceLock::new();
+    assert_eq!((cell.set(7), cell.get().copied(), cell.into_inner()), (Ok(()), Some(7), Some(7)));
 }
 
 /// All see the one value, whoever makes it.
@@ -393,6 +452,16 @@ fn a_semaphore_admits_so_many() {
     handles.into_iter().for_each(|h| h.join());
     assert!(MOST.load(SeqCst) <= 3);
     assert_eq!(THREE.permits(), 3);
+}
+
+fn try_acquire_takes_what_is_there() {
+    let two = Semaphore::new(2);
+    assert!(two.try_acquire());
+    assert_eq!(two.permits(), 1);
+    assert!(two.try_acquire() && !two.try_acquire());
+    assert_eq!(two.permits(), 0);
+    two.release();
+    assert!(two.try_acquire());
 }
 
 /// First come, first served; nobody who comes later takes a permit from one that waits.

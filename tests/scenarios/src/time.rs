@@ -228,6 +228,14 @@ fn a_ticker_does_not_drift() {
     ticker.stop();
 }
 
+fn a_ticker_is_an_arm() {
+    let begin = Instant::now();
+    let ticker = Ticker::new(MS);
+    select! {
+        recv(ticker) -> at => assert!(at.expect("a ticker is never closed") - begin >= MS),
+    }
+}
+
 /// Ticks that nobody takes are dropped: there is never more than one.
 fn a_slow_receiver_gets_fewer_ticks() {
     let ticker = Ticker::new(MS);
