@@ -62,6 +62,9 @@ struct Begin {
     arg: *mut c_void,
 }
 
+/// For tests: the n-th thread from now on is refused, as Linux does when there are too many. 0: none.
+pub static REFUSED: AtomicUsize = AtomicUsize::new(0);
+
 /// In place of libc's.
 ///
 /// # Safety
@@ -73,6 +76,9 @@ unsafe extern "C" fn pthread_create(
     start: Start,
     arg: *mut c_void,
 ) -> libc::c_int {
+    if REFUSED.try_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)) == Ok(1) {
+        return libc::EAGAIN;
+    }
     let begin = Box::into_raw(Box::new(Begin { start, arg }));
     // SAFETY: the caller's promise; `begin` is the new thread's from here on.
     let r = unsafe { real()(thread, attr, begins, begin.cast()) };

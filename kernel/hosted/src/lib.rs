@@ -56,6 +56,8 @@ mod crash;
 mod linux;
 
 pub use executive::foreign::Outside;
+#[doc(hidden)]
+pub use foreign::REFUSED as REFUSED_THREAD;
 pub use linux::Linux;
 
 /// How to run; the default asks the environment.

@@ -52,6 +52,7 @@ static QUESTIONS: &[Question] = &[
     ("a_thread_waits_for_a_lock", |t| parks(t, lock_twice), End::Dead(NOT_ON_A_GOROUTINE)),
     ("a_thread_waits_for_a_future", |t| parks(t, || block_on(std::future::pending())), End::Dead(NOT_ON_A_GOROUTINE)),
     ("a_thread_without_a_goroutine_is_told_of", |t| parks(t, yield_now), End::Dead("a thread that is no CPU:")),
+    ("an_outside_is_waited_for", an_outside_is_waited_for, End::Asleep),
     ("the_last_outside_leaves_a_deadlock", the_last_outside_leaves_a_deadlock, End::Dead(DEADLOCK)),
     ("a_thread_without_outside_hides_no_deadlock", a_thread_without_outside, End::Dead(DEADLOCK)),
 ];
@@ -472,6 +473,13 @@ fn lock_twice() {
     let lock = Mutex::new(());
     let _first = lock.lock();
     let _second = lock.lock();
+}
+
+/// All wait, and count on a thread that may wake one, and does not.
+fn an_outside_is_waited_for(t: Thread) {
+    t.does(std::thread::park);
+    eprintln!("{}", runner::NEARLY_ASLEEP);
+    receive_for_ever();
 }
 
 /// All wait, and count on a thread that goes without a word.

@@ -1,8 +1,6 @@
 //! Runs this test program again, once for each thing it tests: in a process of its own, named by
 //! `SCENARIO`, with so many CPUs. A process that hangs has failed.
 
-#![allow(dead_code)] // each test program uses its part
-
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
