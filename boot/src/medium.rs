@@ -138,6 +138,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::process::Command;
+    use std::sync::Mutex;
 
     /// A directory of the test's own.
     struct Dir(PathBuf);
@@ -171,7 +172,12 @@ mod tests {
     }
 
     /// Runs it; `None` if it fails. (Whether it can be done here, the test says.)
+    ///
+    /// One at a time: until it has executed its program a child has what this process has open, a file on a
+    /// file system that another test unmounts, say.
     fn run(command: &[&str]) -> Option<String> {
+        static ONE: Mutex<()> = Mutex::new(());
+        let _one = ONE.lock().unwrap_or_else(|e| e.into_inner());
         let done = Command::new(command[0]).args(&command[1..]).output().ok()?;
         done.status.success().then(|| String::from_utf8_lossy(&done.stdout).trim().to_owned())
     }
