@@ -101,7 +101,7 @@ fn births_and_joins() {
     // (Each takes a stack, so there is some work between them.)
     beside_another(|| {
         drop(go(|| ()));
-        (0..10_000).for_each(|_| spin_loop());
+        (0..1000).for_each(|_| spin_loop());
     });
     beside_another(|| go(|| ()).join());
     beside_another(|| scope(|s| drop(s.go(|| ()))));
