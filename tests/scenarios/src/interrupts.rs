@@ -1,8 +1,9 @@
 //! Interrupts: `on_irq` is called here as the machine's handler calls it.
 
 use crate::counter;
-use crate::help::{MS, WaitReason, until_waits};
+use crate::help::{MS, WaitReason, hog_until, until, until_waits};
 use core::sync::atomic::Ordering::SeqCst;
+use executive::affinity::lock_to_this_cpu;
 use executive::irq::Irq;
 use executive::time::Instant;
 use executive::{chan, go, on_irq, select};
@@ -64,6 +65,37 @@ fn an_interrupt_is_an_arm() {
         irq(line) => unreachable!(),
         after(MS) => {}
     }
+}
+
+/// An interrupt comes as slices end, one after the other, beside a goroutine that gives its CPU to
+/// nobody.
+fn it_is_seen_though_slices_end() {
+    counter!(SEEN);
+    counter!(HOGS);
+    let here = lock_to_this_cpu(); // so that all begin on one CPU
+    let waiter = go(|| {
+        Irq::new(34).wait();
+        SEEN.fetch_add(1, SeqCst);
+    });
+    until_waits(&waiter, WaitReason::Irq);
+    let hog = go(|| {
+        HOGS.fetch_add(1, SeqCst);
+        hog_until(|| SEEN.load(SeqCst) == 1);
+    });
+    until(|| HOGS.load(SeqCst) == 1);
+    // No point of preemption in here: a machine that can't interrupt it marks this goroutine only.
+    let compute_for = |d| {
+        let end = Instant::now() + d;
+        while Instant::now() < end {
+            core::hint::spin_loop();
+        }
+    };
+    compute_for(40 * MS);
+    on_irq(34);
+    compute_for(5 * MS);
+    waiter.join();
+    hog.join();
+    drop(here);
 }
 
 /// One of the two gets it, each as often; pending or waited for. The other is not told later.

@@ -210,20 +210,25 @@ fn first_in_line(p: &P, m: &M) -> Option<&'static G> {
 /// A slice is over. All who would go before the line, by whatever readied them, go to its end; so
 /// with k runnable goroutines none waits for more than k slices and the one that runs.
 ///
-/// This CPU's share of the global queue comes into the line, too: the ring need not run dry first.
+/// Those whose interrupts have come are among them: a goroutine that is alone in the line would run
+/// from one slice's end to the next for ever. This CPU's share of the global queue comes into the
+/// line, too: the ring need not run dry first.
 #[cold]
 fn next_in_turn(p: &P, m: &M) -> Option<&'static G> {
     percpu::calm();
     p.coarse_now.set(machine::now());
     let off = m.is_off();
     if !off {
+        if !SCHED.injected.is_empty() {
+            take_injected();
+        }
+        if let Some(next) = p.runq().get_next() {
+            put_in_ring_and_wake(next);
+        }
         let mut batch = SCHED.get_batch(SCHED.global_share().min(p.runq().room()));
         if !batch.is_empty() {
             p.runq().put_batch(&mut batch);
             wakep(); // as in `adopt`
-        }
-        if let Some(next) = p.runq().get_next() {
-            put_in_ring_and_wake(next);
         }
     }
     m.line_up(&p.runq());
