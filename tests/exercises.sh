@@ -28,8 +28,12 @@ ask() { # KIND WORDS...: with cargo's output in $target
     unit) cargo test --target-dir "$target" -p executive --lib "$@" ;;
     hosted) CARGO_PROFILE_DEV_OPT_LEVEL=0 cargo test --target-dir "$target" -p hosted --test scenarios -- "$@" ;;
     fuzz) SCENARIO="$*" CARGO_TARGET_DIR=$target tests/fuzz.sh 50 ;;
-    loom)
-        RUSTFLAGS="--cfg loom" cargo test --target-dir "$target/loom" -p executive --test "loom_$1" -- "${@:2}"
+    loom) # FILE WORD...: the models in that file whose name has one of the words
+        local models=(env RUSTFLAGS="--cfg loom" cargo test --target-dir "$target/loom" -p executive --lib --)
+        local names
+        names=$("${models[@]}" --list | sed -n "s/^\(models::$1::.*\): test$/\1/p" | grep -F "$(printf '%s\n' "${@:2}")") || return
+        # shellcheck disable=SC2086 # it is a list of names
+        "${models[@]}" --exact $names
         ;;
     esac
 }
@@ -56,7 +60,7 @@ if [[ $mode == try ]]; then
 fi
 
 target=$target/exercises
-copy tests/scenarios kernel/bench kernel/demos kernel/hosted kernel/executive
+copy tests/scenarios kernel/contract kernel/bench kernel/demos kernel/hosted kernel/executive
 cp -r "$root/.cargo" "$work"
 cp "$root/tests/fuzz.sh" "$work/tests"
 cd "$work"
@@ -75,9 +79,10 @@ answers() { # KIND WORDS...: the status is that of the test
 
 # Is this noticed?
 notice() { # FILE FUNCTION TEST NAME PERL
-    local status=0
-    change "$1" "$2" "$5"
-    if cmp -s "$src/$1" "clean/$1"; then
+    local status=0 at
+    at=$(place "$1")
+    change "$at" "$2" "$5"
+    if cmp -s "$src/$at" "clean/$at"; then
         miss "STALE " "$1" "$2: $4" "changes nothing"
         return
     fi
@@ -92,8 +97,8 @@ notice() { # FILE FUNCTION TEST NAME PERL
     else
         echo "ok     $1: $2: $4: $3 fails"
     fi
-    cp "clean/$1" "$src/$1"
-    touch "$src/$1"
+    cp "clean/$at" "$src/$at"
+    touch "$src/$at"
 }
 
 # What somebody might write, and should not get away with: the function's body, changed so.

@@ -10,10 +10,10 @@ source "$root/tests/lib/mutations.sh"
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}/mutations-contract
 export CARGO_PROFILE_DEV_DEBUG=0 RUSTFLAGS="-Cforce-frame-pointers=yes -Awarnings" RUST_BACKTRACE=0
-copy kernel/executive kernel/hosted
+copy kernel/contract kernel/executive kernel/hosted
 # The scenarios' crates are for another test. Two seconds of patience do for a machine that is not emulated.
 sed -i '/^\[dev-dependencies\]/,/^$/d' "$work/kernel/hosted/Cargo.toml"
-sed -i 's/^\(const SOON: u64 =\) 20_000_000_000;/\1 2_000_000_000;/' "$work/kernel/executive/src/contract.rs"
+sed -i 's/^\(const SOON: u64 =\) 20_000_000_000;/\1 2_000_000_000;/' "$work/kernel/contract/src/lib.rs"
 
 builds() { # contract
     cargo test -q --offline --manifest-path "$work/Cargo.toml" -p hosted --test "$1" --no-run

@@ -18,11 +18,11 @@ source "$root/tests/lib/mutations.sh"
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}/mutations
 export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 export RUSTFLAGS="--cfg loom -Awarnings" LOOM_MAX_PREEMPTIONS=${LOOM_MAX_PREEMPTIONS:-3} RUST_BACKTRACE=0
-copy tests/scenarios kernel/bench kernel/demos kernel/hosted kernel/executive
+copy tests/scenarios kernel/contract kernel/bench kernel/demos kernel/hosted kernel/executive
 cp "$root/tests/fuzz.sh" "$work/tests"
 
-models() { # TEST [ARGUMENT...]
-    cargo test -q --offline --manifest-path "$work/Cargo.toml" -p executive --release --test "loom_$1" "${@:2}"
+models() { # [ARGUMENT...]
+    cargo test -q --offline --manifest-path "$work/Cargo.toml" -p executive --release --lib "$@"
 }
 
 units() { # [ARGUMENT...]
@@ -37,7 +37,7 @@ builds() { # TEST
         RUSTFLAGS="--cfg fuzz -Awarnings " cargo build -q --offline --manifest-path "$work/Cargo.toml" \
             --target-dir "$CARGO_TARGET_DIR/fuzz" -p hosted --example fuzz
         ;;
-    *) models "$1" --no-run ;;
+    *) models --no-run ;;
     esac
 }
 
@@ -45,7 +45,7 @@ passes() { # TEST MODEL
     case $1 in
     unit) timeout 120 bash -c "$(declare -f units); work='$work'; units '$2'" ;;
     fuzz) RUSTFLAGS='' SCENARIO=$2 CARGO_NET_OFFLINE=true "$work/tests/fuzz.sh" 20 ;;
-    *) timeout 120 bash -c "$(declare -f models); work='$work'; models '$1' -- --exact '$2'" ;;
+    *) timeout 120 bash -c "$(declare -f models); work='$work'; models -- --exact 'models::$1::$2'" ;;
     esac
 }
 
@@ -59,7 +59,7 @@ keep() { # FILE WHO
     echo
     diff -u "$work/clean/$1" "$src/$1" | sed 1,2d || true
     echo
-    echo "The broken copy is $shown/kernel/executive/src/$1, and all that was said is in $shown/log."
+    echo "The broken copy is $shown/kernel/executive/$1, and all that was said is in $shown/log."
 }
 
 # --- the idle protocol

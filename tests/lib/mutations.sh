@@ -14,13 +14,21 @@ copy() { # CRATE...: a workspace of these crates. The last one's sources are wha
     local crate members=
     cp "$root/Cargo.lock" "$root/rust-toolchain.toml" "$work"
     for crate in "$@"; do
-        members+="\"$crate\", "
+        [[ ! -f $root/$crate/Cargo.toml ]] || members+="\"$crate\", "
         mkdir -p "$work/$(dirname "$crate")"
         cp -r "$root/$crate" "$work/$crate"
     done
     sed "s|^members = .*|members = [$members]|; /^default-members/d" "$root/Cargo.toml" >"$work/Cargo.toml"
-    src=$work/$crate/src
+    src=$work/$crate
     cp -r "$src" "$work/clean"
+}
+
+# The path below $src of a source that is called by its name and as many of its folders' as tell it from others.
+place() { # FILE
+    local found
+    found=$(cd "$src" && find . -path "*/src/*" \( -path "*/src/$1" -o -path "*/$1" \) -printf '%P\n')
+    [[ -n $found && $found != *$'\n'* ]] || { echo "no source, or several, called $1: $found" >&2 && return 1; }
+    echo "$found"
 }
 
 miss() { # KIND FILE NAME WORDS
@@ -35,12 +43,13 @@ wanted() { # TEXT: no words were given, or it has one of them
 }
 
 mutation() { # NAME FILE TEST WHO PERL
-    local name=$1 file=$2 test=$3 who=$4 change=$5
+    local name=$1 file=$2 test=$3 who=$4 change=$5 at
     [[ ${show-$name} == "$name" ]] && wanted "$name $file $test $who" || return 0
     tried=$((tried + 1))
     grep -qF "| $file | $name | \`$who\` |" "$root/docs/hacking.md" || miss "STALE " "$file" "$name" "is not in docs/hacking.md's list"
-    perl -0pi -e "$change" "$src/$file"
-    if cmp -s "$src/$file" "$work/clean/$file"; then
+    at=$(place "$file")
+    perl -0pi -e "$change" "$src/$at"
+    if cmp -s "$src/$at" "$work/clean/$at"; then
         miss "STALE " "$file" "$name" "changes nothing"
         return 0
     fi
@@ -51,10 +60,10 @@ mutation() { # NAME FILE TEST WHO PERL
         miss MISSED "$file" "$name" "$who passes$why"
     else
         echo "ok     $file: $name: $who fails$why"
-        [[ -z ${show-} ]] || keep "$file" "$who"
+        [[ -z ${show-} ]] || keep "$at" "$who"
     fi
-    cp "$work/clean/$file" "$src/$file"
-    touch "$src/$file"
+    cp "$work/clean/$at" "$src/$at"
+    touch "$src/$at"
 }
 
 summary() { # [WHAT]: the status is 0 if all were noticed

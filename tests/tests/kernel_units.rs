@@ -13,7 +13,7 @@ mod screen;
 extern crate std;
 
 #[allow(dead_code)] // what only the executive's test uses
-#[path = "../../kernel/executive/tests/unit/map.rs"]
+#[path = "../../kernel/executive/core/tests/unit/map.rs"]
 mod map;
 
 fn kernel() -> map::Map {

@@ -1,0 +1,145 @@
+//! Checks that need goroutines: while one lasts its caller is a goroutine, and CPU 0 schedules,
+//! alone.
+
+use super::{MS, SOON, Verdict, stack};
+use crate::ground::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use crate::ground::machine::{self, NEVER, now};
+use crate::nouns::g::{G, Status, getg};
+use crate::nouns::m::{CpuState, m};
+use crate::nouns::p::p;
+use crate::nouns::sched::SCHED;
+use crate::proc::join::go;
+use crate::proc::park::yield_now;
+use crate::tools::percpu::{self, Pin};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::hint::black_box;
+use core::ptr::null;
+
+/// The contract's least for a g0 stack.
+const G0_STACK_BYTES: usize = 64 * 1024;
+
+/// Calls `ask` as a goroutine, on the caller's stack. CPU 0's g0 gets a stack of its own meanwhile.
+fn as_goroutine(ask: fn() -> Verdict) -> Verdict {
+    let g0_stack = stack(G0_STACK_BYTES)?;
+    let g0 = getg();
+    g0.sched_sp.store(g0_stack.hi, Relaxed);
+    SCHED.set_cpus(1);
+    SCHED.main_started.store(true, Relaxed);
+    let me: &'static G = Box::leak(Box::new(G::new()));
+    me.set_status(Status::Idle, Status::Running, "contract: new g is not Idle");
+    m().set_state(CpuState::Running); // a tick on a CPU that is off ends a wait, and no more
+    percpu::set_curg(me.as_ptr().cast());
+    percpu::set_g(me.as_ptr().cast());
+
+    let verdict = ask();
+
+    percpu::set_g(g0.as_ptr().cast());
+    percpu::set_curg(null());
+    m().set_state(CpuState::Offline);
+    percpu::calm();
+    m().slice_end.set(NEVER);
+    m().tick_is_gone();
+    machine::tick_at(NEVER);
+    super::free(g0_stack);
+    verdict
+}
+
+/// Spins, and lets the other goroutines run, until it holds; `false` when that isn't soon.
+fn soon(mut holds: impl FnMut() -> bool) -> bool {
+    let until = now() + SOON;
+    while !holds() {
+        if now() > until {
+            return false;
+        }
+        yield_now();
+    }
+    true
+}
+
+/// How often the allocating goroutine is preempted. Where it is at that time is chance.
+const PREEMPTIONS: u32 = 50;
+/// A goroutine that has not been preempted for so long (ns), beside one that waits, never will be.
+const NOT_PREEMPTED: u64 = 500 * MS;
+
+/// How often the asker has run.
+static TURNS: AtomicU32 = AtomicU32::new(0);
+/// How often the other goroutine was told to allocate, and how often it has.
+static TOLD: AtomicU32 = AtomicU32::new(0);
+static DONE: AtomicU32 = AtomicU32::new(0);
+static OVER: AtomicBool = AtomicBool::new(false);
+
+/// Allocates, reallocates, and gives all of it back.
+fn allocate() {
+    let mut boxes = Vec::new();
+    for n in 0..32usize {
+        boxes.push(Box::new([n; 8]));
+    }
+    black_box(boxes);
+}
+
+/// Allocates until it is told to end, or until it is sure that this machine preempts nobody.
+fn allocate_always() {
+    let (mut turns, mut since) = (TURNS.load(Relaxed), now());
+    while !OVER.load(Relaxed) && now() - since < NOT_PREEMPTED {
+        allocate();
+        if turns != TURNS.load(Relaxed) {
+            (turns, since) = (TURNS.load(Relaxed), now());
+        }
+    }
+}
+
+/// Allocates once each time that it is told to.
+fn allocate_when_told() {
+    while !OVER.load(Relaxed) {
+        if DONE.load(Relaxed) != TOLD.load(Relaxed) {
+            allocate();
+            DONE.store(TOLD.load(Relaxed), Relaxed);
+        }
+        yield_now();
+    }
+}
+
+/// Takes goroutine `id` off this CPU's ring or the global queue: it has been preempted, or has not
+/// begun to run. `None`: it is in neither.
+fn take_off(id: u64) -> Option<&'static G> {
+    let _pin = Pin::new();
+    let (mut all, mut taken) = (SCHED.get_batch(usize::MAX), None);
+    while let Some(g) = p().runq().get_from_ring() {
+        all.push_back(g);
+    }
+    while let Some(g) = all.pop_front() {
+        if g.id() == id { taken = Some(g) } else { SCHED.put(g) }
+    }
+    taken
+}
+
+/// One goroutine allocates all the time, and is preempted. While it is held back, another must be
+/// able to allocate: on g0, where the scheduler allocates, it could only spin for ever.
+fn another_can_allocate() -> Verdict {
+    let (holder, other) = (go(allocate_always), go(allocate_when_told));
+    let mut verdict = Ok(());
+    let (mut preemptions, until) = (0, now() + SOON);
+    while preemptions < PREEMPTIONS && !holder.is_finished() && verdict.is_ok() {
+        TURNS.fetch_add(1, Relaxed);
+        yield_now();
+        if let Some(held_back) = take_off(holder.id()) {
+            preemptions += 1;
+            TOLD.fetch_add(1, Relaxed);
+            if !soon(|| DONE.load(Relaxed) == TOLD.load(Relaxed)) {
+                verdict = Err("who was preempted in it has kept it from others");
+            }
+            SCHED.put(held_back);
+        } else if now() > until {
+            verdict = Err("nobody was seen preempted in it");
+        }
+    }
+    OVER.store(true, Relaxed);
+    holder.join();
+    other.join();
+    verdict
+}
+
+pub(super) fn the_allocators_holder_is_not_preempted() -> Verdict {
+    as_goroutine(another_can_allocate)
+}

@@ -1,0 +1,56 @@
+//! Breaks the rules on purpose: for tests of what is said then, and for the console's `crash`. Nothing else may use it.
+//!
+//! Each of these throws; that it cannot return is the claim under test, and so its type.
+#![allow(unsafe_code)] // Calls of the switch that it must refuse.
+
+use crate::nouns::g::{G, getg};
+use crate::proc::park::yield_now;
+use crate::proc::wake::ready;
+use crate::switch::{mcall, systemstack};
+use crate::tools::fatal::throw;
+use crate::{switch, tools::percpu};
+use core::ptr::null_mut;
+
+type OnG0 = unsafe extern "C" fn(&'static G, *mut ()) -> !;
+
+/// `mcall` where there is no goroutine to leave.
+pub fn mcall_on_g0() -> ! {
+    unsafe extern "C" fn unreached(_: &'static G, _: *mut ()) -> ! {
+        throw("provoke: mcall let g0 in")
+    }
+    // SAFETY: `unreached` takes anything and does not return.
+    systemstack(|| unsafe { mcall(unreached, null_mut()) });
+    throw("provoke: mcall on g0 came back")
+}
+
+/// `mcall` with a function that returns.
+pub fn mcall_returns() -> ! {
+    unsafe extern "C" fn returns(_: &'static G, _: *mut ()) {}
+    // SAFETY: the same but for what it does at its end, which is what `mcall` must catch.
+    let returns = unsafe { core::mem::transmute::<unsafe extern "C" fn(&'static G, *mut ()), OnG0>(returns) };
+    // SAFETY: none; see above.
+    unsafe { switch::mcall(returns, null_mut()) };
+    throw("provoke: mcall came back")
+}
+
+/// `systemstack` from a g that is neither g0 nor what its m runs.
+pub fn systemstack_wrong_g() -> ! {
+    percpu::pin();
+    // Now the m runs nobody, and we are still here.
+    percpu::set_curg(core::ptr::null());
+    systemstack(|| ());
+    throw("provoke: systemstack served a stranger")
+}
+
+/// Schedules with a lock held; a pin is all that `schedule` sees of one.
+pub fn schedule_holding_locks() -> ! {
+    percpu::pin();
+    yield_now();
+    throw("provoke: a pinned goroutine was let go")
+}
+
+/// Readies a goroutine that does not wait: the caller.
+pub fn ready_not_waiting() -> ! {
+    ready(getg());
+    throw("provoke: a running goroutine was made ready")
+}

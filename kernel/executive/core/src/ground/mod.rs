@@ -1,0 +1,5 @@
+//! What all else stands on: core's atomics or loom's, the machine's contract, every tunable number.
+pub mod atomic;
+pub mod machine;
+pub mod param;
+pub mod chaos;

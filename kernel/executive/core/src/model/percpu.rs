@@ -1,0 +1,72 @@
+//! `percpu.rs` where GS points nowhere: under the model checker, under Miri, and in this crate's own unit tests. One CPU, number 0, always pinned.
+//!
+//! **Rule:** what a test could believe by mistake (a current g, an m, a p) throws.
+#![allow(missing_docs, dead_code)]
+
+use crate::tools::fatal::throw;
+
+pub const G: usize = 0;
+pub const G0: usize = 8;
+pub const CURG: usize = 16;
+
+macro_rules! nobody {
+    ($($name:ident)*) => { $(
+        pub(crate) fn $name() -> *const () {
+            throw(concat!("model: there is no ", stringify!($name)))
+        }
+    )* };
+}
+nobody! { raw_g raw_g0 raw_curg raw_m raw_p }
+
+pub(crate) struct PerCpu(());
+impl PerCpu {
+    pub(crate) const fn new() -> Self {
+        PerCpu(())
+    }
+    pub(crate) fn fill(&self, _: usize, _: *const (), _: *const (), _: *const ()) {}
+}
+pub fn percpu_block(_: usize) -> *const () {
+    core::ptr::null()
+}
+pub(crate) fn set_up(_: usize, _: *const (), _: *const (), _: *const ()) {}
+pub(crate) fn peek_curg(_: usize) -> *const () {
+    core::ptr::null()
+}
+pub(crate) fn set_g(_: *const ()) {}
+pub(crate) fn set_curg(_: *const ()) {}
+pub(crate) fn want_preempt() {}
+pub(crate) fn calm() {}
+pub(crate) fn is_calm() -> bool {
+    true
+}
+pub(crate) fn preempt() -> bool {
+    false
+}
+pub(crate) fn pins() -> u32 {
+    1
+}
+pub fn cpu() -> usize {
+    0
+}
+pub(crate) fn this_cpu() -> u32 {
+    0
+}
+pub(crate) fn is_foreign() -> bool {
+    false
+}
+pub(crate) fn pin() {}
+pub(crate) fn unpin() {}
+pub(crate) fn unpin_quietly() {}
+pub(crate) fn point() {}
+pub(crate) fn rank_taken(_: u32) -> bool {
+    true
+}
+pub(crate) fn rank_released(_: u32) {}
+
+pub struct Pin(());
+impl Pin {
+    #[expect(clippy::new_without_default, reason = "as in percpu.rs")]
+    pub fn new() -> Self {
+        Pin(())
+    }
+}

@@ -1,0 +1,418 @@
+//! The g: a goroutine. A stack, a saved stack pointer, and who may touch them.
+//!
+//! **Rule (STACK-OWNER):** the status says who may run on or write the stack: `Running`: the goroutine itself; `Waiting`:
+//! whoever it waits for, through what it left there; otherwise the m or the list that has the g.
+//!
+//! **Rule (SEEN-WHOLE):** what others read of a g is one word each, an atomic. But a name and a
+//! stack take two words each, and they belong to one goroutine, as does the place where it was
+//! started. All these change only while `id` is 0: `id` becomes 0 before they change
+//! ([`G::is_nobody`]), and the new goroutine's number after they have changed ([`G::is_born`]). No
+//! number is used twice. So whoever finds the same number before and after has read what belongs to
+//! that goroutine ([`G::seen`]).
+//!
+//! A g is never freed, only reused, so `&'static G` is what everyone holds. It lives in the heap and not at its
+//! stack's end: a stack's pages may be given back or be untouched while others look at the g.
+// `Sync` for cells whose owner the status names, pointers from GS made references, and a name of two words.
+#![allow(unsafe_code)]
+
+use crate::ground::atomic::{
+    AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, const_fn, prefetch_for_write,
+};
+use crate::ground::machine::Stack;
+use crate::nouns::joiner::Joiner;
+use crate::nouns::runq::Linked;
+use crate::tools::fatal::throw;
+use crate::tools::percpu;
+use core::cell::Cell;
+use core::mem::offset_of;
+use core::panic::Location;
+use core::ptr::null_mut;
+
+/// What a goroutine is doing. Go: `_Gidle` .. `_Gdead`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Status {
+    /// Just made, never used.
+    Idle = 0,
+    /// On a run queue (ONE-QUEUE).
+    Runnable = 1,
+    /// On its stack, on some CPU.
+    Running = 2,
+    /// Parked; somebody has it and will ready it.
+    Waiting = 4,
+    /// Over: on a free list, or exited and not yet joined.
+    Dead = 6,
+}
+
+/// Why a goroutine waits. Go: `waitReason`, and its words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum WaitReason {
+    /// It does not.
+    None,
+    /// For a value to come.
+    ChanReceive,
+    /// For a receiver, or for room.
+    ChanSend,
+    /// For one of several arms.
+    Select,
+    /// For nothing, and so forever.
+    SelectNoCases,
+    /// For a time to come.
+    Sleep,
+    /// For another goroutine's end.
+    Join,
+    /// For an interrupt.
+    Irq,
+    /// For a `Mutex`.
+    MutexLock,
+    /// To read what an `RwLock` guards.
+    RwLockRead,
+    /// To write what an `RwLock` guards.
+    RwLockWrite,
+    /// For a `Condvar` to be notified.
+    CondWait,
+    /// For a `Semaphore`'s permits.
+    Semacquire,
+    /// For a `WaitGroup` to come to zero.
+    WaitGroup,
+    /// For the others at a `Barrier`.
+    Barrier,
+    /// For a future's waker.
+    Future,
+    /// For nothing, and so forever.
+    Forever,
+}
+
+impl WaitReason {
+    /// As reports print it.
+    pub const fn words(self) -> &'static str {
+        match self {
+            WaitReason::None => "",
+            WaitReason::ChanReceive => "chan receive",
+            WaitReason::ChanSend => "chan send",
+            WaitReason::Select => "select",
+            WaitReason::SelectNoCases => "select (no cases)",
+            WaitReason::Sleep => "sleep",
+            WaitReason::Join => "join",
+            WaitReason::Irq => "IRQ wait",
+            WaitReason::MutexLock => "sync.Mutex.Lock",
+            WaitReason::RwLockRead => "sync.RWMutex.RLock",
+            WaitReason::RwLockWrite => "sync.RWMutex.Lock",
+            WaitReason::CondWait => "sync.Cond.Wait",
+            WaitReason::Semacquire => "semacquire",
+            WaitReason::WaitGroup => "sync.WaitGroup.Wait",
+            WaitReason::Barrier => "barrier",
+            WaitReason::Future => "future",
+            WaitReason::Forever => "parked forever",
+        }
+    }
+    /// Whether it is a wait for one thing, which the g names (`G::waits_for`).
+    pub(crate) const fn is_for_one_thing(self) -> bool {
+        use WaitReason::*;
+        matches!(self, ChanReceive | ChanSend | MutexLock | RwLockRead | RwLockWrite | Semacquire | WaitGroup | Barrier)
+    }
+    /// How many there are.
+    pub(crate) const COUNT: usize = WaitReason::Forever as usize + 1;
+
+    pub(crate) const fn from_u8(n: u8) -> Self {
+        // SAFETY: only discriminants are ever stored in `wait_reason`.
+        unsafe { core::mem::transmute(n) }
+    }
+}
+
+/// In `G::deepest`, depth is in these units, in the low bits: up to 256 MiB.
+const DEPTH_UNIT: usize = 4096;
+const DEPTH_BITS: u32 = 16;
+
+/// May run on any CPU (`G::locked_to`).
+pub const ANY_CPU: u32 = u32::MAX;
+
+/// One goroutine. `repr(C)`: switch.rs reads `sched_sp` at its offset.
+#[repr(C, align(64))]
+pub struct G {
+    // The switch's: whoever owns the stack.
+    /// The saved rsp while the goroutine is off its CPU; what it pushed there is told in switch.rs. Go: `g.sched`.
+    pub(crate) sched_sp: AtomicUsize,
+
+    // Written by the owner, read by anyone for reports.
+    status: AtomicU8,
+    wait_reason: AtomicU8,
+    /// The stack is of the usual size, and stays with the g when the goroutine ends.
+    pub(crate) usual_stack: Cell<bool>,
+    /// CPU it must run on, or ANY_CPU. Written by itself.
+    pub(crate) locked_to: AtomicU32,
+    /// Coarse time (ns) of the last park.
+    pub(crate) waiting_since: AtomicU64,
+    /// 0: nobody's (SEEN-WHOLE).
+    id: AtomicU64,
+
+    // The list's that has the g (ONE-QUEUE).
+    pub(crate) schedlink: AtomicPtr<G>,
+
+    // The goroutine's own.
+    /// What its waker tells it (which select arm won, whether a channel was closed). Go: `g.param`.
+    pub(crate) param: Cell<*mut ()>,
+    /// Where it is in a select: see waitq.rs. Go: `g.selectDone`.
+    pub(crate) select_done: AtomicU32,
+    /// The lock, and so the channel or sync object, under which its waker finds it; as long as it
+    /// waits for such a thing.
+    pub(crate) waits_for: AtomicUsize,
+    // (All that a switch or a hand-over touches stands above: one cache line.)
+    /// In an inbox (ONE-QUEUE): its place in the CPU's line, by `Owner::end`.
+    pub(crate) place: Cell<u32>,
+    /// All g's ever made, in a list that only grows.
+    pub(crate) alllink: AtomicPtr<G>,
+    // Its stack, from and to (SEEN-WHOLE); 0 and 0: none.
+    stack_lo: AtomicUsize,
+    stack_hi: AtomicUsize,
+    /// Bytes left free at the stack's top (see `STACK_COLORS`).
+    pub(crate) color: Cell<usize>,
+    /// The deepest that its stack has been, as far as it was noted: pages, below the number of the goroutine that this is about, so that
+    /// a g's next goroutine has nothing to reset.
+    deepest: AtomicU64,
+    /// While it waits for a mutex: an address on the stack of the goroutine that had it when this
+    /// one queued.
+    pub(crate) behind: AtomicUsize,
+    /// Whether the future it runs was woken: see future.rs.
+    pub(crate) future: AtomicU32,
+    /// Where an interrupted goroutine goes on (written by the tick handler while the goroutine stands still).
+    pub(crate) preempt_pc: Cell<usize>,
+
+    // Birth's and join's.
+    started_at: AtomicPtr<Location<'static>>,
+    /// Null: it has none. gdb.py reads pointer and length as a `&str`.
+    name: AtomicPtr<u8>,
+    name_len: AtomicUsize,
+    /// Who waits for the end, or whether anyone does.
+    pub(crate) joiner: Joiner<G>,
+    /// Where closure and result lie, on the goroutine's own stack.
+    pub(crate) body: Cell<*mut ()>,
+    /// Drops a result that nobody will take.
+    pub(crate) drop_result: Cell<Option<unsafe extern "C" fn(*mut ())>>,
+}
+
+/// What a goroutine is known by, from its birth to its end.
+#[doc(hidden)]
+#[derive(Clone, Copy)]
+pub struct Seen {
+    pub id: u64,
+    pub name: Option<&'static str>,
+    /// The `go` that started it.
+    pub started_at: &'static Location<'static>,
+    pub stack: Stack,
+}
+
+// SAFETY: cells are touched by the owner that the status names (STACK-OWNER) or by the list that has the g (ONE-QUEUE);
+// the rest is atomic.
+unsafe impl Sync for G {}
+// SAFETY: as above.
+unsafe impl Send for G {}
+
+impl Linked for G {
+    fn link(&self) -> &AtomicPtr<G> {
+        &self.schedlink
+    }
+    /// Its saved frame (a free one's will be about where its last one was), and the g's second line.
+    #[inline(always)]
+    fn soon(&self) {
+        let sp = self.sched_sp.load(Ordering::Relaxed);
+        prefetch_for_write(sp);
+        prefetch_for_write(sp + 64);
+        prefetch_for_write(core::ptr::from_ref(self).addr() + 64);
+    }
+}
+
+impl G {
+    /// Offsets for debugger.rs and gdb.py: alllink, id, status, wait reason, name, where it was started, saved rsp.
+    pub(crate) const FIELDS: [usize; 7] = [
+        offset_of!(G, alllink),
+        offset_of!(G, id),
+        offset_of!(G, status),
+        offset_of!(G, wait_reason),
+        offset_of!(G, name),
+        offset_of!(G, started_at),
+        offset_of!(G, sched_sp),
+    ];
+
+    const_fn! {
+        #[doc(hidden)] // for this crate and its models
+        pub fn new() -> Self {
+            G {
+                sched_sp: AtomicUsize::new(0),
+                stack_lo: AtomicUsize::new(0),
+                stack_hi: AtomicUsize::new(0),
+                usual_stack: Cell::new(false),
+                color: Cell::new(0),
+                status: AtomicU8::new(Status::Idle as u8),
+                wait_reason: AtomicU8::new(WaitReason::None as u8),
+                locked_to: AtomicU32::new(ANY_CPU),
+                id: AtomicU64::new(0),
+                waiting_since: AtomicU64::new(0),
+                schedlink: AtomicPtr::new(null_mut()),
+                alllink: AtomicPtr::new(null_mut()),
+                param: Cell::new(null_mut()),
+                select_done: AtomicU32::new(0),
+                place: Cell::new(0),
+                waits_for: AtomicUsize::new(0),
+                behind: AtomicUsize::new(0),
+                deepest: AtomicU64::new(0),
+                future: AtomicU32::new(0),
+                preempt_pc: Cell::new(0),
+                started_at: AtomicPtr::new(null_mut()),
+                name: AtomicPtr::new(null_mut()),
+                name_len: AtomicUsize::new(0),
+                joiner: Joiner::new(),
+                body: Cell::new(null_mut()),
+                drop_result: Cell::new(None),
+            }
+        }
+    }
+
+    /// Its number: 1 is main; never reused, though the g is. Go: `goid`.
+    pub fn id(&self) -> u64 {
+        self.id.load(Ordering::Relaxed)
+    }
+    /// The name it was started with.
+    pub fn name(&self) -> Option<&'static str> {
+        self.seen()?.name
+    }
+
+    /// It is nobody's from here on, until [`is_born`](Self::is_born): its stack may change. By who
+    /// frees it.
+    #[inline]
+    #[doc(hidden)] // for models
+    pub fn is_nobody(&self) {
+        // Relaxed: what is stored below is stored with Release, so whoever sees that sees this, too.
+        self.id.store(0, Ordering::Relaxed);
+    }
+    /// It is the goroutine of this number, which is new. By who owns the g, which is nobody's.
+    #[inline]
+    #[doc(hidden)]
+    pub fn is_born(&self, id: u64, name: Option<&'static str>, at: &'static Location<'static>) {
+        // All Release: partners of the Acquires in `seen`.
+        match name {
+            Some(name) => {
+                self.name.store(name.as_ptr().cast_mut(), Ordering::Release);
+                self.name_len.store(name.len(), Ordering::Release);
+            }
+            None => self.name.store(null_mut(), Ordering::Release),
+        }
+        self.started_at.store(core::ptr::from_ref(at).cast_mut(), Ordering::Release);
+        self.id.store(id, Ordering::Release);
+    }
+    /// Gives it another stack, or takes it away. By who owns the g, which is nobody's.
+    #[doc(hidden)]
+    pub fn set_stack(&self, stack: Stack) {
+        self.stack_lo.store(stack.lo, Ordering::Release); // partners: the Acquires in `seen`
+        self.stack_hi.store(stack.hi, Ordering::Release);
+    }
+    /// Its stack, for its owner. (Others: [`seen`](Self::seen).)
+    pub(crate) fn stack(&self) -> Stack {
+        Stack { lo: self.stack_lo.load(Ordering::Relaxed), hi: self.stack_top() }
+    }
+    /// The stack's end; 0: it has none. For its owner.
+    pub(crate) fn stack_top(&self) -> usize {
+        self.stack_hi.load(Ordering::Relaxed)
+    }
+
+    /// What anyone may know of its goroutine, at any time. `None`: it is nobody's, or became
+    /// another's while we looked.
+    #[doc(hidden)]
+    pub fn seen(&self) -> Option<Seen> {
+        // Acquire: partner of the last Release in `is_born`. What is read below is this goroutine's or a
+        // later one's.
+        let id = self.id.load(Ordering::Acquire);
+        // Acquire: partners of the Releases in `is_born` and `set_stack`; who reads a later
+        // goroutine's sees that `id` was 0.
+        let name = self.name.load(Ordering::Acquire).cast_const();
+        let name_len = self.name_len.load(Ordering::Acquire);
+        let started_at = self.started_at.load(Ordering::Acquire);
+        let stack = Stack { lo: self.stack_lo.load(Ordering::Acquire), hi: self.stack_hi.load(Ordering::Acquire) };
+        if id == 0 || self.id.load(Ordering::Relaxed) != id {
+            return None;
+        }
+        // SAFETY: SEEN-WHOLE: pointer and length are those of one `&'static str`, which `is_born`
+        // took apart. The same of the place.
+        let (name, started_at) = unsafe {
+            let name = (!name.is_null()).then(|| core::slice::from_raw_parts(name, name_len));
+            (name.map(|name| core::str::from_utf8_unchecked(name)), started_at.as_ref())
+        };
+        Some(Seen { id, name, started_at: started_at?, stack })
+    }
+
+    /// What it is doing. Anyone may ask; the answer is a moment old. Go: `readgstatus`.
+    pub fn status(&self) -> Status {
+        match self.status.load(Ordering::Relaxed) {
+            0 => Status::Idle,
+            1 => Status::Runnable,
+            2 => Status::Running,
+            4 => Status::Waiting,
+            _ => Status::Dead,
+        }
+    }
+
+    /// The owner changes the status; throws when it is not what the owner thinks. Go: `casgstatus`, without the compare-and-swap:
+    /// there is no garbage collector that changes it too, and queue and lock operations order the store.
+    #[inline]
+    pub(crate) fn set_status(&self, from: Status, to: Status, otherwise: &'static str) {
+        if self.status.load(Ordering::Relaxed) != from as u8 {
+            throw(otherwise);
+        }
+        // Who holds this CPU between two instructions and reads the status (reclaim.rs) finds what was stored before it.
+        core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::Release);
+        self.status.store(to as u8, Ordering::Relaxed);
+    }
+
+    /// Why it waits, if it does.
+    pub fn wait_reason(&self) -> WaitReason {
+        WaitReason::from_u8(self.wait_reason.load(Ordering::Relaxed))
+    }
+    #[inline]
+    pub(crate) fn set_wait_reason(&self, reason: WaitReason) {
+        self.wait_reason.store(reason as u8, Ordering::Relaxed);
+    }
+
+    /// It has used so many bytes of its stack. By its CPU's page-fault handler, or while it is off its CPU and stays there.
+    pub(crate) fn note_depth(&self, bytes: usize) {
+        let deepest = bytes.max(self.noted_depth()) / DEPTH_UNIT;
+        self.deepest.store(self.id() << DEPTH_BITS | deepest as u64, Ordering::Relaxed);
+    }
+    /// What was noted of it; 0: nothing.
+    pub(crate) fn noted_depth(&self) -> usize {
+        let noted = self.deepest.load(Ordering::Relaxed);
+        let mine = noted >> DEPTH_BITS == self.id() & (u64::MAX >> DEPTH_BITS);
+        if mine { (noted & ((1 << DEPTH_BITS) - 1)) as usize * DEPTH_UNIT } else { 0 }
+    }
+
+    pub(crate) fn as_ptr(&'static self) -> *mut G {
+        core::ptr::from_ref(self).cast_mut()
+    }
+    /// # Safety
+    /// `g` came from [`as_ptr`](Self::as_ptr).
+    #[inline]
+    pub(crate) unsafe fn from_ptr(g: *mut G) -> Option<&'static G> {
+        // SAFETY: g's are never freed.
+        unsafe { g.as_ref() }
+    }
+}
+
+/// The current g: the goroutine that asks, or its CPU's g0. Go: `getg`, `get_tls`.
+#[doc(alias = "get_tls")]
+#[inline(always)]
+pub fn getg() -> &'static G {
+    // SAFETY: GS-CURRENT.
+    unsafe { &*percpu::raw_g().cast::<G>() }
+}
+
+/// The goroutine this CPU runs, also seen from g0. Pinned or on g0.
+pub(crate) fn curg() -> Option<&'static G> {
+    // SAFETY: written by `execute` alone, with a g or null.
+    unsafe { percpu::raw_curg().cast::<G>().as_ref() }
+}
+
+/// Whether the caller is on its CPU's g0.
+#[inline]
+pub(crate) fn on_g0() -> bool {
+    core::ptr::eq(percpu::raw_g(), percpu::raw_g0())
+}

@@ -1,0 +1,352 @@
+//! Who sleeps and who searches: the one place where a wake could be lost.
+//!
+//! A pure structure with named transitions, so that a model checker can have it (tests/loom_idle.rs).
+//!
+//! **Rule (NO-LOST-WAKE)**, in six lines:
+//! - *Submit:* publish work; full fence; [`wakep`](Idle::wakep): if nobody searches and somebody is idle, claim one idle CPU, as a searcher.
+//! - One searcher at a time is woken; a searcher that finds work wakes the next ([`found_work`](Idle::found_work)).
+//! - *Give up:* [`go_idle`](Idle::go_idle): set my bit, stop counting as searcher, full fence; then **recheck every source**, and sleep only if
+//!   all are empty. The sleep itself is made atomic by the machine.
+//! - A claimed CPU's bit is off before it is woken: it wakes knowing that it is a searcher (Go: the P is taken before the M is started).
+//! - A CPU that wakes by itself takes its own bit back ([`take_back`](Idle::take_back)); if it is gone, a waker has claimed it.
+//!
+//! Why it holds: submitter's fence and idler's fence are ordered one way or the other. If the submitter's comes first, the idler's recheck sees the work.
+//! If the idler's comes first, the submitter sees the bit and no searcher, and claims; or sees a searcher, who has not passed *its* fence yet,
+//! and will recheck, or will find work and then wake another.
+//!
+//! **The napper.** Two goroutines that talk and nothing else (a send, a park, a reply, a park) ready each other into an empty `runnext`, and the P runs it in the next instant.
+//! Each such hand-over would wake an idle CPU, which finds nothing that lasts, and takes the cache lines that the two need. So a searcher that saw only this becomes the *napper*: idle
+//! for a bounded time, after which it searches again. While there is one, a hand-over wakes nobody, and whoever else goes idle need not
+//! recheck runnexts: the napper will. Any other work claims it like every idle CPU.
+//!
+//! **CPUs that are switched off** ([`set_procs`](crate::affinity::set_procs), proc/procs.rs). Such
+//! a CPU runs goroutines that are locked to it, and no others. It sleeps apart from the idle ones
+//! ([`go_off`](Idle::go_off)): no work claims it, only who wants that very CPU does; and it
+//! rechecks only what is its own. Three things could be lost, and are not:
+//! - *What it has.* Others can steal it until the CPU comes to `schedule`. There it publishes all
+//!   of   it anew, and then wakes somebody, as every submitter does.
+//! - *What it would have found.* A submitter may have left its work to this CPU, which counted as
+//!   searching. The CPU stops counting, fences, and wakes another in its place
+//!   ([`resign`](Idle::resign)). A submitter that saw it count has fenced before. So its work is
+//!   seen by the one that is woken; or, if nobody is woken, by another searcher, who has yet to
+//!   fence, or by whoever goes idle next.
+//! - *That it is switched off, or on again.* The mark is written before the CPU's bits are looked
+//!   at   (`wake_this`), and the CPU looks at the mark after it has set its bit. Both change one
+//!   word, so   one of the two sees the other: the CPU is woken, or it does not sleep.
+//!
+//! It is a deadlock when all sleep, one way or the other.
+//!
+//! How this differs from Go 1.26: there the idle list is under `sched.lock`, and only searchers recheck; so a submitter that finds no idle P
+//! must leave a mark (`needspinning`) for an M that is about to give up without having searched. Here there is no lock: *every* CPU that goes idle rechecks, and
+//! a submitter that counted as searcher for a moment and found nobody looks once more after it has stopped counting.
+//! That second look is `needspinning`. (docs/decisions/0002)
+
+use crate::ground::atomic::{AtomicU32, AtomicU64, Ordering, atomics, const_fn, full_fence, full_fence_after_exchange};
+use crate::ground::param::MAX_CPUS;
+
+const WORDS: usize = if cfg!(loom) { 1 } else { MAX_CPUS / 64 };
+
+/// See the head of this file.
+pub struct Idle {
+    /// How many CPUs look for work and have none, or were woken to. Go: `sched.nmspinning`.
+    searching: AtomicU32,
+    /// 1: a CPU naps. It is idle, and will look at every runnext after it has set this to 0 again.
+    napping: AtomicU32,
+    /// Bit n: CPU n is idle and may be claimed. Go: `sched.pidle`.
+    idle: [AtomicU64; WORDS],
+    /// Bit n: CPU n is switched off and asleep, and may be claimed for what only it can do.
+    off: [AtomicU64; WORDS],
+    /// Bits 0..16: how many are idle (Go: `sched.npidle`). Bits 16..32: how many sleep, idle or
+    /// switched off. High half: how many times one stopped to. Seen unchanged over a look at every
+    /// source with all CPUs asleep, it proves that nothing can ever run (checkdead).
+    count_and_epoch: AtomicU64,
+}
+
+const ONE_OFF: u64 = 1 << 16;
+const ONE_IDLE: u64 = 1 + ONE_OFF;
+const ONE_EPOCH: u64 = 1 << 32;
+const _: () = assert!(MAX_CPUS < 1 << 15, "counted in 16 bits, and a sleeper may be uncounted before it is counted");
+
+impl Idle {
+    const_fn! {
+        /// As at the start.
+        pub fn new() -> Self {
+            Idle {
+                searching: AtomicU32::new(0),
+                napping: AtomicU32::new(0),
+                idle: atomics![AtomicU64::new(0); WORDS],
+                off: atomics![AtomicU64::new(0); WORDS],
+                count_and_epoch: AtomicU64::new(0),
+            }
+        }
+    }
+
+    /// After work was published: the idle CPU that must be woken for it, if any. It counts as searching from here on.
+    /// Lock-free; may be called from an interrupt handler. Go: `wakep`, `pidlegetSpinning`.
+    #[must_use = "a claimed CPU must be woken"]
+    #[inline]
+    pub fn wakep(&self) -> Option<usize> {
+        full_fence(); // partner: the fence in `go_idle`
+        self.claim_a_searcher()
+    }
+
+    /// The same after an exchange put a goroutine into an empty runnext: the caller's own CPU is likely to run it next, so if a CPU naps, it will do.
+    #[must_use = "a claimed CPU must be woken"]
+    #[inline]
+    pub fn wakep_for_next(&self) -> Option<usize> {
+        full_fence_after_exchange(); // partner: the fence in `go_idle`
+        if self.napping.load(Ordering::Relaxed) != 0 {
+            return None;
+        }
+        self.claim_a_searcher()
+    }
+
+    #[inline]
+    fn claim_a_searcher(&self) -> Option<usize> {
+        if self.searching.load(Ordering::Relaxed) != 0 || self.idle_count() == 0 {
+            return None;
+        }
+        self.claim_one()
+    }
+
+    #[cold]
+    fn claim_one(&self) -> Option<usize> {
+        loop {
+            if self.searching.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+                return None; // one searcher at a time
+            }
+            if let Some(cpu) = self.take_any() {
+                return Some(cpu);
+            }
+            self.searching.fetch_sub(1, Ordering::AcqRel);
+            // Someone who went idle since, and a submitter who left the matter to us because we counted
+            // as a searcher: the second look finds the one for the other.
+            full_fence(); // partner: the fence in `go_idle`
+            if !self.anyone_idle() {
+                return None;
+            }
+        }
+    }
+
+    fn anyone_idle(&self) -> bool {
+        self.idle.iter().any(|word| word.load(Ordering::Relaxed) != 0)
+    }
+
+    fn take_any(&self) -> Option<usize> {
+        for (w, word) in self.idle.iter().enumerate() {
+            let bits = word.load(Ordering::Relaxed);
+            if bits != 0 {
+                let cpu = w * 64 + bits.trailing_zeros() as usize;
+                if self.take(cpu) {
+                    return Some(cpu);
+                }
+            }
+        }
+        None
+    }
+
+    fn take(&self, cpu: usize) -> bool {
+        self.take_of(&self.idle, ONE_IDLE, cpu)
+    }
+
+    fn take_of(&self, sleepers: &[AtomicU64; WORDS], one: u64, cpu: usize) -> bool {
+        let bit = 1 << (cpu % 64);
+        // AcqRel: partner of the same RMW in `sleeps` (both ways: see `wake_this`), and of other
+        // takers.
+        if sleepers[cpu / 64].fetch_and(!bit, Ordering::AcqRel) & bit == 0 {
+            return false;
+        }
+        self.count_and_epoch.fetch_add(ONE_EPOCH.wrapping_sub(one), Ordering::AcqRel);
+        true
+    }
+
+    /// Claims this very CPU for work that only it can do, or to tell it that it is switched off or
+    /// on; `true`: it was asleep and must be woken. It counts as searching.
+    #[must_use = "a claimed CPU must be woken"]
+    pub fn wake_this(&self, cpu: usize) -> bool {
+        // No fence: this changes the very word in which `sleeps` sets the bit, so one of the two
+        // sees the other's work. Claimed first and counted afterwards: whoever counts for a moment
+        // and finds nobody would owe the second look of `claim_one`. It is counted before it is
+        // woken, and so before it gives up.
+        let taken = self.take_back(cpu);
+        if taken {
+            self.searching.fetch_add(1, Ordering::AcqRel);
+        }
+        taken
+    }
+
+    /// May this CPU, which ran dry, search the others' queues? At most half of the busy ones do, or they would mostly find each other.
+    /// `true`: it counts as searching. Go: the `2*nmspinning < gomaxprocs - npidle` test, `becomeSpinning`.
+    pub fn may_search(&self, cpus: usize) -> bool {
+        if 2 * self.searching.load(Ordering::Relaxed) >= (cpus as u32).wrapping_sub(self.idle_count()) {
+            return false;
+        }
+        self.searching.fetch_add(1, Ordering::AcqRel);
+        true
+    }
+
+    /// This CPU has taken itself back and looks for work. Go: `becomeSpinning`.
+    pub fn start_searching(&self) {
+        self.searching.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A searcher has found work and runs it. `true`: it was the last searcher, so someone must wake another if there is more work
+    /// (the caller calls [`wakep`](Self::wakep)). Go: `resetspinning`.
+    #[must_use = "the last searcher that finds work wakes the next"]
+    pub fn found_work(&self) -> bool {
+        self.searching.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// This CPU is out of work. When this returns it may be claimed at any time; the caller **rechecks every source**, then sleeps. Go: `pidleput`
+    /// and the "delicate dance" after it.
+    pub fn go_idle(&self, cpu: usize, searching: bool) {
+        self.sleeps(&self.idle, ONE_IDLE, cpu);
+        if searching {
+            self.searching.fetch_sub(1, Ordering::AcqRel);
+        }
+        full_fence(); // partner: the fences in `wakep`
+    }
+
+    /// This CPU is switched off, has handed over all that others can do, and does not count as
+    /// searching. When this returns it may be claimed by `wake_this` alone; the caller rechecks
+    /// **what is its own, and whether it is still switched off**, then sleeps.
+    pub fn go_off(&self, cpu: usize) {
+        self.sleeps(&self.off, ONE_OFF, cpu);
+    }
+
+    fn sleeps(&self, sleepers: &[AtomicU64; WORDS], one: u64, cpu: usize) {
+        // The bit before the count: who sees a count of 0 is before our fence, and who sees the
+        // count finds the bit.
+        sleepers[cpu / 64].fetch_or(1 << (cpu % 64), Ordering::AcqRel); // partner: `take_of`
+        self.count_and_epoch.fetch_add(one, Ordering::AcqRel);
+    }
+
+    /// This CPU is switched off, and has published all that it had: whom it must wake in its place,
+    /// if anybody. `searching`: it counts as such, and will not any more.
+    #[must_use = "a claimed CPU must be woken"]
+    pub fn resign(&self, searching: bool) -> Option<usize> {
+        if searching {
+            self.searching.fetch_sub(1, Ordering::AcqRel);
+        }
+        self.wakep()
+    }
+
+    /// This CPU, awake by itself, wants to work. `false`: a waker has claimed it; its note is or will be woken, and it counts as searching.
+    pub fn take_back(&self, cpu: usize) -> bool {
+        self.take(cpu) || self.take_of(&self.off, ONE_OFF, cpu)
+    }
+
+    /// Sleeps until there may be work: all of the above in the order that loses no wake. When it returns, this CPU counts as
+    /// searching; its note was cleared before. `may_nap`: it searched, and saw nothing but hand-overs. Go: the end of `findRunnable`, and `stopm`.
+    pub fn stop(&self, cpu: usize, searching: bool, may_nap: bool, here: &impl Stopping) {
+        self.stop_as(false, cpu, searching, may_nap, here);
+    }
+
+    /// The same for a CPU that is switched off and has [resigned](Self::resign): sleeps until there
+    /// may be something that only it can do.
+    pub fn stop_off(&self, cpu: usize, here: &impl Stopping) {
+        self.stop_as(true, cpu, false, false, here);
+    }
+
+    fn stop_as(&self, off: bool, cpu: usize, searching: bool, may_nap: bool, here: &impl Stopping) {
+        // One napper is enough. Relaxed: the fence in `go_idle` orders it for those who put a g into a runnext.
+        let naps = may_nap && self.napping.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if off {
+            self.go_off(cpu);
+        } else {
+            self.go_idle(cpu, searching);
+        }
+        // From here on a waker may claim us at any time.
+        if !self.has_work(off, here) {
+            here.will_sleep(off);
+            // If neither holds it was an interrupt of no consequence for us.
+            while !here.sleep(naps) && !self.has_work(off, here) {}
+        }
+        if naps {
+            // Who saw the 1 counts on us: from here on we look at every runnext, and not before. Release, for who saw that we
+            // stopped being idle or searching; for others the fence in `wakep` or `go_idle`, whichever we come to.
+            self.napping.store(0, Ordering::Release);
+        }
+        if self.take_back(cpu) {
+            self.start_searching();
+        } else {
+            here.await_wakeup(); // claimed: the note is woken or about to be, and we are counted already
+        }
+    }
+
+    /// The recheck. Runnexts are the napper's if there is one, and it has yet to look.
+    fn has_work(&self, off: bool, here: &impl Stopping) -> bool {
+        here.is_off() != off || here.has_own_work() || !off && here.has_work(self.napping.load(Ordering::Relaxed) == 0)
+    }
+
+    /// Those of the CPUs `0..cpus` that are not asleep, once each, from `first` on and round. All
+    /// that has work is among them: an idle CPU's queue is empty, and it puts nothing there before
+    /// its bit is off. After `go_idle`'s fence who is passed over has nothing, or has yet to pass
+    /// the fence in `wakep`. Go: `idlepMask`.
+    pub fn busy(&self, cpus: usize, first: usize) -> impl Iterator<Item = usize> + '_ {
+        let words = cpus.div_ceil(64);
+        // The word of `first` comes twice: its upper part to begin with, its lower part at the end.
+        (0..=words).flat_map(move |n| {
+            let word = (first / 64 + n) % words;
+            let from_first = u64::MAX << (first % 64);
+            let part = if n == 0 {
+                from_first
+            } else if n == words {
+                !from_first
+            } else {
+                u64::MAX
+            };
+            let there = u64::MAX >> (64 - (cpus - word * 64).min(64));
+            // Relaxed: a hint for a searcher; for who rechecks, the fences order it.
+            let asleep = self.idle[word].load(Ordering::Relaxed) | self.off[word].load(Ordering::Relaxed);
+            let mut bits = !asleep & part & there;
+            core::iter::from_fn(move || {
+                let cpu = word * 64 + (bits != 0).then(|| bits.trailing_zeros())? as usize;
+                bits &= bits - 1;
+                Some(cpu)
+            })
+        })
+    }
+
+    /// How many are idle.
+    pub fn idle_count(&self) -> u32 {
+        self.count_and_epoch.load(Ordering::Relaxed) as u16 as u32
+    }
+    /// How many search.
+    pub fn searching(&self) -> u32 {
+        self.searching.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing can ever run again: all of `cpus` are asleep, and remain so over a look at
+    /// everything that could make work. By one of them. Go: `checkdead`.
+    pub fn is_dead(&self, cpus: usize, anything_to_come: impl FnOnce() -> bool) -> bool {
+        // Acquire: partner of the RMW in `take`. Who makes work in vain, or takes some, has stopped being idle before.
+        let before = self.count_and_epoch.load(Ordering::Acquire);
+        (before >> 16) as u16 as usize == cpus
+            && !anything_to_come()
+            && self.count_and_epoch.load(Ordering::Acquire) == before
+    }
+}
+
+/// A CPU that stops, as `Idle` sees it; a model checker brings its own.
+pub trait Stopping {
+    /// Whether this CPU is switched off.
+    fn is_off(&self) -> bool;
+    /// Whether there is work that only this CPU can do, or that an interrupt has left here.
+    fn has_own_work(&self) -> bool;
+    /// Whether any other source has work, the runnexts included or not. After `go_idle`'s fence the
+    /// answer is the truth.
+    fn has_work(&self, runnexts: bool) -> bool;
+    /// It had none: the CPU will sleep, as one that is switched off or not.
+    fn will_sleep(&self, off: bool);
+    /// Sleeps on its note, or naps for a bounded time; `true`: it was woken, or something of its own is due, the nap's end included. May return early.
+    fn sleep(&self, nap: bool) -> bool;
+    /// Sleeps until its note is woken, which is sure to come.
+    fn await_wakeup(&self);
+}
+
+impl Default for Idle {
+    fn default() -> Self {
+        Self::new()
+    }
+}

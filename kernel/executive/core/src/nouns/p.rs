@@ -1,0 +1,157 @@
+//! The p: the right to run g's, and a queue of them. One per CPU; it stays with its m (docs/decisions/0001).
+//!
+//! **Rule (PINNED):** a p is touched by its owner only, pinned or on g0; everyone else gets at the thief's half
+//! of its ring, at its timers under their lock, and at its counters. Only the free list of an idle CPU's p may be taken by who has claimed that CPU (reclaim.rs).
+#![allow(unsafe_code)] // `Sync` for cells of the owner.
+
+use crate::ground::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use crate::ground::param::MAX_CPUS;
+use crate::nouns::freelist::FreeList;
+use crate::nouns::g::G;
+use crate::nouns::runq::{Owner, Runq, Thief};
+use crate::nouns::timers::Timers;
+use crate::tools::percpu;
+use core::cell::Cell;
+
+#[repr(C, align(128))]
+pub struct P {
+    /// Owner's half and thief's half: see runq.rs.
+    runq: Runq<G>,
+    /// Its own lock.
+    pub(crate) timers: Timers,
+
+    // The owner's.
+    /// Counts slices begun: a g that inherits its slice through runnext does not count. Go: `schedtick`.
+    pub(crate) schedtick: Cell<u32>,
+    /// The schedtick at which the global queue comes first.
+    pub(crate) global_at: Cell<u32>,
+    /// Free g's, with stacks of the usual size. Go: `gFree`.
+    pub(crate) gfree: FreeList<G>,
+    /// Memory is short: its owner shall make them everyone's. Set by anyone.
+    pub(crate) give_free: AtomicBool,
+    /// Its CPU's page-fault handler found few pages left. Set by that handler, taken by the owner.
+    pub(crate) low_memory: AtomicBool,
+    /// Goroutine numbers taken from the global counter in batches. Go: `goidcache`.
+    pub(crate) goid_next: Cell<u64>,
+    pub(crate) goid_end: Cell<u64>,
+    /// The time (ns) when this CPU last looked at the clock: within a slice or so. For "waiting for".
+    pub(crate) coarse_now: Cell<u64>,
+
+    // Counters: written by the owner, read by anyone.
+    pub(crate) stats: Stats,
+}
+
+/// A counter that its owner bumps and anyone reads.
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    const fn new() -> Self {
+        Counter(AtomicU64::new(0))
+    }
+    /// By the owner alone: so load and store will do.
+    #[inline]
+    pub(crate) fn bump(&self) {
+        self.0.store(self.0.load(Relaxed) + 1, Relaxed);
+    }
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// What a CPU has done so far.
+pub struct Stats {
+    /// Times a g was run.
+    pub runs: Counter,
+    /// Steals that brought something.
+    pub steals: Counter,
+    /// Idle CPUs woken by this one.
+    pub wakes_sent: Counter,
+    /// Times this one was claimed and woken.
+    pub wakes_received: Counter,
+    /// Times it went to sleep.
+    pub halts: Counter,
+    pub ticks: Counter,
+    pub preemptions: Counter,
+    pub born: Counter,
+    pub died: Counter,
+}
+
+// SAFETY: cells are the owner's (PINNED); the rest is atomic or locked.
+unsafe impl Sync for P {}
+
+static PS: [P; MAX_CPUS] = [const { P::new() }; MAX_CPUS];
+
+/// CPU `cpu`'s p.
+pub(crate) fn p_of(cpu: usize) -> &'static P {
+    &PS[cpu]
+}
+
+/// This CPU's p. Pinned or on g0.
+#[inline]
+pub(crate) fn p() -> &'static P {
+    // SAFETY: set up before this CPU started, and never changed.
+    unsafe { &*percpu::raw_p().cast::<P>() }
+}
+
+impl P {
+    pub(crate) const fn new() -> Self {
+        P {
+            runq: Runq::new(),
+            timers: Timers::new(),
+            schedtick: Cell::new(0),
+            global_at: Cell::new(0),
+            gfree: FreeList::new(),
+            give_free: AtomicBool::new(false),
+            low_memory: AtomicBool::new(false),
+            goid_next: Cell::new(0),
+            goid_end: Cell::new(0),
+            coarse_now: Cell::new(0),
+            stats: Stats {
+                runs: Counter::new(),
+                steals: Counter::new(),
+                wakes_sent: Counter::new(),
+                wakes_received: Counter::new(),
+                halts: Counter::new(),
+                ticks: Counter::new(),
+                preemptions: Counter::new(),
+                born: Counter::new(),
+                died: Counter::new(),
+            },
+        }
+    }
+
+    /// The owner's half of the queue. Called on [`p()`](p) alone.
+    #[inline]
+    pub(crate) fn runq(&self) -> Owner<'_, G> {
+        debug_assert!(core::ptr::eq(self, p()), "PINNED");
+        // SAFETY: PINNED: `p()` is this CPU's own, and its callers are pinned or on g0.
+        unsafe { self.runq.owner() }
+    }
+    /// There is one CPU: nobody will use [`others`](Self::others).
+    pub(crate) fn leave_alone(&self) {
+        self.runq.leave_alone();
+    }
+    /// The global queue comes first now. (Not just at that very tick: it may pass while something else comes first.)
+    #[inline]
+    pub(crate) fn global_is_due(&self) -> bool {
+        self.global_overdue() >= 0
+    }
+    /// For how many ticks it has been due.
+    #[inline]
+    pub(crate) fn global_overdue(&self) -> i32 {
+        self.schedtick.get().wrapping_sub(self.global_at.get()) as i32
+    }
+    /// The half that others have.
+    pub(crate) fn others(&self) -> Thief<'_, G> {
+        self.runq.thief()
+    }
+    pub(crate) fn ring_is_empty(&self) -> bool {
+        self.runq.ring_is_empty()
+    }
+    pub(crate) fn runq_is_empty(&self) -> bool {
+        self.runq.is_empty()
+    }
+    pub(crate) fn runq_len(&self) -> usize {
+        self.runq.len()
+    }
+}

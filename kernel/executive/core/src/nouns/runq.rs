@@ -1,0 +1,438 @@
+//! A P's queue of runnable g's: a ring that its owner fills and empties and that thieves take from, and `runnext`.
+//!
+//! **Rule (ONE-QUEUE, PINNED):** only the owner writes `tail` and the slots between tail and head + N; owner and thieves
+//! move `head` by compare-and-swap (where there is one CPU, and so no thief, the owner by a store); `runnext` goes from null to a g by the owner only, and from a g to null or another by whoever wins it.
+//! The two roles are two types, [`Owner`] and [`Thief`], so that a thief cannot even name the owner's half.
+//!
+//! Orderings and partners: a slot is published by the Release store of `tail` and seen by a thief's Acquire load of it. A slot is given
+//! back by the Release half of the `head` exchange, and its reuse waits for the owner's Acquire load of `head`. Go: `runqput`,
+//! `runqget`, `runqgrab`, `runqsteal` (proc.go), with the same orderings.
+
+use crate::ground::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering, atomics, const_fn};
+use crate::ground::param::RUNQ_SIZE;
+use core::ptr::null_mut;
+
+const N: u32 = RUNQ_SIZE as u32;
+
+/// What can stand in a [`List`]: it has room for one link.
+pub trait Linked {
+    /// The link.
+    fn link(&self) -> &AtomicPtr<Self>
+    where
+        Self: Sized;
+    /// It will be used soon: asks for its cache lines. A hint.
+    fn soon(&self) {}
+}
+
+/// A singly linked queue through the elements themselves; whoever has the list has its elements. Go: `gQueue`, `gList`.
+pub struct List<T: Linked + 'static> {
+    head: Option<&'static T>,
+    tail: Option<&'static T>,
+    len: usize,
+}
+
+impl<T: Linked> List<T> {
+    /// An empty list.
+    pub const fn new() -> Self {
+        List { head: None, tail: None, len: 0 }
+    }
+    /// A list of this one.
+    pub fn of(t: &'static T) -> Self {
+        let mut list = List::new();
+        list.push_back(t);
+        list
+    }
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+    /// The one that `pop_front` would take.
+    pub fn first(&self) -> Option<&'static T> {
+        self.head
+    }
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+    /// Puts `t` behind the others.
+    pub fn push_back(&mut self, t: &'static T) {
+        // Relaxed throughout: the list is published by whatever lock or queue hands it over.
+        t.link().store(null_mut(), Ordering::Relaxed);
+        match self.tail {
+            Some(tail) => tail.link().store(ptr(t), Ordering::Relaxed),
+            None => self.head = Some(t),
+        }
+        self.tail = Some(t);
+        self.len += 1;
+    }
+    /// Puts `t` before the others.
+    pub fn push_front(&mut self, t: &'static T) {
+        t.link().store(self.head.map_or(null_mut(), ptr), Ordering::Relaxed);
+        self.head = Some(t);
+        self.tail = self.tail.or(Some(t));
+        self.len += 1;
+    }
+    /// Takes the first.
+    pub fn pop_front(&mut self) -> Option<&'static T> {
+        let t = self.head?;
+        self.head = following(t);
+        if self.head.is_none() {
+            self.tail = None;
+        }
+        self.len -= 1;
+        Some(t)
+    }
+    /// Moves all of `other` behind what is here.
+    pub fn append(&mut self, other: List<T>) {
+        let Some(first) = other.head else { return };
+        match self.tail {
+            Some(tail) => tail.link().store(ptr(first), Ordering::Relaxed),
+            None => self.head = Some(first),
+        }
+        self.tail = other.tail;
+        self.len += other.len;
+    }
+    /// Takes up to `n` from the front.
+    pub fn take(&mut self, n: usize) -> List<T> {
+        let mut taken = List::new();
+        while taken.len < n {
+            let Some(t) = self.pop_front() else { break };
+            t.soon();
+            taken.push_back(t);
+        }
+        taken
+    }
+}
+
+impl<T: Linked> Default for List<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+pub(crate) fn ptr<T>(t: &'static T) -> *mut T {
+    core::ptr::from_ref(t).cast_mut()
+}
+
+/// The one that `t`'s link leads to.
+#[inline]
+pub(crate) fn following<T: Linked>(t: &T) -> Option<&'static T> {
+    reference(t.link().load(Ordering::Relaxed))
+}
+
+/// Our own pointers back as what they were: queues hold only what came in as `&'static T`.
+#[inline]
+fn reference<T>(t: *mut T) -> Option<&'static T> {
+    // SAFETY: made by `ptr` from a `&'static T`, or null.
+    #[allow(unsafe_code)]
+    unsafe {
+        t.as_ref()
+    }
+}
+
+/// The queue itself; what one may do with it is in [`Owner`] and [`Thief`].
+#[repr(C, align(64))]
+pub struct Runq<T: Linked + 'static> {
+    head: AtomicU32,
+    tail: AtomicU32,
+    /// The g that runs next, and on the rest of the current slice: one that was readied by the running one. It makes
+    /// a pair that talks cost one hop instead of a whole queue's. Go: `runnext`.
+    runnext: AtomicPtr<T>,
+    /// Nobody steals here, ever: there is one CPU. Then the owner's exchanges are loads and stores, at a third of the price.
+    alone: AtomicBool,
+    slots: [AtomicPtr<T>; RUNQ_SIZE],
+}
+
+impl<T: Linked> Runq<T> {
+    const_fn! {
+        /// As at the start.
+        pub fn new() -> Self {
+            Runq {
+                head: AtomicU32::new(0),
+                tail: AtomicU32::new(0),
+                runnext: AtomicPtr::new(null_mut()),
+                alone: AtomicBool::new(false),
+                slots: atomics![AtomicPtr::new(null_mut()); RUNQ_SIZE],
+            }
+        }
+    }
+
+    /// The owner's half.
+    ///
+    /// # Safety
+    /// PINNED: the caller is the one owner, pinned or on g0, while it uses what it gets.
+    #[allow(unsafe_code)] // only the promise is unsafe, nothing in here
+    #[inline]
+    pub unsafe fn owner(&self) -> Owner<'_, T> {
+        Owner(self)
+    }
+
+    /// The half that everyone else has.
+    #[inline]
+    pub fn thief(&self) -> Thief<'_, T> {
+        Thief(self)
+    }
+
+    /// There is one CPU: nobody will ever use the thief's half. Before the first put.
+    pub fn leave_alone(&self) {
+        self.alone.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nothing is here, seen by anyone. Go: `runqempty`: head, tail and runnext are read as of one moment, or a g that the owner
+    /// moves from runnext to the ring could be missed.
+    pub fn is_empty(&self) -> bool {
+        loop {
+            let head = self.head.load(Ordering::Acquire);
+            let tail = self.tail.load(Ordering::Acquire);
+            let next = self.runnext.load(Ordering::Acquire);
+            if tail == self.tail.load(Ordering::Acquire) {
+                return head == tail && next.is_null();
+            }
+        }
+    }
+
+    /// Whether nothing is in the ring. One that its owner moves there from runnext is missed, and announced by him afterwards.
+    pub fn ring_is_empty(&self) -> bool {
+        self.head.load(Ordering::Acquire) == self.tail.load(Ordering::Acquire) // partner: the owner's Release of tail
+    }
+
+    /// How many g's are here, for reports.
+    pub fn len(&self) -> usize {
+        let ring = self.tail.load(Ordering::Relaxed).wrapping_sub(self.head.load(Ordering::Relaxed));
+        (ring as i32).max(0) as usize + usize::from(!self.runnext.load(Ordering::Relaxed).is_null())
+    }
+
+    fn slot(&self, index: u32) -> &AtomicPtr<T> {
+        &self.slots[(index % N) as usize]
+    }
+}
+
+impl<T: Linked> Default for Runq<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The owner's half.
+pub struct Owner<'a, T: Linked + 'static>(&'a Runq<T>);
+
+impl<'a, T: Linked> Owner<'a, T> {
+    /// Makes `t` the next to run, and gives back the one that was: the caller [`put`](Self::put)s it. What
+    /// publishes `t` is an exchange (see `full_fence_after_exchange`). Go: `runqput` with next = true.
+    #[must_use = "who is dropped here is lost"]
+    #[inline]
+    pub fn swap_next(&self, t: &'static T) -> Option<&'static T> {
+        // AcqRel: partner of the thief's exchange in `take_runnext`. A store would do but for a thief that takes the old one.
+        reference(self.0.runnext.swap(ptr(t), Ordering::AcqRel))
+    }
+
+    /// The same where there are no thieves (see [`is_alone`](Self::is_alone)).
+    #[must_use = "who is dropped here is lost"]
+    #[inline]
+    pub fn swap_next_alone(&self, t: &'static T) -> Option<&'static T> {
+        let old = self.0.runnext.load(Ordering::Relaxed);
+        self.0.runnext.store(ptr(t), Ordering::Relaxed);
+        reference(old)
+    }
+
+    /// Whether there are no thieves.
+    #[inline]
+    pub fn is_alone(&self) -> bool {
+        self.0.alone.load(Ordering::Relaxed)
+    }
+
+    /// Takes `next`, which was read of runnext, unless a thief was faster: only the owner makes it anything but null.
+    #[inline]
+    fn takes_next(&self, next: *mut T) -> bool {
+        let q = self.0;
+        if self.is_alone() {
+            q.runnext.store(null_mut(), Ordering::Relaxed);
+            return true;
+        }
+        q.runnext.compare_exchange(next, null_mut(), Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Moves head on from what was read of it, unless a thief was faster.
+    #[inline]
+    fn moves_head(&self, from: u32, to: u32) -> bool {
+        let q = self.0;
+        if self.is_alone() {
+            q.head.store(to, Ordering::Relaxed);
+            return true;
+        }
+        q.head.compare_exchange(from, to, Ordering::Release, Ordering::Relaxed).is_ok()
+    }
+
+    /// Puts `t` at the ring's tail. When the ring is full, half of it and `t` come back as one batch for the global queue.
+    /// Go: `runqput` with next = false, `runqputslow`.
+    #[must_use = "a batch that is dropped is goroutines lost"]
+    #[inline]
+    pub fn put(&self, t: &'static T) -> Option<List<T>> {
+        while !self.put_in_room(t) {
+            if let Some(batch) = self.spill(t) {
+                return Some(batch);
+            }
+            // A thief took some meanwhile: there is room now.
+        }
+        None
+    }
+
+    /// Puts `t` at the ring's tail; `false`: the ring is full.
+    #[must_use = "who found no room is in no queue"]
+    #[inline]
+    pub fn put_in_room(&self, t: &'static T) -> bool {
+        let q = self.0;
+        let head = q.head.load(Ordering::Acquire); // partner: a consumer's Release of head
+        let tail = q.tail.load(Ordering::Relaxed); // ours
+        let room = tail.wrapping_sub(head) < N;
+        if room {
+            q.slot(tail).store(ptr(t), Ordering::Relaxed);
+            q.tail.store(tail.wrapping_add(1), Ordering::Release); // partner: a thief's Acquire of tail
+        }
+        room
+    }
+
+    #[cold]
+    fn spill(&self, t: &'static T) -> Option<List<T>> {
+        let q = self.0;
+        let (head, tail) = (q.head.load(Ordering::Acquire), q.tail.load(Ordering::Relaxed));
+        if tail.wrapping_sub(head) < N {
+            return None;
+        }
+        // Read first, own afterwards: the exchange fails if a thief was faster, and then what was read is not ours.
+        let half: [*mut T; RUNQ_SIZE / 2] =
+            core::array::from_fn(|i| q.slot(head.wrapping_add(i as u32)).load(Ordering::Relaxed));
+        q.head.compare_exchange(head, head.wrapping_add(N / 2), Ordering::Release, Ordering::Relaxed).ok()?;
+        let mut batch = List::new();
+        for spilled in half {
+            batch.push_back(reference(spilled)?);
+        }
+        batch.push_back(t);
+        Some(batch)
+    }
+
+    /// The next g to run. True if it inherits the slice of the one before (it was `runnext`). Go: `runqget`.
+    #[inline]
+    pub fn get(&self) -> Option<(&'static T, bool)> {
+        self.get_next().map(|t| (t, true)).or_else(|| self.get_from_ring().map(|t| (t, false)))
+    }
+
+    /// The half of [`get`](Self::get) that looks at `runnext`.
+    #[inline]
+    pub fn get_next(&self) -> Option<&'static T> {
+        let next = self.0.runnext.load(Ordering::Relaxed);
+        if !next.is_null() && self.takes_next(next) { reference(next) } else { None }
+    }
+
+    /// The half of [`get`](Self::get) that looks at the ring.
+    #[inline]
+    pub fn get_from_ring(&self) -> Option<&'static T> {
+        let q = self.0;
+        loop {
+            let head = q.head.load(Ordering::Acquire); // partner: other consumers
+            let tail = q.tail.load(Ordering::Relaxed); // ours
+            if head == tail {
+                return None;
+            }
+            let t = q.slot(head).load(Ordering::Relaxed);
+            if self.moves_head(head, head.wrapping_add(1)) {
+                return reference(t);
+            }
+        }
+    }
+
+    /// The place behind all that are in the ring: see [`has_passed`](Self::has_passed).
+    pub fn end(&self) -> u32 {
+        self.0.tail.load(Ordering::Relaxed) // ours
+    }
+
+    /// Whether all that were in the ring when this was its [`end`](Self::end) have left it.
+    pub fn has_passed(&self, end: u32) -> bool {
+        // Relaxed: a thief that is seen late makes somebody wait for one more turn.
+        self.0.head.load(Ordering::Relaxed).wrapping_sub(end) as i32 >= 0
+    }
+
+    /// How many more the ring takes; thieves only make it more.
+    pub fn room(&self) -> usize {
+        let used = self.0.tail.load(Ordering::Relaxed).wrapping_sub(self.0.head.load(Ordering::Acquire));
+        (N - used) as usize
+    }
+
+    /// Puts a batch into the ring as far as there is room; what did not fit is left in `batch`. Go: `runqputbatch`.
+    pub fn put_batch(&self, batch: &mut List<T>) {
+        let q = self.0;
+        let head = q.head.load(Ordering::Acquire); // partner: a consumer's Release of head
+        let mut tail = q.tail.load(Ordering::Relaxed); // ours
+        while tail.wrapping_sub(head) < N {
+            let Some(t) = batch.pop_front() else { break };
+            q.slot(tail).store(ptr(t), Ordering::Relaxed);
+            tail = tail.wrapping_add(1);
+        }
+        q.tail.store(tail, Ordering::Release); // partner: a thief's Acquire of tail
+    }
+
+    /// Steals half of what `victim` has into this ring, which must be empty, and returns one of them to run at once.
+    /// Go: `runqsteal`, `runqgrab`.
+    pub fn steal_from(&self, victim: Thief<'_, T>) -> Option<&'static T> {
+        let q = self.0;
+        let tail = q.tail.load(Ordering::Relaxed); // ours
+        let n = victim.grab_into(q, tail)?;
+        // The last one is run; the others are published.
+        let t = q.slot(tail.wrapping_add(n - 1)).load(Ordering::Relaxed);
+        if n > 1 {
+            q.tail.store(tail.wrapping_add(n - 1), Ordering::Release); // partner: a thief's Acquire of tail
+        }
+        reference(t)
+    }
+
+    /// Whether the ring or runnext has something.
+    #[inline]
+    pub fn has_work(&self) -> bool {
+        let q = self.0;
+        q.head.load(Ordering::Relaxed) != q.tail.load(Ordering::Relaxed) || !q.runnext.load(Ordering::Relaxed).is_null()
+    }
+}
+
+/// Everyone else's half.
+pub struct Thief<'a, T: Linked + 'static>(&'a Runq<T>);
+
+impl<T: Linked> Thief<'_, T> {
+    /// Copies half of the victim's ring to `into`'s slots from `at` on, and owns them if the exchange succeeds.
+    fn grab_into(&self, into: &Runq<T>, at: u32) -> Option<u32> {
+        let q = self.0;
+        loop {
+            let head = q.head.load(Ordering::Acquire); // partner: other consumers
+            let tail = q.tail.load(Ordering::Acquire); // partner: the owner's Release of tail
+            let available = tail.wrapping_sub(head);
+            let n = available - available / 2;
+            if n == 0 {
+                return None;
+            }
+            if n > N / 2 {
+                continue; // head and tail were not read as of one moment
+            }
+            for i in 0..n {
+                let t = q.slot(head.wrapping_add(i)).load(Ordering::Relaxed);
+                into.slot(at.wrapping_add(i)).store(t, Ordering::Relaxed);
+            }
+            if q.head.compare_exchange(head, head.wrapping_add(n), Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                return Some(n);
+            }
+        }
+    }
+
+    /// Whether the victim has a `runnext` that a thief could take.
+    pub fn has_runnext(&self) -> bool {
+        !self.0.runnext.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Takes the victim's `runnext`, the last thing a thief should take: its owner is likely to run it in the
+    /// next instant, so the thief pauses first (see steal_work).
+    pub fn take_runnext(&self) -> Option<&'static T> {
+        let next = self.0.runnext.load(Ordering::Acquire);
+        if next.is_null() {
+            return None;
+        }
+        self.0.runnext.compare_exchange(next, null_mut(), Ordering::AcqRel, Ordering::Relaxed).ok().and_then(reference)
+    }
+}

@@ -1,0 +1,142 @@
+//! What all CPUs share: the global queue, the free g's, who is idle, and the list of all g's. Go: `schedt`.
+//!
+//! **Rule:** the lists are their locks', taken only when a ring overflows or runs dry, or a P has too many or too few free g's: never in
+//! the common path of a spawn, an exit, a park or a ready. What may be known without a lock is atomic, and a hint.
+#![allow(unsafe_code)] // Raw links of the injection stack and of the list of all g's.
+
+use crate::ground::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use crate::nouns::freelist::Everyone;
+use crate::nouns::g::G;
+use crate::nouns::idle::Idle;
+use crate::nouns::inject::Injected;
+use crate::nouns::runq::List;
+use crate::tools::lock::{CountedLock, Rank};
+use core::ptr::null_mut;
+
+pub struct Sched {
+    runq: CountedLock<List<G>>,
+    /// The global queue's length, without its lock.
+    runq_len: AtomicUsize,
+    /// Free g's that some P had too many of. Go: `gFree`.
+    pub(crate) gfree: Everyone<G>,
+    /// Free g's whose stacks were given back when memory was short. Go: `gFree.noStack`.
+    pub(crate) gfree_bare: Everyone<G>,
+    pub(crate) idle: Idle,
+    /// Goroutines readied by interrupt handlers, who then call `wakep`.
+    pub(crate) injected: Injected<G>,
+    pub(crate) allgs: AtomicPtr<G>,
+    pub(crate) allgs_len: AtomicUsize,
+    /// Bytes of all g's stacks.
+    pub(crate) stack_bytes: AtomicUsize,
+    pub(crate) goid: AtomicU64,
+    /// CPUs there are, numbered from 0. Go: `ncpu`.
+    cpus: AtomicUsize,
+    /// CPUs that run goroutines: so many of the first. Go: `gomaxprocs`.
+    procs: AtomicUsize,
+    pub(crate) main_started: AtomicBool,
+}
+
+pub(crate) static SCHED: Sched = Sched {
+    runq: CountedLock::counted(Rank::Sched, List::new()),
+    runq_len: AtomicUsize::new(0),
+    gfree: Everyone::new(),
+    gfree_bare: Everyone::new(),
+    idle: Idle::new(),
+    injected: Injected::new(),
+    allgs: AtomicPtr::new(null_mut()),
+    allgs_len: AtomicUsize::new(0),
+    stack_bytes: AtomicUsize::new(0),
+    goid: AtomicU64::new(1),
+    cpus: AtomicUsize::new(0),
+    procs: AtomicUsize::new(0),
+    main_started: AtomicBool::new(false),
+};
+
+impl Sched {
+    pub(crate) fn cpus(&self) -> usize {
+        self.cpus.load(Ordering::Relaxed)
+    }
+    /// While CPUs are started: all run goroutines.
+    pub(crate) fn set_cpus(&self, n: usize) {
+        self.cpus.store(n, Ordering::Relaxed);
+        self.set_procs(n);
+    }
+    pub(crate) fn procs(&self) -> usize {
+        self.procs.load(Ordering::Relaxed)
+    }
+    pub(crate) fn set_procs(&self, n: usize) {
+        self.procs.store(n, Ordering::Relaxed);
+    }
+
+    /// Puts goroutines at the global queue's end, in one hold of the lock. Go: `globrunqputbatch`.
+    pub(crate) fn put_batch(&self, batch: List<G>) {
+        let mut runq = self.runq.lock();
+        runq.append(batch);
+        self.runq_len.store(runq.len(), Ordering::Release); // partner: `has_global`
+    }
+
+    pub(crate) fn put(&self, g: &'static G) {
+        self.put_batch(List::of(g));
+    }
+
+    /// Whether the global queue has something: a hint, and after `Idle`'s fence the truth.
+    #[inline]
+    pub(crate) fn has_global(&self) -> bool {
+        self.runq_len.load(Ordering::Acquire) != 0 // partner: `put_batch`
+    }
+
+    /// What each CPU would have if the global queue were handed out now. What is left over stays there,
+    /// for a CPU that runs dry.
+    pub(crate) fn global_share(&self) -> usize {
+        self.runq_len.load(Ordering::Relaxed) / self.procs() // a hint
+    }
+
+    /// A fair share of the global queue: its length over the number of P's, but at most `max`. Go: `globrunqget`, `globrunqgetbatch`.
+    pub(crate) fn get_batch(&self, max: usize) -> List<G> {
+        if !self.has_global() {
+            return List::new();
+        }
+        let mut runq = self.runq.lock();
+        let share = runq.len() / self.procs() + 1;
+        let batch = runq.take(share.min(max));
+        self.runq_len.store(runq.len(), Ordering::Release);
+        batch
+    }
+
+    /// Enters a new g into the list of all. Go: `allgadd`.
+    pub(crate) fn add_g(&self, g: &'static G) {
+        let mut head = self.allgs.load(Ordering::Relaxed);
+        loop {
+            g.alllink.store(head, Ordering::Relaxed);
+            // Release: partner of the Acquire in `all`.
+            match self.allgs.compare_exchange_weak(head, g.as_ptr(), Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => break,
+                Err(now) => head = now,
+            }
+        }
+        self.allgs_len.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Every g ever made, dead ones too, newest first. Takes no lock. Go: `allgs`.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &'static G> {
+        self.all_after(None)
+    }
+
+    /// Those that come after this one; all, if it is none.
+    pub(crate) fn all_after(&self, g: Option<&'static G>) -> impl Iterator<Item = &'static G> {
+        let first = g.map_or(&self.allgs, |g| &g.alllink);
+        // SAFETY: the list holds g's only, and they are never freed.
+        let mut next = unsafe { G::from_ptr(first.load(Ordering::Acquire)) };
+        core::iter::from_fn(move || {
+            let g = next?;
+            // SAFETY: as above.
+            next = unsafe { G::from_ptr(g.alllink.load(Ordering::Relaxed)) };
+            Some(g)
+        })
+    }
+
+    /// Acquisitions and contended ones of the global queue's and the free list's lock.
+    pub(crate) fn lock_stats(&self) -> [(&'static str, (u64, u64)); 2] {
+        [("sched.runq", self.runq.stats()), ("sched.gfree", self.gfree.stats())]
+    }
+}

@@ -1,0 +1,234 @@
+//! A queue of goroutines that wait for the same thing, first come first served. Go: `waitq`, `sudog`.
+//!
+//! **Rule:** everything here is under the lock of what is waited for, or of a queue that was taken whole under it. A [`Waiter`] lies on the stack of its parked goroutine; whoever takes
+//! it off the queue, under that lock, may write through `slot` and must then ready the goroutine: until then it cannot run,
+//! so the waiter stays alive.
+//!
+//! A goroutine in a select stands in several queues at once. The first who takes it off one *claims* it by setting `G::select_done`; to the others
+//! its remaining waiters are as good as gone, and it removes them itself when it runs again.
+#![allow(unsafe_code)] // Intrusive links to waiters on other goroutines' stacks.
+
+use crate::ground::atomic::Ordering;
+use crate::nouns::g::G;
+use core::cell::Cell;
+use core::ptr::null;
+
+/// One goroutine's place in one queue. Go: `sudog`.
+pub struct Waiter {
+    pub g: &'static G,
+    /// What is handed over lies here, or shall be put here; null if nothing is handed over. Go: `elem`.
+    pub slot: Cell<*mut ()>,
+    /// One of several in a select, which the waker must claim first. Go: `isSelect`.
+    is_select: bool,
+    state: Cell<State>,
+    prev: Cell<*const Waiter>,
+    next: Cell<*const Waiter>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Queued,
+    /// Not queued (any more), and nothing was handed over.
+    Off,
+    Succeeded,
+}
+
+impl Waiter {
+    pub fn new(g: &'static G, slot: *mut ()) -> Self {
+        Self::make(g, slot, false)
+    }
+    /// For a select; the goroutine has called [`prepare`] before it queues the first.
+    pub fn of_select(g: &'static G, slot: *mut ()) -> Self {
+        Self::make(g, slot, true)
+    }
+    fn make(g: &'static G, slot: *mut (), is_select: bool) -> Self {
+        Waiter {
+            g,
+            slot: Cell::new(slot),
+            is_select,
+            state: Cell::new(State::Off),
+            prev: Cell::new(null()),
+            next: Cell::new(null()),
+        }
+    }
+
+    /// Woken because something was handed over, not because of a close. Go: `success`.
+    #[inline]
+    pub fn success(&self) -> bool {
+        self.state.get() == State::Succeeded
+    }
+}
+
+// `G::select_done`: where a goroutine is in its select.
+/// Parked, for the first who claims it.
+const OPEN: u32 = 0;
+/// Claimed, or not in a select.
+const DONE: u32 = 1;
+/// It has not parked yet, but timers and interrupts may claim it already: they need none of the locks that it holds.
+const PREPARING: u32 = 2;
+
+/// `me` begins a select. Relaxed: published by what it then queues or starts.
+#[inline]
+pub fn prepare(me: &G) {
+    me.select_done.store(PREPARING, Ordering::Relaxed);
+}
+
+/// In a park's commit, on g0: from here on `g` can be claimed as parked. `false`: it was claimed meanwhile, and goes on.
+#[inline]
+pub fn open(g: &G) -> bool {
+    // AcqRel: partner of the exchanges in `claim` and `claim_without_lock`: the claimer finds it saved.
+    g.select_done.compare_exchange(PREPARING, OPEN, Ordering::AcqRel, Ordering::Acquire).is_ok()
+}
+
+/// Claims a goroutine that is in a select, under the lock of one of its queues: of all who try, one is told `true`, and readies it.
+pub fn claim(g: &G) -> bool {
+    // AcqRel: partner of the same exchange by the others.
+    g.select_done.compare_exchange(OPEN, DONE, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+}
+
+/// As `claim`, by a timer or an interrupt, which may come before the goroutine has parked. It has first made itself findable for the
+/// goroutine, which waits for it to be done before it leaves the select; so it never claims a later one.
+pub fn claim_without_lock(g: &G) -> Claim {
+    match g.select_done.swap(DONE, Ordering::AcqRel) {
+        OPEN => Claim::Parked,
+        PREPARING => Claim::Early,
+        _ => Claim::Lost,
+    }
+}
+
+pub enum Claim {
+    /// It is the caller's to ready.
+    Parked,
+    /// It is the caller's, but has not parked and will not.
+    Early,
+    Lost,
+}
+
+/// A waiter was taken off and got its value: its goroutine, to ready once the lock is released.
+#[inline]
+pub fn succeed(w: &Waiter) -> &'static G {
+    w.state.set(State::Succeeded);
+    woken(w)
+}
+
+/// A waiter was taken off for another reason (close): its goroutine, to ready once the lock is released.
+#[inline]
+pub fn woken(w: &Waiter) -> &'static G {
+    let g = w.g;
+    g.param.set(core::ptr::from_ref(w).cast_mut().cast());
+    g
+}
+
+pub struct WaitQ {
+    first: Cell<*const Waiter>,
+    /// Of no meaning while there is no first.
+    last: Cell<*const Waiter>,
+}
+
+// SAFETY: used under the lock of what is waited for (the rule above).
+unsafe impl Send for WaitQ {}
+
+impl WaitQ {
+    pub const fn new() -> Self {
+        WaitQ { first: Cell::new(null()), last: Cell::new(null()) }
+    }
+    pub fn is_empty(&self) -> bool {
+        self.first.get().is_null()
+    }
+
+    /// Who has waited longest.
+    #[inline]
+    pub fn first(&self) -> Option<&Waiter> {
+        self.get(self.first.get())
+    }
+
+    /// Queues a waiter behind the others.
+    ///
+    /// # Safety
+    /// The waiter stays where it is until it was taken off, by [`dequeue`](Self::dequeue) or [`remove`](Self::remove).
+    pub unsafe fn enqueue(&self, w: &Waiter) {
+        w.state.set(State::Queued);
+        w.next.set(null());
+        match self.last() {
+            None => {
+                w.prev.set(null());
+                self.first.set(w);
+            }
+            Some(last) => {
+                w.prev.set(last);
+                last.next.set(w);
+            }
+        }
+        self.last.set(w);
+    }
+
+    /// Queues a waiter before the others (a mutex in starvation mode gives a woken one its place back).
+    ///
+    /// # Safety
+    /// As for [`enqueue`](Self::enqueue).
+    pub unsafe fn enqueue_front(&self, w: &Waiter) {
+        let first = self.first.get();
+        w.prev.set(null());
+        w.next.set(first);
+        w.state.set(State::Queued);
+        match self.get(first) {
+            Some(first) => first.prev.set(w),
+            None => self.last.set(w),
+        }
+        self.first.set(w);
+    }
+
+    /// Takes the first one off, passing over those whose select was won elsewhere. Its goroutine is the caller's to ready. Go: `waitq.dequeue`.
+    #[inline]
+    pub fn dequeue(&self) -> Option<&Waiter> {
+        loop {
+            let w = self.first()?;
+            let next = w.next.get();
+            self.first.set(next);
+            if let Some(next) = self.get(next) {
+                next.prev.set(null());
+            }
+            w.state.set(State::Off);
+            if !w.is_select || claim(w.g) {
+                return Some(w);
+            }
+        }
+    }
+
+    /// Takes this one off; `false` if it is not queued any more. Go: `waitq.dequeueSudoG`.
+    pub fn remove(&self, w: &Waiter) -> bool {
+        let queued = w.state.get() == State::Queued;
+        if queued {
+            self.unlink(w);
+        }
+        queued
+    }
+
+    fn unlink(&self, w: &Waiter) {
+        let (prev, next) = (w.prev.get(), w.next.get());
+        match self.get(prev) {
+            Some(prev) => prev.next.set(next),
+            None => self.first.set(next),
+        }
+        match self.get(next) {
+            Some(next) => next.prev.set(prev),
+            None => self.last.set(prev),
+        }
+        w.state.set(State::Off);
+    }
+
+    fn last(&self) -> Option<&Waiter> {
+        if self.is_empty() { None } else { self.get(self.last.get()) }
+    }
+
+    fn get(&self, w: *const Waiter) -> Option<&Waiter> {
+        // SAFETY: queued waiters are alive (`enqueue`'s promise).
+        unsafe { w.as_ref() }
+    }
+}
+
+impl Default for WaitQ {
+    fn default() -> Self {
+        Self::new()
+    }
+}

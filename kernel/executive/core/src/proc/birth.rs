@@ -1,0 +1,322 @@
+//! How a goroutine is born and how it ends.
+//!
+//! The closure of `go(f)` is moved onto the new goroutine's stack, and its result is left in the same place: no heap allocation between `go` and
+//! `join`. A [`JoinHandle`](crate::JoinHandle) is thus a g: one that has ended is kept, stack and all, until its result was taken.
+//!
+//! **Rule:** `joiner` (joiner.rs) decides who frees a g that has ended: `goexit0`, off its stack, on g0, if the handle is gone; else the handle.
+#![allow(unsafe_code)] // First frames, closures and results by pointer, raw states in a pointer.
+
+use super::schedule::{execute, ready_and_schedule, schedule};
+use super::wake::{put_last, put_next};
+use crate::ground::machine::{self, Stack};
+use crate::ground::param::{STACK_BYTES, STACK_COLORS};
+use crate::nouns::g::{ANY_CPU, G, Status, getg};
+use crate::nouns::joiner::Ended;
+use crate::nouns::m::{M, m};
+use crate::nouns::p::{P, p};
+use crate::nouns::runq::List;
+use crate::nouns::sched::SCHED;
+use crate::tools::fatal::throw;
+use crate::tools::trace::{self, Event};
+use crate::{switch, tools::percpu};
+use alloc::boxed::Box;
+use core::mem::{ManuallyDrop, align_of, needs_drop, size_of};
+use core::panic::Location;
+use core::ptr::null_mut;
+use core::sync::atomic::Ordering::Relaxed;
+
+/// How to start a goroutine.
+#[derive(Clone, Copy)]
+pub(crate) struct Start {
+    pub(crate) name: Option<&'static str>,
+    /// Usable bytes of stack.
+    pub(crate) stack_bytes: usize,
+    pub(crate) at: &'static Location<'static>,
+    pub(crate) detached: bool,
+}
+
+/// Why a goroutine could not be started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// The machine has no memory or no addresses for a stack.
+    OutOfMemory,
+    /// Closure or result do not fit into half of the stack.
+    StackTooSmall,
+    /// The caller is a thread that is no CPU. Let a goroutine do it.
+    NotOnAGoroutine,
+}
+
+impl core::fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            SpawnError::OutOfMemory => "out of memory for a goroutine's stack",
+            SpawnError::StackTooSmall => "closure or result too large for the goroutine's stack",
+            SpawnError::NotOnAGoroutine => "not on a goroutine",
+        })
+    }
+}
+impl core::error::Error for SpawnError {}
+
+/// Closure before, result after, in the same place at the top of the stack.
+pub(crate) union Body<F, T> {
+    f: ManuallyDrop<F>,
+    pub(crate) result: ManuallyDrop<T>,
+}
+
+/// Starts a goroutine that runs `f`: next on this P. On the system stack: [`newproc1`], runqput(next), and wakep. Go: `newproc`.
+pub(crate) fn newproc<F, T>(start: Start, f: F) -> Result<&'static G, (SpawnError, F)>
+where
+    F: FnOnce() -> T,
+{
+    percpu::point();
+    let mut f = ManuallyDrop::new(f);
+    let f_ptr = &raw const *f;
+    let started = switch::systemstack(|| {
+        let g = newproc1(&start, size_of::<Body<F, T>>(), align_of::<Body<F, T>>(), run::<F, T>)?;
+        // SAFETY: STACK-OWNER: g is ours until it is queued; `newproc1` left room for a `Body` there. The closure is moved: the caller forgets it.
+        unsafe { core::ptr::copy_nonoverlapping(f_ptr, g.body.get().cast::<F>(), 1) };
+        if needs_drop::<T>() {
+            g.drop_result.set(Some(drop_result::<F, T>));
+        }
+        if SCHED.main_started.load(Relaxed) {
+            put_next(g);
+        } else {
+            put_last(p(), m(), g); // main itself, which CPU 0 finds at once: no wakep
+        }
+        Ok(g)
+    });
+    match started {
+        Ok(g) => Ok(g),
+        // SAFETY: it was not moved.
+        Err(e) => Err((e, unsafe { ManuallyDrop::take(&mut f) })),
+    }
+}
+
+/// A runnable g whose first instruction calls `run(body)`, with room for a body of that layout; in no queue yet. On g0. Go: `newproc1`.
+fn newproc1(
+    start: &Start,
+    size: usize,
+    align: usize,
+    run: unsafe extern "C" fn(*mut ()),
+) -> Result<&'static G, SpawnError> {
+    let p = p();
+    if size + align > start.stack_bytes / 2 {
+        return Err(SpawnError::StackTooSmall);
+    }
+    let g = gfget(p, start.stack_bytes).ok_or_else(no_g)?;
+    let body = (g.stack_top() - g.color.get() - size) & !(align.max(16) - 1);
+    g.body.set(body as *mut ());
+    // SAFETY: STACK-OWNER: a Dead g from the free list is ours; its first page is committed.
+    g.sched_sp.store(unsafe { switch::newborn(body, run, body as *mut ()) }, Relaxed);
+    g.joiner.begin(start.detached);
+    g.drop_result.set(None);
+    g.set_status(Status::Dead, Status::Runnable, "newproc1: new g is not Dead");
+    g.is_born(next_goid(p), start.name, start.at);
+    p.stats.born.bump();
+    trace::record(Event::Go, || g.id());
+    Ok(g)
+}
+
+/// Why `gfget` has none.
+#[cold]
+fn no_g() -> SpawnError {
+    if percpu::is_foreign() { SpawnError::NotOnAGoroutine } else { SpawnError::OutOfMemory }
+}
+
+/// What a goroutine runs: the closure, and then the result takes its place.
+unsafe extern "C" fn run<F: FnOnce() -> T, T>(body: *mut ()) {
+    let body = body.cast::<Body<F, T>>();
+    // SAFETY: `newproc` put the closure there; it is taken once.
+    let f = unsafe { ManuallyDrop::into_inner(core::ptr::read(&raw const (*body).f)) };
+    let result = f();
+    // SAFETY: the place is this goroutine's, and free now.
+    unsafe { (&raw mut (*body).result).write(ManuallyDrop::new(result)) };
+    let g = getg();
+    // If it is detached after this look, `goexit0` sees to it.
+    if needs_drop::<T>() && g.joiner.is_detached() {
+        g.drop_result.set(None);
+        // SAFETY: nobody else will look at it.
+        unsafe { drop_result::<F, T>(body.cast()) };
+    }
+}
+
+unsafe extern "C" fn drop_result<F, T>(body: *mut ()) {
+    // SAFETY: the caller says that a result is there and that it is the last to use it.
+    unsafe { ManuallyDrop::drop(&mut (*body.cast::<Body<F, T>>()).result) }
+}
+
+/// The last thing a goroutine does. Called by `goexit`, which its function returned to. Go: `goexit1`.
+pub(crate) extern "C" fn goexit1() -> ! {
+    // SAFETY: `goexit0` takes no argument and does not return.
+    unsafe { switch::call_mcall(goexit0, null_mut()) };
+    throw("goexit1: a dead goroutine goes on")
+}
+
+/// The goroutine is off its stack: it becomes Dead, its joiner is readied, and it goes to the free list unless a handle wants its result. On
+/// g0. Go: `goexit0`.
+#[unsafe(link_section = "executive_switch")]
+unsafe extern "C" fn goexit0(g: &'static G, _: *mut ()) -> ! {
+    let (p, m) = (p(), m());
+    trace::record(Event::End, || g.id());
+    g.locked_to.store(ANY_CPU, Relaxed);
+    let drop_result = g.drop_result.get(); // read now: from `end` on a handle may free g
+    g.set_status(Status::Running, Status::Dead, "goexit0: goroutine is not running");
+    p.stats.died.bump();
+    match g.joiner.end() {
+        Ended::Detached => {
+            if let Some(drop_result) = drop_result {
+                resurrect(p, m, g, drop_result);
+            }
+            gfput(p, g);
+        }
+        Ended::Awaited(joiner) => ready_and_schedule(p, m, joiner),
+        Ended::NotYetAwaited => {}
+    }
+    schedule(p, m)
+}
+
+/// The handle was dropped while the goroutine ended, so its result is to be dropped by someone. Dropping may park, so it needs a goroutine: this one
+/// lives once more, to run `drop_result` on its own stack, below the result.
+#[cold]
+fn resurrect(p: &P, m: &M, g: &'static G, drop_result: unsafe extern "C" fn(*mut ())) -> ! {
+    let body = g.body.get();
+    p.stats.born.bump();
+    g.drop_result.set(None);
+    g.joiner.begin(true);
+    // SAFETY: STACK-OWNER: g is Dead, detached and in no list: ours.
+    g.sched_sp.store(unsafe { switch::newborn(body as usize, drop_result, body) }, Relaxed);
+    g.set_status(Status::Dead, Status::Runnable, "resurrect: goroutine is not Dead");
+    execute(p, m, g, false)
+}
+
+/// The handle's wait: parks until `g` has ended. Called once per handle.
+pub(crate) fn wait_for_end(g: &'static G) {
+    if !g.joiner.has_ended() {
+        super::park::park(getg(), crate::nouns::g::WaitReason::Join, |me| g.joiner.wait(me));
+    }
+}
+
+/// Gives up a handle; `true`: the goroutine had ended, and the caller drops the result and calls [`reap`].
+pub(crate) fn detach(g: &'static G) -> bool {
+    g.joiner.detach()
+}
+
+/// The result was taken: the g of an ended goroutine is free for the next.
+pub(crate) fn reap(g: &'static G) {
+    percpu::pin();
+    gfput(p(), g);
+    percpu::unpin();
+}
+
+/// A free g with a stack of this size, or a new one. Go: `gfget`, and `malg` where it finds none.
+#[inline(always)]
+fn gfget(p: &P, stack_bytes: usize) -> Option<&'static G> {
+    let g = p.gfree.get_own();
+    if let Some(g) = g
+        && stack_bytes == STACK_BYTES
+        && g.stack_top() != 0
+    {
+        return Some(g);
+    }
+    gfget_slowly(p, g, stack_bytes)
+}
+
+/// Where it is not just this P's last one, or that one has no stack to fit.
+#[cold]
+#[inline(never)]
+fn gfget_slowly(p: &P, own: Option<&'static G>, stack_bytes: usize) -> Option<&'static G> {
+    if percpu::is_foreign() {
+        return None; // here, because its own list is always empty
+    }
+    let usual = stack_bytes == STACK_BYTES;
+    let g = own.or_else(|| p.gfree.get(&SCHED.gfree));
+    if let Some(g) = g
+        && usual
+        && g.stack_top() != 0
+    {
+        return Some(g);
+    }
+    let Some(g) = g.or_else(|| SCHED.gfree_bare.take(1).pop_front()) else { return malg(stack_bytes) };
+    // Usual stacks stay with their g's: if the size is unusual, this one's goes first. Go does likewise.
+    free_stack(g);
+    let Some(stack) = alloc_stack(stack_bytes) else {
+        SCHED.gfree_bare.give(List::of(g));
+        return None;
+    };
+    g.set_stack(stack);
+    g.usual_stack.set(usual);
+    Some(g)
+}
+
+/// Puts a Dead g on this P's free list, with its stack if that is of the usual size; too many go to the global one. On g0 or pinned. Go: `gfput`.
+fn gfput(p: &P, g: &'static G) {
+    g.is_nobody(); // and in no report any more
+    if !g.usual_stack.get() {
+        free_stack(g);
+    }
+    // A deep stack is kept for this P's next goroutine; those that go to everyone give their pages back.
+    p.gfree.put(g, &SCHED.gfree, |g| {
+        let stack = g.stack();
+        if stack.hi != 0 && machine::stack_is_deep(stack) {
+            free_stack(g);
+        }
+    });
+}
+
+/// A stack from the machine; counted for reports.
+fn alloc_stack(bytes: usize) -> Option<Stack> {
+    let stack = machine::alloc_stack(bytes)?;
+    SCHED.stack_bytes.fetch_add(stack.size(), Relaxed);
+    Some(stack)
+}
+
+/// Gives a free g's stack back to the machine; whether there was one.
+pub(crate) fn free_stack(g: &G) -> bool {
+    let stack = g.stack();
+    if stack.hi != 0 {
+        g.set_stack(Stack { lo: 0, hi: 0 });
+        SCHED.stack_bytes.fetch_sub(stack.size(), Relaxed);
+        // SAFETY: STACK-OWNER: g is Dead and ours, so nothing runs on its stack.
+        unsafe { machine::free_stack(stack) };
+    }
+    stack.hi != 0
+}
+
+/// A new g with a fresh stack, Dead. Go: `malg`, `allgadd`.
+#[cold]
+fn malg(stack_bytes: usize) -> Option<&'static G> {
+    let stack = alloc_stack(stack_bytes)?;
+    // SAFETY: a layout of nonzero size.
+    let g = unsafe { alloc::alloc::alloc(core::alloc::Layout::new::<G>()) }.cast::<G>();
+    if g.is_null() {
+        SCHED.stack_bytes.fetch_sub(stack.size(), Relaxed);
+        // SAFETY: nothing has used it.
+        unsafe { machine::free_stack(stack) };
+        return None;
+    }
+    // SAFETY: just allocated for a G. Never freed: g's are only reused.
+    let g: &'static G = unsafe {
+        g.write(G::new());
+        Box::leak(Box::from_raw(g))
+    };
+    g.set_stack(stack);
+    g.usual_stack.set(stack_bytes == STACK_BYTES);
+    g.color.set(SCHED.allgs_len.load(Relaxed) % STACK_COLORS * 64);
+    g.set_status(Status::Idle, Status::Dead, "malg: new g is not Idle");
+    SCHED.add_g(g);
+    Some(g)
+}
+
+/// A goroutine number that was never used; taken from the global counter 16 at a time. Go: `goidcache`.
+fn next_goid(p: &P) -> u64 {
+    const BATCH: u64 = 16;
+    if p.goid_next.get() == p.goid_end.get() {
+        let first = SCHED.goid.fetch_add(BATCH, Relaxed);
+        p.goid_next.set(first);
+        p.goid_end.set(first + BATCH);
+    }
+    let id = p.goid_next.get();
+    p.goid_next.set(id + 1);
+    id
+}

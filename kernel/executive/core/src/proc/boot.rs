@@ -1,0 +1,90 @@
+//! Start-up: a list, one call a line. Go: `rt0_go`, `schedinit`, `runtime.main`.
+#![allow(unsafe_code)] // Per-CPU blocks handed to the machine, g0 entered.
+
+use super::birth::{self, Start};
+use super::schedule::schedule;
+use crate::ground::param::{MAX_CPUS, STACK_BYTES};
+use crate::nouns::g::{G, Status};
+use crate::nouns::m::{CpuState, m, m_of};
+use crate::nouns::p::{p, p_of};
+use crate::nouns::sched::SCHED;
+use crate::{ground::machine, switch, tools::percpu};
+use core::panic::Location;
+use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+
+static MAIN: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Runs `main` as goroutine 1, on CPU 0, which is the caller, and starts the other CPUs. When `main` returns the run is over, with status 0, whatever
+/// the other goroutines do (as in Go).
+///
+/// Called by the machine, once.
+pub fn start(main: fn()) -> ! {
+    MAIN.store(main as *mut (), Relaxed);
+    let cpus = machine::cpus().clamp(1, MAX_CPUS);
+    for cpu in 0..cpus {
+        set_up(cpu);
+    }
+    if cpus == 1 {
+        p_of(0).leave_alone();
+    }
+    SCHED.set_cpus(1);
+    // SAFETY: CPU 0's block, used by CPU 0.
+    unsafe { machine::start_cpu(0, percpu::percpu_block(0), boot_cpu) };
+    unreachable!("start_cpu(0) does not return")
+}
+
+/// A CPU's m, g0 and p, before it runs.
+pub(crate) fn set_up(cpu: usize) {
+    let m = m_of(cpu);
+    m.seed(0x9e37_79b9 ^ (cpu as u32 + 1).wrapping_mul(0x85eb_ca6b));
+    m.g0.set_status(Status::Idle, Status::Running, "set_up: g0 was used");
+    let g0: *const G = &m.g0;
+    percpu::set_up(cpu, g0.cast(), core::ptr::from_ref(m).cast(), core::ptr::from_ref(p_of(cpu)).cast());
+}
+
+/// What CPU 0 runs first.
+extern "C" fn boot_cpu() -> ! {
+    // SAFETY: once, on the machine's stack.
+    unsafe { switch::enter_g0(boot_cpu_on_g0) }
+}
+
+extern "C" fn boot_cpu_on_g0() -> ! {
+    m().set_state(CpuState::Running);
+    // One call for each that there may be. One that does not come up leaves its number to the next.
+    for _ in 1..machine::cpus().min(MAX_CPUS) {
+        let cpu = SCHED.cpus();
+        // Counted before it can go idle, or it could find everyone asleep.
+        SCHED.set_cpus(cpu + 1);
+        m_of(cpu).set_state(CpuState::Searching); // from here on others may count on it
+        // SAFETY: that CPU's block, handed over once.
+        if !unsafe { machine::start_cpu(cpu, percpu::percpu_block(cpu), other_cpu) } {
+            m_of(cpu).set_state(CpuState::Offline);
+            SCHED.set_cpus(cpu); // reported by the machine; we go on without it
+        }
+    }
+    let start = Start { name: Some("main"), stack_bytes: STACK_BYTES, at: Location::caller(), detached: true };
+    if birth::newproc(start, main_goroutine).is_err() {
+        crate::tools::fatal::throw("start: no memory for the main goroutine");
+    }
+    schedule(p(), m())
+}
+
+/// What the other CPUs run first. Go: `mstart`.
+extern "C" fn other_cpu() -> ! {
+    // SAFETY: once, on the machine's stack.
+    unsafe { switch::enter_g0(other_cpu_on_g0) }
+}
+
+extern "C" fn other_cpu_on_g0() -> ! {
+    m().set_state(CpuState::Running);
+    schedule(p(), m())
+}
+
+/// Goroutine 1. Go: `runtime.main`.
+fn main_goroutine() {
+    SCHED.main_started.store(true, Relaxed);
+    // SAFETY: `start` stored a `fn()`.
+    let main: fn() = unsafe { core::mem::transmute(MAIN.load(Relaxed)) };
+    main();
+    machine::exit(0)
+}

@@ -1,0 +1,111 @@
+//! Threads that are no CPU: a Linux process has some beside those that run goroutines. What they may call, and how
+//! it reaches the CPUs.
+//!
+//! A foreign thread has a block for GS to point at, and in it a g, an m and a p of its own. It stands on that g, which
+//! is its m's g0, for ever. So a call that never parks does its work there as on any CPU, and a call that would park
+//! ends the run, because `mcall` refuses g0. Nobody steals from a foreign p, for no CPU has its number.
+//!
+//! **Rule:** what a foreign thread readies stands in its own p until its last unpin, and goes to the global queue
+//! there (`hand_over`). CPUs pay nothing for this: a foreign block is never calm (percpu.rs), so that each of
+//! its last unpins takes the way that on a CPU only a preemption takes.
+//!
+//! Rejected: an injection stack for what they ready (every `ready` would have to ask where it is), and CPU numbers
+//! for them (there may be any number of threads).
+
+use super::preempt::kick_hogs;
+use super::reclaim::give_free;
+use super::wake::wakep;
+use crate::ground::param::MAX_CPUS;
+use crate::nouns::m::M;
+use crate::nouns::p::{P, p};
+use crate::nouns::runq::List;
+use crate::nouns::sched::SCHED;
+use crate::tools::percpu::{self, PerCpu, Pin};
+use core::marker::PhantomData;
+use core::ptr::from_ref;
+
+/// What a thread that is no CPU needs to call the executive. Made by the machine, one for each such thread at a time;
+/// never freed, only reused, as g's are.
+pub struct Foreign {
+    block: PerCpu,
+    m: M,
+    p: P,
+}
+
+impl Foreign {
+    /// One that no thread has.
+    #[expect(clippy::new_without_default, reason = "of no use before `begin`")]
+    pub const fn new() -> Self {
+        Foreign { block: PerCpu::new(), m: M::new(), p: P::new() }
+    }
+
+    /// A thread has it from here on, and points its GS base at what this returns. No other has it; `number` tells it
+    /// from the others.
+    pub fn begin(&'static self, number: usize) -> *const () {
+        self.m.seed(number as u32);
+        let g0 = from_ref(&self.m.g0).cast();
+        let cpu = MAX_CPUS + number % (1 << 31); // no CPU has that number
+        self.block.fill(cpu, g0, from_ref(&self.m).cast(), from_ref(&self.p).cast());
+        from_ref(&self.block).cast()
+    }
+}
+
+/// What this foreign thread has readied becomes everyone's, and so do g's that it has freed. At its last unpin.
+#[cold]
+pub(crate) fn hand_over() {
+    percpu::pin();
+    let p = p();
+    let mut readied = List::new();
+    while let Some((g, _)) = p.runq().get() {
+        readied.push_back(g);
+    }
+    if !readied.is_empty() {
+        SCHED.put_batch(readied);
+        wakep();
+        kick_hogs();
+    }
+    give_free(p);
+    percpu::unpin_quietly();
+}
+
+/// While one lives, something that is no goroutine may wake one: CPUs that all sleep are no deadlock. Take it before
+/// you give a foreign thread, or a device, the means to wake; drop it when no wake can come any more.
+///
+/// ```no_run
+/// use executive::foreign::Outside;
+/// let (tx, rx) = executive::chan(1);
+/// let outside = Outside::new();
+/// std::thread::spawn(move || {
+///     tx.try_send(42).unwrap();
+///     drop(outside);
+/// });
+/// assert_eq!(rx.recv(), Some(42));
+/// ```
+#[must_use = "it counts until it is dropped"]
+#[derive(Debug)]
+pub struct Outside(PhantomData<()>);
+
+impl Outside {
+    /// From here on sleeping CPUs are no deadlock. Never parks.
+    #[expect(clippy::new_without_default, reason = "it is an act, not a value")]
+    pub fn new() -> Self {
+        SCHED.injected.expect();
+        Outside(PhantomData)
+    }
+}
+
+impl Clone for Outside {
+    /// One more thread that may wake.
+    fn clone(&self) -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Outside {
+    /// If it was the last, and all goroutines wait for nothing else, they are dead.
+    fn drop(&mut self) {
+        let _pin = Pin::new();
+        SCHED.injected.expect_no_more();
+        wakep(); // who sleeps has counted on us, and looks again whether it is a deadlock
+    }
+}

@@ -1,0 +1,214 @@
+//! `go`, and waiting for what it started.
+#![allow(unsafe_code)] // The result is taken from the goroutine's stack by pointer.
+
+use crate::ground::param::STACK_BYTES;
+use crate::nouns::g::{G, Status, WaitReason, getg};
+use crate::proc::birth::{self, Body, SpawnError, Start, newproc};
+use crate::tools::percpu;
+use core::marker::PhantomData;
+use core::mem::{ManuallyDrop, needs_drop};
+use core::panic::Location;
+
+/// Starts a goroutine that runs `f`. It runs next on this CPU, unless another takes it. Go: the `go` statement.
+///
+/// Dropping the handle detaches the goroutine. Panics when the machine has no memory for a stack (see [`Builder::spawn`]).
+///
+/// ```no_run
+/// let h = executive::go(|| 6 * 7);
+/// assert_eq!(h.join(), 42);
+/// ```
+#[track_caller]
+pub fn go<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    match Builder::new().spawn(f) {
+        Ok(handle) => handle,
+        Err(e) => {
+            let s = crate::report::census::take();
+            panic!("go: {e} ({} goroutines, {} bytes of stack)", s.goroutines, s.stack_bytes)
+        }
+    }
+}
+
+/// A goroutine to be started with a name or an unusual stack.
+///
+/// ```no_run
+/// use executive::Builder;
+/// let h = Builder::new().name("deep").stack_bytes(1 << 20).spawn(|| executive::current().to_string());
+/// assert!(h.unwrap().join().ends_with("(deep)"));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Builder {
+    name: Option<&'static str>,
+    stack_bytes: usize,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Builder {
+    /// No name, the usual stack.
+    pub const fn new() -> Self {
+        Builder { name: None, stack_bytes: STACK_BYTES }
+    }
+    /// A name for every report.
+    pub const fn name(mut self, name: &'static str) -> Self {
+        self.name = Some(name);
+        self
+    }
+    /// Usable bytes of stack, at least; only those that are touched cost memory.
+    pub const fn stack_bytes(mut self, bytes: usize) -> Self {
+        self.stack_bytes = bytes;
+        self
+    }
+    /// Starts the goroutine, or says why not.
+    ///
+    /// ```no_run
+    /// use executive::{Builder, SpawnError};
+    /// let huge = [0u8; 1 << 16];
+    /// let refused = Builder::new().spawn(move || huge[0]);
+    /// assert_eq!(refused.map(drop), Err(SpawnError::StackTooSmall));
+    /// ```
+    #[track_caller]
+    pub fn spawn<F, T>(self, f: F) -> Result<JoinHandle<T>, SpawnError>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        // SAFETY: 'static.
+        unsafe { self.spawn_unchecked(f) }
+    }
+    /// As `spawn`, for closures that borrow.
+    ///
+    /// # Safety
+    /// The goroutine has ended, and its result is gone, before what `f` and `T` borrow is.
+    #[track_caller]
+    pub(crate) unsafe fn spawn_unchecked<F, T>(self, f: F) -> Result<JoinHandle<T>, SpawnError>
+    where
+        F: FnOnce() -> T + Send,
+        T: Send,
+    {
+        let start = Start { name: self.name, stack_bytes: self.stack_bytes, at: Location::caller(), detached: false };
+        match newproc::<F, T>(start, f) {
+            Ok(g) => Ok(JoinHandle { g, take: take::<F, T>, result: PhantomData }),
+            Err((e, _f)) => Err(e),
+        }
+    }
+}
+
+unsafe fn take<F, T>(body: *mut ()) -> T {
+    // SAFETY: the caller says that the result is there, and takes it once.
+    unsafe { ManuallyDrop::into_inner((&raw const (*body.cast::<Body<F, T>>()).result).read()) }
+}
+
+/// A goroutine's result to come. It *is* the goroutine: its g and stack stay until the result was taken or the handle dropped.
+///
+/// ```no_run
+/// let h = executive::go(|| 1 + 1);
+/// assert_eq!(h.join(), 2);
+/// drop(executive::go(|| ())); // detached
+/// ```
+pub struct JoinHandle<T> {
+    g: &'static G,
+    take: unsafe fn(*mut ()) -> T,
+    result: PhantomData<T>,
+}
+
+impl<T> JoinHandle<T> {
+    /// Parks until the goroutine has ended, and takes its result.
+    pub fn join(self) -> T {
+        let handle = ManuallyDrop::new(self);
+        birth::wait_for_end(handle.g);
+        // SAFETY: it has ended, so the result is there; the handle is forgotten, so nobody takes it twice.
+        let result = unsafe { (handle.take)(handle.g.body.get()) };
+        birth::reap(handle.g);
+        result
+    }
+    /// Whether it has ended, so that `join` will not park.
+    ///
+    /// ```no_run
+    /// let h = executive::go(|| ());
+    /// while !h.is_finished() {
+    ///     executive::yield_now();
+    /// }
+    /// ```
+    pub fn is_finished(&self) -> bool {
+        percpu::point();
+        self.g.joiner.has_ended()
+    }
+    /// What it waits for; `None`: it does not wait. A moment's truth.
+    ///
+    /// ```no_run
+    /// use executive::g::WaitReason;
+    /// let h = executive::go(|| executive::chan::<()>(0).1.recv());
+    /// while h.waiting() != Some(WaitReason::ChanReceive) && !h.is_finished() {
+    ///     executive::yield_now();
+    /// }
+    /// ```
+    pub fn waiting(&self) -> Option<WaitReason> {
+        percpu::point();
+        (self.g.status() == Status::Waiting).then(|| self.g.wait_reason())
+    }
+    /// The goroutine's number.
+    pub fn id(&self) -> u64 {
+        self.g.id()
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    /// Detaches the goroutine: it goes on, and its result is dropped.
+    fn drop(&mut self) {
+        if birth::detach(self.g) {
+            if needs_drop::<T>() {
+                // SAFETY: it has ended, so the result is there, and nobody else takes it.
+                drop(unsafe { (self.take)(self.g.body.get()) });
+            }
+            birth::reap(self.g);
+        }
+    }
+}
+
+/// The calling goroutine: its number and name, for one's own reports.
+///
+/// ```no_run
+/// println!("{}", executive::current()); // 7 (name)
+/// ```
+pub fn current() -> Current {
+    let g = getg();
+    Current { id: g.id(), name: g.name() }
+}
+
+/// Who a goroutine is. Shown as in every report: `7 (name)`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Current {
+    /// Its number: 1 is main; never used twice.
+    pub id: u64,
+    /// What [`Builder::name`] said.
+    pub name: Option<&'static str>,
+}
+
+impl core::fmt::Display for Current {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}", self.id)?;
+        self.name.map_or(Ok(()), |name| write!(f, " ({name})"))
+    }
+}
+
+/// The calling goroutine's number. Go has none for its users; every report names it.
+///
+/// ```no_run
+/// assert_ne!(executive::go(executive::goid).join(), executive::goid());
+/// ```
+pub fn goid() -> u64 {
+    getg().id()
+}
+
+/// The calling goroutine's name.
+pub fn name() -> Option<&'static str> {
+    getg().name()
+}

@@ -1,0 +1,229 @@
+//! Taking the CPU from a goroutine that does not give it: slices, due timers, and where it is safe.
+//!
+//! **Rule (IRQ-CLEAN):** the tick handler takes no lock, allocates nothing and pushes nothing on a goroutine's stack. It rewrites the interrupted
+//! context so that the goroutine itself, on its own stack, saves its registers and yields. Pinned code, g0, and the switch's section are not
+//! preempted; there the handler leaves a mark, which the unpin or the next switch honours.
+//!
+//! There is a tick only when somebody waits: at the end of a slice under contention, at the deadline of this P's first timer, or when another CPU kicks.
+#![allow(unsafe_code)] // The stub that a preempted goroutine runs.
+
+use super::foreign::hand_over;
+use super::schedule::schedule_slowly;
+use super::wake::{anyone_waits, new_slice, put_last, startm, wakep};
+use crate::ground::machine::{self, Interrupted, NEVER};
+use crate::ground::param::{RETRY_MOST_NS, RETRY_NS, TIMER_SLACK_NS};
+use crate::nouns::g::{ANY_CPU, G, Status, curg, getg, on_g0};
+use crate::nouns::m::{CpuState, m};
+use crate::nouns::p::p;
+use crate::nouns::sched::SCHED;
+use crate::switch;
+use crate::tools::depth;
+use crate::tools::percpu::{self, G as CURRENT};
+use crate::tools::trace::{self, Event};
+use core::arch::naked_asm;
+use core::mem::offset_of;
+use core::sync::atomic::Ordering::Relaxed;
+
+/// The timer that was asked for by `tick_at`, or another CPU's `kick`, interrupted this CPU. Called by the machine's handler, with
+/// interrupts off, on a stack of its own; on return the CPU goes on at `at.pc`. A machine that cannot preempt ignores what is written there, and
+/// the goroutine yields at its next unpin instead.
+pub fn on_tick(at: &mut Interrupted) {
+    let (m, p) = (m(), p());
+    let now = machine::now();
+    p.stats.ticks.bump();
+    m.tick_is_gone();
+    if matches!(m.state(), CpuState::Idle | CpuState::Offline) {
+        return; // it ends the wait, and whoever stops waiting looks at everything
+    }
+
+    let due = p.timers.next();
+    let others_wait = anyone_waits(p, m);
+    let mut yields = due <= now || m.has_readied() || !SCHED.injected.is_empty() || m.is_off();
+    if m.slice_end.get() <= now {
+        // The same goroutine, or the same slice handed on through runnext, as when it began?
+        if others_wait && m.slice_tick.get() == p.schedtick.get() {
+            m.slice_over.set(true);
+            yields = true;
+        }
+        m.slice_end.set(NEVER);
+    }
+    if others_wait && m.slice_end.get() == NEVER {
+        new_slice();
+    }
+    if due > now {
+        m.tick_by(due.saturating_add(TIMER_SLACK_NS));
+    } else {
+        wakep(); // an idle CPU can run our timers sooner than we
+    }
+    m.tick_by(m.slice_end.get());
+    if yields && !preempt(at) {
+        // The mark is honoured by the next unpin, but g0 may run a goroutine that never pins, having looked before whatever this tick is about had come. So
+        // another tick comes; each later than the one before, for where a CPU gets to execute nothing but ticks there would be no end.
+        m.tick_by(now + m.retry.get());
+        m.retry.set((2 * m.retry.get()).min(RETRY_MOST_NS));
+    } else {
+        m.retry.set(RETRY_NS);
+    }
+}
+
+/// What an interrupt handler has made runnable is seen soon, also beside a goroutine that yields to nobody. By the
+/// handler, or by a foreign thread, on which no tick comes.
+pub(crate) fn look_soon() {
+    if percpu::is_foreign() {
+        return kick_hogs();
+    }
+    // `wakep` never wakes this CPU if it is switched off; and it may have rechecked already, and be
+    // about to sleep. The note ends that sleep; the tick does not, for a wait uses the timer up.
+    if m().is_off() && SCHED.idle.wake_this(percpu::cpu()) {
+        startm(percpu::cpu());
+    }
+    m().tick_by(machine::now());
+}
+
+/// The page at `page`, of a stack, is there now, because this CPU touched it: it is noted how deep the goroutine that runs here has come. Called by the machine's page-fault
+/// handler, with interrupts off.
+pub fn on_growth(page: usize) {
+    // A goroutine may also touch another's stack (to give it what it waits for); that one has been there before.
+    if let Some(g) = curg()
+        && let Some(seen) = g.seen()
+        && seen.stack.contains(page)
+    {
+        g.note_depth(seen.stack.hi - page);
+        depth::note(seen.started_at, seen.stack.hi - page);
+    }
+}
+
+/// A page of a stack was needed where this CPU stood, and there are few left: the CPU calls [`machine::refill`] on g0, soon. Called by the machine's page-fault
+/// handler, which cannot get memory back itself, with interrupts off; on return the CPU goes on at `at.pc`.
+pub fn on_low_memory(at: &mut Interrupted) {
+    p().low_memory.store(true, Relaxed);
+    preempt(at);
+}
+
+/// Makes the interrupted goroutine yield: at once if it may be preempted here (`true`), else at its next unpin.
+fn preempt(at: &mut Interrupted) -> bool {
+    percpu::want_preempt();
+    if on_g0() || percpu::pins() != 0 || switch::contains(at.pc) {
+        return false;
+    }
+    let g = getg();
+    g.preempt_pc.set(at.pc);
+    at.pc = async_preempt as *const () as usize;
+    true
+}
+
+/// What a preempted goroutine runs: saves what the interrupted code may have in any register, yields, restores, and goes on where it was.
+/// Go: `asyncPreempt`.
+///
+/// Interrupted once more in here before `preempt_pc` is on the stack, it would lose its way: so this lies in the section that is never preempted; what it calls does not.
+/// The target has no red zone. Vector registers are not saved: this kernel's code has none, and a machine whose code has them must not preempt.
+///
+/// ```text
+///   | (interrupted code's stack)   |
+///   | pc it goes on at             | <- `ret` takes it
+///   | flags                        |
+///   | rax rcx rdx rbx rsi rdi rbp r8..r15 |
+/// ```
+#[unsafe(naked)]
+#[unsafe(link_section = "executive_switch")]
+unsafe extern "C" fn async_preempt() {
+    naked_asm!(
+        "push rax",                 // place for pc
+        "pushfq",
+        "push rax",
+        "push rcx",
+        "push rdx",
+        "push rbx",
+        "push rsi",
+        "push rdi",
+        "push rbp",
+        "push r8",
+        "push r9",
+        "push r10",
+        "push r11",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "mov rax, gs:[{g}]",
+        "mov rax, [rax + {pc}]",
+        "mov [rsp + 16*8], rax",    // 15 registers and the flags above us
+        "mov rbx, rsp",             // rbx keeps rsp over the call
+        "and rsp, -16",
+        "cld",
+        "call {yield}",
+        "mov rsp, rbx",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop r11",
+        "pop r10",
+        "pop r9",
+        "pop r8",
+        "pop rbp",
+        "pop rdi",
+        "pop rsi",
+        "pop rbx",
+        "pop rdx",
+        "pop rcx",
+        "pop rax",
+        "popfq",
+        "ret",
+        g = const CURRENT,
+        pc = const offset_of!(G, preempt_pc),
+        yield = sym preempt_yield,
+    )
+}
+
+extern "C" fn preempt_yield() {
+    if percpu::preempt() {
+        gopreempt();
+    }
+}
+
+/// The last unpin finds that a preemption came meanwhile; or it is a foreign thread's.
+#[unsafe(no_mangle)]
+fn _executive_preempted() {
+    if percpu::pins() != 0 {
+        return;
+    }
+    if !on_g0() {
+        gopreempt();
+    } else if percpu::is_foreign() {
+        hand_over();
+    }
+}
+
+/// Gives the CPU to others. A goroutine whose slice is over goes to the global queue, so that it is shared evenly. Go: `gopreempt_m`, `goschedImpl`.
+#[cold]
+fn gopreempt() {
+    unsafe extern "C" fn preempt_m(g: &'static G, _: *mut ()) -> ! {
+        let (p, m) = (p(), m());
+        p.stats.preemptions.bump();
+        trace::record(Event::Preempt, || g.id());
+        g.set_status(Status::Running, Status::Runnable, "preempt: goroutine is not running");
+        percpu::calm();
+        if g.locked_to.load(Relaxed) != ANY_CPU {
+            put_last(p, m, g);
+        } else {
+            SCHED.put(g);
+            wakep();
+            kick_hogs();
+        }
+        schedule_slowly(p, m)
+    }
+    // SAFETY: `preempt_m` takes no argument and does not return.
+    unsafe { switch::call_mcall(preempt_m, core::ptr::null_mut()) }
+}
+
+/// The global queue has a goroutine now that every CPU should share in: a CPU on which nobody else waits has no slice running; its tick begins one.
+pub(super) fn kick_hogs() {
+    let me = percpu::cpu();
+    for cpu in 0..SCHED.cpus() {
+        let other = crate::nouns::m::m_of(cpu);
+        if cpu != me && other.state() == CpuState::Running && !other.in_slice() {
+            machine::kick(cpu);
+        }
+    }
+}

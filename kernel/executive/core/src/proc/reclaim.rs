@@ -1,0 +1,95 @@
+//! Memory is short: what goroutines keep and do not need, for the machine to take back.
+//!
+//! Two things. Free g's keep their stacks: [`give_back`] hands these to the machine, and the g's wait without one until they are needed. And a goroutine that is off
+//! its CPU needs nothing below its saved stack pointer: [`resting`] tells where that is.
+//!
+//! **Rule (PINNED):** a P's own free list is touched by its owner, or by who has claimed its CPU while that is idle: a claimed CPU touches nothing of its P until it is woken
+//! (idle.rs). A busy P is asked, and gives at its next slow round of `schedule`; a goroutine that never lets it come there keeps [`GFREE_MAX`](crate::ground::param::GFREE_MAX)
+//! stacks from the machine at the most.
+
+use super::birth::free_stack;
+use super::wake::startm;
+use crate::ground::machine::Stack;
+use crate::nouns::g::{G, Status};
+use crate::nouns::p::{P, p, p_of};
+use crate::nouns::runq::List;
+use crate::nouns::sched::SCHED;
+use crate::tools::percpu::{Pin, cpu};
+use core::sync::atomic::Ordering::Relaxed;
+
+/// Gives the stacks of `most` free g's or so back to the machine by [`free_stack`](crate::ground::machine::Machine::free_stack). Returns how many it gave; 0: no free g that can be had keeps one.
+///
+/// Called by the machine, pinned or not, when it has no memory for something, before it says so. The caller may hold locks up to [`Rank::Reclaim`](crate::tools::lock::Rank).
+pub fn give_back(most: usize) -> usize {
+    let _pin = Pin::new();
+    if !SCHED.main_started.load(Relaxed) {
+        return 0; // no goroutine has ended yet, and this CPU's P may not be there
+    }
+    let mut given = 0;
+    while given < most && !SCHED.gfree.is_empty() {
+        given += strip(SCHED.gfree.take(most));
+    }
+    if given < most {
+        given += strip(p().gfree.take_all());
+    }
+    if given < most {
+        for cpu in (0..SCHED.cpus()).filter(|&other| other != cpu()) {
+            if SCHED.idle.wake_this(cpu) {
+                given += strip(p_of(cpu).gfree.take_all());
+                startm(cpu); // it finds nothing, and sleeps again
+            } else {
+                p_of(cpu).give_free.store(true, Relaxed);
+            }
+        }
+    }
+    given
+}
+
+/// Takes these free g's stacks; returns how many had one.
+fn strip(mut free: List<G>) -> usize {
+    let mut bare = List::new();
+    let mut given = 0;
+    while let Some(g) = free.pop_front() {
+        given += free_stack(g) as usize;
+        bare.push_back(g);
+    }
+    SCHED.gfree_bare.give(bare);
+    given
+}
+
+/// This P was asked for its free g's: they become everyone's. On g0.
+#[cold]
+pub(crate) fn give_free(p: &P) {
+    p.give_free.store(false, Relaxed);
+    SCHED.gfree.give(p.gfree.take_all());
+}
+
+/// A goroutine that was off its CPU when [`resting`] saw it.
+#[derive(Clone, Copy)]
+pub struct Resting(&'static G);
+
+impl Resting {
+    /// Its stack, and the saved stack pointer, below which nothing of it lies. `None`: it runs, or is free.
+    ///
+    /// True as long as no CPU executes anything of the executive's: while all others stand still, and the caller calls nothing of it. (STACK-OWNER: the states in which it
+    /// is off its CPU are entered on g0, after it was saved, and left on g0, before it runs.)
+    pub fn stack(&self) -> Option<(Stack, usize)> {
+        let (stack, sp) = (self.0.seen()?.stack, self.0.sched_sp.load(Relaxed));
+        let off = match self.0.status() {
+            Status::Waiting | Status::Runnable => true,
+            Status::Dead => self.0.joiner.has_ended(), // its result, or a first frame to drop that, lies above
+            _ => false,
+        };
+        (off && stack.contains(sp)).then_some((stack, sp))
+    }
+
+    /// Notes how much of its stack is committed, before some of it is taken. Under the same conditions.
+    pub fn note_depth(&self, committed: usize) {
+        self.0.note_depth(committed);
+    }
+}
+
+/// Goroutines that are off their CPUs, from `after` on (exclusive) in an order that does not change, newer ones first. Takes no lock; a moment's truth.
+pub fn resting(after: Option<Resting>) -> impl Iterator<Item = Resting> {
+    SCHED.all_after(after.map(|resting| resting.0)).map(Resting).filter(|resting| resting.stack().is_some())
+}

@@ -1,0 +1,428 @@
+//! The loop that every m is in when it runs no goroutine: find one, run it.
+//!
+//! **Rule:** this runs on g0, holds no lock and no pin when it takes a g, and never returns: the next round begins when a g comes back by `mcall`.
+//!
+//! The order in which sources are asked is Go's; where Go 1.16 and 1.26 differ it is 1.26's (the 61st tick's look at the global queue
+//! stands here, the global queue is taken in batches).
+#![allow(unsafe_code)] // Calls of `gogo`.
+
+use super::procs::off_duty;
+use super::reclaim::give_free;
+use super::wake::{anyone_waits, becomes_runnable, new_slice, put_in_ring_and_wake, put_next, ready, wakep};
+use crate::ground::machine::{self, NEVER};
+use crate::ground::param::{GLOBAL_QUEUE_BATCH, GLOBAL_QUEUE_EVERY_TICKS, RUNQ_SIZE, STEAL_ROUNDS, TIMER_SLACK_NS};
+use crate::nouns::g::{ANY_CPU, G, Status};
+use crate::nouns::idle::Stopping;
+use crate::nouns::m::{Cpu, CpuState, M, m};
+use crate::nouns::p::{P, p_of};
+use crate::nouns::runq::List;
+use crate::nouns::sched::SCHED;
+use crate::tools::fatal::throw;
+use crate::tools::trace::{self, Event};
+use crate::{ground::atomic, ground::chaos, switch, tools::percpu};
+use core::sync::atomic::{Ordering, Ordering::Relaxed, compiler_fence};
+
+/// How long a thief leaves a running P alone with its runnext (ns). Go: `usleep(3)`.
+const RUNNEXT_PAUSE_NS: u64 = 3_000;
+/// How long a CPU naps that saw nothing but hand-overs (ns): as much later may a goroutine in a runnext be whose P goes on with another. A hundredth of a slice; and a search every
+/// so often costs those who talk a few percent.
+const NAP_NS: u64 = 100_000;
+
+/// One round: finds a runnable g and runs it. On g0. Throws if a lock is held. Go: `schedule`.
+#[inline(never)]
+#[unsafe(link_section = "executive_switch")]
+pub(crate) fn schedule(p: &'static P, m: &'static M) -> ! {
+    schedule_inline(p, m)
+}
+
+/// The same, where a goroutine parks or yields.
+#[inline(always)]
+pub(crate) fn schedule_inline(p: &'static P, m: &'static M) -> ! {
+    if is_calm() && nothing_special(p, m) {
+        if let Some(g) = p.runq().get_next() {
+            execute_untimed(p, g, true)
+        }
+        // A slice that is handed on does not count, so the 61st tick is looked for only here: a pair that does nothing else ends with its slice.
+        if !p.global_is_due()
+            && let Some(g) = p.runq().get_from_ring()
+        {
+            execute_untimed(p, g, false)
+        }
+    }
+    schedule_slowly(p, m)
+}
+
+/// Readies `g`, and one round of `schedule`, which will run it unless something comes before: then at once, without a queue. On g0.
+#[inline(always)]
+pub(crate) fn ready_and_schedule(p: &'static P, m: &'static M, g: &'static G) -> ! {
+    let g = becomes_runnable(g);
+    if is_calm() && nothing_special(p, m) && !p.others().has_runnext() && g.locked_to.load(Relaxed) == ANY_CPU {
+        execute_untimed(p, g, true)
+    }
+    put_next(g);
+    schedule(p, m)
+}
+
+/// Whether nobody wants the goroutines of this CPU to yield. Whoever schedules holds no lock and no
+/// pin: throws otherwise.
+#[inline(always)]
+fn is_calm() -> bool {
+    let calm = percpu::is_calm();
+    if !calm && percpu::pins() != 0 {
+        throw("schedule: holding locks");
+    }
+    calm
+}
+
+/// The common case, in which the next g comes from this P's own queue: no timer, no interrupt's or
+/// locked goroutine, and the CPU is not switched off. (A CPU that has just run a goroutine is not
+/// searching.)
+#[inline(always)]
+fn nothing_special(p: &P, m: &M) -> bool {
+    p.timers.next() == NEVER && SCHED.injected.is_empty() && !m.is_special() && !chaos::one_in(4)
+}
+
+/// Everything that `schedule` knows.
+#[cold]
+#[inline(never)]
+pub(crate) fn schedule_slowly(p: &'static P, m: &'static M) -> ! {
+    percpu::set_curg(core::ptr::null());
+    if p.give_free.load(Relaxed) {
+        give_free(p);
+    }
+    if p.low_memory.load(Relaxed) {
+        refill(p);
+    }
+    let next = if m.slice_over.replace(false) { next_in_turn(p, m) } else { None };
+    let (g, inherit_slice) = next.map_or_else(|| find_runnable(p, m), |g| (g, false));
+    if m.spinning.get() {
+        // Before running what was found: there may be more, and those who put it there counted on us.
+        reset_spinning(m);
+    }
+    execute(p, m, g, inherit_slice)
+}
+
+/// The machine's page-fault handler asked for it (`on_low_memory`).
+#[cold]
+fn refill(p: &P) {
+    p.low_memory.store(false, Relaxed);
+    machine::refill();
+}
+
+/// Go: `resetspinning`.
+fn reset_spinning(m: &M) {
+    m.spinning.set(false);
+    m.set_state(CpuState::Running);
+    if SCHED.idle.found_work() {
+        wakep();
+    }
+}
+
+/// Runs a runnable g that the caller has taken off its queue. Go: `execute`.
+pub(crate) fn execute(p: &P, m: &M, g: &'static G, inherit_slice: bool) -> ! {
+    let due = p.timers.next();
+    if due != NEVER {
+        // A hog must not make sleepers late. Nor may those whose time has come take all of `g`'s.
+        m.tick_by(due.max(p.coarse_now.get()).saturating_add(TIMER_SLACK_NS));
+    }
+    if !inherit_slice {
+        turn_begins(p);
+    }
+    if !m.in_slice() && anyone_waits(p, m) {
+        new_slice(); // nor may it keep those waiting who are behind it
+    }
+    execute_untimed(p, g, true)
+}
+
+/// A goroutine runs on a slice of its own.
+#[inline(always)]
+fn turn_begins(p: &P) {
+    p.schedtick.set(p.schedtick.get().wrapping_add(1));
+    percpu::calm();
+}
+
+/// The same, where no time has to be kept: there are no timers, and nobody came to wait here but by `put_next` and `put_last`, which began a slice.
+#[inline(always)]
+fn execute_untimed(p: &P, g: &'static G, inherit_slice: bool) -> ! {
+    g.set_status(Status::Runnable, Status::Running, "execute: goroutine is not runnable");
+    percpu::set_curg(g.as_ptr().cast());
+    if !inherit_slice {
+        turn_begins(p);
+    }
+    p.stats.runs.bump();
+    let g = trace::record_keeping(Event::Run, g, || g.id());
+    // SAFETY: STACK-OWNER: it is Running, here; it was saved by mcall or is newborn.
+    unsafe { switch::jump_to(g) }
+}
+
+/// Finds a runnable g; sleeps until there is one. True if it runs on its predecessor's slice. Go: `findRunnable`.
+#[doc(alias = "findrunnable")]
+fn find_runnable(p: &'static P, m: &'static M) -> (&'static G, bool) {
+    loop {
+        if m.is_off() {
+            match off_duty(p, m) {
+                Some(next) => return next,
+                None => continue,
+            }
+        }
+        // Those whose time or whose interrupt has come don't wait for a goroutine of the global queue,
+        // which may run for a whole slice; but it doesn't wait for them again and again.
+        let mut urgent = p.timers.next() != NEVER && check_timers(p);
+        if !SCHED.injected.is_empty() {
+            urgent |= take_injected();
+        }
+        let patience = if urgent { GLOBAL_QUEUE_EVERY_TICKS as i32 } else { 0 };
+        if (p.global_overdue() >= patience || !urgent && chaos::one_in(8))
+            && let Some(g) = once_in_61(p)
+        {
+            return (g, false);
+        }
+        if let Some(g) = m.take_readied().or_else(|| p.runq().get_next()) {
+            return (g, true);
+        }
+        if let Some(g) = first_in_line(p, m) {
+            return (g, false);
+        }
+        if let Some(g) = adopt(p, SCHED.get_batch(RUNQ_SIZE / 2)).or_else(|| search(p)) {
+            return (g, false);
+        }
+    }
+}
+
+/// Two goroutines that keep readying each other would starve the global queue; once in a while it comes first. The clock is read too.
+///
+/// Go takes one goroutine each time. We take a few, put the others at our ring's end, and leave the lock alone for as many times: what each would have waited for, it gets.
+#[cold]
+fn once_in_61(p: &P) -> Option<&'static G> {
+    p.coarse_now.set(machine::now());
+    let batch = SCHED.get_batch(GLOBAL_QUEUE_BATCH.min(p.runq().room() + 1));
+    // Not every 61st tick but so long after this look: goroutines that hand their slice on would otherwise look each time while that tick lasts.
+    p.global_at.set(p.schedtick.get().wrapping_add(GLOBAL_QUEUE_EVERY_TICKS * batch.len().max(1) as u32));
+    adopt(p, batch)
+}
+
+/// The ring's first, or the goroutine locked to this CPU that stands before it.
+#[inline]
+fn first_in_line(p: &P, m: &M) -> Option<&'static G> {
+    m.take_in_line(&p.runq()).or_else(|| p.runq().get_from_ring())
+}
+
+/// A slice is over. All who would go before the line, by whatever readied them, go to its end; so
+/// with k runnable goroutines none waits for more than k slices and the one that runs.
+///
+/// Those whose interrupts have come are among them: a goroutine that is alone in the line would run
+/// from one slice's end to the next for ever. This CPU's share of the global queue comes into the
+/// line, too: the ring need not run dry first.
+#[cold]
+fn next_in_turn(p: &P, m: &M) -> Option<&'static G> {
+    percpu::calm();
+    p.coarse_now.set(machine::now());
+    let off = m.is_off();
+    if !off {
+        if !SCHED.injected.is_empty() {
+            take_injected();
+        }
+        if let Some(next) = p.runq().get_next() {
+            put_in_ring_and_wake(next);
+        }
+        let mut batch = SCHED.get_batch(SCHED.global_share().min(p.runq().room()));
+        if !batch.is_empty() {
+            p.runq().put_batch(&mut batch);
+            wakep(); // as in `adopt`
+        }
+    }
+    m.line_up(&p.runq());
+    m.slice_tick.set(p.schedtick.get().wrapping_add(1)); // the slice that the tick began is the next one's
+    if off { None } else { first_in_line(p, m) } // None: `off_duty` goes on
+}
+
+/// A batch of the global queue: one to run, the others into our ring, which has room for them. Go: `runqputbatch`.
+fn adopt(p: &P, mut batch: List<G>) -> Option<&'static G> {
+    let g = batch.pop_front()?;
+    let more = !batch.is_empty();
+    p.runq().put_batch(&mut batch);
+    if more && !m().spinning.get() {
+        // On their way they were in no queue: a CPU that rechecked everything just then sleeps now. A searcher wakes the next anyhow.
+        wakep();
+    }
+    if !batch.is_empty() {
+        throw("adopt: batch does not fit into the ring");
+    }
+    Some(g)
+}
+
+/// Nothing here: look at the others, if not too many do so already; then sleep. `None`: look at everything again.
+#[cold]
+fn search(p: &'static P) -> Option<&'static G> {
+    let (m, mut hand_over) = (m(), false);
+    if m.spinning.get() || SCHED.idle.may_search(SCHED.procs()) {
+        m.spinning.set(true);
+        m.set_state(CpuState::Searching);
+        if let Some(g) = steal_work(p, &mut hand_over) {
+            p.stats.steals.bump();
+            trace::record(Event::Steal, || g.id());
+            return Some(g);
+        }
+    }
+    stop_m(p, hand_over);
+    None
+}
+
+/// Tries every other P that is not idle, four times round from a random one on, and its timers and its runnext the last time only. Says if
+/// it left a runnext because its P is at it. Go: `stealWork`; its `randomOrder` matters where idle P's are passed over one by one.
+fn steal_work(p: &'static P, hand_over: &mut bool) -> Option<&'static G> {
+    let me = percpu::cpu();
+    let cpus = SCHED.cpus();
+    for round in 0..STEAL_ROUNDS {
+        let last = round == STEAL_ROUNDS - 1;
+        for cpu in SCHED.idle.busy(cpus, m().random() as usize % cpus) {
+            if cpu == me {
+                continue;
+            }
+            let victim = p_of(cpu);
+            if let Some(g) = p.runq().steal_from(victim.others()) {
+                return Some(g);
+            }
+            if !last {
+                continue;
+            }
+            if victim.timers.next() != NEVER && victim.timers.run(machine::now()) > 0 {
+                // What they readied is on our queue now.
+                if let Some((g, _)) = p.runq().get() {
+                    return Some(g);
+                }
+            }
+            if victim.others().has_runnext() {
+                if let Some(g) = steal_runnext(cpu, victim) {
+                    return Some(g);
+                }
+                *hand_over = true;
+            }
+        }
+    }
+    None
+}
+
+/// Takes a victim's runnext, if the victim has run one and the same goroutine over a pause: else it is about to run that, and moving a g that
+/// talks to its neighbour costs both. Meanwhile we don't look: each look takes the line from the victim.
+fn steal_runnext(cpu: usize, victim: &P) -> Option<&'static G> {
+    if crate::nouns::m::m_of(cpu).state() == CpuState::Running {
+        let runs = victim.stats.runs.get();
+        let patience = machine::now() + RUNNEXT_PAUSE_NS;
+        while machine::now() < patience {
+            atomic::relax();
+        }
+        if victim.stats.runs.get() != runs {
+            return None;
+        }
+    }
+    victim.others().take_runnext()
+}
+
+/// Runs this P's timers that are due; whether there were any.
+#[cold]
+fn check_timers(p: &P) -> bool {
+    let now = machine::now();
+    p.coarse_now.set(now);
+    p.timers.next() <= now && p.timers.run(now) > 0
+}
+
+/// Readies whom interrupt handlers have claimed; whether there were any.
+#[cold]
+pub(super) fn take_injected() -> bool {
+    let mut list = SCHED.injected.take_all();
+    let any = !list.is_empty();
+    while let Some(g) = list.pop_front() {
+        ready(g);
+    }
+    any
+}
+
+/// Sleeps until there may be work. When it returns this CPU counts as searching. Go: the end of `findRunnable`, `stopm`.
+fn stop_m(p: &P, may_nap: bool) {
+    let nap_end = if may_nap { machine::now() + NAP_NS } else { NEVER };
+    stop_m_as(p, nap_end, |here, searching| SCHED.idle.stop(percpu::cpu(), searching, may_nap, here));
+}
+
+/// The same for a CPU that is switched off and has resigned: sleeps until there may be something
+/// that only it can do, or it is switched on.
+pub(super) fn stop_m_off(p: &P) {
+    stop_m_as(p, NEVER, |here, _| SCHED.idle.stop_off(percpu::cpu(), here));
+}
+
+fn stop_m_as(p: &P, nap_end: u64, stop: impl FnOnce(&Here, bool)) {
+    let m = m();
+    m.park.clear();
+    stop(&Here { p, m, nap_end }, m.spinning.replace(true));
+    m.set_state(CpuState::Searching);
+    compiler_fence(Ordering::SeqCst); // before the first look: a tick that comes after one must not be taken for one that ends the wait
+}
+
+/// This CPU and what it can see, for `Idle`.
+struct Here<'a> {
+    p: &'a P,
+    m: &'a M,
+    nap_end: u64,
+}
+
+impl Stopping for Here<'_> {
+    fn is_off(&self) -> bool {
+        self.m.is_off()
+    }
+
+    fn has_own_work(&self) -> bool {
+        chaos::stall(); // idle, and not rechecked yet
+        !SCHED.injected.is_empty() || self.m.has_inbox()
+    }
+
+    fn has_work(&self, runnexts: bool) -> bool {
+        SCHED.has_global()
+            || SCHED
+                .idle
+                .busy(SCHED.cpus(), 0)
+                .map(p_of)
+                .any(|p| if runnexts { !p.runq_is_empty() } else { !p.ring_is_empty() })
+    }
+
+    fn will_sleep(&self, off: bool) {
+        chaos::stall(); // rechecked, and not asleep yet
+        if SCHED.idle.is_dead(SCHED.cpus(), || self.anything_to_come()) {
+            throw("all goroutines are asleep - deadlock!");
+        }
+        self.m.set_state(if off { CpuState::Offline } else { CpuState::Idle });
+        self.p.stats.halts.bump();
+    }
+
+    fn sleep(&self, nap: bool) -> bool {
+        let due = || self.p.timers.next().min(if nap { self.nap_end } else { NEVER });
+        let woken = self.wait(due());
+        let now = machine::now();
+        self.p.coarse_now.set(now);
+        woken || due() <= now
+    }
+
+    fn await_wakeup(&self) {
+        while !self.wait(NEVER) {}
+        self.p.stats.wakes_received.bump();
+    }
+}
+
+impl Here<'_> {
+    /// This CPU waits; tells whether it was woken. The wait may have used the timer up, so what was asked of it before, a slice's end too, is asked for anew.
+    fn wait(&self, deadline: u64) -> bool {
+        trace::record(Event::Halt, || 0);
+        let woken = self.m.park.sleep(&Cpu(percpu::cpu()), deadline);
+        trace::record(Event::Wake, || 0);
+        self.m.tick_is_gone();
+        self.m.slice_end.set(NEVER);
+        woken
+    }
+
+    /// Whether anything can ever run again, all CPUs being idle.
+    fn anything_to_come(&self) -> bool {
+        SCHED.injected.anything_to_come()
+            || (0..SCHED.cpus()).any(|cpu| p_of(cpu).timers.next() != NEVER || crate::nouns::m::m_of(cpu).has_inbox())
+            || self.has_own_work()
+            || self.has_work(true)
+    }
+}

@@ -1,0 +1,174 @@
+//! Work was made: put it where this P finds it first, and see that an idle CPU hears of it.
+
+use crate::ground::chaos;
+use crate::ground::machine;
+use crate::ground::param::SLICE_NS;
+use crate::nouns::g::{ANY_CPU, G, Status, curg};
+use crate::nouns::m::{Cpu, M, m, m_of};
+use crate::nouns::p::{P, p};
+use crate::nouns::runq::List;
+use crate::nouns::sched::SCHED;
+use crate::tools::lock::LockGuard;
+use crate::tools::percpu;
+use crate::tools::trace::{self, Event};
+use core::sync::atomic::Ordering::Relaxed;
+
+/// Makes a waiting goroutine runnable, on this P, next. Called by a goroutine or on g0, not from an interrupt handler. Throws if it
+/// does not wait. Go: `goready`, `ready`.
+#[doc(alias = "goready")]
+pub(crate) fn ready(g: &'static G) {
+    percpu::pin();
+    ready_pinned(g);
+    percpu::unpin();
+}
+
+#[inline(always)]
+fn ready_pinned(g: &'static G) {
+    put_next(becomes_runnable(g));
+}
+
+/// Releases a lock, and readies the one that was taken off its queue, under one pin. Go: `unlock` and `goready`.
+#[inline(always)]
+pub(crate) fn unlock_ready<T: ?Sized>(guard: LockGuard<'_, T>, g: Option<&'static G>) {
+    guard.release_pinned();
+    if let Some(g) = g {
+        ready_pinned(g);
+    }
+    percpu::unpin();
+}
+
+/// A waiting goroutine is runnable from here on; the caller puts it where it is found. Throws if it does not wait.
+#[inline(always)]
+pub(crate) fn becomes_runnable(g: &'static G) -> &'static G {
+    g.set_status(Status::Waiting, Status::Runnable, "ready: goroutine is not waiting");
+    trace::record_keeping(Event::Ready, g, || g.id())
+}
+
+/// Puts a runnable g next on this P, and wakes an idle CPU if there is one. Pinned or on g0.
+///
+/// It is a part of every send and receive. Nothing of it lives over one of the calls that are seldom made, so that they need save no registers.
+#[inline(always)]
+pub(crate) fn put_next(g: &'static G) {
+    chaos::stall(); // runnable, and in no queue yet
+    if g.locked_to.load(Relaxed) != ANY_CPU {
+        return put_locked(g);
+    }
+    let runq = p().runq();
+    if chaos::one_in(4) {
+        put_in_ring_and_wake(g); // with a seed, now and then behind the others
+    } else if runq.is_alone() {
+        if let Some(old) = runq.swap_next_alone(g) {
+            put_in_ring_and_wake(old);
+        }
+    } else if let Some(old) = runq.swap_next(g) {
+        put_in_ring_and_wake(old);
+    } else if let Some(cpu) = SCHED.idle.wakep_for_next() {
+        startm(cpu);
+    }
+    slice_begins(m());
+}
+
+#[inline(never)]
+pub(crate) fn put_in_ring_and_wake(g: &'static G) {
+    put_in_ring(p(), g);
+    wakep();
+}
+
+/// Puts a runnable g last on this P. It wakes nobody: the caller has taken one off, or wakes. Pinned or on g0.
+#[cold]
+#[inline(never)]
+pub(crate) fn put_last(p: &P, m: &M, g: &'static G) {
+    match g.locked_to.load(Relaxed) {
+        ANY_CPU => put_in_ring(p, g),
+        cpu if cpu as usize == percpu::cpu() => m.put_in_line(&p.runq(), g),
+        _ => return put_locked(g),
+    }
+    slice_begins(m);
+}
+
+#[inline(always)]
+fn put_in_ring(p: &P, g: &'static G) {
+    if let Some(batch) = p.runq().put(g) {
+        spill(batch);
+    }
+}
+
+/// The ring was full: half of it goes to everyone, in one hold of the lock.
+#[cold]
+fn spill(batch: List<G>) {
+    SCHED.put_batch(batch);
+}
+
+/// A goroutine that is locked to a CPU goes where only that CPU looks, and that CPU is told.
+#[cold]
+fn put_locked(g: &'static G) {
+    let cpu = g.locked_to.load(Relaxed) as usize;
+    m_of(cpu).put_readied(g);
+    if cpu == percpu::cpu() {
+        slice_begins(m());
+    } else {
+        look(cpu);
+    }
+}
+
+/// There is something that only that CPU sees to, and it looks: if it sleeps it wakes; if it does not
+/// it will look before it sleeps, and comes to `schedule` soon. Pinned or on g0.
+pub(crate) fn look(cpu: usize) {
+    if SCHED.idle.wake_this(cpu) {
+        startm(cpu);
+    } else if cpu != percpu::cpu() {
+        machine::kick(cpu);
+    }
+}
+
+/// Whether anyone waits for this CPU, or for any: the one list of the places where runnable
+/// goroutines are. While somebody does there is a slice. Also in handlers.
+#[inline]
+pub(crate) fn anyone_waits(p: &P, m: &M) -> bool {
+    p.runq().has_work() || m.has_inbox() || SCHED.has_global() || !SCHED.injected.is_empty()
+}
+
+/// Wakes one idle CPU, unless somebody searches for work already. Also from interrupt handlers. Go: `wakep`.
+#[inline]
+pub(crate) fn wakep() {
+    chaos::stall(); // published, and nobody told yet
+    if let Some(cpu) = SCHED.idle.wakep() {
+        startm(cpu);
+    }
+}
+
+/// Wakes a CPU that was claimed: it will count as searching. Go: `startm`, with the P taken before.
+#[cold]
+pub(crate) fn startm(cpu: usize) {
+    p().stats.wakes_sent.bump();
+    chaos::stall(); // claimed, and not woken yet
+    m_of(cpu).park.wakeup(&Cpu(cpu));
+}
+
+/// Others wait on this P now: a slice begins, at whose end `on_tick` looks whether the one that runs should go on. There is no tick
+/// while nobody waits. After the put: a tick before it sees nobody, and ends the slice. Pinned or on g0.
+#[inline]
+pub(crate) fn slice_begins(m: &M) {
+    if !m.in_slice() {
+        slice_begins_now();
+    }
+}
+
+/// Where nobody runs yet (`find_runnable` readies whose time has come) it is seen when one does who waits behind it: `execute`.
+#[cold]
+#[inline(never)]
+fn slice_begins_now() {
+    if curg().is_some() {
+        new_slice();
+    }
+}
+
+#[cold]
+#[inline(never)]
+pub(crate) fn new_slice() {
+    let (p, m, now) = (p(), m(), machine::now());
+    p.coarse_now.set(now);
+    m.slice_end.set(now + SLICE_NS);
+    m.slice_tick.set(p.schedtick.get());
+    m.tick_by(now + SLICE_NS);
+}

@@ -1,0 +1,358 @@
+//! Who is there, and what everybody does: of a living system, and of one that has crashed
+//! (crash.rs).
+//!
+//! **Rule:** takes no lock unless it says so, and reads others' data while it changes: a line is a
+//! moment's truth. Whatever is read is whole nevertheless (SEEN-WHOLE):
+//!
+//! - of a g its status, reason, time, what it waits for and behind whom, joiner, and the links of
+//!   the list of all g's are one atomic word each; number, name, place and stack are read together
+//!   under its number (g.rs, `seen`); the saved stack pointer is one word too. Neither it nor what
+//!   a g waits for is followed here: crash.rs does that, when nobody runs any more;
+//! - of an m its state, of a p its counters and its ring's length: one atomic word each; timers are
+//!   counted under their lock;
+//! - of a CPU's block `curg`: one aligned word, written by one instruction and read by one
+//!   (percpu.rs);
+//! - of the scheduler's lists their lengths: atomics; of depth.rs' table a pointer and a number,
+//!   each atomic;
+//! - how much of a stack is committed is the machine's to say, of any addresses that were a stack.
+//!
+//! Words of one line may be of different moments: a goroutine's reason is that of this wait, and
+//! its time of the next one.
+
+use crate::ground::machine;
+use crate::nouns::g::{G, Seen, Status, WaitReason};
+pub use crate::nouns::m::CpuState;
+use crate::nouns::m::m_of;
+use crate::nouns::p::p_of;
+use crate::nouns::sched::SCHED;
+use crate::tools::percpu;
+use core::fmt;
+use core::sync::atomic::Ordering;
+
+/// `N` or `N (name)`.
+pub(crate) struct Named(pub(crate) Seen);
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.id)?;
+        match self.0.name {
+            Some(name) => write!(f, " ({name})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// All goroutines, newest g first.
+pub(crate) fn all() -> impl Iterator<Item = (&'static G, Seen)> {
+    SCHED.all().filter_map(|g| {
+        let seen = g.seen()?;
+        let is_goroutine = match g.status() {
+            Status::Idle => false,
+            // Ended, and its handle is still there.
+            Status::Dead => g.joiner.has_ended(),
+            _ => true,
+        };
+        is_goroutine.then_some((g, seen))
+    })
+}
+
+/// Goroutines that are alike: of the same name, started in the same place, doing the same. A crash
+/// report compares their stacks, too; of a living system stacks are not read.
+#[derive(Clone, Copy)]
+pub(crate) struct Group {
+    key: u64,
+    order: Order,
+    /// The one that has waited longest.
+    pub(crate) first: &'static G,
+    count: usize,
+    /// What the first waits for, and whether any other waits for something else.
+    waits_for: usize,
+    others_elsewhere: bool,
+}
+
+/// Main comes first, then who has waited longest, then who runs or could, then who has ended; among
+/// equals the older. The last two numbers are the time since when it waits, and its own.
+type Order = (u8, u64, u64);
+
+/// What a g's goroutine is like and where it comes in a report, and what it waits for.
+fn look(g: &'static G, seen: Seen, stack: &impl Fn(&G) -> u64) -> Group {
+    let (status, id) = (g.status(), seen.id);
+    let (mut reason, mut since, mut waits_for, mut apart) = (0, 0, 0, 0);
+    match status {
+        Status::Waiting => {
+            reason = g.wait_reason() as u64;
+            since = g.waiting_since.load(Ordering::Relaxed);
+            if g.wait_reason().is_for_one_thing() {
+                waits_for = g.waits_for.load(Ordering::Relaxed);
+            }
+            // Who waits for whom is not folded away.
+            apart = if g.wait_reason() == WaitReason::MutexLock { waits_for as u64 } else { 0 };
+        }
+        Status::Running => apart = id,
+        _ => {}
+    }
+    let rank = match status {
+        _ if id == MAIN => 0,
+        Status::Waiting => 1,
+        Status::Running | Status::Runnable => 2,
+        _ => 3,
+    };
+    let name = seen.name.map_or((0, 0), |name| (name.as_ptr().addr(), name.len()));
+    let alike = [
+        status as u64,
+        reason,
+        apart,
+        name.0 as u64,
+        name.1 as u64,
+        core::ptr::from_ref(seen.started_at).addr() as u64,
+        stack(g),
+    ];
+    let key = alike.into_iter().fold(0, mix);
+    Group { key, order: (rank, since, id), first: g, count: 0, waits_for, others_elsewhere: false }
+}
+
+/// Number of the main goroutine.
+const MAIN: u64 = 1;
+
+/// A hash of one word more (the multiplier of FxHash).
+pub(crate) fn mix(hash: u64, word: u64) -> u64 {
+    (hash.rotate_left(5) ^ word).wrapping_mul(0xf135_7aea_2e62_a9c5)
+}
+
+/// Fills `groups` from the front with those that come first, in their order; returns how many
+/// goroutines are in none of them.
+///
+/// Allocates nothing: goes through the list of all g's twice, and compares each with every group.
+/// `stack` is a hash of a goroutine's stack.
+pub(crate) fn group(groups: &mut [Option<Group>], stack: impl Fn(&G) -> u64) -> usize {
+    for (g, seen) in all() {
+        enter(groups, look(g, seen, &stack));
+    }
+    let mut left_out = 0;
+    for (g, seen) in all() {
+        let it = look(g, seen, &stack);
+        match groups.iter_mut().flatten().find(|group| group.key == it.key) {
+            Some(group) => {
+                group.count += 1;
+                group.others_elsewhere |= it.waits_for != group.waits_for;
+            }
+            None => left_out += 1,
+        }
+    }
+    left_out
+}
+
+/// Keeps the groups' order, and those that come first. The first of a group stands for it.
+fn enter(groups: &mut [Option<Group>], new: Group) {
+    let comes_before = |place: &Option<Group>| place.is_none_or(|group| new.order < group.order);
+    let same = groups.iter().position(|place| place.is_some_and(|group| group.key == new.key));
+    let Some(mut at) = same.or(groups.len().checked_sub(1)) else { return };
+    if !comes_before(&groups[at]) {
+        return;
+    }
+    groups[at] = Some(new);
+    while at > 0 && comes_before(&groups[at - 1]) {
+        groups.swap(at - 1, at);
+        at -= 1;
+    }
+}
+
+/// A group's line: `7 (name) [chan receive 0xffff8000000321c8, 12 ms] started at src/main.rs:10:5`,
+/// and with `300 @ ` before it where it is 300 goroutines, of which this one has waited longest.
+///
+/// The address is that of the channel, or of what else it waits for: the same in every line of
+/// every report, and in a debugger, and it costs a channel nothing, as a number would.
+pub(crate) struct Report<'a> {
+    pub(crate) group: &'a Group,
+    pub(crate) now: u64,
+    /// An address on the stack of the goroutine that has the mutex for which this one waits (0:
+    /// none has), and when that was so.
+    pub(crate) owner: fn(&G) -> (usize, &'static str),
+}
+
+/// The owner as far as a living system tells: it may have changed since.
+fn owner_then(g: &G) -> (usize, &'static str) {
+    (g.behind.load(Ordering::Relaxed), " when it queued")
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let g = self.group.first;
+        // It may have ended meanwhile, if this is a living system.
+        let Some(seen) = g.seen() else { return write!(f, "(ended)") };
+        if self.group.count > 1 {
+            write!(f, "{} @ ", self.group.count)?;
+        }
+        write!(f, "{} [", Named(seen))?;
+        match g.status() {
+            Status::Waiting => {
+                let reason = g.wait_reason();
+                write!(f, "{}", reason.words())?;
+                if reason.is_for_one_thing() {
+                    write!(f, " {:#x}", g.waits_for.load(Ordering::Relaxed))?;
+                }
+                if self.group.others_elsewhere {
+                    write!(f, " (not all)")?;
+                }
+                if reason == WaitReason::MutexLock {
+                    let (owner, when) = (self.owner)(g);
+                    match all().find(|(_, seen)| seen.stack.contains(owner)) {
+                        Some((_, seen)) => write!(f, ", held by {}{when}", Named(seen))?,
+                        None => write!(f, ", held by no goroutine{when}")?,
+                    }
+                }
+                let ms = self.now.saturating_sub(g.waiting_since.load(Ordering::Relaxed)) / 1_000_000;
+                write!(f, ", {ms} ms")?;
+            }
+            Status::Running => {
+                match (0..SCHED.cpus()).find(|&cpu| core::ptr::eq(percpu::peek_curg(cpu), g.as_ptr().cast())) {
+                    Some(cpu) => write!(f, "running on CPU {cpu}")?,
+                    None => write!(f, "running")?,
+                }
+            }
+            Status::Runnable => write!(f, "runnable")?,
+            _ => write!(f, "ended, not joined")?,
+        }
+        write!(f, "] started at {}", seen.started_at)
+    }
+}
+
+/// How much there is of everything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Census {
+    /// Goroutines that have not ended.
+    pub goroutines: u64,
+    /// Bytes reserved for stacks, in use and free.
+    pub stack_bytes: usize,
+    /// G's ever made; they are never freed.
+    pub made: usize,
+    /// G's on everyone's lists of free ones. (Each P has some more.)
+    pub free: usize,
+}
+
+/// Counts. Takes no lock; a moment's truth.
+pub fn take() -> Census {
+    let mut c = Census::default();
+    for cpu in 0..SCHED.cpus() {
+        let stats = &p_of(cpu).stats;
+        c.goroutines = c.goroutines.wrapping_add(stats.born.get()).wrapping_sub(stats.died.get());
+    }
+    c.made = SCHED.allgs_len.load(Ordering::Relaxed);
+    c.free = SCHED.gfree.len() + SCHED.gfree_bare.len();
+    c.stack_bytes = SCHED.stack_bytes.load(Ordering::Relaxed);
+    c
+}
+
+/// Bytes that P's have allocated for timers and keep: room for as many as each ever had at once.
+/// Takes their locks.
+pub fn timers_bytes() -> usize {
+    (0..SCHED.cpus()).map(|cpu| p_of(cpu).timers.bytes()).sum()
+}
+
+/// What a CPU does and has done, for `cpus` at the console.
+pub struct CpuReport {
+    /// Its number.
+    pub cpu: usize,
+    /// What it does.
+    pub state: CpuState,
+    /// Times that it ran a goroutine.
+    pub runs: u64,
+    /// Times that it stole some.
+    pub steals: u64,
+    /// Idle CPUs that it woke.
+    pub wakes_sent: u64,
+    /// Times that it was claimed and woken.
+    pub wakes_received: u64,
+    /// Times that it went to sleep.
+    pub halts: u64,
+    /// Timer interrupts and kicks.
+    pub ticks: u64,
+    /// Goroutines that it took the CPU from.
+    pub preemptions: u64,
+    /// Goroutines queued there.
+    pub queued: usize,
+}
+
+/// One for each CPU there is. Takes no lock; a moment's truth.
+pub fn cpu_reports() -> impl Iterator<Item = CpuReport> {
+    (0..SCHED.cpus()).map(|cpu| {
+        let (p, m) = (p_of(cpu), m_of(cpu));
+        CpuReport {
+            cpu,
+            state: m.state(),
+            runs: p.stats.runs.get(),
+            steals: p.stats.steals.get(),
+            wakes_sent: p.stats.wakes_sent.get(),
+            wakes_received: p.stats.wakes_received.get(),
+            halts: p.stats.halts.get(),
+            ticks: p.stats.ticks.get(),
+            preemptions: p.stats.preemptions.get(),
+            queued: p.runq_len(),
+        }
+    })
+}
+
+/// Calls `tell` with a line for each of the first `most` groups of goroutines that are alike, the
+/// longest waiting first; the line is as in a crash report, and says what the stack of its first
+/// takes. Returns how many goroutines are in none of these groups. Allocates. Stops when `tell`
+/// says `false`.
+pub fn goroutines(most: usize, mut tell: impl FnMut(fmt::Arguments<'_>) -> bool) -> usize {
+    let now = machine::now();
+    let mut groups = alloc::vec![None; most.min(SCHED.allgs_len.load(Ordering::Relaxed))];
+    let left_out = group(&mut groups, |_| 0);
+    for group in groups.iter().flatten() {
+        let report = Report { group, now, owner: owner_then };
+        let Some(seen) = group.first.seen() else { continue };
+        let StackReport { reserved, committed, deepest, .. } = StackReport::of(group.first, seen);
+        let (committed, reserved, deepest) = (committed / 1024, reserved / 1024, deepest / 1024);
+        let go_on = if deepest > committed {
+            tell(format_args!("{report}, stack {committed} of {reserved} KiB, deepest {deepest}"))
+        } else {
+            tell(format_args!("{report}, stack {committed} of {reserved} KiB"))
+        };
+        if !go_on {
+            break;
+        }
+    }
+    left_out
+}
+
+/// Acquisitions and contended acquisitions of the scheduler's locks, by name.
+pub fn locks() -> impl Iterator<Item = (&'static str, (u64, u64))> {
+    let timers = (0..SCHED.cpus()).fold((0, 0), |(a, c), cpu| {
+        let (a1, c1) = p_of(cpu).timers.stats();
+        (a + a1, c + c1)
+    });
+    SCHED.lock_stats().into_iter().chain([("p.timers", timers)])
+}
+
+/// What a goroutine's stack takes, for `stacks` at the console. In bytes.
+pub struct StackReport {
+    /// Where it was started.
+    pub started_at: &'static core::panic::Location<'static>,
+    /// Addresses.
+    pub reserved: usize,
+    /// Memory, now.
+    pub committed: usize,
+    /// The most memory that it had as this goroutine's.
+    pub deepest: usize,
+}
+
+impl StackReport {
+    fn of(g: &G, seen: Seen) -> Self {
+        let committed = machine::stack_committed(seen.stack);
+        let deepest = committed.max(g.noted_depth());
+        StackReport { started_at: seen.started_at, reserved: seen.stack.size(), committed, deepest }
+    }
+}
+
+/// Every goroutine's stack. Takes no lock; one that ends meanwhile may be told wrongly.
+pub fn stacks() -> impl Iterator<Item = StackReport> {
+    all().map(|(g, seen)| StackReport::of(g, seen))
+}
+
+/// Where goroutines were started that needed more than their first page, with the most bytes that
+/// any of them used, those that have ended too: for machines that see stacks grow. The same line of
+/// the source may come more than once.
+pub fn depths() -> impl Iterator<Item = (&'static core::panic::Location<'static>, usize)> {
+    crate::tools::depth::sites()
+}

@@ -1,0 +1,364 @@
+//! Last words: what runs where, every goroutine and why it waits, and where it stands.
+//!
+//! **Rule:** takes no lock and allocates nothing, and reads others' data knowing that it may be torn. The first CPU to crash reports; the others stop.
+//! A debugger finds the same things in `SCHED`'s list (sched.rs) of all g's and in each CPU's block.
+#![allow(unsafe_code)] // Walks stacks by frame pointers.
+
+use crate::ground::machine::{self, Interrupted, Stack};
+use crate::ground::param::MAX_CPUS;
+use crate::nouns::g::{G, Status, curg, getg, on_g0};
+use crate::nouns::m::m_of;
+use crate::nouns::sched::SCHED;
+use crate::report::census::{self, Group, Named, Report};
+use crate::sync::owner_of;
+use crate::{switch, tools::percpu};
+use core::cell::{Cell, UnsafeCell};
+use core::fmt::{self, Write};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+/// Groups of goroutines listed in a crash report, and frames of each.
+const MAX_GROUPS: usize = 100;
+const MAX_FRAMES: usize = 32;
+/// Where more g's than this were ever made stacks are not compared: a report must not take minutes.
+const MAX_COMPARED: usize = 100_000;
+/// Status of a run that ended in a crash. Go's.
+const STATUS: i32 = 2;
+
+/// Writes where the machine's last words go.
+pub struct Out;
+impl Write for Out {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        machine::write(s.as_bytes());
+        Ok(())
+    }
+}
+
+/// Our bug. Called by [`crate::tools::fatal::throw`].
+#[unsafe(no_mangle)]
+fn _executive_throw(words: &'static str) -> ! {
+    let mut out = begin();
+    let _ = writeln!(out, "fatal error: {words}");
+    report(&mut out, None)
+}
+
+/// The caller's bug: a goroutine panicked. Called by the machine's panic handler.
+pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
+    panicked_with(format_args!("{}", info.message()), info.location())
+}
+
+/// As [`panicked`], for panics that come in another shape (`std`'s hook).
+pub fn panicked_with(message: fmt::Arguments<'_>, location: Option<&core::panic::Location<'_>>) -> ! {
+    let mut out = begin();
+    let first = MESSAGE.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+    let _ = writeln!(out, "panic: {message}");
+    if first {
+        MESSAGE.store(2, Ordering::Relaxed);
+    }
+    if let Some(location) = location {
+        let _ = writeln!(out, "\tat {location}");
+    }
+    report(&mut out, None)
+}
+
+/// The machine's: a CPU exception that nobody handles.
+pub fn fault(what: fmt::Arguments<'_>, at: &Interrupted) -> ! {
+    let mut out = begin();
+    let _ = writeln!(out, "{what}");
+    report(&mut out, Some((at, false)))
+}
+
+/// A page fault that nobody handles: if `address` lies just below the current goroutine's stack, it has overflowed.
+pub fn page_fault(address: usize, what: fmt::Arguments<'_>, at: &Interrupted) -> ! {
+    let mut out = begin();
+    if let Some(seen) = curg().and_then(G::seen)
+        && let stack = seen.stack
+        && (stack.lo.saturating_sub(GUARD_REACH)..stack.lo).contains(&address)
+    {
+        let _ = writeln!(out, "fatal error: stack overflow in goroutine {}, {} bytes", Named(seen), stack.size());
+    }
+    let _ = writeln!(out, "{what}");
+    report(&mut out, Some((at, at.pc == address)))
+}
+
+/// Where CPUs stood when they were stopped for a report: pc (0: it was not), stack and frame pointer. Written before the machine counts a CPU as stopped, and read after
+/// it has counted; a CPU that came too late is told of in part, or not.
+static STOPPED: [[AtomicUsize; 3]; MAX_CPUS] = [const { [const { AtomicUsize::new(0) }; 3] }; MAX_CPUS];
+
+/// This CPU stops for good, for another's report, at `at`. Called by the machine's handler of whatever [`machine::freeze_others`] sends, before it says that it has stopped.
+pub fn stopped(at: &Interrupted) {
+    let [pc, sp, fp] = &STOPPED[percpu::cpu()];
+    sp.store(at.sp, Ordering::Relaxed);
+    fp.store(at.fp, Ordering::Relaxed);
+    pc.store(at.pc, Ordering::Relaxed);
+}
+
+/// A caller's frame is so near above on the same stack.
+const G0_REACH: usize = 1024 * 1024;
+
+/// How far below a stack an access still counts as its overflow: a large frame may step over the guard's first page.
+const GUARD_REACH: usize = 64 * 1024;
+
+/// 1 more than the number of the CPU that crashed first, and reports.
+static REPORTER: AtomicU32 = AtomicU32::new(0);
+
+/// 1: the reporter formats a panic's message, which is the caller's code and may panic itself. 2: it has.
+static MESSAGE: AtomicU32 = AtomicU32::new(0);
+
+/// The CPU that reports, if one does.
+pub fn reporter() -> Option<usize> {
+    REPORTER.load(Ordering::Acquire).checked_sub(1).map(|cpu| cpu as usize)
+}
+
+/// The first to crash goes on; later ones wait for the end.
+fn begin() -> Out {
+    crate::report::debugger::keep();
+    percpu::pin();
+    let me = percpu::this_cpu() + 1;
+    if let Err(first) = REPORTER.compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed) {
+        if first == me && MESSAGE.compare_exchange(1, 2, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            machine::write(b"(this message panicked while it was formatted)\n");
+            return Out;
+        }
+        if first == me {
+            // The report itself crashed: no second one.
+            machine::write(b"\n(crashed again while reporting)\n");
+            machine::exit(STATUS);
+        }
+        loop {
+            core::hint::spin_loop();
+        }
+    }
+    machine::freeze_others();
+    Out
+}
+
+/// `at`: where it was interrupted, and whether that is no place to be.
+fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
+    let here = if on_g0() { None } else { Some(getg()) };
+    match here.or(curg()).and_then(G::seen) {
+        Some(seen) => {
+            let _ = write!(out, "\ngoroutine {} [running on CPU {}]:\n", Named(seen), percpu::cpu());
+        }
+        None if percpu::is_foreign() => {
+            let _ = write!(out, "\na thread that is no CPU:\n");
+        }
+        None => {
+            let _ = write!(out, "\ng0 [of CPU {}]:\n", percpu::cpu());
+        }
+    }
+    let fp = match at {
+        Some((at, jumped)) => {
+            frame_line(out, at.pc);
+            if jumped
+                && let Some(stack) = here.map(|g| g.stack())
+                && stack.contains(at.sp)
+                && stack.contains(at.sp + 7)
+            {
+                // It has not made its frame, so who called is on top of the stack.
+                // SAFETY: within the stack that is in use.
+                frame_line(out, unsafe { (at.sp as *const usize).read_volatile() }.wrapping_sub(1));
+            }
+            at.fp
+        }
+        None => frame_pointer(),
+    };
+    if !keeps_frame_pointers() {
+        let _ = writeln!(out, "\tbuilt without frame pointers: no backtrace");
+    }
+    let left_by_mcall = match (at, here) {
+        // It may have been interrupted in code that keeps no frame pointer: nothing outside of its
+        // stack is read.
+        (Some((at, _)), Some(g)) if g.stack().contains(at.sp) => {
+            walk_on(g.stack(), at.sp, fp, |pc| _ = frame_line(out, pc));
+            false
+        }
+        _ => backtrace(out, fp) && on_g0(),
+    };
+    if left_by_mcall && let Some(g) = curg() {
+        saved_frames(g, |pc| _ = frame_line(out, pc)); // what g0 does, it does for this one
+    }
+    let _ = writeln!(out, "\nCPUs:");
+    for cpu in 0..SCHED.cpus() {
+        let _ = write!(out, "  CPU {cpu}: {:?}", m_of(cpu).state());
+        // SAFETY: `curg` is a g or null, and g's are never freed.
+        let curg = unsafe { percpu::peek_curg(cpu).cast::<G>().as_ref() };
+        // One that has just left the CPU is still written there.
+        if let Some(seen) = curg.filter(|g| g.status() == Status::Running).and_then(G::seen) {
+            let _ = write!(out, ", goroutine {}", Named(seen));
+        }
+        let _ = writeln!(out);
+        stopped_backtrace(out, cpu, curg);
+    }
+    goroutines(out);
+    machine::exit(STATUS)
+}
+
+/// Not on the stack: a goroutine that panics may have little of it left.
+struct Groups(UnsafeCell<[Option<Group>; MAX_GROUPS]>);
+// SAFETY: the reporter's alone (`goroutines`).
+unsafe impl Sync for Groups {}
+static GROUPS: Groups = Groups(UnsafeCell::new([None; MAX_GROUPS]));
+
+/// Every goroutine, those that are alike in one line; the longest waiting first. By the CPU that
+/// reports, once.
+fn goroutines(out: &mut Out) {
+    let _ = writeln!(out, "\ngoroutines:");
+    // SAFETY: one CPU reports, and it comes here once (`begin`).
+    let groups = unsafe { &mut *GROUPS.0.get() };
+    let compared = SCHED.allgs_len.load(Ordering::Relaxed) <= MAX_COMPARED;
+    let left_out = census::group(groups, |g| if compared { stack_hash(g) } else { 0 });
+    let now = machine::now();
+    for group in groups.iter().flatten() {
+        let _ = writeln!(out, "  {}", Report { group, now, owner });
+        if is_off_its_cpu(group.first) {
+            saved_frames(group.first, |pc| _ = frame_line(out, pc));
+        }
+    }
+    if left_out != 0 {
+        let _ = writeln!(out, "  ... and {left_out} more");
+    }
+}
+
+/// Who has the mutex for which this goroutine waits.
+fn owner(g: &G) -> (usize, &'static str) {
+    // SAFETY: it waits for a mutex, says its reason, and goes on waiting: nobody runs any more
+    // (`freeze_others`).
+    (unsafe { owner_of(g.waits_for.load(Ordering::Relaxed)) }, "")
+}
+
+/// Tells stacks that differ.
+fn stack_hash(g: &G) -> u64 {
+    let mut hash = 0;
+    if is_off_its_cpu(g) {
+        saved_frames(g, |pc| hash = census::mix(hash, pc as u64));
+    }
+    hash
+}
+
+fn is_off_its_cpu(g: &G) -> bool {
+    matches!(g.status(), Status::Waiting | Status::Runnable)
+}
+
+/// Frames of the current stack; from g0's, where `systemstack` switched to it, on to the goroutine's. `true`: they ended at the first there was,
+/// on the stack where they began.
+fn backtrace(out: &mut Out, fp: usize) -> bool {
+    let stack = curg().map(|g| g.stack());
+    let jumped = Cell::new(false);
+    let may_jump = |to| {
+        jumped.set(stack.is_some_and(|stack| stack.contains(to)));
+        jumped.get()
+    };
+    // What called a foreign thread's first function is not ours, and in its rbp may be anything.
+    let ours = Cell::new(true);
+    walk(fp, |_| ours.get(), may_jump, |pc| ours.set(frame_line(out, pc) || !percpu::is_foreign())) && !jumped.get()
+}
+
+/// Frames of a goroutine that `mcall` has saved; nothing outside of its stack is read.
+fn saved_frames(g: &G, mut tell: impl FnMut(usize)) {
+    let Some(stack) = g.seen().map(|seen| seen.stack) else { return };
+    let sp = g.sched_sp.load(Ordering::Relaxed);
+    if !has_frame(stack, sp) {
+        return;
+    }
+    // SAFETY: within its stack. If it runs meanwhile, we print nonsense.
+    let (pc, fp) = unsafe { switch::left_at(sp) };
+    tell(pc);
+    walk_on(stack, sp, fp, tell);
+}
+
+/// Frames of what a stopped CPU did: those on its goroutine's stack, or the first only.
+fn stopped_backtrace(out: &mut Out, cpu: usize, g: Option<&G>) {
+    let [pc, sp, fp] = STOPPED[cpu].each_ref().map(|word| word.load(Ordering::Relaxed));
+    if pc == 0 {
+        return;
+    }
+    frame_line(out, pc);
+    if let Some(seen) = g.and_then(|g| g.seen()) {
+        walk_on(seen.stack, sp, fp, |pc| _ = frame_line(out, pc));
+    }
+}
+
+/// Follows frame pointers on this stack. Not below its stack pointer, where there may be no memory: in what was built without frame pointers they could be anything.
+fn walk_on(stack: Stack, sp: usize, fp: usize, tell: impl FnMut(usize)) {
+    walk(fp, |at| at >= sp && has_frame(stack, at), |_| false, tell);
+}
+
+/// Whether two words at `at` are on the stack.
+fn has_frame(stack: Stack, at: usize) -> bool {
+    stack.contains(at) && stack.contains(at + 15)
+}
+
+/// Follows frame pointers as far as they are readable. They lead up a stack, or to where `may_jump` says.
+fn walk(
+    mut fp: usize,
+    readable: impl Fn(usize) -> bool,
+    may_jump: impl Fn(usize) -> bool,
+    mut tell: impl FnMut(usize),
+) -> bool {
+    if !keeps_frame_pointers() {
+        return false; // in rbp is anything
+    }
+    for _ in 0..MAX_FRAMES {
+        if fp == 0 {
+            return true;
+        }
+        if !fp.is_multiple_of(8) || !readable(fp) {
+            return false;
+        }
+        // SAFETY: a frame made with frame pointers (we and our std are built so), or one that `readable` vouches for.
+        let (next, pc) = unsafe { ((fp as *const usize).read_volatile(), (fp as *const usize).add(1).read_volatile()) };
+        if pc == 0 {
+            return true;
+        }
+        tell(pc - 1); // a return address: the call is before it
+        if next != 0 && !(fp + 1..fp + G0_REACH).contains(&next) && !may_jump(next) {
+            return false; // stacks grow down
+        }
+        fp = next;
+    }
+    false
+}
+
+/// Tells whether it has a name.
+fn frame_line(out: &mut Out, pc: usize) -> bool {
+    let _ = write!(out, "\t{pc:#x} ");
+    let named = machine::symbol(pc, out);
+    if !named {
+        let _ = write!(out, "?");
+    }
+    let _ = writeln!(out);
+    named
+}
+
+#[inline(always)]
+fn frame_pointer() -> usize {
+    let fp: usize;
+    // SAFETY: reads a register.
+    unsafe { core::arch::asm!("mov {}, rbp", out(reg) fp, options(nomem, nostack, preserves_flags)) };
+    fp
+}
+
+/// Whether this crate was compiled with frame pointers: in a function that keeps one, rbp points
+/// below the return address.
+fn keeps_frame_pointers() -> bool {
+    extern "C" fn keeps_one(below_return: usize) -> bool {
+        frame_pointer() == below_return
+    }
+    let kept: u8;
+    // SAFETY: calls a function, with the stack aligned as it was, and puts rbp back.
+    unsafe {
+        core::arch::asm!(
+            "push rbp",
+            "push rbp",
+            "xor ebp, ebp",
+            "lea rdi, [rsp - 16]", // the call pushes one word, and a prologue rbp
+            "call {keeps_one}",
+            "pop rbp",
+            "pop rbp",
+            keeps_one = sym keeps_one,
+            out("al") kept,
+            clobber_abi("C"),
+        );
+    }
+    kept != 0
+}

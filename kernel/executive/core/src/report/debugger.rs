@@ -1,0 +1,44 @@
+//! A map for debuggers: where the list of all g's is, and where a g keeps what one wants to know. gdb.py reads it.
+//!
+//! A kernel is built without types in its debug information (they would make the image several times larger to load), so a debugger is told offsets here.
+#![allow(unsafe_code)] // `Sync` for an address.
+
+use crate::nouns::g::{G, WaitReason};
+use crate::nouns::sched::SCHED;
+
+#[repr(C)]
+pub struct Map {
+    /// The newest g: an address of an address.
+    allgs: *const (),
+    /// Offsets in a g, as [`G::FIELDS`] says.
+    fields: [usize; G::FIELDS.len()],
+    /// The words of each wait reason, and how many there are.
+    reasons: [&'static str; WaitReason::COUNT],
+    count: usize,
+}
+
+// SAFETY: an address that nobody follows here.
+unsafe impl Sync for Map {}
+
+/// What gdb.py looks for.
+#[used]
+#[unsafe(no_mangle)]
+static EXECUTIVE_DEBUGGER: Map = Map {
+    allgs: (&raw const SCHED.allgs).cast(),
+    fields: G::FIELDS,
+    reasons: {
+        let mut words = [""; WaitReason::COUNT];
+        let mut n = 0;
+        while n < words.len() {
+            words[n] = WaitReason::from_u8(n as u8).words();
+            n += 1;
+        }
+        words
+    },
+    count: WaitReason::COUNT,
+};
+
+/// Keeps the linker from dropping what no code reads.
+pub(crate) fn keep() {
+    core::hint::black_box(&EXECUTIVE_DEBUGGER);
+}

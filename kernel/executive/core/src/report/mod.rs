@@ -1,0 +1,4 @@
+//! What is told of CPUs and goroutines: to the living, to a debugger, and at the end.
+pub mod census;
+mod debugger;
+pub mod crash;

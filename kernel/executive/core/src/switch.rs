@@ -1,0 +1,295 @@
+//! The switch: `gogo`, `mcall`, `systemstack`, and the first and last instructions of a goroutine.
+//!
+//! **How a switch works.** A goroutine that leaves its CPU pushes what our ABI wants kept (rbx rbp r12-r15) on its own stack
+//! and stores rsp in its g. That one word is all of Go's gobuf that is left: Go has no callee-saved registers and keeps sp, pc, bp and more
+//! in the g instead. Vector registers are not saved: the kernel is built without them, and on Linux a switch is a function call, over which the
+//! ABI keeps none (MXCSR and the x87 control word are the same everywhere).
+//!
+//! ```text
+//!   a stack that is off its CPU                     a newborn's
+//!   higher  | caller's frame        |               | closure, later result |
+//!           |-----------------------|               |-----------------------|
+//!           | return address        | -- `pc` --+   | goexit + 1            |  <- what f returns to
+//!           | rbp                   |           |   | gostart               |  <- `pc`
+//!           | rbx                   |           |   | rbp = 0               |
+//!           | r12                   |               | rbx = f               |
+//!           | r13                   |               | r12 = closure         |
+//!           | r14                   |               | r13, r14, r15 = 0     |
+//!   lower   | r15                   | <- sched_sp   |                       |  <- sched_sp
+//! ```
+//!
+//! **Rule (GS-CURRENT):** `gs:[0]` and rsp change in two neighbouring instructions, and all code here lies in one
+//! section, `executive_switch`: the tick handler preempts nobody whose pc is in it. What runs on g0 between one goroutine and the next (`park_m`, `yield_m`,
+//! `goexit0`, `schedule`) lies there too, for the sake of its place alone: the section begins at a page, and a switch needs no other.
+#![allow(unsafe_code)] // This is the switch.
+
+use crate::nouns::g::G;
+use crate::tools::fatal::throw;
+use crate::tools::percpu::{self, CURG, G as CURRENT, G0};
+use core::arch::naked_asm;
+use core::mem::offset_of;
+
+const SP: usize = offset_of!(G, sched_sp);
+
+/// Words of a newborn's first frame, from sched_sp up.
+const NEWBORN_FRAME: usize = 8;
+
+core::arch::global_asm!(".pushsection executive_switch, \"ax\", @progbits", ".p2align 12", ".popsection");
+
+macro_rules! switch_section {
+    ($(#[$meta:meta])* $vis:vis unsafe extern "C" fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? { $($body:tt)* }) => {
+        $(#[$meta])*
+        #[unsafe(naked)]
+        #[unsafe(link_section = "executive_switch")]
+        $vis unsafe extern "C" fn $name($($arg: $ty),*) $(-> $ret)? { naked_asm!($($body)*) }
+    };
+}
+
+switch_section! {
+/// Goes on with a goroutine where it left off, on this CPU; does not come back.
+///
+/// *Takes* rdi = g. *Leaves* gs:[0] = g, rsp = its saved rsp, callee-saved registers as it pushed them; ends in a jump, not a `ret`, so that a
+/// newborn's stack holds `goexit` as its return address and nothing above. *From* g0 alone. Go: `gogo` (asm_amd64.s).
+///
+/// # Safety
+/// STACK-OWNER: the caller's m owns g's stack (its status is Running), and g was saved by `mcall` or made by `newborn`.
+pub(crate) unsafe extern "C" fn gogo(g: *const G) -> ! {
+    "mov gs:[{g}], rdi",        // GS-CURRENT: these
+    "mov rsp, [rdi + {sp}]",    //   two
+    "pop r15",
+    "pop r14",
+    "pop r13",
+    "pop r12",
+    "pop rbx",
+    "pop rbp",
+    "pop rcx",                  // pc
+    "jmp rcx",
+    g = const CURRENT,
+    sp = const SP,
+}
+}
+
+switch_section! {
+/// Leaves the goroutine and calls `f(g, arg)` on this CPU's g0, which must not return. Comes back when someone `gogo`es to the g.
+///
+/// *Takes* rdi = f, rsi = arg. *Leaves* the g saved (see the picture), gs:[0] = g0, rsp = g0's base. *Clobbers* all caller-saved. *From* a goroutine's own
+/// stack alone: on g0 it throws. Go: `mcall` (asm_amd64.s).
+///
+/// # Safety
+/// `f` is sound with this arg, and does not return.
+pub(crate) unsafe extern "C" fn mcall(f: unsafe extern "C" fn(&'static G, *mut ()) -> !, arg: *mut ()) {
+    "mov rax, gs:[{g}]",        // rax = g
+    "mov rcx, gs:[{g0}]",       // rcx = g0
+    "cmp rax, rcx",
+    "je 2f",
+    "push rbp",
+    "push rbx",
+    "push r12",
+    "push r13",
+    "push r14",
+    "push r15",
+    "mov [rax + {sp}], rsp",
+    "mov gs:[{g}], rcx",        // GS-CURRENT: these
+    "mov rsp, [rcx + {sp}]",    //   two
+    "mov rdx, rdi",             // rdx = f
+    "mov rdi, rax",             // f's 1st argument: g; its 2nd is in rsi already
+    "xor ebp, ebp",             // backtraces of g0 end here
+    "call rdx",
+    "call {returned}",
+    "2:",
+    "push rbp",                 // a frame, so that the report names the caller
+    "mov rbp, rsp",
+    "call {on_g0}",
+    g = const CURRENT,
+    g0 = const G0,
+    sp = const SP,
+    returned = sym mcall_returned,
+    on_g0 = sym mcall_on_g0,
+}
+}
+
+extern "C" fn mcall_returned() -> ! {
+    throw("mcall: function returned")
+}
+extern "C" fn mcall_on_g0() -> ! {
+    if percpu::is_foreign() {
+        throw("not on a goroutine: this thread is no CPU, and cannot park");
+    }
+    throw("mcall: called on g0")
+}
+
+switch_section! {
+/// Calls `f(arg)` on this CPU's g0 and comes back: directly when on g0 already; from the m's curg by switching there and back; from any
+/// other g it throws. The goroutine keeps its CPU meanwhile: g0 is never preempted.
+///
+/// *Takes* rdi = f, rsi = arg. rbp keeps the goroutine's rsp, so that backtraces run through. Go: `systemstack` (asm_amd64.s).
+///
+/// # Safety
+/// `f` is sound with this arg, and does not park.
+unsafe extern "C" fn systemstack_raw(f: unsafe extern "C" fn(*mut ()), arg: *mut ()) {
+    "mov rax, gs:[{g}]",        // rax = g
+    "mov rcx, gs:[{g0}]",       // rcx = g0
+    "mov rdx, rdi",             // rdx = f
+    "mov rdi, rsi",             // f's argument
+    "cmp rax, rcx",
+    "je 2f",
+    "cmp rax, gs:[{curg}]",
+    "jne 3f",
+    "push rbp",
+    "mov rbp, rsp",             // rbp = the goroutine's rsp
+    "mov gs:[{g}], rcx",        // GS-CURRENT: these
+    "mov rsp, [rcx + {sp}]",    //   two
+    "call rdx",
+    "mov rax, gs:[{curg}]",     // rax = g: g0 works for the same one still
+    "mov gs:[{g}], rax",        // GS-CURRENT: these
+    "mov rsp, rbp",             //   two
+    "pop rbp",
+    "ret",
+    "2:",                       // on g0 already
+    "jmp rdx",
+    "3:",                       // on neither
+    "push rbp",                 // as in mcall
+    "mov rbp, rsp",
+    "call {wrong_g}",
+    g = const CURRENT,
+    g0 = const G0,
+    curg = const CURG,
+    sp = const SP,
+    wrong_g = sym systemstack_wrong_g,
+}
+}
+
+extern "C" fn systemstack_wrong_g() -> ! {
+    throw("systemstack: called from unexpected goroutine")
+}
+
+/// Calls `f` on this CPU's g0 and returns what it returns. `f` must not park. Throws when called from a g that is neither g0 nor the m's curg.
+/// Go: `systemstack`.
+#[inline]
+pub(crate) fn systemstack<R>(f: impl FnOnce() -> R) -> R {
+    struct Call<F, R> {
+        f: core::mem::ManuallyDrop<F>,
+        result: core::mem::MaybeUninit<R>,
+    }
+    unsafe extern "C" fn call<F: FnOnce() -> R, R>(arg: *mut ()) {
+        // SAFETY: `arg` is the `Call` below, alive and used by nobody else until `systemstack_raw` returns.
+        let call = unsafe { &mut *arg.cast::<Call<F, R>>() };
+        // SAFETY: taken once.
+        let f = unsafe { core::mem::ManuallyDrop::take(&mut call.f) };
+        call.result.write(f());
+    }
+    fn pick<F: FnOnce() -> R, R>(_: &Call<F, R>) -> unsafe extern "C" fn(*mut ()) {
+        call::<F, R>
+    }
+    let mut c = Call { f: core::mem::ManuallyDrop::new(f), result: core::mem::MaybeUninit::uninit() };
+    let call = pick(&c);
+    // SAFETY: `call` fits `c`; `systemstack_raw` keeps what the ABI wants kept.
+    unsafe {
+        core::arch::asm!("call {raw}", raw = sym systemstack_raw, in("rdi") call, in("rsi") &raw mut c, clobber_abi("C"));
+    }
+    // SAFETY: `call` has written it.
+    unsafe { c.result.assume_init() }
+}
+
+switch_section! {
+/// Makes the stack we are on this CPU's g0 stack and calls `f` at its base. *Takes* rdi = f. Go: `mstart`, `rt0_go`.
+///
+/// # Safety
+/// Once per CPU, on the stack that the machine started it with; gs:[0] is that CPU's g0.
+pub(crate) unsafe extern "C" fn enter_g0(f: extern "C" fn() -> !) -> ! {
+    "and rsp, -16",
+    "mov rax, gs:[{g0}]",
+    "mov [rax + {sp}], rsp",    // never changes: nothing ever returns to below it
+    "xor ebp, ebp",
+    "call rdi",
+    "ud2",
+    g0 = const G0,
+    sp = const SP,
+}
+}
+
+switch_section! {
+/// A goroutine's first instructions: calls rbx with r12, as `newborn` left them there.
+unsafe extern "C" fn gostart() -> ! {
+    "mov rdi, r12",
+    "jmp rbx",
+}
+}
+
+switch_section! {
+/// A goroutine's last instructions: what its function returns to (one byte in, so that backtraces name this function and not
+/// the one before it). Go: `goexit`.
+pub(crate) unsafe extern "C" fn goexit() -> ! {
+    "nop",
+    "call {goexit1}",
+    "ud2",
+    goexit1 = sym crate::proc::birth::goexit1,
+}
+}
+
+// The compiler calls a function in a section of its own through a pointer that the linker fills in. These go there directly.
+
+/// [`mcall`], directly.
+///
+/// # Safety
+/// As for `mcall`.
+#[inline(always)]
+pub(crate) unsafe fn call_mcall(f: unsafe extern "C" fn(&'static G, *mut ()) -> !, arg: *mut ()) {
+    // SAFETY: the caller's promise; `mcall` keeps what the ABI wants kept.
+    unsafe { core::arch::asm!("call {mcall}", mcall = sym mcall, in("rdi") f, in("rsi") arg, clobber_abi("C")) }
+}
+
+/// [`gogo`], directly.
+///
+/// # Safety
+/// As for `gogo`.
+#[inline(always)]
+pub(crate) unsafe fn jump_to(g: &'static G) -> ! {
+    // SAFETY: the caller's promise.
+    unsafe { core::arch::asm!("jmp {gogo}", gogo = sym gogo, in("rdi") g, options(noreturn)) }
+}
+
+/// Lays out the first frame of a goroutine that will run `f(arg)` and return to `goexit`, below `top` (16-byte aligned), and gives its
+/// sched_sp. Go: the `gostartcallfn` part of `newproc1`.
+///
+/// # Safety
+/// The words below `top` are the new goroutine's, and its owner is the caller (STACK-OWNER).
+pub(crate) unsafe fn newborn(top: usize, f: unsafe extern "C" fn(*mut ()), arg: *mut ()) -> usize {
+    debug_assert!(top.is_multiple_of(16));
+    // At its first instruction a function expects rsp to be 8 less than a multiple of 16, at its return address: the frame's last word is just below `top`.
+    let frame = (top - NEWBORN_FRAME * 8) as *mut usize;
+    let words: [usize; NEWBORN_FRAME] = [
+        0,                                // r15
+        0,                                // r14
+        0,                                // r13
+        arg as usize,                     // r12
+        f as *const () as usize,          // rbx
+        0,                                // rbp: backtraces end here
+        gostart as *const () as usize,    // pc
+        goexit as *const () as usize + 1, // what f returns to
+    ];
+    // SAFETY: within the new goroutine's stack (the caller's promise).
+    unsafe { frame.cast::<[usize; NEWBORN_FRAME]>().write(words) };
+    frame as usize
+}
+
+/// Where a stack that is off its CPU was left: (pc, frame pointer), for backtraces.
+///
+/// # Safety
+/// `sched_sp` is that of a g that is not running and does not run meanwhile (or the answer is nonsense; it is never written).
+pub(crate) unsafe fn left_at(sched_sp: usize) -> (usize, usize) {
+    let frame = sched_sp as *const usize;
+    // SAFETY: the frame of the picture.
+    unsafe { (frame.add(6).read_volatile(), frame.add(5).read_volatile()) }
+}
+
+/// Whether `pc` lies in the switch's section.
+pub(crate) fn contains(pc: usize) -> bool {
+    unsafe extern "C" {
+        // Made by the linker for a section whose name is a C identifier.
+        static __start_executive_switch: u8;
+        static __stop_executive_switch: u8;
+    }
+    let (start, stop) = (&raw const __start_executive_switch as usize, &raw const __stop_executive_switch as usize);
+    (start..stop).contains(&pc)
+}

@@ -1,0 +1,45 @@
+//! How deep goroutines' stacks went, by the place where they were started: what tells whether a stack is too small, when the goroutine is long gone.
+//!
+//! **Rule:** it is filled from the machine's page-fault handler, so it takes no lock and allocates nothing: a table of fixed size, whose places are only ever taken. Where it is
+//! full, what comes too late is not noted.
+
+use crate::ground::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use core::panic::Location;
+use core::ptr::null_mut;
+
+/// Places in a program where goroutines are started that outgrow their first page. Few programs have as many `go`s.
+const SITES: usize = 256;
+
+struct Site {
+    at: AtomicPtr<Location<'static>>,
+    deepest: AtomicUsize,
+}
+
+static TABLE: [Site; SITES] = [const { Site { at: AtomicPtr::new(null_mut()), deepest: AtomicUsize::new(0) } }; SITES];
+
+/// A goroutine started here has used so many bytes of its stack. From a handler.
+pub(crate) fn note(at: &'static Location<'static>, bytes: usize) {
+    let me = core::ptr::from_ref(at).cast_mut();
+    let start = at.line() as usize * 31 + at.column() as usize;
+    for n in 0..SITES {
+        let site = &TABLE[(start + n) % SITES];
+        let there = match site.at.compare_exchange(null_mut(), me, Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => me,
+            Err(there) => there,
+        };
+        if there == me {
+            site.deepest.fetch_max(bytes, Ordering::Relaxed);
+            return;
+        }
+    }
+}
+
+/// The places noted, and the most bytes that any goroutine started there has used. One place in the source may come more than once.
+pub(crate) fn sites() -> impl Iterator<Item = (&'static Location<'static>, usize)> {
+    TABLE.iter().filter_map(|site| {
+        // SAFETY: null, or what `note` made of a `&'static`. Acquire: partner of its Release.
+        #[allow(unsafe_code)]
+        let at = unsafe { site.at.load(Ordering::Acquire).as_ref() }?;
+        Some((at, site.deepest.load(Ordering::Relaxed)))
+    })
+}

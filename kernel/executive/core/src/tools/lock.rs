@@ -1,0 +1,262 @@
+//! A spin lock that pins: while it is held the goroutine is neither preempted nor moved, and must not park.
+//!
+//! **Rule (RANK):** locks are taken in rising rank; debug builds throw at the first one out of order, long before it would
+//! deadlock. Interrupt handlers take none (IRQ-CLEAN), so interrupts stay on.
+//!
+//! The spinning itself is `spin`'s. Without the pin a holder could be preempted, and on one CPU the next
+//! goroutine would spin on it for its whole slice.
+
+use crate::ground::chaos;
+use crate::tools::fatal::throw;
+use crate::tools::percpu::{self, Pin};
+use core::alloc::{GlobalAlloc, Layout};
+use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Locks in the order in which they may be taken. Several of one rank may be held together only where their user has an
+/// order of its own (channels in a select: by address).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub enum Rank {
+    /// For users of the executive: taken first.
+    User = 0,
+    /// A P's timer heap: its callbacks take what follows.
+    Timers = 4,
+    /// A tree of cancellation tokens: cancelling closes channels.
+    Cancel = 6,
+    /// Channels and sync objects.
+    Chan = 8,
+    /// A wait queue below them.
+    Wait = 10,
+    /// The machine's, while it gets memory back: whoever allocates may take it, and it takes all that follow.
+    Reclaim = 12,
+    /// The global run queue, the global list of free g's, a CPU's inbox.
+    Sched = 16,
+    /// The machine's: stacks, page tables, frames, heap, in that order.
+    Stacks = 20,
+    /// The machine's heap.
+    Heap = 22,
+    /// The machine's page tables.
+    Paging = 24,
+    /// The machine's page frames.
+    Frames = 26,
+    /// Output: taken last, from anywhere.
+    Output = 30,
+}
+
+/// A spin lock around a `T`. Blocks by spinning; throws in debug builds when taken out of rank.
+pub struct Lock<T: ?Sized, const COUNTS: usize = 0> {
+    rank: Rank,
+    /// How often it was taken, and how often someone had to spin for it; or nothing.
+    counts: [AtomicU64; COUNTS],
+    inner: spin::mutex::SpinMutex<T>,
+}
+
+/// A lock that counts how often it is taken, and how often someone had to spin for it: for the few that reports tell of.
+pub type CountedLock<T> = Lock<T, 2>;
+
+/// The lock is held, and the goroutine pinned, while this lives.
+pub struct LockGuard<'a, T: ?Sized, const COUNTS: usize = 0> {
+    lock: &'a Lock<T, COUNTS>,
+    // Released by `Drop` below, before the unpin. (`Option` would cost a test.)
+    inner: core::mem::ManuallyDrop<spin::mutex::SpinMutexGuard<'a, T>>,
+    _not_send: core::marker::PhantomData<*const ()>,
+}
+
+impl<T> Lock<T> {
+    /// A lock of this rank, free.
+    pub const fn new(rank: Rank, value: T) -> Self {
+        Self::free(rank, value)
+    }
+}
+
+impl<T> CountedLock<T> {
+    /// A lock of this rank, free.
+    pub const fn counted(rank: Rank, value: T) -> Self {
+        Self::free(rank, value)
+    }
+}
+
+impl<T, const COUNTS: usize> Lock<T, COUNTS> {
+    const fn free(rank: Rank, value: T) -> Self {
+        Lock { rank, counts: [const { AtomicU64::new(0) }; COUNTS], inner: spin::mutex::SpinMutex::new(value) }
+    }
+    /// What was in it.
+    pub fn into_inner(self) -> T {
+        self.inner.into_inner()
+    }
+    /// What a lock protects that is [held](Self::hold).
+    #[inline]
+    pub(crate) fn held(&self) -> *mut T {
+        self.inner.as_mut_ptr()
+    }
+}
+
+impl<T: ?Sized, const COUNTS: usize> Lock<T, COUNTS> {
+    /// Takes the lock; spins while another CPU holds it.
+    #[inline]
+    pub fn lock(&self) -> LockGuard<'_, T, COUNTS> {
+        chaos::stall();
+        percpu::pin();
+        let inner = match self.inner.try_lock() {
+            Some(inner) => inner,
+            None => self.contend(),
+        };
+        self.taken(inner)
+    }
+
+    /// Takes the lock if nobody holds it.
+    #[inline]
+    pub fn try_lock(&self) -> Option<LockGuard<'_, T, COUNTS>> {
+        percpu::pin();
+        match self.inner.try_lock() {
+            Some(inner) => Some(self.taken(inner)),
+            None => {
+                percpu::unpin();
+                None
+            }
+        }
+    }
+
+    /// Takes the lock and keeps it beyond any guard, until [`release_held`](Self::release_held): for a select, which holds one per channel.
+    #[inline]
+    pub(crate) fn hold(&self) {
+        core::mem::forget(self.lock());
+    }
+
+    /// Gives back what [`hold`](Self::hold) took. On g0, on behalf of a goroutine that has just parked, no preemption is honoured.
+    ///
+    /// # Safety
+    /// The caller holds it, by `hold`, and uses nothing of what it protects any more.
+    #[allow(unsafe_code)]
+    #[inline]
+    pub(crate) unsafe fn release_held(&self, on_g0: bool) {
+        if cfg!(debug_assertions) {
+            percpu::rank_released(self.rank as u32);
+        }
+        // SAFETY: held (the caller's promise).
+        unsafe { self.inner.force_unlock() };
+        if on_g0 { percpu::unpin_quietly() } else { percpu::unpin() }
+    }
+
+    #[cold]
+    fn contend(&self) -> spin::mutex::SpinMutexGuard<'_, T> {
+        if let [_, contended] = &self.counts[..] {
+            contended.fetch_add(1, Relaxed);
+        }
+        self.inner.lock()
+    }
+
+    #[inline]
+    fn taken<'a>(&'a self, inner: spin::mutex::SpinMutexGuard<'a, T>) -> LockGuard<'a, T, COUNTS> {
+        if let [acquired, _] = &self.counts[..] {
+            // Only the holder counts, so load and store will do.
+            acquired.store(acquired.load(Relaxed) + 1, Relaxed);
+        }
+        if cfg!(debug_assertions) && !percpu::rank_taken(self.rank as u32) {
+            throw("lock: taken out of rank order");
+        }
+        LockGuard { lock: self, inner: core::mem::ManuallyDrop::new(inner), _not_send: core::marker::PhantomData }
+    }
+}
+
+impl<T: ?Sized> CountedLock<T> {
+    /// How often it was taken, and how often someone had to spin for it. For reports.
+    pub fn stats(&self) -> (u64, u64) {
+        let [acquired, contended] = &self.counts;
+        (acquired.load(Relaxed), contended.load(Relaxed))
+    }
+}
+
+impl<T: ?Sized, const COUNTS: usize> LockGuard<'_, T, COUNTS> {
+    /// The lock, which stays held: for [`release_held`](Lock::release_held).
+    #[inline]
+    pub(crate) fn keep(self) -> *const Lock<T, COUNTS> {
+        core::mem::ManuallyDrop::new(self).lock
+    }
+
+    /// Releases the lock and leaves its pin to the caller.
+    #[inline(always)]
+    pub(crate) fn release_pinned(self) {
+        core::mem::ManuallyDrop::new(self).release();
+    }
+
+    #[inline]
+    fn release(&mut self) {
+        if cfg!(debug_assertions) {
+            percpu::rank_released(self.lock.rank as u32);
+        }
+        // SAFETY: called once, from `drop` or `release_pinned`, and the guard is gone after either.
+        #[allow(unsafe_code)]
+        unsafe {
+            core::mem::ManuallyDrop::drop(&mut self.inner)
+        };
+    }
+}
+
+impl<T: ?Sized, const COUNTS: usize> Deref for LockGuard<'_, T, COUNTS> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.inner
+    }
+}
+
+impl<T: ?Sized, const COUNTS: usize> DerefMut for LockGuard<'_, T, COUNTS> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.inner
+    }
+}
+
+impl<T: ?Sized, const COUNTS: usize> Drop for LockGuard<'_, T, COUNTS> {
+    #[inline]
+    fn drop(&mut self) {
+        self.release();
+        percpu::unpin();
+    }
+}
+
+/// A global allocator whose holder is not preempted, around one that knows nothing of goroutines.
+///
+/// The machine contract asks for such an allocator ([`machine`](mod@crate::ground::machine) says why). Whoever is in the
+/// inner one is pinned, so that others spin for its lock only while its holder runs. Like every lock
+/// of this module it needs GS: a CPU's GS base is set before the first allocation.
+///
+/// ```no_run
+/// use executive::lock::Pinned;
+/// # use std::alloc::System as Heap;
+///
+/// #[global_allocator]
+/// static HEAP: Pinned<Heap> = Pinned(Heap); // `Heap` may be any `GlobalAlloc`
+/// ```
+pub struct Pinned<A>(pub A);
+
+// SAFETY: every call is passed on as it is to the inner allocator, which keeps the promises.
+#[allow(unsafe_code)]
+unsafe impl<A: GlobalAlloc> GlobalAlloc for Pinned<A> {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _pin = Pin::new();
+        // SAFETY: the caller's promise, passed on.
+        unsafe { self.0.alloc(layout) }
+    }
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        let _pin = Pin::new();
+        // SAFETY: as above.
+        unsafe { self.0.alloc_zeroed(layout) }
+    }
+    #[inline]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        let _pin = Pin::new();
+        // SAFETY: as above.
+        unsafe { self.0.dealloc(block, layout) }
+    }
+    #[inline]
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        let _pin = Pin::new();
+        // SAFETY: as above.
+        unsafe { self.0.realloc(block, layout, new_size) }
+    }
+}

@@ -1,0 +1,67 @@
+//! A note: one m sleeps on it, anyone wakes it, once. Go: `note`, `notesleep`, `notewakeup`, `noteclear`.
+//!
+//! **Rule:** between two [`clear`](Note::clear)s at most one m sleeps and the note is woken at most once; a wakeup that comes
+//! before the sleep is not lost. The word is what the machine's `wait` checks together with going to sleep.
+
+use crate::ground::atomic::{AtomicU32, Ordering, const_fn};
+
+const CLEAR: u32 = 0;
+const WOKEN: u32 = 1;
+
+/// See the head of this file.
+pub struct Note {
+    word: AtomicU32,
+}
+
+/// What a note needs of the machine; a model checker brings its own.
+pub trait Sleeper {
+    /// [`Machine::wait`](crate::ground::machine::Machine::wait).
+    fn wait(&self, word: &AtomicU32, expect: u32, deadline: u64);
+    /// [`Machine::wake`](crate::ground::machine::Machine::wake), of the sleeper's CPU.
+    fn wake(&self, word: &AtomicU32);
+}
+
+impl Note {
+    const_fn! {
+        /// As at the start.
+        pub fn new() -> Self {
+            Note { word: AtomicU32::new(CLEAR) }
+        }
+    }
+
+    /// Makes the note ready for its next use. By its m, awake. Go: `noteclear`.
+    pub fn clear(&self) {
+        self.word.store(CLEAR, Ordering::Relaxed);
+    }
+
+    /// Whether it was woken since it was cleared.
+    pub fn woken(&self) -> bool {
+        // Acquire: partner of the Release in `wakeup`; what the waker did before is seen.
+        self.word.load(Ordering::Acquire) == WOKEN
+    }
+
+    /// Sleeps until woken, until `deadline`, or until the machine returns early; tells whether it was woken. Go: `notetsleep`.
+    pub fn sleep(&self, machine: &impl Sleeper, deadline: u64) -> bool {
+        if !self.woken() {
+            machine.wait(&self.word, CLEAR, deadline);
+        }
+        self.woken()
+    }
+
+    /// Wakes the sleeper, or the next one to sleep. Tells whether this call did: `false` if it was woken already. May be called
+    /// from an interrupt handler. Go: `notewakeup`.
+    pub fn wakeup(&self, machine: &impl Sleeper) -> bool {
+        // Release: partner of the Acquire in `woken`. The machine's `wake` orders this against the sleeper's check.
+        let first = self.word.swap(WOKEN, Ordering::AcqRel) == CLEAR;
+        if first {
+            machine.wake(&self.word);
+        }
+        first
+    }
+}
+
+impl Default for Note {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,291 @@
+//! What GS points at, and the three things read through it: the current g, the pin count, who this CPU is.
+//!
+//! **Rule (GS-CURRENT):** `gs:[0]` is the g whose stack rsp is on, except between two instructions of
+//! `switch.rs`. It is read by one instruction that is not `pure`, every time: the compiler may neither
+//! repeat nor remember it, because a goroutine that switches away may come back on another CPU.
+//!
+//! Everything here that *changes* per-CPU state is a single `gs:` instruction. An interrupt cannot split one, so
+//! a goroutine that is preempted just before has moved as a whole, and one preempted just after `pin` cannot be.
+//! Rejected: `&PerCpu` handed around (it would be kept over a switch), and a TLS-like lazy address (LLVM
+//! keeps those over calls: llvm-project#98479).
+#![allow(unsafe_code)] // GS-relative instructions, and cells that only their own CPU writes.
+
+use crate::ground::chaos;
+use crate::ground::param::MAX_CPUS;
+use core::arch::asm;
+use core::cell::{Cell, UnsafeCell};
+use core::mem::offset_of;
+
+/// One CPU's block: what its GS base is set to, forever.
+#[repr(C, align(128))] // two lines: the adjacent-line prefetcher must not make neighbours share
+pub struct PerCpu {
+    /// The current g (`*const G`; typed in g.rs).
+    g: Cell<*const ()>,
+    /// This CPU's g0.
+    g0: Cell<*const ()>,
+    /// The goroutine that this CPU runs, also while it is on g0 on its behalf. Go: `m.curg`.
+    curg: Cell<*const ()>,
+    /// How often the running code has asked not to be preempted or moved (Go: `m.locks`); and in the highest bit, which is off when the goroutine shall yield as soon as it
+    /// can (Go: `g.preempt`). So one decrement tells an unpin both: 0 is the last pin gone and a yield wanted. Linux: `preempt_count`.
+    pins: Cell<u32>,
+    /// This CPU's m, p and number.
+    m: Cell<*const ()>,
+    p: Cell<*const ()>,
+    cpu: Cell<u32>,
+    /// Ranks of the locks held, a bit each (debug builds; RANK).
+    ranks: Cell<u32>,
+}
+
+pub(crate) const G: usize = offset_of!(PerCpu, g);
+pub(crate) const G0: usize = offset_of!(PerCpu, g0);
+pub(crate) const CURG: usize = offset_of!(PerCpu, curg);
+const PINS: usize = offset_of!(PerCpu, pins);
+const M: usize = offset_of!(PerCpu, m);
+const P: usize = offset_of!(PerCpu, p);
+const CPU: usize = offset_of!(PerCpu, cpu);
+const RANKS: usize = offset_of!(PerCpu, ranks);
+/// In `pins`: nobody wants a yield.
+const CALM: u32 = 1 << 31;
+const _: () = assert!(G == 0, "GS-CURRENT says gs:[0]");
+
+struct Blocks(UnsafeCell<[PerCpu; MAX_CPUS]>);
+// SAFETY: block n is written by CPU n (or by the boot CPU before n starts); others read `curg`
+// for reports only, through volatile reads.
+unsafe impl Sync for Blocks {}
+
+static BLOCKS: Blocks = Blocks(UnsafeCell::new([const { PerCpu::new() }; MAX_CPUS]));
+
+impl PerCpu {
+    pub(crate) const fn new() -> Self {
+        PerCpu {
+            g: Cell::new(core::ptr::null()),
+            g0: Cell::new(core::ptr::null()),
+            curg: Cell::new(core::ptr::null()),
+            pins: Cell::new(0),
+            m: Cell::new(core::ptr::null()),
+            p: Cell::new(core::ptr::null()),
+            cpu: Cell::new(0),
+            ranks: Cell::new(0),
+        }
+    }
+
+    /// Whose block it is. Before GS points at it, but for the boot CPU's. Nobody is calm yet: each last unpin asks, and
+    /// finds itself on g0.
+    pub(crate) fn fill(&self, cpu: usize, g0: *const (), m: *const (), p: *const ()) {
+        self.pins.set(0);
+        self.g.set(g0);
+        self.g0.set(g0);
+        self.m.set(m);
+        self.p.set(p);
+        self.cpu.set(cpu as u32);
+    }
+}
+
+/// CPU `cpu`'s block, to set its GS base to. The boot CPU's machine does so before it takes the first lock.
+/// Panics unless `cpu < MAX_CPUS`.
+pub fn percpu_block(cpu: usize) -> *const () {
+    assert!(cpu < MAX_CPUS);
+    // SAFETY: in bounds; only the address is made.
+    unsafe { BLOCKS.0.get().cast::<PerCpu>().add(cpu).cast_const().cast() }
+}
+
+/// Fills in a block before its CPU starts: called once per CPU, from CPU 0.
+pub(crate) fn set_up(cpu: usize, g0: *const (), m: *const (), p: *const ()) {
+    // SAFETY: CPU `cpu` does not run yet, or is the caller.
+    let block = unsafe { &*percpu_block(cpu).cast::<PerCpu>() };
+    block.fill(cpu, g0, m, p);
+    block.pins.set(CALM);
+}
+
+/// The goroutine that `cpu` ran a moment ago (null: none). For reports: stale as soon as read.
+pub(crate) fn peek_curg(cpu: usize) -> *const () {
+    // SAFETY: a racy read of one aligned word; the answer is a hint.
+    unsafe { percpu_block(cpu).byte_add(CURG).cast::<*const ()>().read_volatile() }
+}
+
+macro_rules! gs_read {
+    ($name:ident, $reg:tt, $modifier:tt, $ty:ty, $offset:expr, $doc:literal) => {
+        #[doc = $doc]
+        #[inline(always)]
+        pub(crate) fn $name() -> $ty {
+            let value: $ty;
+            // SAFETY: GS-CURRENT: the GS base is this CPU's block from its start on.
+            unsafe {
+                asm!(
+                    concat!("mov {value", $modifier, "}, gs:[{offset}]"),
+                    value = out($reg) value,
+                    offset = const $offset,
+                    options(nostack, preserves_flags, readonly),
+                );
+            }
+            value
+        }
+    };
+}
+gs_read!(raw_g, reg, "", *const (), G, "The current g. Go: `getg`, `get_tls`.");
+gs_read!(raw_g0, reg, "", *const (), G0, "This CPU's g0. Pinned or on g0.");
+gs_read!(raw_curg, reg, "", *const (), CURG, "The goroutine this CPU runs. Pinned or on g0.");
+gs_read!(raw_m, reg, "", *const (), M, "This CPU's m. Pinned or on g0.");
+gs_read!(raw_p, reg, "", *const (), P, "This CPU's p. Pinned or on g0.");
+gs_read!(raw_pins, reg, ":e", u32, PINS, "Both that `pins` tells.");
+gs_read!(this_cpu, reg, ":e", u32, CPU, "This CPU's number: true until the next switch unless pinned.");
+gs_read!(raw_ranks, reg, ":e", u32, RANKS, "Ranks of the locks held. Pinned.");
+
+/// This CPU's number. Stale at once unless the caller is pinned (holds a [`Lock`](crate::tools::lock::Lock) or a [`Pin`]).
+/// On a thread that is no CPU: a number that no CPU has, from [`MAX_CPUS`] on.
+pub fn cpu() -> usize {
+    this_cpu() as usize
+}
+
+/// Whether the caller is on a thread that is no CPU (proc/foreign.rs).
+#[inline]
+pub(crate) fn is_foreign() -> bool {
+    cpu() >= MAX_CPUS
+}
+
+/// How deep this CPU is pinned.
+#[inline(always)]
+pub(crate) fn pins() -> u32 {
+    raw_pins() & !CALM
+}
+
+/// Whether nothing is pinned and nobody wants a yield: the two in one comparison.
+#[inline(always)]
+pub(crate) fn is_calm() -> bool {
+    // SAFETY: a comparison with this CPU's block (see the head), and a jump on it.
+    unsafe {
+        asm!(
+            "cmp dword ptr gs:[{o}], {calm}",
+            "jne {not}",
+            o = const PINS,
+            calm = const CALM as i32,
+            not = label { return false },
+            options(nostack, readonly),
+        )
+    }
+    true
+}
+
+/// Whether the goroutine shall yield at its next unpin.
+pub(crate) fn preempt() -> bool {
+    raw_pins() & CALM == 0
+}
+
+/// The goroutine that runs here shall yield as soon as it can.
+pub(crate) fn want_preempt() {
+    // SAFETY: one instruction on this CPU's block (see the head).
+    unsafe { asm!("and dword ptr gs:[{o}], {v}", o = const PINS, v = const !CALM as i32, options(nostack)) }
+}
+
+/// A slice begins: nobody wants a yield yet. On g0, without pins.
+#[inline(always)]
+pub(crate) fn calm() {
+    // SAFETY: one instruction on this CPU's block (see the head).
+    unsafe {
+        asm!("mov dword ptr gs:[{o}], {v}", o = const PINS, v = const CALM as i32, options(nostack, preserves_flags))
+    }
+}
+
+/// The caller's stack is that of `g` from here on. For `contract.rs` alone, before anything else runs
+/// here: elsewhere only `switch.rs` changes the current g, together with rsp (GS-CURRENT).
+pub(crate) fn set_g(g: *const ()) {
+    // SAFETY: one instruction on this CPU's block (see the head).
+    unsafe { asm!("mov gs:[{o}], {g}", o = const G, g = in(reg) g, options(nostack, preserves_flags)) }
+}
+
+/// Notes which goroutine this CPU runs. On g0 only.
+#[inline(always)]
+pub(crate) fn set_curg(g: *const ()) {
+    // SAFETY: one instruction on this CPU's block (see the head).
+    unsafe { asm!("mov gs:[{o}], {g}", o = const CURG, g = in(reg) g, options(nostack, preserves_flags)) }
+}
+
+/// From here to the matching [`unpin`] the code is neither preempted nor moved to another CPU.
+#[inline(always)]
+pub(crate) fn pin() {
+    // SAFETY: one instruction on this CPU's block (see the head). Not `nomem`: what follows stays behind it.
+    unsafe { asm!("inc dword ptr gs:[{o}]", o = const PINS, options(nostack)) }
+}
+
+/// Undoes one [`pin`]; at the last one, a preemption that came meanwhile is honoured (the caller may yield).
+#[inline(always)]
+pub(crate) fn unpin() {
+    // SAFETY: one instruction on this CPU's block (see the head), and a jump on what it left. Not `nomem`: what precedes stays before it.
+    unsafe {
+        asm!("dec dword ptr gs:[{o}]", "jz {wanted}", o = const PINS, wanted = label { preempted() }, options(nostack))
+    }
+    if chaos::one_in(16) && pins() == 0 {
+        preempted();
+    }
+}
+
+/// A point of preemption, for calls that pin nothing: a goroutine that shall yield does so here. On
+/// a machine that can't interrupt it anywhere, a loop around such a call would else keep the CPU.
+#[inline(always)]
+pub(crate) fn point() {
+    // SAFETY: a comparison with this CPU's block (see the head), and a jump on it. Not `nomem`: what
+    // precedes stays before it.
+    unsafe {
+        asm!("cmp dword ptr gs:[{o}], 0", "je {wanted}", o = const PINS, wanted = label { preempted() }, options(nostack))
+    }
+    if chaos::one_in(16) && pins() == 0 {
+        preempted();
+    }
+}
+
+/// Undoes one [`pin`] and leaves a preemption that came meanwhile for later.
+#[inline(always)]
+pub(crate) fn unpin_quietly() {
+    // SAFETY: one instruction on this CPU's block (see the head). Not `nomem`: what precedes stays before it.
+    unsafe { asm!("dec dword ptr gs:[{o}]", o = const PINS, options(nostack)) }
+}
+
+#[cold]
+fn preempted() {
+    unsafe extern "Rust" {
+        safe fn _executive_preempted();
+    }
+    // One of two calls upward (the other is fatal's): layer 5 gives the CPU to others, if it is the time.
+    _executive_preempted()
+}
+
+/// RANK, in debug builds: notes that a lock of this rank is taken; `false` if one of a higher rank is held.
+#[inline]
+pub(crate) fn rank_taken(rank: u32) -> bool {
+    let held = raw_ranks();
+    set_ranks(held | 1 << rank);
+    held >> (rank + 1) == 0
+}
+
+/// RANK, in debug builds: the last lock of this rank was released.
+#[inline]
+pub(crate) fn rank_released(rank: u32) {
+    set_ranks(raw_ranks() & !(1 << rank));
+}
+
+/// Pinned: the caller holds or held a lock.
+#[inline(always)]
+fn set_ranks(ranks: u32) {
+    // SAFETY: one instruction on this CPU's block (see the head).
+    unsafe { asm!("mov gs:[{o}], {r:e}", o = const RANKS, r = in(reg) ranks, options(nostack, preserves_flags)) }
+}
+
+/// While one is alive its goroutine stays on its CPU and is not preempted. It must not park.
+pub struct Pin(core::marker::PhantomData<*const ()>);
+
+impl Pin {
+    /// Pins the calling goroutine, until this is dropped.
+    #[inline]
+    #[expect(clippy::new_without_default, reason = "pinning is an action, not a value")]
+    pub fn new() -> Self {
+        pin();
+        Pin(core::marker::PhantomData)
+    }
+}
+
+impl Drop for Pin {
+    #[inline]
+    fn drop(&mut self) {
+        unpin();
+    }
+}

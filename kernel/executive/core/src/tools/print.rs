@@ -1,0 +1,65 @@
+//! `print!` and `println!` for code that runs on every machine: a line at a time, to the machine's ordinary output.
+//!
+//! **Rule:** text is formatted on the caller's stack, and the machine gets it a line at a time, in one piece. So a
+//! `Display` that parks or panics does so while nothing is held, and lines of different goroutines do not mix.
+
+use crate::ground::machine;
+use core::fmt::{self, Write};
+
+/// A longer line comes out in pieces.
+const LINE_BYTES: usize = 160;
+
+/// Collects a line.
+struct Line {
+    length: usize,
+    bytes: [u8; LINE_BYTES],
+}
+
+impl Line {
+    fn flush(&mut self) {
+        machine::print(&self.bytes[..self.length]);
+        self.length = 0;
+    }
+}
+
+impl Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for &byte in text.as_bytes() {
+            self.bytes[self.length] = byte;
+            self.length += 1;
+            if byte == b'\n' || self.length == self.bytes.len() {
+                self.flush();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Prints. Used by [`print!`](crate::print!).
+#[doc(hidden)]
+pub fn print(args: fmt::Arguments<'_>) {
+    let mut line = Line { length: 0, bytes: [0; LINE_BYTES] };
+    let _ = line.write_fmt(args);
+    if line.length > 0 {
+        line.flush();
+    }
+}
+
+/// Prints to the machine's ordinary output, as `std`'s does: the console of a kernel, standard output of a process.
+/// Lines of up to 160 bytes come out in one piece. Does not park; may wait for the device.
+///
+/// ```no_run
+/// executive::print!("{} and ", 1);
+/// executive::println!("{}", 2);
+/// ```
+#[macro_export]
+macro_rules! print {
+    ($($arg:tt)*) => { $crate::print::print(::core::format_args!($($arg)*)) };
+}
+
+/// [`print!`](crate::print!) and a line feed.
+#[macro_export]
+macro_rules! println {
+    () => { $crate::print!("\n") };
+    ($format:literal $($arg:tt)*) => { $crate::print!("{}\n", ::core::format_args!($format $($arg)*)) };
+}

@@ -1,0 +1,230 @@
+//! What happened lately, CPU by CPU: a ring of events for each, written while tracing is on, and printed in the form that trace viewers read.
+//!
+//! **Rule:** a ring is written by its own CPU, pinned or on g0, and read by anyone; an event is two
+//! words, so a reader may see a torn one at the place that is being overwritten, which is left out.
+//! While tracing is off an event costs one load and a branch that is not taken.
+//!
+//! The form is Chrome's trace events (JSON), which Perfetto and chrome://tracing open: one row a
+//! CPU, one slice a run of a goroutine. Go's own tracer has a format of its own and a tool to go
+//! with it; we have neither. What lasts is a slice: a goroutine's run, and a CPU's halt from
+//! [`Event::Halt`] to [`Event::Wake`].
+
+use crate::ground::machine;
+use crate::ground::param::{MAX_CPUS, TRACE_EVENTS};
+use crate::tools::percpu;
+use alloc::boxed::Box;
+use core::fmt::{self, Write};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
+use spin::Once;
+
+/// What can happen to a goroutine, or to a CPU.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Event {
+    /// It was created.
+    Go = 1,
+    /// It runs from here on.
+    Run = 2,
+    /// It parks.
+    Park = 3,
+    /// It lets others run.
+    Yield = 4,
+    /// Its slice is over.
+    Preempt = 5,
+    /// It ended.
+    End = 6,
+    /// It was made runnable.
+    Ready = 7,
+    /// It was stolen from another CPU.
+    Steal = 8,
+    /// The CPU sleeps.
+    Halt = 9,
+    /// The CPU wakes.
+    Wake = 10,
+}
+
+impl Event {
+    /// Of a word in a ring. `None`: nothing was written there.
+    fn of(what: u64) -> Option<Event> {
+        use Event::*;
+        [Go, Run, Park, Yield, Preempt, End, Ready, Steal, Halt, Wake]
+            .into_iter()
+            .find(|&event| event as u64 == what >> 56)
+    }
+    fn name(self) -> &'static str {
+        match self {
+            Event::Go => "go",
+            Event::Run => "run",
+            Event::Park => "park",
+            Event::Yield => "yield",
+            Event::Preempt => "preempt",
+            Event::End => "end",
+            Event::Ready => "ready",
+            Event::Steal => "steal",
+            Event::Halt => "halt",
+            Event::Wake => "wake",
+        }
+    }
+}
+
+struct Ring {
+    next: AtomicUsize,
+    events: Box<[[AtomicU64; 2]]>,
+}
+
+/// When recording began, and when it ended.
+static SPAN: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+static ON: AtomicBool = AtomicBool::new(false);
+static RINGS: [Once<Box<Ring>>; MAX_CPUS] = [const { Once::new() }; MAX_CPUS];
+
+/// Begins to record, from nothing. Allocates a ring per CPU the first time.
+pub fn start() {
+    ON.store(false, Relaxed);
+    for ring in &RINGS[..machine::cpus().min(MAX_CPUS)] {
+        ring.call_once(|| {
+            let events = (0..TRACE_EVENTS).map(|_| [AtomicU64::new(0), AtomicU64::new(0)]).collect();
+            Box::new(Ring { next: AtomicUsize::new(0), events })
+        })
+        .next
+        .store(0, Relaxed);
+    }
+    SPAN[0].store(machine::now(), Relaxed);
+    ON.store(true, Release); // partner: the Acquire in `write`
+}
+
+/// Ends recording; what was recorded stays.
+pub fn stop() {
+    ON.store(false, Relaxed);
+    SPAN[1].store(machine::now(), Relaxed);
+}
+
+/// Records an event of goroutine `goid` (0: of the CPU itself). Pinned or on g0.
+#[inline(always)]
+pub(crate) fn record(event: Event, goid: impl FnOnce() -> u64) {
+    if ON.load(Relaxed) {
+        write(event, goid());
+    }
+}
+
+/// The same, in the hottest places: gives back what the caller goes on with, so that it need not save a register for a call that is seldom made.
+#[inline(always)]
+pub(crate) fn record_keeping<K>(event: Event, keep: K, goid: impl FnOnce() -> u64) -> K {
+    #[cold]
+    #[inline(never)]
+    fn write_keeping<K>(event: Event, keep: K, goid: impl FnOnce() -> u64) -> K {
+        write(event, goid());
+        keep
+    }
+    if ON.load(Relaxed) { write_keeping(event, keep, goid) } else { keep }
+}
+
+#[cold]
+fn write(event: Event, goid: u64) {
+    if !ON.load(Acquire) {
+        return;
+    }
+    let Some(ring) = RINGS.get(percpu::cpu()).and_then(Once::get) else { return }; // (none: a foreign thread)
+    let n = ring.next.load(Relaxed);
+    let [when, what] = &ring.events[n % TRACE_EVENTS];
+    when.store(machine::now(), Relaxed);
+    what.store((event as u64) << 56 | goid, Relaxed);
+    ring.next.store(n + 1, Release); // partner: the Acquire in `events`
+}
+
+/// Writes what was recorded as a JSON object of Chrome trace events. Times are microseconds.
+///
+/// Whose ring has gone round has lost its oldest events; a quiet CPU's goes far back. So all are
+/// cut to the time that every ring still has: `otherData` says from when to when, and whether
+/// anything was cut. What lasted longer begins or ends at the cut.
+///
+/// The first line begins with `{"displayTimeUnit"`, the last one is `]}`, and no other line is like
+/// these: so a JSON file is cut out of whatever else was captured by `sed -n
+/// '/^{"displayTimeUnit"/,/^]}/p'`.
+pub fn dump(out: &mut dyn Write) -> fmt::Result {
+    let rings = || RINGS.iter().enumerate().filter_map(|(cpu, ring)| Some((cpu, ring.get()?)));
+    let [started, to] = SPAN.each_ref().map(|time| time.load(Relaxed));
+    let from = rings().filter_map(|(_, ring)| ring.lost_until()).fold(started, u64::max);
+    let cut = if from > started { "a busy CPU has overwritten what came before" } else { "nothing" };
+    write!(out, r#"{{"displayTimeUnit":"ns","otherData":{{"from_us":{},"to_us":{},"#, Micros(from), Micros(to))?;
+    write!(out, r#""cut":"{cut}"}},"traceEvents":["#)?;
+    let mut comma = "";
+    for (cpu, ring) in rings() {
+        writeln!(out, "{comma}")?;
+        write!(out, r#"{{"name":"thread_name","ph":"M","pid":0,"tid":{cpu},"args":{{"name":"CPU {cpu}"}}}}"#)?;
+        comma = ",";
+        ring.dump(out, cpu, from, to)?;
+    }
+    writeln!(out, "\n]}}")
+}
+
+/// What a CPU does from one event to another.
+#[derive(Clone, Copy)]
+enum Doing {
+    /// Runs this goroutine.
+    Goroutine(u64),
+    Halt,
+}
+impl fmt::Display for Doing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Doing::Goroutine(goid) => write!(f, "goroutine {goid}"),
+            Doing::Halt => f.write_str("halt"),
+        }
+    }
+}
+
+impl Ring {
+    /// The events that are there. The oldest place is left out once the ring has gone round: its
+    /// CPU may be writing there.
+    fn events(&self) -> impl Iterator<Item = (u64, Event, u64)> {
+        let next = self.next.load(Acquire);
+        (next.saturating_sub(TRACE_EVENTS - 1)..next).filter_map(|n| {
+            let [when, what] = self.events[n % TRACE_EVENTS].each_ref().map(|word| word.load(Relaxed));
+            Some((when, Event::of(what)?, what & ((1 << 56) - 1)))
+        })
+    }
+
+    /// The time before which it has not everything any more.
+    fn lost_until(&self) -> Option<u64> {
+        let lost = self.next.load(Acquire) >= TRACE_EVENTS;
+        lost.then(|| self.events().next()).flatten().map(|(when, ..)| when)
+    }
+
+    /// Writes what happened between these times: what lasted as a slice, the rest as instants.
+    fn dump(&self, out: &mut dyn Write, cpu: usize, from: u64, to: u64) -> fmt::Result {
+        let slice = |out: &mut dyn Write, (what, since): (Doing, u64), end: u64, until: &str| {
+            let (since, end) = (since.max(from), end.min(to));
+            if end <= since {
+                return Ok(());
+            }
+            writeln!(out, ",")?;
+            write!(out, r#"{{"name":"{what}","ph":"X","ts":{},"dur":{},"#, Micros(since), Micros(end - since))?;
+            write!(out, r#""pid":0,"tid":{cpu},"args":{{"until":"{until}"}}}}"#)
+        };
+        let mut doing = None;
+        for (when, event, goid) in self.events() {
+            match (event, doing) {
+                (Event::Run, _) => doing = Some((Doing::Goroutine(goid), when)),
+                (Event::Halt, _) => doing = Some((Doing::Halt, when)),
+                (Event::Park | Event::Yield | Event::Preempt | Event::End | Event::Wake, Some(begun)) => {
+                    slice(out, begun, when, event.name())?;
+                    doing = None;
+                }
+                _ if when < from || when > to => {}
+                _ => {
+                    writeln!(out, ",")?;
+                    write!(out, r#"{{"name":"{} {goid}","ph":"i","s":"t","#, event.name())?;
+                    write!(out, r#""ts":{},"pid":0,"tid":{cpu}}}"#, Micros(when))?;
+                }
+            }
+        }
+        doing.map_or(Ok(()), |begun| slice(out, begun, to, "the trace's end"))
+    }
+}
+
+struct Micros(u64);
+impl fmt::Display for Micros {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:03}", self.0 / 1000, self.0 % 1000)
+    }
+}

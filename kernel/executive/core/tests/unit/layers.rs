@@ -1,0 +1,43 @@
+//! lib.rs is the map: each module uses only what stands above it.
+use super::map::{Map, used};
+use super::std;
+use std::path::Path;
+
+/// `percpu` and `fatal` call upward by symbol, which is not seen here.
+fn map() -> Map {
+    Map {
+        src: Path::new(env!("CARGO_MANIFEST_DIR")).join("core/src"),
+        upward: &[
+            ("switch", "proc", "goexit calls goexit1: a symbol in assembly"),
+            ("proc", "report", "go's panic tells how many goroutines there are"),
+            ("report", "sync", "it names who holds a mutex"),
+        ],
+        least: 6,
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "reads files")]
+fn each_module_uses_only_what_stands_above_it() {
+    let wrong = map().wrong();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "reads files")]
+fn no_exception_is_left_over() {
+    let left = map().left_over();
+    assert!(left.is_empty(), "{left:#?}");
+}
+
+#[test]
+fn the_reader_of_uses_reads() {
+    assert_eq!(
+        used(
+            "use crate::a::b; use crate::{c, d::{e, f}, g as h};
+// crate::x
+$crate::y"
+        ),
+        ["a", "c", "d", "g"]
+    );
+}

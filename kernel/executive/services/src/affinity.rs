@@ -1,0 +1,124 @@
+//! A goroutine that stays on its CPU. Go: `runtime.LockOSThread`; with threads out of the picture, what is left of it is the CPU.
+
+use crate::nouns::g::{ANY_CPU, getg};
+use crate::nouns::m::m;
+use crate::nouns::sched::SCHED;
+use crate::proc::park::yield_now;
+use crate::proc::procs;
+use crate::tools::percpu;
+use core::marker::PhantomData;
+use core::sync::atomic::Ordering::Relaxed;
+
+/// While it lives its goroutine runs on one CPU, and on no other. It may park; others run on that CPU too.
+///
+/// ```no_run
+/// let here = executive::lock_to_cpu(0);
+/// drop(here); // anywhere again
+/// ```
+pub struct CpuLock {
+    before: u32,
+    _not_send: PhantomData<*const ()>,
+}
+
+/// The calling goroutine moves to CPU `cpu` and stays there while the guard lives. Parks to get
+/// there. Within another such guard's life, that one counts again afterwards. Panics if there is no
+/// such CPU: they are numbered from 0 to [`num_cpus`]. One that is switched off ([`set_procs`])
+/// runs goroutines that are locked to it, and no others.
+///
+/// ```no_run
+/// let here = executive::lock_to_cpu(0);
+/// assert_eq!(executive::percpu::cpu(), 0);
+/// drop(here); // anywhere again
+/// ```
+pub fn lock_to_cpu(cpu: usize) -> CpuLock {
+    assert!(cpu < SCHED.cpus(), "lock_to_cpu: no CPU {cpu}");
+    let before = getg().locked_to.swap(cpu as u32, Relaxed);
+    while percpu::cpu() != cpu {
+        yield_now(); // from here it goes to that CPU's inbox
+    }
+    CpuLock { before, _not_send: PhantomData }
+}
+
+/// As [`lock_to_cpu`], for the CPU that the goroutine runs on now. Never parks. Go: `LockOSThread`.
+///
+/// ```no_run
+/// let _here = executive::affinity::lock_to_this_cpu();
+/// let cpu = executive::percpu::cpu(); // stays true
+/// ```
+pub fn lock_to_this_cpu() -> CpuLock {
+    let _pin = percpu::Pin::new();
+    let before = getg().locked_to.swap(percpu::cpu() as u32, Relaxed);
+    CpuLock { before, _not_send: PhantomData }
+}
+
+/// How many CPUs run goroutines now: the first so many of [`num_cpus`]. Go: `GOMAXPROCS(0)`.
+///
+/// ```no_run
+/// let workers: Vec<_> = (0..executive::affinity::cpus()).map(|_| executive::go(|| ())).collect();
+/// workers.into_iter().for_each(|worker| worker.join());
+/// ```
+pub fn cpus() -> usize {
+    SCHED.procs()
+}
+
+/// How many CPUs there are, those that are switched off included; they are numbered from 0 without
+/// holes, and there never are more or fewer. Go: `NumCPU`.
+///
+/// ```no_run
+/// use std::sync::atomic::AtomicU64;
+/// let counts: Vec<_> = (0..executive::affinity::num_cpus()).map(|_| AtomicU64::new(0)).collect();
+/// let here = &counts[executive::percpu::cpu()];
+/// ```
+#[doc(alias = "NumCPU")]
+pub fn num_cpus() -> usize {
+    SCHED.cpus()
+}
+
+/// From now on `n` CPUs run goroutines, or all there are, if those are fewer; returns how many did.
+/// With 0 it changes nothing and returns how many do. Go: `GOMAXPROCS`.
+///
+/// CPUs from `n` on are switched off: each hands over what it has at the next point of preemption,
+/// and sleeps until `n` grows. So when this returns they may not be done yet (Go stops the world
+/// for it). Goroutines that are locked to such a CPU go on there: it wakes for them and runs nobody
+/// else, beside the `n`. (In Go they keep their threads, and share the `n`.)
+///
+/// Yields if the calling goroutine's own CPU is switched off and it is not locked to it.
+///
+/// ```no_run
+/// use executive::affinity::{cpus, set_procs};
+/// let before = set_procs(1); // one goroutine at a time
+/// assert_eq!(cpus(), 1);
+/// set_procs(before);
+/// ```
+#[doc(alias = "GOMAXPROCS")]
+pub fn set_procs(n: usize) -> usize {
+    if n == 0 {
+        return cpus();
+    }
+    let before = procs::set_procs(n);
+    leave_if_off();
+    before
+}
+
+/// A goroutine that is not locked does not go on where only those run that are.
+fn leave_if_off() {
+    let off = {
+        let _pin = percpu::Pin::new();
+        m().is_off()
+    };
+    if off && getg().locked_to.load(Relaxed) == ANY_CPU {
+        yield_now();
+    }
+}
+
+impl Drop for CpuLock {
+    /// Go: `UnlockOSThread`. Parks only to move back to the CPU of the guard before, or away from
+    /// one that is switched off.
+    fn drop(&mut self) {
+        getg().locked_to.store(self.before, Relaxed);
+        while self.before != ANY_CPU && percpu::cpu() != self.before as usize {
+            yield_now();
+        }
+        leave_if_off();
+    }
+}

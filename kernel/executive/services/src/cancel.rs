@@ -1,0 +1,376 @@
+//! Cancellation: a tree of tokens; cancelling one cancels all below it, at once. Go: package `context`, its cancellation and deadlines.
+//!
+//! **Rule:** a tree has one lock, so that cancelling is one step for everyone: whoever sees a token cancelled sees all below it cancelled. Links are plain pointers under that lock, and a token
+//! leaves the tree before it is freed. A deadline's timer fires under its heap's lock, cancels from there, and frees nothing there.
+//!
+//! A cancelled token's channel is closed, so a token is an arm of a select like any other: `done(token)`.
+//!
+//! **Rule:** a node stands in the tree for as long as somebody can see it: by a token or a clone of its
+//! `done()`, for the channel keeps the node (`fed`); or by a token below whose deadline it keeps.
+//! Left out: Go's values that travel with a context; pass them.
+#![allow(unsafe_code)] // Links between nodes, under the tree's lock.
+
+use crate::chan::{Chan, Receiver, fed};
+use crate::nouns::timers::Timer;
+use crate::proc::alarm::{start_timer, stop_timer};
+use crate::select::RecvFrom;
+use crate::time::{Duration, Instant};
+use crate::tools::lock::{Lock, Rank};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::cell::Cell;
+use core::fmt;
+use core::marker::PhantomPinned;
+use core::ptr::null;
+
+/// Why a token is cancelled.
+///
+/// ```no_run
+/// use executive::cancel::{Cause, Token};
+/// let token = Token::new();
+/// token.cancel();
+/// assert_eq!(token.cause().map(|c| c.to_string()), Some("context canceled".into()));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cause {
+    /// Someone called [`Token::cancel`], on this token or on one above. Go: `context.Canceled`.
+    Cancelled,
+    /// A deadline has passed, this token's or that of one above. Go: `context.DeadlineExceeded`.
+    DeadlineExceeded,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Cause::Cancelled => "context canceled",
+            Cause::DeadlineExceeded => "context deadline exceeded",
+        })
+    }
+}
+impl core::error::Error for Cause {}
+
+/// Says to those who have it, and to all below, that they shall stop. Clones are the same token. Dropping one changes nothing: what is below stays below what is above.
+///
+/// ```no_run
+/// use executive::cancel::{Cause, Token};
+/// use executive::{go, select};
+/// let token = Token::new();
+/// let (tx, rx) = executive::chan::<u32>(0);
+/// let child = token.child();
+/// let h = go(move || select! {
+///     recv(rx) -> v => v,
+///     done(child) => None,
+/// });
+/// token.cancel();
+/// assert_eq!(h.join(), None);
+/// assert_eq!(token.cause(), Some(Cause::Cancelled));
+/// drop(tx);
+/// ```
+#[derive(Clone)]
+pub struct Token {
+    node: Arc<Node>,
+    /// Closed when cancelled.
+    done: Receiver<()>,
+}
+
+struct Node {
+    tree: Arc<Lock<()>>,
+    /// The earliest of its own and those above.
+    deadline: Option<Instant>,
+    /// Fires at its own deadline, if that comes before those above.
+    timer: Option<Box<Timer>>,
+    /// Else the one above whose timer fires for both.
+    clock: Option<Arc<Node>>,
+
+    // Under the tree's lock. A sibling's or child's pointer is good while it stands here.
+    cause: Cell<Option<Cause>>,
+    /// What `end` closes; null when nobody can see it any more.
+    done: Cell<*const Chan<()>>,
+    parent: Cell<*const Node>,
+    first_child: Cell<*const Node>,
+    next: Cell<*const Node>,
+    prev: Cell<*const Node>,
+    /// Others point here, also while `drop` has it as `&mut`: to the compiler, that is what not being `Unpin` says.
+    _pinned: PhantomPinned,
+}
+// SAFETY: cells are the tree's lock's.
+unsafe impl Sync for Node {}
+// SAFETY: as above.
+unsafe impl Send for Node {}
+
+impl Token {
+    /// A token that nobody else can cancel. Allocates. Go: `context.WithCancel(context.Background())`.
+    ///
+    /// ```no_run
+    /// let token = executive::cancel::Token::new();
+    /// assert!(!token.is_cancelled());
+    /// ```
+    #[expect(clippy::new_without_default, reason = "it is an event's, not a value's, birth")]
+    pub fn new() -> Self {
+        Self::make(None, None)
+    }
+    /// A token that is cancelled with this one, or alone. Cancelled from the start if this one is. Go: `context.WithCancel`.
+    ///
+    /// ```no_run
+    /// let (parent, other) = (executive::cancel::Token::new(), executive::cancel::Token::new());
+    /// let child = parent.child();
+    /// other.cancel();
+    /// assert!(!child.is_cancelled());
+    /// parent.cancel();
+    /// assert!(child.is_cancelled());
+    /// ```
+    pub fn child(&self) -> Self {
+        Self::make(Some(&self.node), None)
+    }
+    /// A child that is also cancelled at `deadline`, or a little later. Go: `context.WithDeadline`.
+    ///
+    /// ```no_run
+    /// use executive::time::{Duration, Instant};
+    /// let soon = Instant::now() + Duration::from_millis(5);
+    /// executive::cancel::Token::new().child_until(soon).wait();
+    /// assert!(Instant::now() >= soon);
+    /// ```
+    pub fn child_until(&self, deadline: Instant) -> Self {
+        Self::make(Some(&self.node), Some(deadline))
+    }
+    /// A child that is also cancelled after `d`. Go: `context.WithTimeout`.
+    ///
+    /// ```no_run
+    /// use executive::cancel::{Cause, Token};
+    /// let token = Token::new().child_for(core::time::Duration::from_millis(1));
+    /// assert_eq!(token.wait(), Cause::DeadlineExceeded);
+    /// ```
+    pub fn child_for(&self, d: Duration) -> Self {
+        self.child_until(Instant::now() + d)
+    }
+
+    fn make(parent: Option<&Arc<Node>>, own: Option<Instant>) -> Self {
+        let above = parent.and_then(|p| p.deadline);
+        let deadline = own.into_iter().chain(above).min();
+        let clock = |p: &Arc<Node>| if p.timer.is_some() { Some(p.clone()) } else { p.clock.clone() };
+        let node = Arc::new(Node {
+            tree: parent.map_or_else(|| Arc::new(Lock::new(Rank::Cancel, ())), |p| p.tree.clone()),
+            deadline,
+            // If the one above comes first it does for both. SAFETY: `fire` is sound while the timer is in a heap; the node takes it out before it goes.
+            timer: (deadline != above).then(|| Box::new(unsafe { Timer::new(fire, null()) })),
+            clock: parent.filter(|_| deadline == above).and_then(clock),
+            cause: Cell::new(None),
+            done: Cell::new(null()),
+            parent: Cell::new(null()),
+            first_child: Cell::new(null()),
+            next: Cell::new(null()),
+            prev: Cell::new(null()),
+            _pinned: PhantomPinned,
+        });
+        let token = Token { done: fed(0, Arc::new(Seen(node.clone()))), node };
+        let node = &token.node;
+        node.done.set(Arc::as_ptr(&token.done.chan)); // nobody else knows the node yet
+        if let Some(parent) = parent {
+            let _tree = node.tree.lock();
+            match parent.cause.get() {
+                Some(cause) => node.end(cause),
+                None => node.link_below(parent),
+            }
+        }
+        match (&node.timer, deadline) {
+            (Some(_), Some(deadline)) if deadline <= Instant::now() => node.cancel(Cause::DeadlineExceeded),
+            (Some(timer), Some(deadline)) if !token.is_cancelled() => {
+                timer.arg.set(Arc::as_ptr(node).cast());
+                // SAFETY: in no heap; in a box of the node's, which takes it back when dropped.
+                unsafe { start_timer(timer, deadline.as_nanos()) };
+            }
+            _ => {}
+        }
+        token
+    }
+
+    /// Cancels this token and all below it; when it returns they are. Does nothing if it is cancelled already. Never parks. Go: the `CancelFunc`.
+    ///
+    /// ```no_run
+    /// let token = executive::cancel::Token::new();
+    /// token.cancel();
+    /// token.cancel(); // nothing more
+    /// ```
+    pub fn cancel(&self) {
+        self.node.cancel(Cause::Cancelled);
+        if let Some(timer) = &self.node.timer {
+            stop_timer(timer); // nobody needs to be woken for it
+        }
+    }
+    /// Whether it is cancelled.
+    ///
+    /// ```no_run
+    /// let token = executive::cancel::Token::new();
+    /// executive::go({
+    ///     let token = token.clone();
+    ///     move || while !token.is_cancelled() { executive::yield_now() }
+    /// });
+    /// token.cancel();
+    /// ```
+    pub fn is_cancelled(&self) -> bool {
+        self.cause().is_some()
+    }
+    /// Why it is cancelled, if it is: the first reason counts. Go: `ctx.Err()`.
+    ///
+    /// ```no_run
+    /// assert_eq!(executive::cancel::Token::new().cause(), None);
+    /// ```
+    pub fn cause(&self) -> Option<Cause> {
+        let _tree = self.node.tree.lock();
+        self.node.cause.get()
+    }
+    /// Parks until it is cancelled. Go: `<-ctx.Done()`.
+    ///
+    /// ```no_run
+    /// let token = executive::cancel::Token::new();
+    /// let child = token.child();
+    /// executive::go(move || child.wait());
+    /// token.cancel();
+    /// ```
+    pub fn wait(&self) -> Cause {
+        self.done.recv();
+        match self.cause() {
+            Some(cause) => cause,
+            None => unreachable!("closed before it was cancelled"),
+        }
+    }
+    /// A channel that is closed when it is cancelled. A clone of it may outlive the token, and is closed
+    /// when those above are cancelled, or by the deadline. Go: `ctx.Done()`.
+    ///
+    /// ```no_run
+    /// let token = executive::cancel::Token::new();
+    /// token.cancel();
+    /// assert_eq!(token.done().recv(), None);
+    /// ```
+    pub fn done(&self) -> &Receiver<()> {
+        &self.done
+    }
+    /// When it will be cancelled at the latest. Go: `ctx.Deadline()`.
+    ///
+    /// ```no_run
+    /// assert_eq!(executive::cancel::Token::new().deadline(), None);
+    /// ```
+    pub fn deadline(&self) -> Option<Instant> {
+        self.node.deadline
+    }
+}
+
+impl RecvFrom for Token {
+    type Item = ();
+    fn receiver(&self) -> Option<&Receiver<()>> {
+        Some(&self.done)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Token({:?})", self.cause())
+    }
+}
+
+/// The deadline has passed.
+unsafe fn fire(timer: *const Timer, _: u64) -> Option<u64> {
+    // SAFETY: in a heap, so its node is there: it waits for our lock before it goes. RANK: the tree's lock and channels' come after ours.
+    unsafe { &*(*timer).arg.get().cast::<Node>() }.cancel(Cause::DeadlineExceeded);
+    None
+}
+
+impl Node {
+    fn cancel(&self, cause: Cause) {
+        let _tree = self.tree.lock();
+        if self.cause.get().is_some() {
+            return;
+        }
+        // All below, without recursion: a stack is small and a tree may be deep.
+        let mut at = self;
+        loop {
+            at.end(cause);
+            // SAFETY: nodes in the tree are there while we have its lock.
+            match unsafe { at.first_child.get().as_ref() } {
+                Some(child) => at = child,
+                None => loop {
+                    if core::ptr::eq(at, self) {
+                        self.unlink();
+                        return;
+                    }
+                    // SAFETY: as above.
+                    let (parent, next) = unsafe { (&*at.parent.get(), at.next.get().as_ref()) };
+                    at.unlink(); // cancelled: nothing above concerns it any more
+                    match next {
+                        Some(next) => {
+                            at = next;
+                            break;
+                        }
+                        None => at = parent,
+                    }
+                },
+            }
+        }
+    }
+
+    /// It is cancelled; the tree's lock is held.
+    fn end(&self, cause: Cause) {
+        if self.cause.replace(Some(cause)).is_none() {
+            // SAFETY: the channel is there until `Seen`, under the tree's lock, has taken its address back.
+            if let Some(done) = unsafe { self.done.get().as_ref() } {
+                done.close();
+            }
+        }
+    }
+
+    fn link_below(&self, parent: &Node) {
+        self.parent.set(parent);
+        self.next.set(parent.first_child.get());
+        // SAFETY: in the tree, whose lock is held.
+        if let Some(next) = unsafe { self.next.get().as_ref() } {
+            next.prev.set(self);
+        }
+        parent.first_child.set(self);
+    }
+
+    fn unlink(&self) {
+        // SAFETY: in the tree, whose lock is held.
+        let (parent, prev, next) = unsafe {
+            (self.parent.replace(null()).as_ref(), self.prev.replace(null()).as_ref(), self.next.replace(null()))
+        };
+        match (prev, parent) {
+            (Some(prev), _) => prev.next.set(next),
+            (None, Some(parent)) => parent.first_child.set(next),
+            (None, None) => {}
+        }
+        // SAFETY: as above.
+        if let Some(next) = unsafe { next.as_ref() } {
+            next.prev.set(prev.map_or(null(), core::ptr::from_ref));
+        }
+    }
+}
+
+/// Keeps a node for as long as its channel has receivers.
+struct Seen(Arc<Node>);
+
+impl Drop for Seen {
+    fn drop(&mut self) {
+        let _tree = self.0.tree.lock();
+        self.0.done.set(null());
+    }
+}
+
+impl Drop for Node {
+    /// Those below go to the one above.
+    fn drop(&mut self) {
+        if let Some(timer) = &self.timer {
+            stop_timer(timer);
+        }
+        let _tree = self.tree.lock();
+        // SAFETY: in the tree, whose lock is held.
+        let parent = unsafe { self.parent.get().as_ref() };
+        self.unlink();
+        // SAFETY: as above.
+        while let Some(child) = unsafe { self.first_child.get().as_ref() } {
+            child.unlink();
+            if let Some(parent) = parent {
+                child.link_below(parent);
+            }
+        }
+    }
+}

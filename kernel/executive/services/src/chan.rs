@@ -1,0 +1,299 @@
+//! Channels: typed, of any capacity, for many senders and many receivers.
+//!
+//! **Rule:** everything is under the channel's lock. If a receiver waits the buffer is empty, and if a sender waits it is full. A value goes
+//! straight from the sender's hand to the place where the receiver waits for it: one copy. Go: `chansend`, `chanrecv`, `closechan` (chan.go).
+//!
+//! What does not depend on the type of the values is a `Core`, so that a select can lock and queue at channels of any types.
+//! An attempt to send or receive is one function each (`Chan::send_now`, `Chan::recv_now`), for plain operations and for selects.
+//!
+//! Different from Go, and why (docs/glossary.md): two ends instead of one value, so that the last sender's going closes the channel and the last
+//! receiver's going is told to senders; `send` on a closed channel gives the value back instead of panicking.
+#![allow(unsafe_code)] // Values are moved through waiters' slots, and lie in a ring that the lock protects.
+
+mod ends;
+mod errors;
+pub use ends::{IntoIter, Receiver, Sender};
+pub use errors::{RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
+
+use crate::nouns::g::{G, WaitReason, getg};
+use crate::nouns::waitq::{WaitQ, Waiter, succeed, woken};
+use crate::proc::{
+    park::park_unlock,
+    wake::{ready, unlock_ready},
+};
+use crate::tools::lock::{Lock, Rank};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cell::{Cell, UnsafeCell};
+use core::mem::{ManuallyDrop, MaybeUninit};
+use core::sync::atomic::AtomicUsize;
+
+/// A channel of this capacity; 0 makes sender and receiver meet. Allocates the buffer at once; sending and
+/// receiving allocate nothing. Panics with `makechan: size out of range` if the buffer is larger than memory,
+/// or the capacity larger than `isize::MAX`. Go: `make(chan T, capacity)`.
+///
+/// ```no_run
+/// let (tx, rx) = executive::chan::<u64>(0);
+/// executive::go(move || (1..=3).for_each(|n| tx.send(n).unwrap())); // tx goes with it: that closes
+/// assert_eq!(rx.iter().sum::<u64>(), 6);
+/// ```
+pub fn chan<T: Send>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    let chan = Chan::new(capacity, 1, None);
+    (Sender { chan: chan.clone() }, Receiver { chan })
+}
+
+/// A channel without senders: `feeder` sends and closes by [`Receiver::chan`]'s address, and lives for as
+/// long as there is a receiver. So a timer or a token is there while somebody can see it.
+pub(crate) fn fed<T: Send>(capacity: usize, feeder: Arc<dyn Send + Sync>) -> Receiver<T> {
+    Receiver { chan: Chan::new(capacity, 0, Some(feeder)) }
+}
+
+impl<T> Chan<T> {
+    fn new(capacity: usize, senders: usize, feeder: Option<Arc<dyn Send + Sync>>) -> Arc<Self> {
+        Arc::new(Chan {
+            core: Lock::new(
+                Rank::Chan,
+                Core { receivers: WaitQ::new(), senders: WaitQ::new(), head: 0, len: 0, life: Life::Open },
+            ),
+            buffer: buffer(capacity),
+            sender_count: AtomicUsize::new(senders),
+            receiver_count: AtomicUsize::new(1),
+            feeder: Cell::new(feeder),
+        })
+    }
+}
+
+/// Places for so many values. As long as an index and a length together fit a `usize`: see `Chan::wrap`.
+fn buffer<T>(capacity: usize) -> Box<[UnsafeCell<MaybeUninit<T>>]> {
+    let mut places = Vec::new();
+    if isize::try_from(capacity).is_err() || places.try_reserve_exact(capacity).is_err() {
+        panic!("makechan: size out of range");
+    }
+    // SAFETY: reserved, and such a place need not be written before it counts as one.
+    unsafe { places.set_len(capacity) };
+    places.into_boxed_slice()
+}
+
+/// What both ends share. Go: `hchan`.
+pub(crate) struct Chan<T> {
+    pub(crate) core: Lock<Core>,
+    /// A ring: `len` values from `head` on. The core's lock protects it.
+    buffer: Box<[UnsafeCell<MaybeUninit<T>>]>,
+    sender_count: AtomicUsize,
+    receiver_count: AtomicUsize,
+    /// See [`fed`]. Taken by the last receiver that goes.
+    feeder: Cell<Option<Arc<dyn Send + Sync>>>,
+}
+// SAFETY: the buffer is the core's lock's; values only move, so they need be Send alone. The feeder is
+// touched once, by one.
+unsafe impl<T: Send> Sync for Chan<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Send for Chan<T> {}
+
+/// The part of a channel that every channel has.
+pub(crate) struct Core {
+    pub(crate) receivers: WaitQ,
+    pub(crate) senders: WaitQ,
+    head: usize,
+    len: usize,
+    life: Life,
+}
+
+/// Whether values still come and go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Open,
+    /// The last receiver has gone.
+    Deserted,
+    /// By `close`, or because the last sender has gone.
+    Closed,
+}
+
+/// What an attempt under the lock came to.
+pub(crate) enum Attempt {
+    /// Nothing was done.
+    Blocks,
+    /// Done; false: because the channel is closed. Someone is to be readied when the lock is released.
+    Done(bool, Option<&'static G>),
+}
+use Attempt::{Blocks, Done};
+
+impl<T> Chan<T> {
+    fn capacity(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// One attempt to send what lies at `from`: to a waiting receiver, or into the buffer.
+    ///
+    /// # Safety
+    /// `core` is this channel's; `from` is a valid T, which is moved out if the answer is `Done(true, _)`.
+    #[inline]
+    pub(crate) unsafe fn send_now(&self, core: &mut Core, from: *const T) -> Attempt {
+        if core.life != Life::Open {
+            return Done(false, None);
+        }
+        if let Some(w) = core.receivers.dequeue() {
+            // SAFETY: a receiver's slot is an empty place for a T on its stack (waitq's rule).
+            unsafe { w.slot.get().cast::<T>().copy_from_nonoverlapping(from, 1) };
+            return Done(true, Some(succeed(w)));
+        }
+        if core.len == self.capacity() {
+            return Blocks;
+        }
+        let at = self.wrap(core.head + core.len);
+        // SAFETY: under the lock; a place outside of the `len` in use.
+        unsafe { self.place(at).copy_from_nonoverlapping(from, 1) };
+        core.len += 1;
+        Done(true, None)
+    }
+
+    /// One attempt to receive to `to`. If a sender waits behind a full buffer, its value takes the place that gets free.
+    ///
+    /// # Safety
+    /// `core` is this channel's; `to` is an empty place, which holds a T if the answer is `Done(true, _)`.
+    #[inline]
+    pub(crate) unsafe fn recv_now(&self, core: &mut Core, to: *mut T) -> Attempt {
+        if core.len > 0 {
+            let place = self.place(core.head);
+            // SAFETY: under the lock; one of the `len` in use.
+            unsafe { to.copy_from_nonoverlapping(place, 1) };
+            core.head = self.wrap(core.head + 1);
+            let Some(w) = core.senders.dequeue() else {
+                core.len -= 1;
+                return Done(true, None);
+            };
+            // The buffer was full, so the place that got free is behind all others.
+            // SAFETY: a sender's slot is a T, which it forgets when woken with success (waitq's rule).
+            unsafe { place.copy_from_nonoverlapping(w.slot.get().cast::<T>(), 1) };
+            return Done(true, Some(succeed(w)));
+        }
+        if let Some(w) = core.senders.dequeue() {
+            // SAFETY: as above.
+            unsafe { to.copy_from_nonoverlapping(w.slot.get().cast::<T>(), 1) };
+            return Done(true, Some(succeed(w)));
+        }
+        if core.life == Life::Closed { Done(false, None) } else { Blocks }
+    }
+
+    #[inline]
+    fn wrap(&self, at: usize) -> usize {
+        if at >= self.capacity() { at - self.capacity() } else { at }
+    }
+    #[inline]
+    fn place(&self, at: usize) -> *mut T {
+        self.buffer[at].get().cast()
+    }
+
+    #[inline]
+    fn send(&self, value: T) -> Result<(), T> {
+        let mut value = ManuallyDrop::new(value);
+        let mut core = self.core.lock();
+        // SAFETY: `value` is forgotten if it was moved.
+        let success = match unsafe { self.send_now(&mut core, &raw const *value) } {
+            Done(success, woken) => {
+                unlock_ready(core, woken);
+                success
+            }
+            Blocks => {
+                let me = getg();
+                let w = Waiter::new(me, (&raw mut value).cast());
+                // SAFETY: `w` stays here while we are parked, and who readies us has taken it off.
+                unsafe { core.senders.enqueue(&w) };
+                park_unlock(me, WaitReason::ChanSend, core);
+                w.success() // the receiver has moved it out
+            }
+        };
+        if success { Ok(()) } else { Err(ManuallyDrop::into_inner(value)) }
+    }
+
+    #[inline]
+    fn recv(&self) -> Option<T> {
+        let mut value = MaybeUninit::<T>::uninit();
+        let mut core = self.core.lock();
+        // SAFETY: `value` is empty.
+        let success = match unsafe { self.recv_now(&mut core, value.as_mut_ptr()) } {
+            Done(success, woken) => {
+                unlock_ready(core, woken);
+                success
+            }
+            Blocks => {
+                let me = getg();
+                let w = Waiter::new(me, value.as_mut_ptr().cast());
+                // SAFETY: as in `send`.
+                unsafe { core.receivers.enqueue(&w) };
+                park_unlock(me, WaitReason::ChanReceive, core);
+                w.success()
+            }
+        };
+        // SAFETY: success says that it was written.
+        success.then(|| unsafe { value.assume_init() })
+    }
+
+    /// Tries once. `Err(false)`: it would block; `Err(true)`: closed and drained.
+    fn try_recv(&self) -> Result<T, bool> {
+        let mut value = MaybeUninit::<T>::uninit();
+        let mut core = self.core.lock();
+        // SAFETY: `value` is empty, and read if it was written.
+        unsafe {
+            match self.recv_now(&mut core, value.as_mut_ptr()) {
+                Blocks => Err(false),
+                Done(success, woken) => {
+                    unlock_ready(core, woken);
+                    if success { Ok(value.assume_init()) } else { Err(true) }
+                }
+            }
+        }
+    }
+
+    /// Tries once. `Err((false, _))`: it would block; `Err((true, _))`: closed.
+    pub(crate) fn try_send(&self, value: T) -> Result<(), (bool, T)> {
+        let value = ManuallyDrop::new(value);
+        let mut core = self.core.lock();
+        // SAFETY: `value` is forgotten if it was moved.
+        match unsafe { self.send_now(&mut core, &raw const *value) } {
+            Blocks => Err((false, ManuallyDrop::into_inner(value))),
+            Done(success, woken) => {
+                unlock_ready(core, woken);
+                if success { Ok(()) } else { Err((true, ManuallyDrop::into_inner(value))) }
+            }
+        }
+    }
+
+    /// No more values: everyone who waits is woken without success. `false`: it was closed. Go: `closechan`.
+    pub(crate) fn close(&self) -> bool {
+        self.end(Life::Closed)
+    }
+
+    /// The last receiver has gone. What is buffered is dropped, outside of the lock: dropping may do anything.
+    /// Then who feeds it goes, while we are still here: it may be at it.
+    fn desert(&self) {
+        self.end(Life::Deserted);
+        while self.try_recv().is_ok() {}
+        drop(self.feeder.take());
+    }
+
+    /// Nobody can wait any more: wakes all who do. `false`: it was closed before.
+    fn end(&self, how: Life) -> bool {
+        let mut core = self.core.lock();
+        let was = core.life;
+        if was != Life::Closed {
+            core.life = how;
+        }
+        // One at a time, so that no list of goroutines has to be kept: nobody can queue any more.
+        while let Some(w) = core.receivers.dequeue().or_else(|| core.senders.dequeue()) {
+            let g = woken(w);
+            drop(core);
+            ready(g);
+            core = self.core.lock();
+        }
+        was != Life::Closed
+    }
+}
+
+impl<T> Drop for Chan<T> {
+    /// Both ends are gone: nobody waits, and what is buffered was dropped by the last receiver.
+    fn drop(&mut self) {
+        debug_assert!(self.core.lock().len == 0);
+    }
+}

@@ -1,0 +1,144 @@
+//! Interrupts, as goroutines see them: wait for one.
+//!
+//! **Rule (IRQ-CLEAN):** the handler's side, [`on_irq`], is a few atomics: it takes the waiting goroutine out of the line's word, claims it, puts it on the injection
+//! stack, and wakes an idle CPU. Everything else is done by whoever runs `find_runnable` next.
+//!
+//! A goroutine may wait for other things at the same time (select.rs): see meeting.rs.
+
+pub(crate) mod line;
+pub(crate) mod meeting;
+
+use self::line::Wait;
+use self::meeting::Meeting;
+use crate::nouns::g::{G, WaitReason, getg};
+use crate::nouns::sched::SCHED;
+use crate::nouns::waitq::{self, Claim, claim_without_lock};
+use crate::proc::{park::park, preempt::look_soon, wake::wakep};
+use crate::tools::percpu;
+
+/// Lines there are.
+pub const LINES: usize = 64;
+
+static MEETINGS: [Meeting<G>; LINES] = [const { Meeting::new() }; LINES];
+
+/// An interrupt came on `line`. Called by the machine's handler, with interrupts off. Lost if a line has one pending already, as in hardware: the
+/// waiter must look at its device, not count. Panics unless `line` is less than [`LINES`].
+///
+/// ```no_run
+/// let line = executive::irq::Irq::new(5);
+/// executive::on_irq(5); // the handler
+/// line.wait(); // it has come
+/// ```
+pub fn on_irq(line: usize) {
+    // A goroutine may be the one that calls (`put_back`). Quietly unpinned: in a handler there must be no switch.
+    percpu::pin();
+    MEETINGS[line].interrupt(|g| match claim_without_lock(g) {
+        Claim::Parked => {
+            g.param.set(mark(line));
+            SCHED.injected.hand_over(g);
+            wakep();
+            look_soon();
+            true
+        }
+        Claim::Early => {
+            g.param.set(mark(line));
+            SCHED.injected.expect_no_more();
+            true
+        }
+        Claim::Lost => {
+            SCHED.injected.expect_no_more();
+            false
+        }
+    });
+    percpu::unpin_quietly();
+}
+
+/// What `g.param` is when the line's interrupt has claimed it.
+fn mark(line: usize) -> *mut () {
+    core::ptr::from_ref(&MEETINGS[line]).cast_mut().cast()
+}
+
+/// A line to wait on. One goroutine may wait on a line at a time.
+///
+/// ```no_run
+/// use executive::{irq::Irq, select};
+/// static KEYBOARD: Irq = Irq::new(1);
+/// select! {
+///     irq(KEYBOARD) => { /* read it */ }
+///     after(core::time::Duration::from_secs(1)) => { /* nobody types */ }
+/// }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Irq(usize);
+
+impl Irq {
+    /// Panics unless `line` is less than [`LINES`].
+    ///
+    /// ```no_run
+    /// let line = executive::irq::Irq::new(executive::irq::LINES - 1);
+    /// ```
+    pub const fn new(line: usize) -> Self {
+        assert!(line < LINES);
+        Irq(line)
+    }
+
+    /// Parks until an interrupt came on the line since the last `wait`. Panics if another goroutine
+    /// waits on it. In a select: `irq(line)`; of several arms with one line one gets it, each as often.
+    ///
+    /// ```no_run
+    /// let line = executive::irq::Irq::new(1);
+    /// executive::go(|| executive::on_irq(1)); // as the machine's handler does
+    /// line.wait();
+    /// ```
+    pub fn wait(&self) {
+        if self.take() {
+            return percpu::point();
+        }
+        let me = getg();
+        waitq::prepare(me);
+        if self.enlist(me) {
+            park(me, WaitReason::Irq, waitq::open);
+            self.leave(me);
+        }
+    }
+
+    /// The line's bit in a set of lines.
+    pub(crate) fn bit(&self) -> u64 {
+        const { assert!(LINES <= u64::BITS as usize) };
+        1 << self.0
+    }
+
+    /// Whether one was pending; it is no more.
+    pub(crate) fn take(&self) -> bool {
+        MEETINGS[self.0].take()
+    }
+
+    /// `me`, which is prepared, waits from here on; `false`: one was pending, and is no more.
+    pub(crate) fn enlist(&self, me: &'static G) -> bool {
+        // Counted first: with nothing else to wake them sleeping CPUs would be taken for a deadlock.
+        SCHED.injected.expect();
+        let wait = MEETINGS[self.0].wait(me);
+        if wait != Wait::Waits {
+            SCHED.injected.expect_no_more();
+        }
+        assert!(wait != Wait::Taken, "two goroutines wait on interrupt line {}", self.0);
+        wait == Wait::Waits
+    }
+
+    /// `me` waits no more. When this returns no handler will touch it.
+    pub(crate) fn leave(&self, me: &'static G) {
+        if MEETINGS[self.0].leave(me) {
+            SCHED.injected.expect_no_more();
+        }
+    }
+
+    /// What `g.param` is when this line won; to be asked after `leave`.
+    pub(crate) fn mark(&self) -> *mut () {
+        mark(self.0)
+    }
+
+    /// An interrupt that was taken for an arm that is not chosen is there for the next to wait.
+    pub(crate) fn put_back(&self) {
+        on_irq(self.0);
+    }
+}

@@ -1,0 +1,55 @@
+//! Where interrupts meet a goroutine that waits for other things too, and may be woken by one of those while a handler has just taken it out of the line's word.
+//!
+//! **Rule:** a handler counts itself before it looks into the word and until it is done with whom it found there; a goroutine that goes on and does not find itself in the word any more
+//! waits until no handler is at work. So none claims it for a later wait. A handler that found a goroutine which somebody else has claimed raises once more: the
+//! interrupt is for whoever comes next.
+
+use super::line::{Line, Wait};
+use crate::ground::atomic::{AtomicU32, Ordering, const_fn, relax};
+
+pub struct Meeting<T: 'static> {
+    line: Line<T>,
+    /// Handlers at work.
+    handlers: AtomicU32,
+}
+
+impl<T> Meeting<T> {
+    const_fn! {
+        pub fn new() -> Self {
+            Meeting { line: Line::new(), handlers: AtomicU32::new(0) }
+        }
+    }
+
+    /// An interrupt came: `claim` is told of the goroutine that waits, and says whether it was to be had. In the handler.
+    pub fn interrupt(&self, mut claim: impl FnMut(&'static T) -> bool) {
+        // Before the word is changed, so that who finds it changed waits for us. Partner: the load in `leave`.
+        self.handlers.fetch_add(1, Ordering::AcqRel);
+        while self.line.raise().is_some_and(|t| !claim(t)) {}
+        self.handlers.fetch_sub(1, Ordering::Release); // partner: `leave`
+    }
+
+    /// Whether one was pending; it is no more.
+    pub fn take(&self) -> bool {
+        self.line.take()
+    }
+
+    /// `me` waits from here on, and can be claimed.
+    pub fn wait(&self, me: &'static T) -> Wait {
+        self.line.wait(me)
+    }
+
+    /// `me` waits no more, and no handler will touch it. `false`: a handler had taken it out.
+    pub fn leave(&self, me: &'static T) -> bool {
+        let out = self.line.leave(me);
+        while !out && self.handlers.load(Ordering::Acquire) != 0 {
+            relax();
+        }
+        out
+    }
+}
+
+impl<T> Default for Meeting<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,163 @@
+//! Goroutines that borrow: a scope waits for all that were started in it. As `std::thread::scope`.
+//!
+//! **Rule:** a goroutine counts until its closure and, if nobody joins it, its result are gone; the scope ends when none counts.
+#![allow(unsafe_code)] // Closures that are not 'static.
+
+use crate::nouns::g::WaitReason;
+use crate::proc::join::{Builder, JoinHandle};
+use crate::sync::{Count, Mutex};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::marker::PhantomData;
+use core::mem::{ManuallyDrop, needs_drop, transmute};
+
+/// Runs `f`, in which goroutines that borrow can be started, and parks until all of them have ended, however `f` returns.
+///
+/// ```no_run
+/// let mut halves = [vec![1, 2], vec![3, 4]];
+/// let [a, b] = &mut halves;
+/// executive::scope(|s| {
+///     s.go(|| a.push(0));
+///     s.go(|| b.push(0));
+/// });
+/// assert_eq!(halves.concat(), [1, 2, 0, 3, 4, 0]);
+/// ```
+pub fn scope<'env, R>(f: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R) -> R {
+    let scope = Scope { running: Count::new(), unjoined: Mutex::new(Vec::new()), _lifetimes: PhantomData };
+    let _at_end = AtEnd(|| {
+        loop {
+            scope.running.wait();
+            let Some(result) = scope.unjoined.lock().pop() else { break };
+            drop(result); // joins it, and drops what nobody wanted; which may start others
+        }
+    });
+    f(&scope)
+}
+
+/// Calls it when it is dropped, also where a machine that unwinds does so.
+struct AtEnd<F: Fn()>(F);
+impl<F: Fn()> Drop for AtEnd<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// Where goroutines that may borrow `'env` are started.
+///
+/// ```no_run
+/// fn helper<'s>(s: &'s executive::scope::Scope<'s, '_>, n: &'s u64) {
+///     s.go(move || n + 1);
+/// }
+/// executive::scope(|s| helper(s, &1));
+/// ```
+pub struct Scope<'scope, 'env: 'scope> {
+    running: Count,
+    /// Handles that were dropped, of goroutines whose results must be dropped while what they borrow is there.
+    unjoined: Mutex<Vec<Box<dyn Unjoined>>>,
+    // Invariant, as std's.
+    _lifetimes: PhantomData<(&'scope mut &'scope (), &'env mut &'env ())>,
+}
+
+/// A handle whose drop joins.
+trait Unjoined: Send {}
+struct Join<T>(Option<JoinHandle<T>>);
+impl<T: Send> Unjoined for Join<T> {}
+impl<T> Drop for Join<T> {
+    fn drop(&mut self) {
+        self.0.take().map(JoinHandle::join);
+    }
+}
+
+impl<'scope> Scope<'scope, '_> {
+    /// Starts a goroutine that runs `f`. Panics when there is no memory for a stack.
+    ///
+    /// ```no_run
+    /// let n = 5;
+    /// assert_eq!(executive::scope(|s| s.go(|| &n).join() + 1), 6);
+    /// ```
+    #[track_caller]
+    pub fn go<F, T>(&'scope self, f: F) -> ScopedJoinHandle<'scope, T>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        self.go_with(Builder::new(), f)
+    }
+
+    /// As [`go`](Self::go), with a name or a stack of an unusual size.
+    ///
+    /// ```no_run
+    /// use executive::Builder;
+    /// let words = vec![1, 2];
+    /// executive::scope(|s| drop(s.go_with(Builder::new().name("counter"), || words.len())));
+    /// ```
+    #[track_caller]
+    pub fn go_with<F, T>(&'scope self, how: Builder, f: F) -> ScopedJoinHandle<'scope, T>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        self.running.add(1);
+        let running = &self.running;
+        let body = move || {
+            let result = f();
+            running.add(-1); // the last use of the scope; `result` is dropped before its end: see `ScopedJoinHandle`'s drop
+            result
+        };
+        // SAFETY: `scope` returns when all have said `done`, which is after the closure's end; results are joined, or dropped by `scope`, or have no drop.
+        match unsafe { how.spawn_unchecked(body) } {
+            Ok(handle) => ScopedJoinHandle { handle: ManuallyDrop::new(handle), unjoined: &self.unjoined },
+            Err(e) => panic!("go: {e}"),
+        }
+    }
+}
+
+/// A scoped goroutine's result to come.
+///
+/// ```no_run
+/// let (a, b) = (1, 2);
+/// let sum = executive::scope(|s| {
+///     let (a, b) = (s.go(|| a), s.go(|| b));
+///     a.join() + b.join()
+/// });
+/// assert_eq!(sum, 3);
+/// ```
+pub struct ScopedJoinHandle<'scope, T: Send> {
+    handle: ManuallyDrop<JoinHandle<T>>,
+    unjoined: &'scope Mutex<Vec<Box<dyn Unjoined>>>,
+}
+
+impl<T: Send> ScopedJoinHandle<'_, T> {
+    /// Parks until the goroutine has ended, and takes its result.
+    pub fn join(self) -> T {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: taken once, as `this` is not dropped.
+        unsafe { ManuallyDrop::take(&mut this.handle) }.join()
+    }
+    /// Whether it has ended, so that `join` will not park.
+    pub fn is_finished(&self) -> bool {
+        self.handle.is_finished()
+    }
+    /// What it waits for; `None`: it does not wait. A moment's truth.
+    pub fn waiting(&self) -> Option<WaitReason> {
+        self.handle.waiting()
+    }
+    /// The goroutine's number.
+    pub fn id(&self) -> u64 {
+        self.handle.id()
+    }
+}
+
+impl<T: Send> Drop for ScopedJoinHandle<'_, T> {
+    /// The goroutine goes on; its result is dropped, before the scope ends.
+    fn drop(&mut self) {
+        // SAFETY: taken once.
+        let handle = unsafe { ManuallyDrop::take(&mut self.handle) };
+        if !needs_drop::<T>() {
+            return drop(handle); // detached: nothing of it is left when it has said `done`
+        }
+        let join: Box<dyn Unjoined + '_> = Box::new(Join(Some(handle)));
+        // SAFETY: only the lifetime changes; `scope` drops it before that ends.
+        self.unjoined.lock().push(unsafe { transmute::<Box<dyn Unjoined + '_>, Box<dyn Unjoined>>(join) });
+    }
+}

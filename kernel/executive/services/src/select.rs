@@ -1,0 +1,367 @@
+//! `select!`: wait for several things, do the first that can be done. Go: `selectgo` (select.go).
+//!
+//! In three looks:
+//! 1. In a random order, each channel under its own lock: what is ready is taken, and mostly that is all.
+//! 2. All channels locked, in the order of their addresses, so that two selects cannot wait for each other's lock: looked at once more; if nothing is
+//!    ready, a waiter is queued at each, and the goroutine parks, which releases the locks. The first who takes one of its waiters off *claims* it.
+//! 3. All channels locked again, and the waiters that lost are taken off.
+//!
+//! Timers and interrupts have no lock that could be held so: they are started before the second look, and may claim the goroutine even before it has
+//! parked (`waitq::prepare`, `waitq::open`); they are stopped, and what they do is over, before the select returns.
+//!
+//! **Rule:** nobody writes to a waiter of a goroutine that he has not claimed, and the goroutine leaves only when it has had every lock once after being woken; so waiters,
+//! alarms and the list of locks, which lie on its stack, outlive their use.
+//!
+//! The types of the values are the arms' (arms.rs): here a channel is its `Core` (chan.rs) and a function. Rejected: one lock at a time in the second look too (two selects
+//! that could serve each other would have to claim both at once), and objects per arm (a call for each lock, queue and removal).
+#![allow(unsafe_code)] // Waiters and values on stacks, locks without guards.
+
+mod arms;
+mod builder;
+mod macros;
+mod timeout;
+pub use arms::{RecvFrom, SendTo};
+#[doc(hidden)]
+pub use arms::{RecvSlot, SendSlot};
+pub use builder::{Recv, Select, Send};
+
+use crate::chan::{Attempt, Core};
+use crate::ground::machine;
+use crate::irq::Irq;
+use crate::nouns::g::{G, WaitReason, getg};
+use crate::nouns::m::m;
+use crate::nouns::waitq::{self, WaitQ, Waiter};
+use crate::proc::alarm::Alarm;
+use crate::proc::{park::park, wake::ready};
+use crate::tools::lock::Lock;
+use crate::tools::percpu;
+use core::marker::PhantomData;
+use core::ptr::null_mut;
+
+/// One arm, as the engine sees it.
+#[doc(hidden)]
+pub struct Case<'a> {
+    what: What,
+    _borrows: PhantomData<&'a ()>,
+}
+
+enum What {
+    Chan(Op),
+    /// After so many ns.
+    After(u64, Alarm),
+    Irq(Irq),
+    /// Never ready: Go's nil channel.
+    Never,
+}
+
+/// A channel operation.
+struct Op {
+    core: *const Lock<Core>,
+    chan: *const (),
+    dir: Dir,
+    attempt: unsafe fn(*const (), &mut Core, *mut ()) -> Attempt,
+    waiter: Waiter,
+}
+
+#[derive(Clone, Copy)]
+enum Dir {
+    Send,
+    Recv,
+}
+
+/// Which arm was taken; for a channel, whether a value was handed over or it is closed.
+#[doc(hidden)]
+pub struct Chosen {
+    pub index: usize,
+    pub success: bool,
+}
+
+impl<'a> Case<'a> {
+    /// # Safety
+    /// For `'a`: `chan` is alive and `core` its core; `attempt` fits it, with `slot`.
+    unsafe fn chan(
+        core: &'a Lock<Core>,
+        chan: *const (),
+        dir: Dir,
+        attempt: unsafe fn(*const (), &mut Core, *mut ()) -> Attempt,
+        slot: *mut (),
+    ) -> Self {
+        Self::new(What::Chan(Op { core, chan, dir, attempt, waiter: Waiter::of_select(getg(), slot) }))
+    }
+    pub fn never() -> Self {
+        Self::new(What::Never)
+    }
+    pub fn after(d: core::time::Duration) -> Self {
+        Self::new(What::After(u64::try_from(d.as_nanos()).unwrap_or(u64::MAX), Alarm::new()))
+    }
+    pub fn irq(irq: &'a Irq) -> Self {
+        Self::new(What::Irq(*irq))
+    }
+    fn new(what: What) -> Self {
+        Case { what, _borrows: PhantomData }
+    }
+}
+
+/// Takes one arm: parks until one is ready. With `or_default`: `None` if none is.
+#[doc(hidden)]
+#[inline]
+pub fn choose<const N: usize>(mut cases: [Case<'_>; N], or_default: bool) -> Option<Chosen> {
+    choose_of(&mut cases, &mut [0; N], &mut [0; N], or_default)
+}
+
+/// As [`choose`]; `order` and `locks` are as long as `cases`, and scratch.
+fn choose_of(cases: &mut [Case<'_>], order: &mut [u16], locks: &mut [u16], or_default: bool) -> Option<Chosen> {
+    shuffle(order);
+    for &i in &*order {
+        if let Some((success, woken)) = cases[i as usize].what.look() {
+            woken.into_iter().for_each(ready);
+            return Some(Chosen { index: i as usize, success });
+        }
+    }
+    if !or_default {
+        merge_lines(cases, order);
+    }
+    let cases = &*cases; // pinned from here on, by the borrow
+    let locks = lock_order(cases, locks);
+    if or_default {
+        // One lock at a time saw no common moment; one channel has no other.
+        return if locks.len() < 2 { None } else { look_at_all(cases, order, locks) };
+    }
+    Some(wait(cases, order, locks))
+}
+
+impl What {
+    /// The first look: takes the arm if it is ready. The goroutine is the caller's to ready.
+    fn look(&self) -> Option<(bool, Option<&'static G>)> {
+        match self {
+            What::Chan(op) => {
+                // SAFETY: `Case::chan`'s promise.
+                let mut core = unsafe { &*op.core }.lock();
+                // SAFETY: as above; `core` is this channel's.
+                match unsafe { (op.attempt)(op.chan, &mut core, op.waiter.slot.get()) } {
+                    Attempt::Done(success, woken) => Some((success, woken)),
+                    Attempt::Blocks => None,
+                }
+            }
+            What::After(ns, _) => (*ns == 0).then_some((true, None)),
+            What::Irq(line) => line.take().then_some((true, None)),
+            What::Never => None,
+        }
+    }
+}
+
+impl Op {
+    /// The second look.
+    ///
+    /// # Safety
+    /// The channel's lock is held by the caller.
+    unsafe fn look_locked(&self) -> Attempt {
+        // SAFETY: held, so this is the only reference; the rest is `Case::chan`'s promise.
+        unsafe { (self.attempt)(self.chan, &mut *(*self.core).held(), self.waiter.slot.get()) }
+    }
+    /// Where the waiter queues. # Safety: as above.
+    unsafe fn queue(&self) -> &WaitQ {
+        // SAFETY: held.
+        let core = unsafe { &*(*self.core).held() };
+        match self.dir {
+            Dir::Send => &core.senders,
+            Dir::Recv => &core.receivers,
+        }
+    }
+}
+
+/// A goroutine waits on an interrupt line once: of several arms with one line the first in the random
+/// order stands for all.
+fn merge_lines(cases: &mut [Case<'_>], order: &[u16]) {
+    let mut lines = 0;
+    for &i in order {
+        if let What::Irq(line) = &cases[i as usize].what {
+            if lines & line.bit() != 0 {
+                cases[i as usize].what = What::Never;
+            } else {
+                lines |= line.bit();
+            }
+        }
+    }
+}
+
+fn op<'a>(cases: &'a [Case<'_>], i: u16) -> Option<&'a Op> {
+    match &cases[i as usize].what {
+        What::Chan(op) => Some(op),
+        _ => None,
+    }
+}
+
+/// Every lock of the cases once, by address: one case for each is written to `locks`.
+fn lock_order<'a>(cases: &[Case<'_>], locks: &'a mut [u16]) -> &'a [u16] {
+    let address = |&i: &u16| op(cases, i).map_or(0, |op| op.core as usize);
+    let mut n = 0;
+    for i in 0..cases.len() as u16 {
+        if op(cases, i).is_some() {
+            locks[n] = i;
+            n += 1;
+        }
+    }
+    locks[..n].sort_unstable_by_key(address);
+    let mut kept = 0;
+    for at in 0..n {
+        if at == 0 || address(&locks[at]) != address(&locks[kept - 1]) {
+            locks[kept] = locks[at];
+            kept += 1;
+        }
+    }
+    &locks[..kept]
+}
+
+fn lock_all(cases: &[Case<'_>], locks: &[u16]) {
+    for op in locks.iter().filter_map(|&i| op(cases, i)) {
+        // SAFETY: `Case::chan`'s promise.
+        unsafe { &*op.core }.hold();
+    }
+}
+
+/// # Safety
+/// `lock_all` took them. After the last one is released nothing of the cases is touched: their goroutine may have gone on.
+unsafe fn unlock_all(cases: &[Case<'_>], locks: &[u16], on_g0: bool) {
+    for op in locks.iter().filter_map(|&i| op(cases, i)) {
+        // SAFETY: held; the channel outlives the select.
+        unsafe { (*op.core).release_held(on_g0) };
+    }
+}
+
+/// The second look alone.
+fn look_at_all(cases: &[Case<'_>], order: &[u16], locks: &[u16]) -> Option<Chosen> {
+    lock_all(cases, locks);
+    let found = look_locked(cases, order);
+    // SAFETY: just locked.
+    unsafe { unlock_all(cases, locks, false) };
+    let (chosen, woken) = found?;
+    woken.into_iter().for_each(ready);
+    Some(chosen)
+}
+
+/// All locks are held.
+fn look_locked(cases: &[Case<'_>], order: &[u16]) -> Option<(Chosen, Option<&'static G>)> {
+    for &i in order {
+        // SAFETY: held.
+        if let Some(Attempt::Done(success, woken)) = op(cases, i).map(|op| unsafe { op.look_locked() }) {
+            return Some((Chosen { index: i as usize, success }, woken));
+        }
+    }
+    None
+}
+
+/// The second look, and the third.
+#[cold]
+fn wait(cases: &[Case<'_>], order: &[u16], locks: &[u16]) -> Chosen {
+    let me = getg();
+    me.param.set(null_mut());
+    waitq::prepare(me);
+    if let Some(index) = start_alarms(cases, me) {
+        stop_alarms(cases, me, Some(index));
+        return Chosen { index, success: true };
+    }
+
+    lock_all(cases, locks);
+    if let Some((chosen, woken)) = look_locked(cases, order) {
+        // SAFETY: just locked.
+        unsafe { unlock_all(cases, locks, false) };
+        woken.into_iter().for_each(ready);
+        stop_alarms(cases, me, Some(chosen.index));
+        return chosen;
+    }
+    for op in order.iter().filter_map(|&i| op(cases, i)) {
+        // SAFETY: the lock is held; the waiter stays here until the third look.
+        unsafe { op.queue().enqueue(&op.waiter) };
+    }
+    let reason = if cases.is_empty() { WaitReason::SelectNoCases } else { WaitReason::Select };
+    // `move`: from `open` on an alarm may let the goroutine go on, and if there is no lock to wait for nothing on its stack may be looked at.
+    park(me, reason, move |me| {
+        let parked = waitq::open(me);
+        // SAFETY: just locked; the goroutine, if somebody wakes it, waits for the last of the locks.
+        unsafe { unlock_all(cases, locks, true) };
+        parked
+    });
+
+    stop_alarms(cases, me, None);
+    lock_all(cases, locks);
+    for op in order.iter().filter_map(|&i| op(cases, i)) {
+        // SAFETY: held. One that is not queued any more won, or was passed over.
+        unsafe { op.queue().remove(&op.waiter) };
+    }
+    // SAFETY: just locked.
+    unsafe { unlock_all(cases, locks, false) };
+    winner(cases, me)
+}
+
+/// Starts what needs no lock; an arm that is ready already is told.
+fn start_alarms(cases: &[Case<'_>], me: &'static G) -> Option<usize> {
+    for (i, case) in cases.iter().enumerate() {
+        match &case.what {
+            // SAFETY: `me` is prepared; the case stays here until `stop_alarms`.
+            What::After(ns, alarm) => unsafe { alarm.set(machine::now().saturating_add(*ns)) },
+            What::Irq(line) if !line.enlist(me) => return Some(i),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Stops them and waits until they are over. If an interrupt claimed us but another arm is `taken`, it is pending again.
+fn stop_alarms(cases: &[Case<'_>], me: &'static G, taken: Option<usize>) {
+    for case in cases {
+        match &case.what {
+            What::After(_, alarm) => alarm.stop(),
+            What::Irq(line) => line.leave(me),
+            _ => {}
+        }
+    }
+    for (i, case) in cases.iter().enumerate() {
+        if let What::Irq(line) = &case.what
+            && me.param.get() == line.mark()
+            && taken.is_some_and(|taken| taken != i)
+        {
+            line.put_back();
+        }
+    }
+}
+
+/// Who claimed us has left its mark.
+fn winner(cases: &[Case<'_>], me: &G) -> Chosen {
+    let mark = me.param.get();
+    for (index, case) in cases.iter().enumerate() {
+        let (mine, success) = match &case.what {
+            What::Chan(op) => (core::ptr::from_ref(&op.waiter).cast_mut().cast(), op.waiter.success()),
+            What::After(_, alarm) => (alarm.mark(), true),
+            What::Irq(line) => (line.mark(), true),
+            What::Never => continue,
+        };
+        if mark == mine {
+            return Chosen { index, success };
+        }
+    }
+    crate::tools::fatal::throw("select: woken by nobody")
+}
+
+/// A random permutation, so that each of the ready arms is as likely as the others (Fisher and Yates). Go: `pollorder`.
+#[inline]
+fn shuffle(order: &mut [u16]) {
+    percpu::pin();
+    let m = m();
+    for i in 0..order.len() {
+        let j = if i == 0 { 0 } else { (u64::from(m.random()) * (i as u64 + 1)) >> 32 };
+        order[i] = order[j as usize];
+        order[j as usize] = i as u16;
+    }
+    percpu::unpin();
+}
+
+/// Parks for good. Go: `select {}`.
+///
+/// ```no_run
+/// executive::go(|| executive::select::forever());
+/// ```
+pub fn forever() -> ! {
+    choose([], false);
+    unreachable!("nobody can wake it")
+}

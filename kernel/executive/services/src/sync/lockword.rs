@@ -1,0 +1,177 @@
+//! The word of a mutex: who has it, how many wait, and who is let in next. Go: `sync.Mutex` (internal/sync/mutex.go), with its two modes.
+//!
+//! *Normally* an unlock wakes the first waiter, but who is running and wants the lock may get it first: that costs no switch. A waiter that loses
+//! so for more than a millisecond makes the mutex *starving*: from then on each unlock hands the lock to the first waiter, and newcomers queue, until a waiter
+//! gets it that is the last or has waited for less than that.
+//!
+//! **Rule:** the word says everything; the queue only carries permits to waiters that the word counts.
+
+use crate::ground::atomic::{AtomicU32, Left, Ordering, const_fn, relax, sub_release};
+
+/// Someone has the lock.
+const LOCKED: u32 = 1;
+/// A waiter is awake and tries: an unlock need not wake another.
+const WOKEN: u32 = 2;
+/// One waiter; the bits between count them.
+const WAITER: u32 = 4;
+/// Hand the lock over. The highest bit: who unlocks sees it in the CPU's sign flag.
+const STARVING: u32 = 1 << 31;
+
+fn waiters(state: u32) -> u32 {
+    (state & !STARVING) / WAITER
+}
+
+/// A waiter that lost for so long makes the mutex starving (Go: starvationThresholdNs).
+pub const STARVATION_NS: u64 = 1_000_000;
+/// How often someone who could get the lock soon spins before parking, and how long (Go: active_spin, active_spin_cnt).
+const SPINS: u32 = 4;
+const SPIN_PAUSES: u32 = if cfg!(loom) { 1 } else { 30 };
+
+/// Where waiters wait, and what else the word needs of the world; a model checker brings its own.
+pub trait Queue {
+    /// Parks until there is a permit, and takes it; before all others if told so.
+    fn acquire(&self, in_front: bool);
+    /// Gives a permit, to the first who waits.
+    fn release(&self);
+    /// Whether the holder may be done soon and nobody waits for this CPU. Go: `canSpin`.
+    fn may_spin(&self) -> bool;
+    /// Nanoseconds.
+    fn now(&self) -> u64;
+}
+
+/// See the head of this file.
+pub struct LockWord(AtomicU32);
+
+impl LockWord {
+    const_fn! {
+        /// Unlocked.
+        pub fn new() -> Self {
+            LockWord(AtomicU32::new(0))
+        }
+    }
+
+    /// For models: 0 if nobody has it, waits, or was woken.
+    #[cfg(loom)]
+    pub fn get(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Whether someone has it. A moment's truth.
+    pub fn is_locked(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & LOCKED != 0
+    }
+
+    /// Locks; waits while another has it.
+    #[inline]
+    pub fn lock(&self, queue: &impl Queue) {
+        // Acquire: partner of the Release in `unlock`.
+        if self.0.compare_exchange(0, LOCKED, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            self.lock_slow(queue);
+        }
+    }
+
+    /// Locks if that can be done at once, and never before those who starve.
+    pub fn try_lock(&self) -> bool {
+        let old = self.0.load(Ordering::Relaxed);
+        old & (LOCKED | STARVING) == 0 && self.swap(old, old | LOCKED)
+    }
+
+    #[cold]
+    fn lock_slow(&self, queue: &impl Queue) {
+        let (mut since, mut starving, mut awoke, mut spins) = (0, false, false, 0);
+        let mut old = self.0.load(Ordering::Relaxed);
+        loop {
+            if old & (LOCKED | STARVING) == LOCKED && spins < SPINS && queue.may_spin() {
+                // Say that we are awake, so that the unlock need not wake another.
+                if !awoke && old & WOKEN == 0 && waiters(old) != 0 {
+                    awoke = self.swap(old, old | WOKEN);
+                }
+                (0..SPIN_PAUSES).for_each(|_| relax());
+                spins += 1;
+                old = self.0.load(Ordering::Relaxed);
+                continue;
+            }
+            let mut new = old;
+            if old & STARVING == 0 {
+                new |= LOCKED;
+            }
+            if old & (LOCKED | STARVING) != 0 {
+                new += WAITER;
+            }
+            if starving && old & LOCKED != 0 {
+                new |= STARVING;
+            }
+            if awoke {
+                new &= !WOKEN;
+            }
+            if !self.swap(old, new) {
+                old = self.0.load(Ordering::Relaxed);
+                continue;
+            }
+            if old & (LOCKED | STARVING) == 0 {
+                return;
+            }
+            let waited_before = since != 0;
+            if !waited_before {
+                since = queue.now();
+            }
+            queue.acquire(waited_before); // who has waited keeps the place in front
+            starving |= queue.now() - since > STARVATION_NS;
+            old = self.0.load(Ordering::Relaxed);
+            if old & STARVING != 0 {
+                // The unlocker has handed the lock to us, and has left the word to us.
+                let over = if !starving || waiters(old) == 1 { STARVING } else { 0 };
+                // Acquire: partner of the Release in `unlock`.
+                self.0.fetch_add(LOCKED.wrapping_sub(WAITER + over), Ordering::Acquire);
+                return;
+            }
+            awoke = true;
+            spins = 0;
+        }
+    }
+
+    /// By who has the lock. `true`: the caller should yield, to the one that was handed the lock.
+    #[inline]
+    pub fn unlock(&self, queue: &impl Queue) -> bool {
+        // Release: partner of the Acquire in `lock`.
+        match sub_release::<LOCKED>(&self.0) {
+            Left::Nothing => false,
+            Left::Positive => {
+                self.wake_waiter(queue);
+                false
+            }
+            Left::Negative => {
+                hand_over(queue);
+                true
+            }
+        }
+    }
+
+    #[cold]
+    fn wake_waiter(&self, queue: &impl Queue) {
+        let mut old = self.0.load(Ordering::Relaxed);
+        // Unless there is nobody to wake, or someone is awake, or has the lock already, or it was made starving and unlocked by another meanwhile.
+        while waiters(old) != 0 && old & (LOCKED | WOKEN | STARVING) == 0 {
+            if self.swap(old, (old - WAITER) | WOKEN) {
+                queue.release();
+                break;
+            }
+            old = self.0.load(Ordering::Relaxed);
+        }
+    }
+
+    fn swap(&self, old: u32, new: u32) -> bool {
+        self.0.compare_exchange(old, new, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+}
+
+#[cold]
+fn hand_over(queue: &impl Queue) {
+    queue.release();
+}
+
+impl Default for LockWord {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,219 @@
+//! Mutual exclusion. Go: `sync.Mutex`. What the word means, and who gets the lock, is in lockword.rs.
+#![allow(unsafe_code)] // The value behind the lock, and a mutex found by who waits for it.
+
+use super::lockword::{LockWord, Queue};
+use super::sema::Semaphore;
+use crate::nouns::g::{WaitReason, getg, on_g0};
+use crate::nouns::p::p;
+use crate::nouns::sched::SCHED;
+use crate::proc::park::yield_now;
+use crate::{ground::machine, tools::percpu};
+use core::arch::asm;
+use core::cell::UnsafeCell;
+use core::fmt;
+use core::marker::PhantomData;
+use core::mem::offset_of;
+use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// A lock around a `T`. Not recursive. There is no poisoning: a panic ends the run.
+///
+/// ```no_run
+/// use executive::sync::Mutex;
+/// static SUM: Mutex<u64> = Mutex::new(0);
+/// executive::scope(|s| {
+///     for n in 0..10 {
+///         s.go(move || *SUM.lock() += n);
+///     }
+/// });
+/// assert_eq!(*SUM.lock(), 45);
+/// ```
+#[repr(C)] // `raw` first: one register is enough to lock it and to say so
+pub struct Mutex<T: ?Sized> {
+    raw: Raw,
+    value: UnsafeCell<T>,
+}
+/// All of it but the value. `repr(C)`: found by the semaphore's lock, which is what a waiter's g
+/// names.
+#[repr(C)]
+struct Raw {
+    sema: Semaphore,
+    word: LockWord,
+    /// An address on the stack of the goroutine that locked it last, for reports: that one has it,
+    /// if the word says that somebody has. (It takes one instruction to write, where a number would
+    /// take three.)
+    owner: AtomicUsize,
+}
+// SAFETY: the lock lets one at a time at the value.
+unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
+// SAFETY: as a T is.
+unsafe impl<T: ?Sized + Send> Send for Mutex<T> {}
+
+/// The lock is held while this lives. Parking meanwhile is allowed. It stays in its goroutine:
+///
+/// ```compile_fail,E0277
+/// fn send(_: impl Send) {}
+/// send(executive::sync::Mutex::new(1).lock());
+/// ```
+pub struct MutexGuard<'a, T: ?Sized> {
+    pub(super) mutex: &'a Mutex<T>,
+    _not_send: PhantomData<*const ()>,
+}
+// SAFETY: sharing it shares a `&T`.
+unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
+
+impl<T> Mutex<T> {
+    /// An unlocked mutex.
+    pub const fn new(value: T) -> Self {
+        let raw = Raw { sema: Semaphore::new(0), word: LockWord::new(), owner: AtomicUsize::new(0) };
+        Mutex { raw, value: UnsafeCell::new(value) }
+    }
+    /// The value.
+    pub fn into_inner(self) -> T {
+        self.value.into_inner()
+    }
+}
+
+impl<T: ?Sized> Mutex<T> {
+    /// Locks; parks while another goroutine has it (after spinning for less than a microsecond). Locking it twice in one goroutine deadlocks, as in Go.
+    ///
+    /// ```no_run
+    /// let mutex = executive::sync::Mutex::new(vec![1]);
+    /// mutex.lock().push(2);
+    /// let guard = mutex.lock();
+    /// assert_eq!(*guard, [1, 2]);
+    /// ```
+    #[inline]
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        self.raw.word.lock(&self.raw);
+        self.guard()
+    }
+
+    /// Locks if that can be done at once; never parks, and never goes before those who starve.
+    ///
+    /// ```no_run
+    /// let mutex = executive::sync::Mutex::new(1);
+    /// let guard = mutex.lock();
+    /// assert!(mutex.try_lock().is_none());
+    /// ```
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        let guard = self.raw.word.try_lock().then(|| self.guard());
+        if guard.is_none() {
+            percpu::point();
+        }
+        guard
+    }
+
+    /// The value, without locking: nobody else has the mutex.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+
+    /// Unlocks without yielding to the one that was handed the lock: for who parks next.
+    pub(super) fn unlock(guard: MutexGuard<'_, T>) {
+        let mutex = core::mem::ManuallyDrop::new(guard).mutex;
+        mutex.raw.word.unlock(&mutex.raw);
+    }
+
+    #[inline]
+    fn guard(&self) -> MutexGuard<'_, T> {
+        self.raw.is_mine();
+        MutexGuard { mutex: self, _not_send: PhantomData }
+    }
+}
+
+impl Raw {
+    /// Says whose it is: a part of every lock, so one instruction, and nothing that waits for GS.
+    #[inline(always)]
+    fn is_mine(&self) {
+        // SAFETY: a relaxed store to an atomic of ours.
+        unsafe {
+            asm!(
+                "mov [{raw} + {owner}], rsp",
+                raw = in(reg) self,
+                owner = const offset_of!(Raw, owner),
+                options(nostack, preserves_flags),
+            );
+        }
+    }
+    /// An address on the stack of the goroutine that has it; 0: nobody has. (One that has just
+    /// locked it may not have said so.)
+    fn owner(&self) -> usize {
+        if self.word.is_locked() { self.owner.load(Relaxed) } else { 0 }
+    }
+}
+
+/// Who has the mutex for which a goroutine waits: an address on that one's stack. 0: nobody.
+///
+/// # Safety
+/// `waits_for` is that of a g whose goroutine waits for `MutexLock`, and goes on waiting: so the
+/// mutex is there.
+pub(crate) unsafe fn owner_of(waits_for: usize) -> usize {
+    let raw = waits_for - offset_of!(Raw, sema) - Semaphore::LOCK_AT;
+    // SAFETY: a `Raw`, which the waiter has borrowed (the caller's word).
+    unsafe { (*core::ptr::with_exposed_provenance::<Raw>(raw)).owner() }
+}
+
+impl Queue for Raw {
+    fn acquire(&self, in_front: bool) {
+        getg().behind.store(self.owner(), Relaxed);
+        self.sema.acquire_for(WaitReason::MutexLock, in_front);
+    }
+    fn release(&self) {
+        self.sema.release();
+    }
+    fn may_spin(&self) -> bool {
+        percpu::pin();
+        let alone = !p().runq().has_work();
+        percpu::unpin();
+        // Spinning pays only if the holder runs on another CPU.
+        alone && SCHED.procs() as u32 > SCHED.idle.idle_count().wrapping_add(SCHED.idle.searching()).wrapping_add(1)
+    }
+    fn now(&self) -> u64 {
+        machine::now()
+    }
+}
+
+impl<T: ?Sized> Drop for MutexGuard<'_, T> {
+    /// Unlocks. Yields if the lock was handed to a waiter that starved.
+    #[inline]
+    fn drop(&mut self) {
+        if self.mutex.raw.word.unlock(&self.mutex.raw) && percpu::pins() == 0 && !on_g0() {
+            yield_now();
+        }
+        percpu::point();
+    }
+}
+impl<T: ?Sized> Deref for MutexGuard<'_, T> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: the lock is held.
+        unsafe { &*self.mutex.value.get() }
+    }
+}
+impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as above, and we are borrowed mutably.
+        unsafe { &mut *self.mutex.value.get() }
+    }
+}
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Mutex::new(T::default())
+    }
+}
+impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.try_lock() {
+            Some(value) => write!(f, "Mutex({:?})", &*value),
+            None => f.write_str("Mutex(locked)"),
+        }
+    }
+}
+impl<T: ?Sized + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}

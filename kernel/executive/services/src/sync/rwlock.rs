@@ -1,0 +1,197 @@
+//! Many readers or one writer. Go: `sync.RWMutex`. Who waits for whom is in readers.rs.
+#![allow(unsafe_code)] // The value behind the lock.
+
+use super::mutex::{Mutex, MutexGuard};
+use super::readers::{Entered, Readers};
+use super::sema::Semaphore;
+use crate::nouns::g::WaitReason;
+use crate::tools::percpu;
+use core::cell::UnsafeCell;
+use core::fmt;
+use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut};
+
+/// A lock around a `T`, for many readers or one writer. Not recursive: a goroutine that reads and wants to read again may deadlock with a writer in between, as in Go.
+///
+/// ```no_run
+/// use executive::sync::RwLock;
+/// static CONFIG: RwLock<u32> = RwLock::new(1);
+/// assert_eq!(*CONFIG.read() + *CONFIG.read(), 2);
+/// *CONFIG.write() = 2;
+/// ```
+pub struct RwLock<T: ?Sized> {
+    /// One writer at a time.
+    writers: Mutex<()>,
+    readers: Readers,
+    for_readers: Semaphore,
+    for_writer: Semaphore,
+    value: UnsafeCell<T>,
+}
+// SAFETY: the lock lets readers share the value, or one writer have it.
+unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
+// SAFETY: as a T is.
+unsafe impl<T: ?Sized + Send> Send for RwLock<T> {}
+
+/// Read access while this lives. Parking meanwhile is allowed. It stays in its goroutine:
+///
+/// ```compile_fail,E0277
+/// fn send(_: impl Send) {}
+/// send(executive::sync::RwLock::new(1).read());
+/// ```
+pub struct RwLockReadGuard<'a, T: ?Sized> {
+    lock: &'a RwLock<T>,
+    _not_send: PhantomData<*const ()>,
+}
+/// Write access while this lives. Parking meanwhile is allowed.
+pub struct RwLockWriteGuard<'a, T: ?Sized> {
+    lock: &'a RwLock<T>,
+    _turn: MutexGuard<'a, ()>,
+}
+// SAFETY: sharing it shares a `&T`.
+unsafe impl<T: ?Sized + Sync> Sync for RwLockReadGuard<'_, T> {}
+
+impl<T> RwLock<T> {
+    /// An unlocked lock.
+    pub const fn new(value: T) -> Self {
+        RwLock {
+            writers: Mutex::new(()),
+            readers: Readers::new(),
+            for_readers: Semaphore::new(0),
+            for_writer: Semaphore::new(0),
+            value: UnsafeCell::new(value),
+        }
+    }
+    /// The value.
+    pub fn into_inner(self) -> T {
+        self.value.into_inner()
+    }
+}
+
+impl<T: ?Sized> RwLock<T> {
+    /// Locks for reading; parks while a writer has it or waits for it. Panics if more than 500 million
+    /// guards live, or were forgotten. Go: `RLock`.
+    ///
+    /// ```no_run
+    /// let lock = executive::sync::RwLock::new(1);
+    /// let (a, b) = (lock.read(), lock.read());
+    /// assert_eq!(*a + *b, 2);
+    /// ```
+    #[inline]
+    pub fn read(&self) -> RwLockReadGuard<'_, T> {
+        match self.readers.enter() {
+            Entered::Reads => self.read_guard(),
+            entered => self.read_slow(entered),
+        }
+    }
+
+    /// Locks for reading if that can be done at once; never parks. Go: `TryRLock`.
+    ///
+    /// ```no_run
+    /// let lock = executive::sync::RwLock::new(1);
+    /// let writer = lock.write();
+    /// assert!(lock.try_read().is_none());
+    /// ```
+    pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
+        let guard = self.readers.try_enter().then(|| self.read_guard());
+        if guard.is_none() {
+            percpu::point();
+        }
+        guard
+    }
+
+    /// Locks for writing; parks while others read or write. Go: `Lock`.
+    ///
+    /// ```no_run
+    /// let lock = executive::sync::RwLock::new(1);
+    /// *lock.write() += 1;
+    /// ```
+    pub fn write(&self) -> RwLockWriteGuard<'_, T> {
+        let turn = self.writers.lock();
+        if !self.readers.begin_write() {
+            self.for_writer.acquire_for(WaitReason::RwLockWrite, false);
+        }
+        RwLockWriteGuard { lock: self, _turn: turn }
+    }
+
+    /// Locks for writing if that can be done at once; never parks. Go: `TryLock`.
+    ///
+    /// ```no_run
+    /// let lock = executive::sync::RwLock::new(1);
+    /// let reader = lock.read();
+    /// assert!(lock.try_write().is_none());
+    /// ```
+    pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
+        let turn = self.writers.try_lock()?;
+        self.readers.try_begin_write().then(|| RwLockWriteGuard { lock: self, _turn: turn })
+    }
+
+    /// The value, without locking: nobody else has the lock.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+
+    #[cold]
+    fn read_slow(&self, entered: Entered) -> RwLockReadGuard<'_, T> {
+        if entered == Entered::TooMany {
+            drop(self.read_guard());
+            panic!("sync: too many readers of an RwLock");
+        }
+        self.for_readers.acquire_for(WaitReason::RwLockRead, false);
+        self.read_guard()
+    }
+
+    fn read_guard(&self) -> RwLockReadGuard<'_, T> {
+        RwLockReadGuard { lock: self, _not_send: PhantomData }
+    }
+}
+
+impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.lock.readers.leave() {
+            self.lock.for_writer.release();
+        }
+        percpu::point();
+    }
+}
+impl<T: ?Sized> Drop for RwLockWriteGuard<'_, T> {
+    fn drop(&mut self) {
+        for _ in 0..self.lock.readers.end_write() {
+            self.lock.for_readers.release();
+        }
+        // Then `_turn` lets the next writer in.
+    }
+}
+impl<T: ?Sized> Deref for RwLockReadGuard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        // SAFETY: the lock is held for reading.
+        unsafe { &*self.lock.value.get() }
+    }
+}
+impl<T: ?Sized> Deref for RwLockWriteGuard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        // SAFETY: the lock is held for writing.
+        unsafe { &*self.lock.value.get() }
+    }
+}
+impl<T: ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as above, and we are borrowed mutably.
+        unsafe { &mut *self.lock.value.get() }
+    }
+}
+impl<T: Default> Default for RwLock<T> {
+    fn default() -> Self {
+        RwLock::new(T::default())
+    }
+}
+impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.try_read() {
+            Some(value) => write!(f, "RwLock({:?})", &*value),
+            None => f.write_str("RwLock(locked)"),
+        }
+    }
+}

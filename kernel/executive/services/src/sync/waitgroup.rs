@@ -1,0 +1,150 @@
+//! Wait until a number of things are done. Go: `sync.WaitGroup`.
+//!
+//! Goroutines that a group has started refer to it, and may outlive whoever dropped it: so what they share is
+//! in the heap, from the group's first use on. A [`scope`](crate::scope) has the count alone, and lends it.
+#![allow(unsafe_code)] // Waiters on stacks.
+
+use super::once::OnceLock;
+use crate::nouns::g::{WaitReason, getg};
+use crate::nouns::waitq::{WaitQ, Waiter};
+use crate::proc::{park::park_unlock, wake::ready};
+use crate::tools::lock::{Lock, Rank};
+use alloc::sync::Arc;
+use core::ptr::null_mut;
+
+struct State {
+    count: usize,
+    waiters: WaitQ,
+}
+
+/// The count itself.
+pub(crate) struct Count {
+    state: Lock<State>,
+}
+
+impl Count {
+    pub(crate) const fn new() -> Self {
+        Count { state: Lock::new(Rank::Wait, State { count: 0, waiters: WaitQ::new() }) }
+    }
+
+    pub(crate) fn add(&self, delta: isize) {
+        let mut state = self.state.lock();
+        match state.count.checked_add_signed(delta) {
+            Some(count) => state.count = count,
+            None => {
+                drop(state);
+                panic!("sync: negative WaitGroup counter");
+            }
+        }
+        if state.count != 0 {
+            return;
+        }
+        // Off the queue they are ours alone, so the lock can go first: who goes on may drop us.
+        let all = core::mem::take(&mut state.waiters);
+        drop(state);
+        while let Some(g) = all.dequeue().map(|w| w.g) {
+            ready(g);
+        }
+    }
+
+    pub(crate) fn wait(&self) {
+        let state = self.state.lock();
+        if state.count == 0 {
+            return;
+        }
+        let me = getg();
+        let w = Waiter::new(me, null_mut());
+        // SAFETY: `w` stays here while we are parked, and who readies us has taken it off.
+        unsafe { state.waiters.enqueue(&w) };
+        park_unlock(me, WaitReason::WaitGroup, state);
+    }
+}
+
+/// A count of things to be done; goroutines wait until it is 0. Can be used again then. A `static` will do, and
+/// clones are the same group. See also [`scope`](crate::scope()), whose goroutines may borrow.
+///
+/// ```no_run
+/// use executive::sync::WaitGroup;
+/// let group = WaitGroup::new();
+/// for n in 0..3 {
+///     group.go(move || drop(n));
+/// }
+/// group.wait();
+/// ```
+#[derive(Default)]
+pub struct WaitGroup {
+    /// Written at the first use.
+    count: OnceLock<Arc<Count>>,
+}
+
+impl WaitGroup {
+    /// Nothing to be done.
+    pub const fn new() -> Self {
+        WaitGroup { count: OnceLock::new() }
+    }
+
+    fn shared(&self) -> &Arc<Count> {
+        self.count.get_or_init(|| Arc::new(Count::new()))
+    }
+
+    /// Changes the count; at 0 all who wait go on. Call it before what is counted is started. Panics with
+    /// `sync: negative WaitGroup counter` below 0 and, as Go's does, above the largest number (here
+    /// `usize::MAX`). The group's first `add`, `go` or `clone` allocates, and parks while another goroutine
+    /// is at that; later ones never park. Go: `Add`.
+    ///
+    /// ```no_run
+    /// let group = executive::sync::WaitGroup::new();
+    /// group.add(2);
+    /// group.done();
+    /// assert_eq!(group.count(), 1);
+    /// ```
+    pub fn add(&self, delta: isize) {
+        self.shared().add(delta);
+    }
+
+    /// One is done. Go: `Done`.
+    pub fn done(&self) {
+        self.add(-1);
+    }
+
+    /// Parks until the count is 0. Go: `Wait`.
+    ///
+    /// ```no_run
+    /// executive::sync::WaitGroup::new().wait(); // nothing to be done: at once
+    /// ```
+    pub fn wait(&self) {
+        if let Some(count) = self.count.get() {
+            count.wait();
+        }
+    }
+
+    /// Starts a goroutine that counts until `f` has returned. Panics when there is no memory for a stack. Go:
+    /// `WaitGroup.Go`.
+    ///
+    /// ```no_run
+    /// let group = executive::sync::WaitGroup::new();
+    /// group.go(|| ());
+    /// group.wait();
+    /// ```
+    #[track_caller]
+    pub fn go(&self, f: impl FnOnce() + Send + 'static) {
+        self.add(1);
+        let count = self.shared().clone();
+        drop(crate::proc::join::go(move || {
+            f();
+            count.add(-1);
+        }));
+    }
+
+    /// How many are to be done. A moment's truth.
+    pub fn count(&self) -> usize {
+        self.count.get().map_or(0, |count| count.state.lock().count)
+    }
+}
+
+impl Clone for WaitGroup {
+    /// The same group. (In Go a copy is a bug.)
+    fn clone(&self) -> Self {
+        WaitGroup { count: OnceLock::from(self.shared().clone()) }
+    }
+}

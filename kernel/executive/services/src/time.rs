@@ -1,0 +1,122 @@
+//! Time: instants, sleeping, timers and tickers.
+//!
+//! A sleeping goroutine's timer lies on its own stack; a [`Timer`]'s and a [`Ticker`]'s in a box. All are in the heap of the P they were started on (alarm.rs): there is
+//! no timer goroutine and no periodic tick.
+//!
+//! **Rule:** never early. How late is a figure, and the benchmarks measure it.
+#![allow(unsafe_code)] // A timer on a stack.
+
+mod func;
+mod timer;
+pub use func::{AfterFunc, after_func};
+pub use timer::{Ticker, Timer, after};
+
+use crate::ground::machine;
+use crate::nouns::g::{G, WaitReason, getg};
+use crate::proc::alarm::start_timer;
+use crate::proc::{park::park, wake::ready};
+use crate::{nouns::timers, tools::percpu};
+pub use core::time::Duration;
+
+/// A point in time: nanoseconds of the machine's monotonic clock.
+///
+/// ```no_run
+/// use executive::time::{Duration, Instant};
+/// let begin = Instant::now();
+/// assert!(begin.remaining().is_zero());
+/// assert!(begin + Duration::from_secs(1) > begin);
+/// assert_eq!((begin + Duration::from_nanos(5)) - begin, Duration::from_nanos(5));
+/// assert_eq!(Instant::from_nanos(begin.as_nanos()), begin);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub struct Instant(u64);
+
+impl Instant {
+    /// Go: `time.Now`, its monotonic part.
+    pub fn now() -> Self {
+        Instant(machine::now())
+    }
+    /// Time since this instant; zero if it lies ahead. Go: `time.Since`.
+    ///
+    /// ```no_run
+    /// let begin = executive::time::Instant::now();
+    /// println!("{:?}", begin.elapsed());
+    /// ```
+    pub fn elapsed(self) -> Duration {
+        Self::now() - self
+    }
+    /// Time from now to this instant; zero if it has passed. Go: `time.Until`.
+    pub fn remaining(self) -> Duration {
+        self - Self::now()
+    }
+    /// Nanoseconds of the machine's clock.
+    pub fn as_nanos(self) -> u64 {
+        self.0
+    }
+    /// The instant that many nanoseconds of the machine's clock.
+    pub fn from_nanos(ns: u64) -> Self {
+        Instant(ns)
+    }
+}
+
+/// A duration in ns; too long for a `u64` (584 years): the longest there is.
+fn nanos(d: Duration) -> u64 {
+    u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl core::ops::Add<Duration> for Instant {
+    type Output = Instant;
+    /// Saturates at the end of time, some 584 years after the machine started.
+    fn add(self, d: Duration) -> Instant {
+        Instant(self.0.saturating_add(nanos(d)))
+    }
+}
+
+impl core::ops::Sub for Instant {
+    type Output = Duration;
+    /// Zero if `earlier` is later.
+    fn sub(self, earlier: Instant) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// Parks the calling goroutine for at least `d`. Go: `time.Sleep`.
+///
+/// ```no_run
+/// use executive::time::{Duration, sleep};
+/// sleep(Duration::from_millis(10));
+/// ```
+pub fn sleep(d: Duration) {
+    sleep_until(Instant::now() + d)
+}
+
+/// Parks the calling goroutine until `deadline` or a little later; returns at once if it has passed.
+///
+/// ```no_run
+/// use executive::time::{Duration, Instant, sleep_until};
+/// let mut next = Instant::now();
+/// for _ in 0..3 {
+///     next = next + Duration::from_millis(10); // the work in between costs no drift
+///     sleep_until(next);
+/// }
+/// ```
+pub fn sleep_until(deadline: Instant) {
+    if deadline <= Instant::now() {
+        return percpu::point();
+    }
+    let me = getg();
+    // SAFETY: `me` will be parked when it fires.
+    let timer = unsafe { timers::Timer::new(fire_ready, me.as_ptr().cast()) };
+    park(me, WaitReason::Sleep, |_| {
+        // SAFETY: the timer lies on the stack of a goroutine that is parked until it fires.
+        unsafe { start_timer(&timer, deadline.0) };
+        true
+    });
+}
+
+/// Readies the goroutine that `arg` is.
+unsafe fn fire_ready(timer: *const timers::Timer, _: u64) -> Option<u64> {
+    // SAFETY: the timer is in a heap, so alive; its arg is a parked goroutine.
+    ready(unsafe { &*(*timer).arg.get().cast::<G>() });
+    None
+}

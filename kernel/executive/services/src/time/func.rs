@@ -1,0 +1,145 @@
+//! A function that is called, in a goroutine of its own, after a while. Go: `time.AfterFunc`.
+//!
+//! It may be called again, by `reset`. Go's would then run beside itself; ours is an `FnMut`, and a call that
+//! is due while another runs comes after it, in the same goroutine.
+//!
+//! **Rule:** the heap of timers counts as an owner of what it points at, from the start until it has fired or was taken back: by the goroutine that it starts, or
+//! by `stop`.
+#![allow(unsafe_code)] // A reference count in the heap of timers.
+
+use super::{Duration, nanos};
+use crate::ground::param::STACK_BYTES;
+use crate::proc::alarm::{start_timer, stop_timer};
+use crate::proc::birth::{Start, newproc};
+use crate::tools::lock::{Lock, Rank};
+use crate::{ground::machine, nouns::timers};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::panic::Location;
+use core::ptr::null;
+
+/// When there is no memory for the goroutine it is tried again after so long.
+const AGAIN_NS: u64 = 1_000_000;
+
+struct Func {
+    timer: timers::Timer,
+    start: Start,
+    call: Lock<Call>,
+    /// One start or stop at a time.
+    turn: Lock<()>,
+}
+
+struct Call {
+    /// None: it runs.
+    f: Option<Box<dyn FnMut() + Send>>,
+    /// Calls that became due meanwhile.
+    more: usize,
+}
+
+impl Func {
+    /// In the goroutine that a firing has started.
+    fn call(&self) {
+        let mut call = self.call.lock();
+        let Some(mut f) = call.f.take() else {
+            call.more += 1;
+            return;
+        };
+        loop {
+            drop(call);
+            f();
+            call = self.call.lock();
+            if call.more == 0 {
+                call.f = Some(f);
+                return;
+            }
+            call.more -= 1;
+        }
+    }
+}
+
+/// A call to come. Dropping it changes nothing: see [`stop`](Self::stop). The function goes with it, after the last
+/// call.
+///
+/// ```no_run
+/// use executive::time::{Duration, after_func};
+/// let call = after_func(Duration::from_secs(1), || unreachable!());
+/// assert!(call.stop());
+/// ```
+pub struct AfterFunc(Arc<Func>);
+
+/// Calls `f` in a goroutine of its own, after `d`. Allocates. Go: `time.AfterFunc`.
+///
+/// ```no_run
+/// use executive::time::{Duration, after_func};
+/// let (tx, rx) = executive::chan(1);
+/// after_func(Duration::from_millis(1), move || tx.send("late").unwrap());
+/// assert_eq!(rx.recv(), Some("late"));
+/// ```
+#[track_caller]
+pub fn after_func<F: FnMut() + Send + 'static>(d: Duration, f: F) -> AfterFunc {
+    let start = Start { name: Some("after_func"), stack_bytes: STACK_BYTES, at: Location::caller(), detached: true };
+    // SAFETY: `fire` is sound while the timer is in a heap, which counts as an owner.
+    let timer = unsafe { timers::Timer::new(fire, null()) };
+    let call = Lock::new(Rank::User, Call { f: Some(Box::new(f)), more: 0 });
+    let func = AfterFunc(Arc::new(Func { timer, start, call, turn: Lock::new(Rank::User, ()) }));
+    func.0.timer.arg.set(Arc::as_ptr(&func.0).cast());
+    func.reset(d);
+    func
+}
+
+impl AfterFunc {
+    /// Takes the call back; `false`: it was made, or taken back, already. Does not wait for `f`. Go: `Timer.Stop`.
+    ///
+    /// ```no_run
+    /// use executive::time::{Duration, after_func};
+    /// let call = after_func(Duration::from_secs(1), || unreachable!());
+    /// assert!(call.stop());
+    /// assert!(!call.stop());
+    /// ```
+    pub fn stop(&self) -> bool {
+        let _turn = self.0.turn.lock();
+        let stopped = stop_timer(&self.0.timer);
+        if stopped {
+            // SAFETY: the heap's count, which came to us with the timer. It is not the last: we have one.
+            unsafe { Arc::decrement_strong_count(Arc::as_ptr(&self.0)) };
+        }
+        stopped
+    }
+
+    /// Starts it anew, for `d` from now. `true`: a call was still to come, and comes then; `false`: it was
+    /// made, or taken back, and there will be one more. Does not wait for `f`. Go: `Timer.Reset`.
+    ///
+    /// ```no_run
+    /// use executive::time::{Duration, after_func};
+    /// let watchdog = after_func(Duration::from_secs(1), || panic!("nothing moves"));
+    /// for _ in 0..1000 {
+    ///     watchdog.reset(Duration::from_secs(1)); // something did
+    /// }
+    /// watchdog.stop();
+    /// ```
+    pub fn reset(&self, d: Duration) -> bool {
+        let _turn = self.0.turn.lock();
+        let pending = stop_timer(&self.0.timer);
+        if !pending {
+            // SAFETY: of an Arc that we have. The heap's, from here on.
+            unsafe { Arc::increment_strong_count(Arc::as_ptr(&self.0)) };
+        }
+        // SAFETY: in no heap; the heap's count keeps it where it is.
+        unsafe { start_timer(&self.0.timer, machine::now().saturating_add(nanos(d))) };
+        pending
+    }
+}
+
+unsafe fn fire(timer: *const timers::Timer, now: u64) -> Option<u64> {
+    // SAFETY: in a heap, so it has its count, which is ours now.
+    let func = unsafe { Arc::from_raw((*timer).arg.get().cast::<Func>()) };
+    let start = func.start;
+    let body = move || func.call();
+    match newproc(start, body) {
+        Ok(_) => None, // the goroutine has the count, and may have given it up by now
+        Err((_, body)) => {
+            core::mem::forget(body); // the count is the heap's again
+            Some(now.saturating_add(AGAIN_NS))
+        }
+    }
+}

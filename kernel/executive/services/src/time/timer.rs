@@ -1,0 +1,253 @@
+//! Timers and tickers: channels on which the time comes. Go: `time.Timer`, `time.Ticker`.
+//!
+//! **Rule (Go 1.23's):** after `stop` or `reset` has returned no value of the time before comes. The channel has room for one value, and one that finds no room is
+//! dropped: a slow receiver of ticks gets fewer, not old ones. A timer is there for as long as somebody can
+//! receive from it, by a clone of its receiver too.
+#![allow(unsafe_code)] // The heap of timers points into a box.
+
+use super::{Duration, Instant, nanos};
+use crate::chan::{Chan, Receiver, fed};
+use crate::proc::alarm::{start_timer, stop_timer};
+use crate::select::RecvFrom;
+use crate::tools::lock::{Lock, Rank};
+use crate::{ground::machine, nouns::timers};
+use alloc::sync::Arc;
+use core::cell::Cell;
+use core::ptr::null;
+
+/// What the heap points at.
+struct Inner {
+    timer: timers::Timer,
+    /// The channel that it feeds.
+    to: Cell<*const Chan<Instant>>,
+    /// Of a ticker: the period, and when the next tick is due (ns). Under the heap's lock while the timer is in a heap.
+    period: Cell<u64>,
+    next: Cell<u64>,
+}
+// SAFETY: the cells are written while the timer is in no heap, and used under the heap's lock.
+unsafe impl Sync for Inner {}
+// SAFETY: as above.
+unsafe impl Send for Inner {}
+// SAFETY: as a reference to it.
+unsafe impl Sync for Clock {}
+// SAFETY: as above.
+unsafe impl Send for Clock {}
+
+impl Inner {
+    /// In a firing, or before the first.
+    fn send(&self, now: u64) {
+        // SAFETY: the last receiver to go waits, in our `drop`, for a firing under way.
+        let _ = unsafe { &*self.to.get() }.try_send(Instant(now)); // no room: the receiver is slow
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        stop_timer(&self.timer);
+    }
+}
+
+/// A channel on which times come.
+struct Clock {
+    /// There while `from` is.
+    inner: *const Inner,
+    from: Receiver<Instant>,
+    /// One start or stop at a time.
+    turn: Lock<()>,
+}
+
+impl Clock {
+    fn new(fire: timers::Fire) -> Self {
+        // SAFETY: both `fire`s are sound while the timer is in a heap; it is taken out when its `Inner` is dropped.
+        let timer = unsafe { timers::Timer::new(fire, null()) };
+        let feeder = Arc::new(Inner { timer, to: Cell::new(null()), period: Cell::new(0), next: Cell::new(0) });
+        let inner = Arc::as_ptr(&feeder);
+        let clock = Clock { inner, from: fed(1, feeder), turn: Lock::new(Rank::User, ()) };
+        clock.inner().timer.arg.set(inner.cast());
+        clock.inner().to.set(Arc::as_ptr(&clock.from.chan));
+        clock
+    }
+
+    fn inner(&self) -> &Inner {
+        // SAFETY: `from` is a receiver, so the channel keeps it.
+        unsafe { &*self.inner }
+    }
+
+    /// Starts anew, for `d` from now.
+    fn reset(&self, d: Duration, period: u64) -> bool {
+        let _turn = self.turn.lock();
+        let pending = self.take_back();
+        let when = machine::now().saturating_add(nanos(d));
+        let inner = self.inner();
+        inner.period.set(period);
+        inner.next.set(when);
+        // SAFETY: in no heap; it stays where it is, and is taken out before it goes.
+        unsafe { start_timer(&inner.timer, when) };
+        pending
+    }
+
+    fn stop(&self) -> bool {
+        let _turn = self.turn.lock();
+        self.take_back()
+    }
+
+    /// Whether something was still to come. Go counts a value that came and was not received as such.
+    fn take_back(&self) -> bool {
+        let pending = stop_timer(&self.inner().timer);
+        self.from.try_recv().is_ok() || pending
+    }
+}
+
+unsafe fn fire_once(timer: *const timers::Timer, now: u64) -> Option<u64> {
+    // SAFETY: in a heap, so it is there.
+    let inner = unsafe { &*(*timer).arg.get().cast::<Inner>() };
+    inner.send(now);
+    None
+}
+
+unsafe fn fire_tick(timer: *const timers::Timer, now: u64) -> Option<u64> {
+    // SAFETY: as above.
+    let inner = unsafe { &*(*timer).arg.get().cast::<Inner>() };
+    inner.send(now);
+    // A whole number of periods from when this one was due: late ticks do not make the next ones late.
+    let (due, period) = (inner.next.get(), inner.period.get());
+    let next = due.saturating_add(((now - due) / period + 1).saturating_mul(period));
+    inner.next.set(next);
+    Some(next)
+}
+
+/// Sends the time on its channel once, after a while. Dropping it stops it, unless a clone of its receiver
+/// is left: that gets the time. Go: `time.Timer`, with Go 1.23's meaning of `Stop` and `Reset`.
+///
+/// In a select: `recv(timer) -> t => ..`.
+///
+/// ```no_run
+/// use executive::time::{Duration, Timer};
+/// let timer = Timer::new(Duration::from_millis(5));
+/// assert!(timer.reset(Duration::from_millis(1))); // it had not come
+/// timer.recv();
+/// assert!(!timer.stop()); // it has come
+/// ```
+pub struct Timer(Clock);
+
+/// A [`Timer`], under Go's other name for it: `time.After`. In a select, `after(d)` does it without allocating.
+///
+/// ```no_run
+/// use executive::time::{Duration, after};
+/// after(Duration::from_millis(1)).recv();
+/// ```
+pub fn after(d: Duration) -> Timer {
+    Timer::new(d)
+}
+
+impl Timer {
+    /// A timer for `d` from now. Go: `time.NewTimer`.
+    pub fn new(d: Duration) -> Self {
+        let timer = Timer(Clock::new(fire_once));
+        timer.reset(d);
+        timer
+    }
+    /// Parks until it fires; gives the time when it did. For good, if it was stopped or its value was received already.
+    pub fn recv(&self) -> Instant {
+        self.0.from.recv().unwrap_or_else(|| unreachable!("the timer has a sender"))
+    }
+    /// The channel. Go: `t.C`.
+    ///
+    /// ```no_run
+    /// use executive::time::{Duration, Timer};
+    /// let timer = Timer::new(Duration::from_secs(1));
+    /// assert!(timer.receiver().try_recv().is_err());
+    /// ```
+    pub fn receiver(&self) -> &Receiver<Instant> {
+        &self.0.from
+    }
+    /// Takes it back. Whether something was still to come: it had not fired, or nobody has received the value, which is gone now. Go: `Timer.Stop`.
+    ///
+    /// ```no_run
+    /// use executive::time::{Duration, Timer};
+    /// let timer = Timer::new(Duration::from_secs(1));
+    /// assert!(timer.stop());
+    /// ```
+    pub fn stop(&self) -> bool {
+        self.0.stop()
+    }
+    /// Starts it anew, for `d` from now; as for `stop`. Go: `Timer.Reset`.
+    ///
+    /// ```no_run
+    /// use executive::time::{Duration, Timer};
+    /// let timer = Timer::new(Duration::from_secs(1));
+    /// timer.reset(Duration::from_millis(1));
+    /// timer.recv();
+    /// ```
+    pub fn reset(&self, d: Duration) -> bool {
+        self.0.reset(d, 0)
+    }
+}
+
+/// Sends the time on its channel again and again. Never drifts; drops ticks for a slow receiver. Dropping it
+/// stops it, unless a clone of its receiver is left: that gets the ticks. Go: `time.Ticker`.
+///
+/// In a select: `recv(ticker) -> t => ..`.
+///
+/// ```no_run
+/// use executive::time::{Duration, Ticker};
+/// let ticker = Ticker::new(Duration::from_millis(10));
+/// for _ in 0..3 {
+///     ticker.recv();
+/// }
+/// ```
+pub struct Ticker(Clock);
+
+impl Ticker {
+    /// A ticker whose first tick comes a period from now. Panics if `period` is zero. Go: `time.NewTicker`.
+    pub fn new(period: Duration) -> Self {
+        assert!(!period.is_zero(), "non-positive interval for NewTicker");
+        let ticker = Ticker(Clock::new(fire_tick));
+        ticker.reset(period);
+        ticker
+    }
+    /// Parks until the next tick; gives the time when it came. For good, if it was stopped.
+    pub fn recv(&self) -> Instant {
+        self.0.from.recv().unwrap_or_else(|| unreachable!("the ticker has a sender"))
+    }
+    /// The channel. Go: `t.C`.
+    pub fn receiver(&self) -> &Receiver<Instant> {
+        &self.0.from
+    }
+    /// No more ticks. Go: `Ticker.Stop`.
+    ///
+    /// ```no_run
+    /// use executive::time::{Duration, Ticker};
+    /// let ticker = Ticker::new(Duration::from_millis(1));
+    /// ticker.recv();
+    /// ticker.stop();
+    /// ```
+    pub fn stop(&self) {
+        self.0.stop();
+    }
+    /// Starts it anew with this period. Panics if it is zero. Go: `Ticker.Reset`.
+    ///
+    /// ```no_run
+    /// use executive::time::{Duration, Ticker};
+    /// let ticker = Ticker::new(Duration::from_secs(1));
+    /// ticker.reset(Duration::from_millis(1));
+    /// ticker.recv();
+    /// ```
+    pub fn reset(&self, period: Duration) {
+        assert!(!period.is_zero(), "non-positive interval for Ticker.Reset");
+        self.0.reset(period, nanos(period));
+    }
+}
+
+impl RecvFrom for Timer {
+    type Item = Instant;
+    fn receiver(&self) -> Option<&Receiver<Instant>> {
+        Some(&self.0.from)
+    }
+}
+impl RecvFrom for Ticker {
+    type Item = Instant;
+    fn receiver(&self) -> Option<&Receiver<Instant>> {
+        Some(&self.0.from)
+    }
+}
