@@ -9,6 +9,7 @@ use crate::nouns::freelist::Everyone;
 use crate::nouns::g::G;
 use crate::nouns::idle::Idle;
 use crate::nouns::inject::Injected;
+use crate::nouns::p::P;
 use crate::nouns::runq::List;
 use crate::tools::lock::{CountedLock, Rank};
 use core::ptr::null_mut;
@@ -101,6 +102,13 @@ impl Sched {
         let batch = runq.take(share.min(max));
         self.runq_len.store(runq.len(), Ordering::Release);
         batch
+    }
+
+    /// This P's free g's become everyone's. By its owner.
+    #[cold]
+    pub(crate) fn give_free(&self, p: &P) {
+        p.give_free.store(false, Ordering::Relaxed);
+        self.gfree.give(p.gfree.take_all());
     }
 
     /// Enters a new g into the list of all. Go: `allgadd`.

@@ -12,9 +12,7 @@
 //! Rejected: an injection stack for what they ready (every `ready` would have to ask where it is), and CPU numbers
 //! for them (there may be any number of threads).
 
-use super::preempt::kick_hogs;
-use super::reclaim::give_free;
-use super::wake::wakep;
+use super::wake::{kick_hogs, wakep};
 use crate::ground::param::MAX_CPUS;
 use crate::nouns::m::M;
 use crate::nouns::p::{P, p};
@@ -64,7 +62,7 @@ pub(crate) fn hand_over() {
         wakep();
         kick_hogs();
     }
-    give_free(p);
+    SCHED.give_free(p);
     percpu::unpin_quietly();
 }
 

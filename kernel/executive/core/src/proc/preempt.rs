@@ -9,7 +9,7 @@
 
 use super::foreign::hand_over;
 use super::schedule::schedule_slowly;
-use super::wake::{anyone_waits, new_slice, put_last, startm, wakep};
+use super::wake::{anyone_waits, kick_hogs, new_slice, put_last, startm, wakep};
 use crate::ground::machine::{self, Interrupted, NEVER};
 use crate::ground::param::{RETRY_MOST_NS, RETRY_NS, TIMER_SLACK_NS};
 use crate::nouns::g::{ANY_CPU, G, Status, curg, getg, on_g0};
@@ -215,15 +215,4 @@ fn gopreempt() {
     }
     // SAFETY: `preempt_m` takes no argument and does not return.
     unsafe { switch::call_mcall(preempt_m, core::ptr::null_mut()) }
-}
-
-/// The global queue has a goroutine now that every CPU should share in: a CPU on which nobody else waits has no slice running; its tick begins one.
-pub(super) fn kick_hogs() {
-    let me = percpu::cpu();
-    for cpu in 0..SCHED.cpus() {
-        let other = crate::nouns::m::m_of(cpu);
-        if cpu != me && other.state() == CpuState::Running && !other.in_slice() {
-            machine::kick(cpu);
-        }
-    }
 }

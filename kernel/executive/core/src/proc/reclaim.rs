@@ -11,7 +11,7 @@ use super::birth::free_stack;
 use super::wake::startm;
 use crate::ground::machine::Stack;
 use crate::nouns::g::{G, Status};
-use crate::nouns::p::{P, p, p_of};
+use crate::nouns::p::{p, p_of};
 use crate::nouns::runq::List;
 use crate::nouns::sched::SCHED;
 use crate::tools::percpu::{Pin, cpu};
@@ -55,13 +55,6 @@ fn strip(mut free: List<G>) -> usize {
     }
     SCHED.gfree_bare.give(bare);
     given
-}
-
-/// This P was asked for its free g's: they become everyone's. On g0.
-#[cold]
-pub(crate) fn give_free(p: &P) {
-    p.give_free.store(false, Relaxed);
-    SCHED.gfree.give(p.gfree.take_all());
 }
 
 /// A goroutine that was off its CPU when [`resting`] saw it.

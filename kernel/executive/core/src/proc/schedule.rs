@@ -6,9 +6,7 @@
 //! stands here, the global queue is taken in batches).
 #![allow(unsafe_code)] // Calls of `gogo`.
 
-use super::procs::off_duty;
-use super::reclaim::give_free;
-use super::wake::{anyone_waits, becomes_runnable, new_slice, put_in_ring_and_wake, put_next, ready, wakep};
+use super::wake::{anyone_waits, becomes_runnable, hand_over, new_slice, put_in_ring_and_wake, put_next, ready, wakep};
 use crate::ground::machine::{self, NEVER};
 use crate::ground::param::{GLOBAL_QUEUE_BATCH, GLOBAL_QUEUE_EVERY_TICKS, RUNQ_SIZE, STEAL_ROUNDS, TIMER_SLACK_NS};
 use crate::nouns::g::{ANY_CPU, G, Status};
@@ -88,7 +86,7 @@ fn nothing_special(p: &P, m: &M) -> bool {
 pub(crate) fn schedule_slowly(p: &'static P, m: &'static M) -> ! {
     percpu::set_curg(core::ptr::null());
     if p.give_free.load(Relaxed) {
-        give_free(p);
+        SCHED.give_free(p);
     }
     if p.low_memory.load(Relaxed) {
         refill(p);
@@ -187,6 +185,23 @@ fn find_runnable(p: &'static P, m: &'static M) -> (&'static G, bool) {
             return (g, false);
         }
     }
+}
+
+/// One look on a CPU that is switched off: a goroutine that is locked to it, and whether it runs on
+/// its predecessor's slice; or none: then the CPU has slept. On g0.
+#[cold]
+fn off_duty(p: &'static P, m: &'static M) -> Option<(&'static G, bool)> {
+    if !SCHED.injected.is_empty() {
+        take_injected();
+    }
+    hand_over(p, m);
+    if m.has_inbox() {
+        // The ring is empty, so the first in line is never made to wait.
+        let readied = m.take_readied().map(|g| (g, true));
+        return readied.or_else(|| m.take_in_line(&p.runq()).map(|g| (g, false)));
+    }
+    stop_m_off(p);
+    None
 }
 
 /// Two goroutines that keep readying each other would starve the global queue; once in a while it comes first. The clock is read too.
@@ -329,7 +344,7 @@ fn check_timers(p: &P) -> bool {
 
 /// Readies whom interrupt handlers have claimed; whether there were any.
 #[cold]
-pub(super) fn take_injected() -> bool {
+fn take_injected() -> bool {
     let mut list = SCHED.injected.take_all();
     let any = !list.is_empty();
     while let Some(g) = list.pop_front() {
@@ -346,7 +361,7 @@ fn stop_m(p: &P, may_nap: bool) {
 
 /// The same for a CPU that is switched off and has resigned: sleeps until there may be something
 /// that only it can do, or it is switched on.
-pub(super) fn stop_m_off(p: &P) {
+fn stop_m_off(p: &P) {
     stop_m_as(p, NEVER, |here, _| SCHED.idle.stop_off(percpu::cpu(), here));
 }
 

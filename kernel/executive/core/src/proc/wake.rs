@@ -4,8 +4,8 @@ use crate::ground::chaos;
 use crate::ground::machine;
 use crate::ground::param::SLICE_NS;
 use crate::nouns::g::{ANY_CPU, G, Status, curg};
-use crate::nouns::m::{Cpu, M, m, m_of};
-use crate::nouns::p::{P, p};
+use crate::nouns::m::{Cpu, CpuState, M, m, m_of};
+use crate::nouns::p::{P, p, p_of};
 use crate::nouns::runq::List;
 use crate::nouns::sched::SCHED;
 use crate::tools::lock::LockGuard;
@@ -171,4 +171,45 @@ pub(crate) fn new_slice() {
     m.slice_end.set(now + SLICE_NS);
     m.slice_tick.set(p.schedtick.get());
     m.tick_by(now + SLICE_NS);
+}
+
+/// The global queue has a goroutine now that every CPU should share in: a CPU on which nobody else waits has no slice running; its tick begins one.
+pub(crate) fn kick_hogs() {
+    let me = percpu::cpu();
+    for cpu in 0..SCHED.cpus() {
+        let other = m_of(cpu);
+        if cpu != me && other.state() == CpuState::Running && !other.in_slice() {
+            machine::kick(cpu);
+        }
+    }
+}
+
+/// All that others can do is theirs from here on; and somebody else searches, if this CPU did.
+pub(super) fn hand_over(p: &P, m: &M) {
+    let mut batch = List::new();
+    while let Some((g, _)) = p.runq().get() {
+        batch.push_back(g);
+    }
+    let any = !batch.is_empty();
+    if any {
+        SCHED.put_batch(batch);
+    }
+    if p.timers.next() != machine::NEVER {
+        p.timers.move_to(&p_of(0).timers, 0);
+        look(0);
+    }
+    SCHED.give_free(p);
+    let searching = m.spinning.replace(false);
+    if searching {
+        m.set_state(CpuState::Running);
+    }
+    // On their way they were in no queue: a CPU that rechecked everything just then sleeps now.
+    if (any || searching)
+        && let Some(cpu) = SCHED.idle.resign(searching)
+    {
+        startm(cpu);
+    }
+    if any {
+        kick_hogs(); // those on whose CPUs nobody else waits
+    }
 }

@@ -1,5 +1,5 @@
 //! lib.rs is the map: each module uses only what stands above it.
-use super::map::{Map, used};
+use super::map::{Map, used, used_of};
 use super::std;
 use std::path::Path;
 
@@ -25,6 +25,13 @@ fn each_module_uses_only_what_stands_above_it() {
 
 #[test]
 #[cfg_attr(miri, ignore = "reads files")]
+fn each_file_of_a_folder_uses_only_what_stands_above_it() {
+    let wrong = map().wrong_within_folders();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "reads files")]
 fn no_exception_is_left_over() {
     let left = map().left_over();
     assert!(left.is_empty(), "{left:#?}");
@@ -40,4 +47,5 @@ $crate::y"
         ),
         ["a", "c", "d", "g"]
     );
+    assert_eq!(used_of("a", "use crate::a::b; use super::c::d; use crate::{e, a::f};"), ["c", "b", "f"]);
 }

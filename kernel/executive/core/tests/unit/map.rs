@@ -36,6 +36,25 @@ impl Map {
         wrong
     }
 
+    /// The same within each folder that lists its files in its `mod.rs`.
+    pub fn wrong_within_folders(&self) -> Vec<String> {
+        let order = modules(&fs::read_to_string(self.src.join("lib.rs")).unwrap());
+        let mut wrong = Vec::new();
+        for folder in order {
+            let Ok(list) = fs::read_to_string(self.src.join(&folder).join("mod.rs")) else { continue };
+            let order = modules(&list);
+            for (at, module) in order.iter().enumerate() {
+                let source = fs::read_to_string(self.src.join(&folder).join(format!("{module}.rs"))).unwrap();
+                for name in used_of(&folder, &source) {
+                    if order[at + 1..].contains(&name) {
+                        wrong.push(format!("{folder}/{module}.rs uses {name}"));
+                    }
+                }
+            }
+        }
+        wrong
+    }
+
     /// What may be used, and is not.
     pub fn left_over(&self) -> Vec<String> {
         let uses = |from: &str, to: &str| {
@@ -64,7 +83,9 @@ impl Map {
 fn modules(source: &str) -> Vec<String> {
     source
         .lines()
-        .filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';'))
+        .filter_map(|line| {
+            line.trim_start_matches("pub ").trim_start_matches("pub(crate) ").strip_prefix("mod ")?.strip_suffix(';')
+        })
         .filter(|&name| !["unit", "models", "services", "contract"].contains(&name))
         .map(ToString::to_string)
         .collect()
@@ -103,6 +124,14 @@ pub fn used(source: &str) -> Vec<String> {
         }
     }
     names
+}
+
+/// The names after each `super::`, `crate::folder::` and, in a group, `folder::`, comments apart.
+pub fn used_of(folder: &str, source: &str) -> Vec<String> {
+    let code: String = source.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n");
+    let ways = ["super::".to_string(), format!("crate::{folder}::"), format!(" {folder}::"), format!("{{{folder}::")];
+    let name = |at: usize| code[at..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    ways.iter().flat_map(|way| code.match_indices(way).map(|(at, way)| name(at + way.len()))).collect()
 }
 
 fn push(names: &mut Vec<String>, name: String) -> String {
