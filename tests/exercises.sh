@@ -125,12 +125,12 @@ wrong sift_down "tells the others no new place" 's/place\(heap, at, heap\[least\
 wrong sift_down "tells it no new place" 's/place\(heap, at, entry\)/heap[at] = entry/'
 
 wrong wait "unlocks, and then parks" \
-    's/park_unlock\(me, WaitReason::Barrier, state\)/drop(state); crate::proc::park::park(me, WaitReason::Barrier, |_| true)/'
+    's/here\.wait\(WaitReason::Barrier\)/drop(here); crate::wait::park(WaitReason::Barrier, |_| None)/'
 wrong wait "wakes those of the next round too" \
-    's/let all = .*?;\s*drop\(state\);\s*while let Some\(g\) = all\.dequeue\(\)/drop(state); while let Some(g) = self.state.lock().waiters.dequeue()/s'
-wrong wait "begins no second round" 's/state\.here = 0;//'
-wrong wait "wakes one" 's/while let Some/if let Some/'
-wrong wait "has one more to come" 's/state\.here < self\.n/state.here <= self.n/'
+    's/here\.ready_all\(\)/drop(here); while { let mut here = self.here.lock(); let first = here.take_first(); let any = first.is_some(); here.ready(first); any } {}/'
+wrong wait "begins no second round" 's/\*here = 0;//'
+wrong wait "wakes one" 's/ready_all/ready_first/'
+wrong wait "has one more to come" 's/\*here < self\.n/*here <= self.n/'
 wrong wait "tells everybody that it was the last" 's/return false/return true/'
 
 wrong gogo "pops r12 and r13 in the wrong order" 's/"pop r13",\s*"pop r12",/"pop r12", "pop r13",/'

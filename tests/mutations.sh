@@ -299,8 +299,10 @@ mutation "it starves after a millisecond sharp" lockword.rs unit who_has_lost_fo
     's/since > STARVATION_NS/since >= STARVATION_NS/'
 mutation "a spinner does not say that it is awake" lockword.rs unit while_one_spins_nobody_is_woken \
     's/if !awoke && old & WOKEN == 0/if false/'
-mutation "a broadcast wakes those who come meanwhile" sync/cond.rs fuzz broadcast_wakes_each_once \
+mutation "a broadcast wakes those who come meanwhile" wait/monitor.rs fuzz broadcast_wakes_each_once \
     's/as isize\) < 0/as isize) <= 0/'
+mutation "a waiter with a deadline is readied unclaimed" wait/monitor.rs fuzz timeouts_race_with_signals \
+    's/if !unsafe (\{ &\*w\.slot.*?\}\.is_claimed) \{/let _ = unsafe $1; if true {/'
 mutation "a reader comes without acquire" readers.rs locks a_reader_and_a_writer \
     's/fetch_add\(1, Ordering::Acquire\)/fetch_add(1, Ordering::Relaxed)/'
 mutation "a reader goes without release" readers.rs locks a_reader_and_a_writer \

@@ -13,11 +13,12 @@ use alloc::vec::Vec;
 use core::hint::black_box;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use executive::affinity::cpus;
-use executive::bare::{self, Parked};
 use executive::census::{CpuState, cpu_reports};
+use executive::g::WaitReason;
 use executive::lock::{Lock, Rank};
 use executive::percpu::{Pin, cpu};
 use executive::sync::Mutex;
+use executive::wait::{Parked, park};
 use executive::{JoinHandle, chan, go, lock_to_cpu, machine, yield_now};
 
 /// What counting needs of the machine.
@@ -234,7 +235,10 @@ impl Meter {
             let (stop, ran) = (stop.clone(), ran.clone());
             go(move || {
                 while !stop.load(Ordering::Relaxed) {
-                    bare::park(|me| *SLEEPER.lock() = Some(me));
+                    park(WaitReason::CondWait, |me| {
+                        *SLEEPER.lock() = Some(me);
+                        None
+                    });
                     ran.fetch_add(1, Ordering::Release); // partner: the Acquire below
                 }
             })

@@ -13,7 +13,6 @@ use crate::ground::param::STACK_BYTES;
 use crate::nouns::p::p_of;
 use crate::proc::boot;
 
-pub mod bare;
 pub mod provoke;
 mod goroutines;
 mod one_cpu;

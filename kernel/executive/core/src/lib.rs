@@ -25,9 +25,12 @@ mod switch;
 mod proc;
 // 6
 #[cfg(not(loom))]
+pub mod wait;
+// 7
+#[cfg(not(loom))]
 #[path = "../../services/src/lib.rs"]
 mod services;
-// 7
+// 8
 #[cfg(not(loom))]
 mod report;
 #[cfg(not(loom))]
@@ -37,7 +40,7 @@ pub mod contract;
 
 #[cfg(not(loom))]
 pub use self::{
-    contract::{bare, provoke},
+    contract::provoke,
     nouns::m::CpuState,
     proc::{
         birth::SpawnError,

@@ -12,10 +12,10 @@
 
 use crate::chan::{Chan, Receiver, fed};
 use crate::nouns::timers::Timer;
-use crate::proc::alarm::{start_timer, stop_timer};
 use crate::select::RecvFrom;
 use crate::time::{Duration, Instant};
 use crate::tools::lock::{Lock, Rank};
+use crate::wait::{start_timer, stop_timer};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::cell::Cell;

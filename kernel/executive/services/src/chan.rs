@@ -15,13 +15,9 @@ mod errors;
 pub use ends::{IntoIter, Receiver, Sender};
 pub use errors::{RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
 
-use crate::nouns::g::{G, WaitReason, getg};
-use crate::nouns::waitq::{WaitQ, Waiter, succeed, woken};
-use crate::proc::{
-    park::park_unlock,
-    wake::{ready, unlock_ready},
-};
+use crate::nouns::g::{WaitReason, getg};
 use crate::tools::lock::{Lock, Rank};
+use crate::wait::{Parked, WaitQ, Waiter, park_unlock, succeed, unlock_ready, woken};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -115,7 +111,7 @@ pub(crate) enum Attempt {
     /// Nothing was done.
     Blocks,
     /// Done; false: because the channel is closed. Someone is to be readied when the lock is released.
-    Done(bool, Option<&'static G>),
+    Done(bool, Option<Parked>),
 }
 use Attempt::{Blocks, Done};
 
@@ -282,9 +278,9 @@ impl<T> Chan<T> {
         }
         // One at a time, so that no list of goroutines has to be kept: nobody can queue any more.
         while let Some(w) = core.receivers.dequeue().or_else(|| core.senders.dequeue()) {
-            let g = woken(w);
+            let parked = woken(w);
             drop(core);
-            ready(g);
+            parked.ready();
             core = self.core.lock();
         }
         was != Life::Closed

@@ -11,10 +11,8 @@ pub(crate) mod meeting;
 use self::line::Wait;
 use self::meeting::Meeting;
 use crate::nouns::g::{G, WaitReason, getg};
-use crate::nouns::sched::SCHED;
-use crate::nouns::waitq::{self, Claim, claim_without_lock};
-use crate::proc::{park::park, preempt::look_soon, wake::wakep};
 use crate::tools::percpu;
+use crate::wait::{Claim, Parked, claim_as, outside, park, prepare};
 
 /// Lines there are.
 pub const LINES: usize = 64;
@@ -30,27 +28,19 @@ static MEETINGS: [Meeting<G>; LINES] = [const { Meeting::new() }; LINES];
 /// line.wait(); // it has come
 /// ```
 pub fn on_irq(line: usize) {
-    // A goroutine may be the one that calls (`put_back`). Quietly unpinned: in a handler there must be no switch.
-    percpu::pin();
-    MEETINGS[line].interrupt(|g| match claim_without_lock(g) {
-        Claim::Parked => {
-            g.param.set(mark(line));
-            SCHED.injected.hand_over(g);
-            wakep();
-            look_soon();
-            true
-        }
-        Claim::Early => {
-            g.param.set(mark(line));
-            SCHED.injected.expect_no_more();
-            true
-        }
-        Claim::Lost => {
-            SCHED.injected.expect_no_more();
-            false
-        }
+    // A goroutine may be the one that calls (`put_back`).
+    outside::pinned(|| {
+        MEETINGS[line].interrupt(|g| match claim_as(g, mark(line)) {
+            Claim::Parked(parked) => {
+                outside::ready(parked);
+                true
+            }
+            claim => {
+                outside::expect_no_more();
+                matches!(claim, Claim::Early)
+            }
+        });
     });
-    percpu::unpin_quietly();
 }
 
 /// What `g.param` is when the line's interrupt has claimed it.
@@ -95,9 +85,9 @@ impl Irq {
             return percpu::point();
         }
         let me = getg();
-        waitq::prepare(me);
+        prepare(me);
         if self.enlist(me) {
-            park(me, WaitReason::Irq, waitq::open);
+            park(WaitReason::Irq, Parked::open);
             self.leave(me);
         }
     }
@@ -116,10 +106,10 @@ impl Irq {
     /// `me`, which is prepared, waits from here on; `false`: one was pending, and is no more.
     pub(crate) fn enlist(&self, me: &'static G) -> bool {
         // Counted first: with nothing else to wake them sleeping CPUs would be taken for a deadlock.
-        SCHED.injected.expect();
+        outside::expect();
         let wait = MEETINGS[self.0].wait(me);
         if wait != Wait::Waits {
-            SCHED.injected.expect_no_more();
+            outside::expect_no_more();
         }
         assert!(wait != Wait::Taken, "two goroutines wait on interrupt line {}", self.0);
         wait == Wait::Waits
@@ -128,7 +118,7 @@ impl Irq {
     /// `me` waits no more. When this returns no handler will touch it.
     pub(crate) fn leave(&self, me: &'static G) {
         if MEETINGS[self.0].leave(me) {
-            SCHED.injected.expect_no_more();
+            outside::expect_no_more();
         }
     }
 

@@ -29,14 +29,9 @@ use crate::chan::{Attempt, Core};
 use crate::ground::machine;
 use crate::irq::Irq;
 use crate::nouns::g::{G, WaitReason, getg};
-use crate::nouns::m::m;
-use crate::nouns::waitq::{self, WaitQ, Waiter};
-use crate::proc::alarm::Alarm;
-use crate::proc::{park::park, wake::ready};
 use crate::tools::lock::Lock;
-use crate::tools::percpu;
+use crate::wait::{Alarm, Parked, WaitQ, Waiter, park, prepare, shuffle, winner};
 use core::marker::PhantomData;
-use core::ptr::null_mut;
 
 /// One arm, as the engine sees it.
 #[doc(hidden)]
@@ -114,7 +109,7 @@ fn choose_of(cases: &mut [Case<'_>], order: &mut [u16], locks: &mut [u16], or_de
     shuffle(order);
     for &i in &*order {
         if let Some((success, woken)) = cases[i as usize].what.look() {
-            woken.into_iter().for_each(ready);
+            woken.into_iter().for_each(Parked::ready);
             return Some(Chosen { index: i as usize, success });
         }
     }
@@ -132,7 +127,7 @@ fn choose_of(cases: &mut [Case<'_>], order: &mut [u16], locks: &mut [u16], or_de
 
 impl What {
     /// The first look: takes the arm if it is ready. The goroutine is the caller's to ready.
-    fn look(&self) -> Option<(bool, Option<&'static G>)> {
+    fn look(&self) -> Option<(bool, Option<Parked>)> {
         match self {
             What::Chan(op) => {
                 // SAFETY: `Case::chan`'s promise.
@@ -236,12 +231,12 @@ fn look_at_all(cases: &[Case<'_>], order: &[u16], locks: &[u16]) -> Option<Chose
     // SAFETY: just locked.
     unsafe { unlock_all(cases, locks, false) };
     let (chosen, woken) = found?;
-    woken.into_iter().for_each(ready);
+    woken.into_iter().for_each(Parked::ready);
     Some(chosen)
 }
 
 /// All locks are held.
-fn look_locked(cases: &[Case<'_>], order: &[u16]) -> Option<(Chosen, Option<&'static G>)> {
+fn look_locked(cases: &[Case<'_>], order: &[u16]) -> Option<(Chosen, Option<Parked>)> {
     for &i in order {
         // SAFETY: held.
         if let Some(Attempt::Done(success, woken)) = op(cases, i).map(|op| unsafe { op.look_locked() }) {
@@ -255,8 +250,7 @@ fn look_locked(cases: &[Case<'_>], order: &[u16]) -> Option<(Chosen, Option<&'st
 #[cold]
 fn wait(cases: &[Case<'_>], order: &[u16], locks: &[u16]) -> Chosen {
     let me = getg();
-    me.param.set(null_mut());
-    waitq::prepare(me);
+    prepare(me);
     if let Some(index) = start_alarms(cases, me) {
         stop_alarms(cases, me, Some(index));
         return Chosen { index, success: true };
@@ -266,7 +260,7 @@ fn wait(cases: &[Case<'_>], order: &[u16], locks: &[u16]) -> Chosen {
     if let Some((chosen, woken)) = look_locked(cases, order) {
         // SAFETY: just locked.
         unsafe { unlock_all(cases, locks, false) };
-        woken.into_iter().for_each(ready);
+        woken.into_iter().for_each(Parked::ready);
         stop_alarms(cases, me, Some(chosen.index));
         return chosen;
     }
@@ -276,11 +270,11 @@ fn wait(cases: &[Case<'_>], order: &[u16], locks: &[u16]) -> Chosen {
     }
     let reason = if cases.is_empty() { WaitReason::SelectNoCases } else { WaitReason::Select };
     // `move`: from `open` on an alarm may let the goroutine go on, and if there is no lock to wait for nothing on its stack may be looked at.
-    park(me, reason, move |me| {
-        let parked = waitq::open(me);
+    park(reason, move |me| {
+        let back = me.open();
         // SAFETY: just locked; the goroutine, if somebody wakes it, waits for the last of the locks.
         unsafe { unlock_all(cases, locks, true) };
-        parked
+        back
     });
 
     stop_alarms(cases, me, None);
@@ -291,7 +285,7 @@ fn wait(cases: &[Case<'_>], order: &[u16], locks: &[u16]) -> Chosen {
     }
     // SAFETY: just locked.
     unsafe { unlock_all(cases, locks, false) };
-    winner(cases, me)
+    chosen(cases)
 }
 
 /// Starts what needs no lock; an arm that is ready already is told.
@@ -318,7 +312,7 @@ fn stop_alarms(cases: &[Case<'_>], me: &'static G, taken: Option<usize>) {
     }
     for (i, case) in cases.iter().enumerate() {
         if let What::Irq(line) = &case.what
-            && me.param.get() == line.mark()
+            && winner() == line.mark()
             && taken.is_some_and(|taken| taken != i)
         {
             line.put_back();
@@ -327,8 +321,8 @@ fn stop_alarms(cases: &[Case<'_>], me: &'static G, taken: Option<usize>) {
 }
 
 /// Who claimed us has left its mark.
-fn winner(cases: &[Case<'_>], me: &G) -> Chosen {
-    let mark = me.param.get();
+fn chosen(cases: &[Case<'_>]) -> Chosen {
+    let mark = winner();
     for (index, case) in cases.iter().enumerate() {
         let (mine, success) = match &case.what {
             What::Chan(op) => (core::ptr::from_ref(&op.waiter).cast_mut().cast(), op.waiter.success()),
@@ -341,19 +335,6 @@ fn winner(cases: &[Case<'_>], me: &G) -> Chosen {
         }
     }
     crate::tools::fatal::throw("select: woken by nobody")
-}
-
-/// A random permutation, so that each of the ready arms is as likely as the others (Fisher and Yates). Go: `pollorder`.
-#[inline]
-fn shuffle(order: &mut [u16]) {
-    percpu::pin();
-    let m = m();
-    for i in 0..order.len() {
-        let j = if i == 0 { 0 } else { (u64::from(m.random()) * (i as u64 + 1)) >> 32 };
-        order[i] = order[j as usize];
-        order[j as usize] = i as u16;
-    }
-    percpu::unpin();
 }
 
 /// Parks for good. Go: `select {}`.

@@ -4,7 +4,6 @@
 //! no timer goroutine and no periodic tick.
 //!
 //! **Rule:** never early. How late is a figure, and the benchmarks measure it.
-#![allow(unsafe_code)] // A timer on a stack.
 
 mod func;
 mod timer;
@@ -12,10 +11,8 @@ pub use func::{AfterFunc, after_func};
 pub use timer::{Ticker, Timer, after};
 
 use crate::ground::machine;
-use crate::nouns::g::{G, WaitReason, getg};
-use crate::proc::alarm::start_timer;
-use crate::proc::{park::park, wake::ready};
-use crate::{nouns::timers, tools::percpu};
+use crate::tools::percpu;
+use crate::wait;
 pub use core::time::Duration;
 
 /// A point in time: nanoseconds of the machine's monotonic clock.
@@ -104,19 +101,5 @@ pub fn sleep_until(deadline: Instant) {
     if deadline <= Instant::now() {
         return percpu::point();
     }
-    let me = getg();
-    // SAFETY: `me` will be parked when it fires.
-    let timer = unsafe { timers::Timer::new(fire_ready, me.as_ptr().cast()) };
-    park(me, WaitReason::Sleep, |_| {
-        // SAFETY: the timer lies on the stack of a goroutine that is parked until it fires.
-        unsafe { start_timer(&timer, deadline.0) };
-        true
-    });
-}
-
-/// Readies the goroutine that `arg` is.
-unsafe fn fire_ready(timer: *const timers::Timer, _: u64) -> Option<u64> {
-    // SAFETY: the timer is in a heap, so alive; its arg is a parked goroutine.
-    ready(unsafe { &*(*timer).arg.get().cast::<G>() });
-    None
+    wait::sleep_until(deadline.0);
 }

@@ -24,6 +24,7 @@ const BATCH: usize = 64;
 /// What to do when it is time; `Some(deadline)` puts the timer back for then. Runs under the heap's lock, on any CPU, on g0 or pinned.
 pub type Fire = unsafe fn(timer: *const Timer, now: u64) -> Option<u64>;
 
+/// Something that happens at a time, once or again and again. Go: `timer`.
 pub struct Timer {
     /// The CPU in whose heap it is or was last.
     cpu: AtomicU32,

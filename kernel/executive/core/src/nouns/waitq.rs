@@ -15,6 +15,7 @@ use core::ptr::null;
 
 /// One goroutine's place in one queue. Go: `sudog`.
 pub struct Waiter {
+    /// The goroutine.
     pub g: &'static G,
     /// What is handed over lies here, or shall be put here; null if nothing is handed over. Go: `elem`.
     pub slot: Cell<*mut ()>,
@@ -34,6 +35,7 @@ enum State {
 }
 
 impl Waiter {
+    /// In no queue yet.
     pub fn new(g: &'static G, slot: *mut ()) -> Self {
         Self::make(g, slot, false)
     }
@@ -52,6 +54,12 @@ impl Waiter {
         }
     }
 
+    /// Its goroutine. For whoever has taken it off the queue.
+    #[inline]
+    pub fn parked(&self) -> Parked {
+        Parked(self.g)
+    }
+
     /// Woken because something was handed over, not because of a close. Go: `success`.
     #[inline]
     pub fn success(&self) -> bool {
@@ -67,9 +75,35 @@ const DONE: u32 = 1;
 /// It has not parked yet, but timers and interrupts may claim it already: they need none of the locks that it holds.
 const PREPARING: u32 = 2;
 
+/// A goroutine that waits, and is the holder's to ready. Nobody else has it.
+#[must_use = "it waits for ever if it is not readied"]
+pub struct Parked(&'static G);
+
+impl Parked {
+    /// # Safety
+    /// `g` waits, and is the caller's: it was taken off the queue in which it stood, or claimed, or
+    /// its park's commit has left it with the caller.
+    #[inline(always)]
+    pub unsafe fn new(g: &'static G) -> Self {
+        Parked(g)
+    }
+    /// In a park's commit: from here on it can be claimed as parked. Gives it back if it was claimed
+    /// since [`prepare`]: it goes on.
+    #[inline]
+    pub fn open(self) -> Option<Parked> {
+        if open(self.0) { None } else { Some(self) }
+    }
+    /// The goroutine, which is the caller's.
+    #[inline(always)]
+    pub fn into_g(self) -> &'static G {
+        self.0
+    }
+}
+
 /// `me` begins a select. Relaxed: published by what it then queues or starts.
 #[inline]
 pub fn prepare(me: &G) {
+    me.param.set(core::ptr::null_mut());
     me.select_done.store(PREPARING, Ordering::Relaxed);
 }
 
@@ -88,37 +122,49 @@ pub fn claim(g: &G) -> bool {
 
 /// As `claim`, by a timer or an interrupt, which may come before the goroutine has parked. It has first made itself findable for the
 /// goroutine, which waits for it to be done before it leaves the select; so it never claims a later one.
-pub fn claim_without_lock(g: &G) -> Claim {
+pub fn claim_without_lock(g: &'static G) -> Claim {
     match g.select_done.swap(DONE, Ordering::AcqRel) {
-        OPEN => Claim::Parked,
+        OPEN => Claim::Parked(Parked(g)),
         PREPARING => Claim::Early,
         _ => Claim::Lost,
     }
 }
 
+/// As `claim_without_lock`; the winner leaves `mark` for the goroutine.
+pub fn claim_as(g: &'static G, mark: *mut ()) -> Claim {
+    let claim = claim_without_lock(g);
+    if !matches!(claim, Claim::Lost) {
+        g.param.set(mark);
+    }
+    claim
+}
+
+/// What an attempt to claim came to.
 pub enum Claim {
     /// It is the caller's to ready.
-    Parked,
+    Parked(Parked),
     /// It is the caller's, but has not parked and will not.
     Early,
+    /// Another has it.
     Lost,
 }
 
 /// A waiter was taken off and got its value: its goroutine, to ready once the lock is released.
 #[inline]
-pub fn succeed(w: &Waiter) -> &'static G {
+pub fn succeed(w: &Waiter) -> Parked {
     w.state.set(State::Succeeded);
     woken(w)
 }
 
 /// A waiter was taken off for another reason (close): its goroutine, to ready once the lock is released.
 #[inline]
-pub fn woken(w: &Waiter) -> &'static G {
-    let g = w.g;
+pub fn woken(w: &Waiter) -> Parked {
+    let g = w.g; // read once: the store below might change it, for all that the compiler knows
     g.param.set(core::ptr::from_ref(w).cast_mut().cast());
-    g
+    Parked(g)
 }
 
+/// The queue. Go: `waitq`.
 pub struct WaitQ {
     first: Cell<*const Waiter>,
     /// Of no meaning while there is no first.
@@ -129,9 +175,11 @@ pub struct WaitQ {
 unsafe impl Send for WaitQ {}
 
 impl WaitQ {
+    /// Nobody waits.
     pub const fn new() -> Self {
         WaitQ { first: Cell::new(null()), last: Cell::new(null()) }
     }
+    /// Whether nobody waits.
     pub fn is_empty(&self) -> bool {
         self.first.get().is_null()
     }

@@ -23,5 +23,4 @@ pub mod foreign;
 pub(crate) mod preempt;
 pub(crate) mod procs;
 pub mod reclaim;
-pub(crate) mod alarm;
 pub(crate) mod boot;

@@ -43,7 +43,7 @@ pub(crate) fn park<F: FnOnce(&'static G) -> bool>(me: &G, reason: WaitReason, co
 /// Parks the calling goroutine, which is `me`, and releases the lock under which its waker will find it. Go: `goparkunlock`.
 #[doc(alias = "goparkunlock")]
 #[inline(always)]
-pub(crate) fn park_unlock<T>(me: &G, reason: WaitReason, guard: LockGuard<'_, T>) {
+pub fn park_unlock<T>(me: &G, reason: WaitReason, guard: LockGuard<'_, T>) {
     #[unsafe(link_section = "executive_switch")]
     unsafe extern "C" fn park_m<T>(g: &'static G, lock: *mut ()) -> ! {
         g.waits_for.store(lock.expose_provenance(), Relaxed);

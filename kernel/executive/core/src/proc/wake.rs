@@ -8,6 +8,7 @@ use crate::nouns::m::{Cpu, CpuState, M, m, m_of};
 use crate::nouns::p::{P, p, p_of};
 use crate::nouns::runq::List;
 use crate::nouns::sched::SCHED;
+use crate::nouns::waitq::Parked;
 use crate::tools::lock::LockGuard;
 use crate::tools::percpu;
 use crate::tools::trace::{self, Event};
@@ -22,6 +23,16 @@ pub(crate) fn ready(g: &'static G) {
     percpu::unpin();
 }
 
+impl Parked {
+    /// Makes it runnable: on this P, next. Not in an interrupt handler
+    /// ([`outside::ready`](crate::wait::outside::ready) may be called there). Never parks. Go: `goready`.
+    #[doc(alias = "goready")]
+    #[inline]
+    pub fn ready(self) {
+        ready(self.into_g());
+    }
+}
+
 #[inline(always)]
 fn ready_pinned(g: &'static G) {
     put_next(becomes_runnable(g));
@@ -29,10 +40,10 @@ fn ready_pinned(g: &'static G) {
 
 /// Releases a lock, and readies the one that was taken off its queue, under one pin. Go: `unlock` and `goready`.
 #[inline(always)]
-pub(crate) fn unlock_ready<T: ?Sized>(guard: LockGuard<'_, T>, g: Option<&'static G>) {
+pub fn unlock_ready<T: ?Sized>(guard: LockGuard<'_, T>, parked: Option<Parked>) {
     guard.release_pinned();
-    if let Some(g) = g {
-        ready_pinned(g);
+    if let Some(parked) = parked {
+        ready_pinned(parked.into_g());
     }
     percpu::unpin();
 }

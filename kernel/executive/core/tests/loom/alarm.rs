@@ -22,7 +22,7 @@ impl Selecting {
     /// As a timer's firing does; whether it won.
     fn alarm(&self) -> bool {
         match claim_without_lock(self.g) {
-            Claim::Parked => {
+            Claim::Parked(_) => {
                 self.stack.run(); // it stands still, saved
                 self.readied.ready();
                 true

@@ -12,7 +12,7 @@ fn map() -> Map {
             ("proc", "report", "go's panic tells how many goroutines there are"),
             ("report", "sync", "it names who holds a mutex"),
         ],
-        least: 6,
+        least: 7,
     }
 }
 

@@ -1,16 +1,7 @@
 //! A number of goroutines wait for each other. Go has none; `std::sync::Barrier` has.
-#![allow(unsafe_code)] // Waiters on stacks.
 
-use crate::nouns::g::{WaitReason, getg};
-use crate::nouns::waitq::{WaitQ, Waiter};
-use crate::proc::{park::park_unlock, wake::ready};
-use crate::tools::lock::{Lock, Rank};
-use core::ptr::null_mut;
-
-struct State {
-    here: usize,
-    waiters: WaitQ,
-}
+use crate::nouns::g::WaitReason;
+use crate::wait::Monitor;
 
 /// Where `n` goroutines wait until all of them are there; then the next `n` can.
 ///
@@ -22,13 +13,13 @@ struct State {
 /// ```
 pub struct Barrier {
     n: usize,
-    state: Lock<State>,
+    here: Monitor<usize>,
 }
 
 impl Barrier {
     /// For `n` goroutines; 0 is as 1. More than there ever are wait for good.
     pub const fn new(n: usize) -> Self {
-        Barrier { n, state: Lock::new(Rank::Wait, State { here: 0, waiters: WaitQ::new() }) }
+        Barrier { n, here: Monitor::new(0) }
     }
 
     /// Parks until `n` goroutines are here. `true` for one of them, the last to come.
@@ -37,23 +28,14 @@ impl Barrier {
     /// assert!(executive::sync::Barrier::new(1).wait());
     /// ```
     pub fn wait(&self) -> bool {
-        let mut state = self.state.lock();
-        state.here += 1;
-        if state.here < self.n {
-            let me = getg();
-            let w = Waiter::new(me, null_mut());
-            // SAFETY: `w` stays here while we are parked, and who readies us has taken it off.
-            unsafe { state.waiters.enqueue(&w) };
-            park_unlock(me, WaitReason::Barrier, state);
+        let mut here = self.here.lock();
+        *here += 1;
+        if *here < self.n {
+            here.wait(WaitReason::Barrier);
             return false;
         }
-        state.here = 0;
-        // Off the queue they are ours alone; unlocked, so that those who come for the next round need not wait.
-        let all = core::mem::take(&mut state.waiters);
-        drop(state);
-        while let Some(g) = all.dequeue().map(|w| w.g) {
-            ready(g);
-        }
+        *here = 0;
+        here.ready_all();
         true
     }
 }

@@ -4,47 +4,12 @@
 //! notification claims it, as a timer claims a select (waitq.rs), and looks at its waiter no more.
 //!
 //! Left: unlocking the mutex in the park's commit, under the queue's lock. It would save the claim, but an unlock may have to wake a CPU, and others would spin meanwhile.
-#![allow(unsafe_code)] // Waiters on stacks.
 
 use super::mutex::{Mutex, MutexGuard};
 use crate::ground::machine;
-use crate::nouns::g::{G, WaitReason, getg};
-use crate::nouns::waitq::{self, Claim, WaitQ, Waiter, claim_without_lock};
-use crate::proc::alarm::Alarm;
-use crate::proc::{park::park, wake::ready, wake::unlock_ready};
-use crate::tools::lock::{Lock, Rank};
-use core::ptr::{null_mut, without_provenance_mut};
+use crate::nouns::g::WaitReason;
+use crate::wait::Monitor;
 use core::time::Duration;
-
-/// Goroutines readied in one go by `notify_all`, outside of the lock.
-const BATCH: usize = 16;
-
-struct Waiters {
-    queue: WaitQ,
-    /// How many have ever come: the next one's ticket, which is where others have a slot. Go: `notifyList.wait`.
-    tickets: usize,
-}
-
-impl Waiters {
-    /// Claims the first who waits, as long as `more` says so; tells whom to ready. `None`: nobody is left, or it had not parked.
-    #[inline]
-    fn claim_next(&self, more: impl Fn(&Self) -> bool) -> Option<&'static G> {
-        while more(self) {
-            let g = self.queue.dequeue()?.g;
-            match claim_without_lock(g) {
-                Claim::Parked => return Some(g),
-                Claim::Early => return None,
-                Claim::Lost => {} // its time was over; it waits for our lock
-            }
-        }
-        None
-    }
-    /// Whether the first has a ticket below `end`.
-    fn has_below(&self, end: usize) -> bool {
-        // Tickets are some, of late: so they compare by their difference, and may wrap.
-        self.queue.first().is_some_and(|w| (w.slot.get().addr().wrapping_sub(end) as isize) < 0)
-    }
-}
 
 /// Where goroutines wait for a condition. First come first served; nobody is woken without a notification, but the condition may be false again when it runs:
 /// look, in a loop.
@@ -62,13 +27,13 @@ impl Waiters {
 /// }
 /// ```
 pub struct Condvar {
-    waiters: Lock<Waiters>,
+    waiters: Monitor<()>,
 }
 
 impl Condvar {
     /// Nobody waits.
     pub const fn new() -> Self {
-        Condvar { waiters: Lock::new(Rank::Wait, Waiters { queue: WaitQ::new(), tickets: 0 }) }
+        Condvar { waiters: Monitor::new(()) }
     }
 
     /// Unlocks the mutex and parks until notified, in one step; then locks it again. Go: `Cond.Wait`.
@@ -87,29 +52,9 @@ impl Condvar {
         mutex.lock()
     }
 
-    /// Parks until notified or claimed by the alarm. The mutex is unlocked afterwards.
-    #[inline(never)] // or every `wait` would be 200 bytes
-    fn park<T: ?Sized>(&self, guard: MutexGuard<'_, T>, alarm: Option<(&Alarm, u64)>) {
-        let me = getg();
-        waitq::prepare(me);
-        if let Some((alarm, when)) = alarm {
-            me.param.set(null_mut());
-            // SAFETY: prepared; it stays where it is until it is stopped, below.
-            unsafe { alarm.set(when) };
-        }
-        let w = Waiter::new(me, null_mut());
-        let mut waiters = self.waiters.lock();
-        w.slot.set(without_provenance_mut(waiters.tickets));
-        waiters.tickets = waiters.tickets.wrapping_add(1);
-        // SAFETY: `w` stays here until it was taken off: by who notifies us, or below.
-        unsafe { waiters.queue.enqueue(&w) };
-        drop(waiters);
-        Mutex::unlock(guard);
-        park(me, WaitReason::CondWait, waitq::open);
-        if let Some((alarm, _)) = alarm {
-            alarm.stop();
-            self.waiters.lock().queue.remove(&w);
-        }
+    /// Parks until notified (`true`) or until the deadline. The mutex is unlocked afterwards.
+    fn park<T: ?Sized>(&self, guard: MutexGuard<'_, T>, deadline: Option<u64>) -> bool {
+        self.waiters.lock().unlock_and_wait(deadline, WaitReason::CondWait, || Mutex::unlock(guard))
     }
 
     /// [`wait`](Self::wait)s while `condition` says so.
@@ -140,10 +85,9 @@ impl Condvar {
     /// assert!(!notified);
     /// ```
     pub fn wait_timeout<'a, T: ?Sized>(&self, guard: MutexGuard<'a, T>, d: Duration) -> (MutexGuard<'a, T>, bool) {
-        let (mutex, alarm) = (guard.mutex, Alarm::new());
+        let mutex = guard.mutex;
         let ns = u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
-        self.park(guard, Some((&alarm, machine::now().saturating_add(ns))));
-        let notified = getg().param.get() != alarm.mark();
+        let notified = self.park(guard, Some(machine::now().saturating_add(ns)));
         (mutex.lock(), notified)
     }
 
@@ -153,9 +97,7 @@ impl Condvar {
     /// executive::sync::Condvar::new().notify_one(); // nobody waits: forgotten
     /// ```
     pub fn notify_one(&self) {
-        let waiters = self.waiters.lock();
-        let g = waiters.claim_next(|_| true);
-        unlock_ready(waiters, g);
+        self.waiters.lock().ready_first();
     }
 
     /// Wakes all who wait now. Never parks. Go: `Cond.Broadcast`.
@@ -164,14 +106,7 @@ impl Condvar {
     /// executive::sync::Condvar::new().notify_all();
     /// ```
     pub fn notify_all(&self) {
-        let mut waiters = self.waiters.lock();
-        let end = waiters.tickets; // who is woken and waits again is not meant
-        while waiters.has_below(end) {
-            let batch: [_; BATCH] = core::array::from_fn(|_| waiters.claim_next(|waiters| waiters.has_below(end)));
-            drop(waiters);
-            batch.into_iter().flatten().for_each(ready);
-            waiters = self.waiters.lock();
-        }
+        self.waiters.lock().ready_all();
     }
 }
 

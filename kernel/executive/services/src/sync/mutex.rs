@@ -3,10 +3,9 @@
 
 use super::lockword::{LockWord, Queue};
 use super::sema::Semaphore;
-use crate::nouns::g::{WaitReason, getg, on_g0};
-use crate::nouns::p::p;
-use crate::nouns::sched::SCHED;
+use crate::nouns::g::{WaitReason, getg};
 use crate::proc::park::yield_now;
+use crate::wait::{can_park, can_spin};
 use crate::{ground::machine, tools::percpu};
 use core::arch::asm;
 use core::cell::UnsafeCell;
@@ -163,11 +162,7 @@ impl Queue for Raw {
         self.sema.release();
     }
     fn may_spin(&self) -> bool {
-        percpu::pin();
-        let alone = !p().runq().has_work();
-        percpu::unpin();
-        // Spinning pays only if the holder runs on another CPU.
-        alone && SCHED.procs() as u32 > SCHED.idle.idle_count().wrapping_add(SCHED.idle.searching()).wrapping_add(1)
+        can_spin()
     }
     fn now(&self) -> u64 {
         machine::now()
@@ -178,7 +173,7 @@ impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     /// Unlocks. Yields if the lock was handed to a waiter that starved.
     #[inline]
     fn drop(&mut self) {
-        if self.mutex.raw.word.unlock(&self.mutex.raw) && percpu::pins() == 0 && !on_g0() {
+        if self.mutex.raw.word.unlock(&self.mutex.raw) && can_park() {
             yield_now();
         }
         percpu::point();

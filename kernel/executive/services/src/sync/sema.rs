@@ -3,19 +3,10 @@
 //! **Rule:** under the lock, there are permits or there are waiters, never both: a release hands its permit to the first waiter.
 //!
 //! A spin lock costs one locked instruction, which is what an atomic fast path would cost; so there is none.
-#![allow(unsafe_code)] // Waiters on stacks.
 
-use crate::nouns::g::{WaitReason, getg};
-use crate::nouns::waitq::{WaitQ, Waiter};
-use crate::proc::{park::park_unlock, wake::unlock_ready};
-use crate::tools::lock::{Lock, Rank};
+use crate::nouns::g::WaitReason;
+use crate::wait::Monitor;
 use core::mem::offset_of;
-use core::ptr::null_mut;
-
-struct State {
-    permits: usize,
-    waiters: WaitQ,
-}
 
 /// Permits to be had and given back. First come first served. A `static` will do.
 ///
@@ -27,16 +18,16 @@ struct State {
 /// TWO_AT_A_TIME.release();
 /// ```
 pub struct Semaphore {
-    state: Lock<State>,
+    permits: Monitor<usize>,
 }
 
 impl Semaphore {
     /// Where in a semaphore the lock is that `G::waits_for` names.
-    pub(super) const LOCK_AT: usize = offset_of!(Semaphore, state);
+    pub(super) const LOCK_AT: usize = offset_of!(Semaphore, permits);
 
     /// A semaphore with so many permits.
     pub const fn new(permits: usize) -> Self {
-        Semaphore { state: Lock::new(Rank::Wait, State { permits, waiters: WaitQ::new() }) }
+        Semaphore { permits: Monitor::new(permits) }
     }
 
     /// Takes a permit; parks until there is one. Go: `semacquire`.
@@ -57,9 +48,9 @@ impl Semaphore {
     /// assert!(!executive::sync::Semaphore::new(0).try_acquire());
     /// ```
     pub fn try_acquire(&self) -> bool {
-        let mut state = self.state.lock();
-        let any = state.permits > 0;
-        state.permits -= usize::from(any);
+        let mut permits = self.permits.lock();
+        let any = *permits > 0;
+        *permits -= usize::from(any);
         any
     }
 
@@ -73,37 +64,35 @@ impl Semaphore {
     /// ```
     #[inline]
     pub fn release(&self) {
-        let mut state = self.state.lock();
-        let g = state.waiters.dequeue().map(|w| w.g);
-        if g.is_none() {
-            match state.permits.checked_add(1) {
-                Some(permits) => state.permits = permits,
+        let mut permits = self.permits.lock();
+        let first = permits.take_first();
+        if first.is_none() {
+            match permits.checked_add(1) {
+                Some(more) => *permits = more,
                 None => {
-                    drop(state);
+                    drop(permits);
                     panic!("semaphore: released more than held"); // as x/sync/semaphore says
                 }
             }
         }
-        unlock_ready(state, g);
+        permits.ready(first);
     }
 
     /// How many permits there are. A moment's truth.
     pub fn permits(&self) -> usize {
-        self.state.lock().permits
+        *self.permits.lock()
     }
 
     /// As `acquire`; waits at the queue's front if told so.
     #[inline]
     pub(super) fn acquire_for(&self, reason: WaitReason, in_front: bool) {
-        let mut state = self.state.lock();
-        if state.permits > 0 {
-            state.permits -= 1;
-            return;
+        let mut permits = self.permits.lock();
+        if *permits > 0 {
+            *permits -= 1;
+        } else if in_front {
+            permits.wait_in_front(reason);
+        } else {
+            permits.wait(reason);
         }
-        let me = getg();
-        let w = Waiter::new(me, null_mut());
-        // SAFETY: `w` stays here while we are parked, and who readies us has taken it off.
-        unsafe { if in_front { state.waiters.enqueue_front(&w) } else { state.waiters.enqueue(&w) } }
-        park_unlock(me, reason, state);
     }
 }

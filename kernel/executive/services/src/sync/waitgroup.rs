@@ -2,61 +2,39 @@
 //!
 //! Goroutines that a group has started refer to it, and may outlive whoever dropped it: so what they share is
 //! in the heap, from the group's first use on. A [`scope`](crate::scope) has the count alone, and lends it.
-#![allow(unsafe_code)] // Waiters on stacks.
 
 use super::once::OnceLock;
-use crate::nouns::g::{WaitReason, getg};
-use crate::nouns::waitq::{WaitQ, Waiter};
-use crate::proc::{park::park_unlock, wake::ready};
-use crate::tools::lock::{Lock, Rank};
+use crate::nouns::g::WaitReason;
+use crate::wait::Monitor;
 use alloc::sync::Arc;
-use core::ptr::null_mut;
-
-struct State {
-    count: usize,
-    waiters: WaitQ,
-}
 
 /// The count itself.
-pub(crate) struct Count {
-    state: Lock<State>,
-}
+pub(crate) struct Count(Monitor<usize>);
 
 impl Count {
     pub(crate) const fn new() -> Self {
-        Count { state: Lock::new(Rank::Wait, State { count: 0, waiters: WaitQ::new() }) }
+        Count(Monitor::new(0))
     }
 
     pub(crate) fn add(&self, delta: isize) {
-        let mut state = self.state.lock();
-        match state.count.checked_add_signed(delta) {
-            Some(count) => state.count = count,
+        let mut count = self.0.lock();
+        match count.checked_add_signed(delta) {
+            Some(sum) => *count = sum,
             None => {
-                drop(state);
+                drop(count);
                 panic!("sync: negative WaitGroup counter");
             }
         }
-        if state.count != 0 {
-            return;
-        }
-        // Off the queue they are ours alone, so the lock can go first: who goes on may drop us.
-        let all = core::mem::take(&mut state.waiters);
-        drop(state);
-        while let Some(g) = all.dequeue().map(|w| w.g) {
-            ready(g);
+        if *count == 0 {
+            count.ready_all(); // the last of them may drop us
         }
     }
 
     pub(crate) fn wait(&self) {
-        let state = self.state.lock();
-        if state.count == 0 {
-            return;
+        let count = self.0.lock();
+        if *count != 0 {
+            count.wait(WaitReason::WaitGroup);
         }
-        let me = getg();
-        let w = Waiter::new(me, null_mut());
-        // SAFETY: `w` stays here while we are parked, and who readies us has taken it off.
-        unsafe { state.waiters.enqueue(&w) };
-        park_unlock(me, WaitReason::WaitGroup, state);
     }
 }
 
@@ -138,7 +116,7 @@ impl WaitGroup {
 
     /// How many are to be done. A moment's truth.
     pub fn count(&self) -> usize {
-        self.count.get().map_or(0, |count| count.state.lock().count)
+        self.count.get().map_or(0, |count| *count.0.lock())
     }
 }
 

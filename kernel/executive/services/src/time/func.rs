@@ -9,9 +9,9 @@
 
 use super::{Duration, nanos};
 use crate::ground::param::STACK_BYTES;
-use crate::proc::alarm::{start_timer, stop_timer};
 use crate::proc::birth::{Start, newproc};
 use crate::tools::lock::{Lock, Rank};
+use crate::wait::{start_timer, stop_timer};
 use crate::{ground::machine, nouns::timers};
 use alloc::boxed::Box;
 use alloc::sync::Arc;

@@ -7,9 +7,9 @@
 
 use super::{Duration, Instant, nanos};
 use crate::chan::{Chan, Receiver, fed};
-use crate::proc::alarm::{start_timer, stop_timer};
 use crate::select::RecvFrom;
 use crate::tools::lock::{Lock, Rank};
+use crate::wait::{start_timer, stop_timer};
 use crate::{ground::machine, nouns::timers};
 use alloc::sync::Arc;
 use core::cell::Cell;

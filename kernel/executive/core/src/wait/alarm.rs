@@ -7,13 +7,14 @@
 //! and the goroutine that it names must be there.
 #![allow(unsafe_code)] // Timers on stacks.
 
+use super::park;
 use crate::ground::param::TIMER_SLACK_NS;
-use crate::nouns::g::{G, getg};
+use crate::nouns::g::{G, WaitReason, getg};
 use crate::nouns::m::m;
 use crate::nouns::p::{p, p_of};
 use crate::nouns::timers::Timer;
-use crate::nouns::waitq::{Claim, claim_without_lock};
-use crate::proc::wake::{look, ready};
+use crate::nouns::waitq::{Claim, Parked, claim_as};
+use crate::proc::wake::look;
 use crate::tools::percpu;
 use core::ptr::null;
 
@@ -21,7 +22,7 @@ use core::ptr::null;
 ///
 /// # Safety
 /// As for [`crate::nouns::timers::Timers::add`], but the caller need not be pinned.
-pub(crate) unsafe fn start_timer(timer: &Timer, when: u64) {
+pub unsafe fn start_timer(timer: &Timer, when: u64) {
     percpu::pin();
     if percpu::is_foreign() {
         // SAFETY: the caller's promise.
@@ -37,7 +38,7 @@ pub(crate) unsafe fn start_timer(timer: &Timer, when: u64) {
 }
 
 /// Takes a timer back; `false`: it has fired, or was never started.
-pub(crate) fn stop_timer(timer: &Timer) -> bool {
+pub fn stop_timer(timer: &Timer) -> bool {
     loop {
         let cpu = timer.cpu();
         if let Some(removed) = p_of(cpu).timers.remove(cpu, timer) {
@@ -46,15 +47,36 @@ pub(crate) fn stop_timer(timer: &Timer) -> bool {
     }
 }
 
+/// Parks the calling goroutine until `when` (ns), or a little later.
+pub fn sleep_until(when: u64) {
+    // SAFETY: `fire_ready`'s argument is set before the timer is in a heap.
+    let timer = unsafe { Timer::new(fire_ready, null()) };
+    park(WaitReason::Sleep, |me| {
+        timer.arg.set(me.into_g().as_ptr().cast_const().cast());
+        // SAFETY: the timer lies on the stack of a goroutine that is parked until it fires.
+        unsafe { start_timer(&timer, when) };
+        None
+    });
+}
+
+/// Readies the goroutine that `arg` is.
+unsafe fn fire_ready(timer: *const Timer, _: u64) -> Option<u64> {
+    // SAFETY: the timer is in a heap, so alive; its argument is a goroutine that `sleep_until` parked
+    // and left with it.
+    unsafe { Parked::new(&*(*timer).arg.get().cast::<G>()) }.ready();
+    None
+}
+
 /// A timer that claims the goroutine which made it, and tells it so by `g.param`.
-pub(crate) struct Alarm {
+pub struct Alarm {
     g: &'static G,
     timer: Timer,
 }
 
 impl Alarm {
     /// An alarm for the calling goroutine, not set yet.
-    pub(crate) fn new() -> Self {
+    #[expect(clippy::new_without_default, reason = "of the calling goroutine")]
+    pub fn new() -> Self {
         // SAFETY: `fire` is sound while the timer is in a heap: `set`'s promise.
         Alarm { g: getg(), timer: unsafe { Timer::new(fire, null()) } }
     }
@@ -63,21 +85,26 @@ impl Alarm {
     ///
     /// # Safety
     /// The goroutine has called [`waitq::prepare`](crate::nouns::waitq::prepare), and the alarm stays where it is until [`stop`](Self::stop).
-    pub(crate) unsafe fn set(&self, when: u64) {
+    pub unsafe fn set(&self, when: u64) {
         self.timer.arg.set(core::ptr::from_ref(self).cast());
         // SAFETY: it stays where it is.
         unsafe { start_timer(&self.timer, when) };
     }
 
     /// Takes it back, and waits for a firing under way. By its goroutine, before it leaves the select.
-    pub(crate) fn stop(&self) {
+    pub fn stop(&self) {
         if !self.timer.arg.get().is_null() {
             stop_timer(&self.timer);
         }
     }
 
+    /// Whether it won. By its goroutine, after `stop`.
+    pub fn has_won(&self) -> bool {
+        self.g.param.get() == self.mark()
+    }
+
     /// What `g.param` is when this alarm won; to be asked after `stop`.
-    pub(crate) fn mark(&self) -> *mut () {
+    pub fn mark(&self) -> *mut () {
         core::ptr::from_ref(self).cast_mut().cast()
     }
 }
@@ -85,13 +112,8 @@ impl Alarm {
 unsafe fn fire(timer: *const Timer, _: u64) -> Option<u64> {
     // SAFETY: the timer is in a heap, so its alarm is alive, and stays so until `stop` gets the lock that we are under.
     let alarm = unsafe { &*(*timer).arg.get().cast::<Alarm>() };
-    match claim_without_lock(alarm.g) {
-        Claim::Parked => {
-            alarm.g.param.set(alarm.mark());
-            ready(alarm.g);
-        }
-        Claim::Early => alarm.g.param.set(alarm.mark()),
-        Claim::Lost => {}
+    if let Claim::Parked(parked) = claim_as(alarm.g, alarm.mark()) {
+        parked.ready();
     }
     None
 }

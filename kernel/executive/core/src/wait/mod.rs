@@ -1,0 +1,81 @@
+//! The waist: how a goroutine waits, and how it is woken. Services are made of this alone, and so may
+//! be a primitive of your own.
+//!
+//! [`Monitor`] is enough for most, and needs no `unsafe`: barriers, semaphores, wait groups and
+//! condition variables are monitors, and tests/outside has a latch and a reader lock. Below it stand
+//! its parts, for what hands values over (channels) or waits for several things at once (selects):
+//!
+//! - [`park`] and [`park_unlock`] take a goroutine off its CPU; [`Parked::ready`] makes it runnable.
+//! - [`WaitQ`] is a queue of [`Waiter`]s, which lie on the stacks of parked goroutines.
+//! - [`prepare`], [`Parked::open`] and [`claim_as`]: several may want to wake one goroutine, and one
+//!   of them *claims* it.
+//! - [`Alarm`] claims a goroutine when its time is over; [`start_timer`] is the timer itself.
+//! - [`outside`]: wakes by interrupt handlers and by foreign threads.
+#![allow(unsafe_code)] // A goroutine that parks is a `Parked`.
+
+mod alarm;
+mod monitor;
+pub mod outside;
+
+pub use self::{
+    alarm::{Alarm, sleep_until, start_timer, stop_timer},
+    monitor::{Monitor, MonitorGuard, Taken},
+};
+pub use crate::nouns::timers::Timer;
+pub use crate::nouns::waitq::{Claim, Parked, WaitQ, Waiter, claim_as, claim_without_lock, prepare, succeed, woken};
+pub use crate::proc::park::park_unlock;
+pub use crate::proc::wake::unlock_ready;
+
+use crate::nouns::g::{WaitReason, getg, on_g0};
+use crate::nouns::m::m;
+use crate::nouns::p::p;
+use crate::nouns::sched::SCHED;
+use crate::tools::percpu;
+
+/// Parks the calling goroutine. `give` runs on g0 once it is saved (PARK-COMMIT), must not park, and
+/// leaves it with whoever will ready it; if it gives it back there is nothing to wait for, and the
+/// goroutine goes on. Throws on g0, and if a lock is held after `give`. Go: `gopark`.
+#[inline]
+pub fn park(reason: WaitReason, give: impl FnOnce(Parked) -> Option<Parked>) {
+    crate::proc::park::park(getg(), reason, |g| {
+        // SAFETY: PARK-COMMIT: it is saved, and nobody can find it yet.
+        give(unsafe { Parked::new(g) }).is_none()
+    });
+}
+
+/// What won the calling goroutine, when several might have: what a claimer left by
+/// [`claim_as`], or the [`Waiter`] that was taken off.
+#[inline]
+pub fn winner() -> *mut () {
+    getg().param.get()
+}
+
+/// Fills `order` with a random permutation of its indices (Fisher and Yates). Go: `pollorder`.
+#[inline]
+pub fn shuffle(order: &mut [u16]) {
+    percpu::pin();
+    let m = m();
+    for i in 0..order.len() {
+        let j = if i == 0 { 0 } else { (u64::from(m.random()) * (i as u64 + 1)) >> 32 };
+        order[i] = order[j as usize];
+        order[j as usize] = i as u16;
+    }
+    percpu::unpin();
+}
+
+/// Whether it pays to spin for what another goroutine does: nobody else waits for this CPU, and that
+/// goroutine may run on another one. Go: `sync_runtime_canSpin`.
+#[doc(alias = "sync_runtime_canSpin")]
+pub fn can_spin() -> bool {
+    percpu::pin();
+    let alone = !p().runq().has_work();
+    percpu::unpin();
+    let resting = SCHED.idle.idle_count().wrapping_add(SCHED.idle.searching());
+    alone && SCHED.procs() as u32 > resting.wrapping_add(1)
+}
+
+/// Whether the caller may park: it is a goroutine, and holds no spin lock and no pin.
+#[inline]
+pub fn can_park() -> bool {
+    percpu::pins() == 0 && !on_g0()
+}

@@ -1,0 +1,242 @@
+//! A monitor: a value under a lock, and the goroutines that wait for it to change.
+//!
+//! **Rule:** a goroutine that waits is queued before the lock is released, so whoever changes the
+//! value finds it. Whoever takes it off the queue readies it, and nobody else does.
+//!
+//! One that waits with a deadline is not parked yet when the lock is released: its timer may not be
+//! started under the lock (RANK). So it is *claimed*, as a select is (waitq.rs): of the timer and
+//! whoever takes it off the queue one has it.
+#![allow(unsafe_code)] // Waiters on stacks.
+
+use super::alarm::Alarm;
+use crate::nouns::g::{WaitReason, getg};
+use crate::nouns::runq::List;
+use crate::nouns::waitq::{Claim, Parked, WaitQ, Waiter, claim_without_lock, open, prepare};
+use crate::proc::park::{park, park_unlock};
+use crate::proc::wake::unlock_ready;
+use crate::tools::lock::{Lock, LockGuard, Rank};
+use crate::tools::percpu;
+use core::ops::{Deref, DerefMut};
+
+/// How many goroutines `ready_all` takes off in one hold of the lock.
+const BATCH: usize = 16;
+
+/// A `T` that goroutines change in turn, and in which they wait for each other. It can be a
+/// `static`, and allocates nothing.
+///
+/// ```no_run
+/// use executive::g::WaitReason;
+/// use executive::wait::Monitor;
+///
+/// static OPEN: Monitor<bool> = Monitor::new(false);
+/// executive::go(|| {
+///     let mut open = OPEN.lock();
+///     *open = true;
+///     open.ready_all();
+/// });
+/// let open = OPEN.lock();
+/// if !*open {
+///     open.wait(WaitReason::CondWait); // until `ready_all`
+/// }
+/// ```
+#[repr(transparent)] // a waiter's g names the lock, by which a mutex finds its owner
+pub struct Monitor<T> {
+    state: Lock<State<T>>,
+}
+
+struct State<T> {
+    queue: WaitQ,
+    /// How many have ever come to wait: the next one's ticket. Go: `notifyList.wait`.
+    tickets: usize,
+    value: T,
+}
+
+/// What a waiter's slot points at, on the same stack.
+struct Place {
+    ticket: usize,
+    tag: usize,
+    /// It has a deadline, or had not parked when the lock was released: it must be claimed.
+    is_claimed: bool,
+}
+
+/// The monitor is locked while this lives, and the goroutine pinned: be short, and do not park but by
+/// [`wait`](Self::wait) and its like.
+pub struct MonitorGuard<'a, T> {
+    monitor: &'a Monitor<T>,
+    state: LockGuard<'a, State<T>>,
+}
+
+/// A goroutine that was taken off the queue: [`MonitorGuard::ready`] it, or it waits for ever.
+#[must_use = "it waits for ever if it is not readied"]
+pub struct Taken(Option<Parked>);
+
+impl<T> Monitor<T> {
+    /// Nobody waits.
+    pub const fn new(value: T) -> Self {
+        let state = State { queue: WaitQ::new(), tickets: 0, value };
+        Monitor { state: Lock::new(Rank::Wait, state) }
+    }
+
+    /// Locks it. Spins while another CPU has it; never parks.
+    #[inline]
+    pub fn lock(&self) -> MonitorGuard<'_, T> {
+        MonitorGuard { monitor: self, state: self.state.lock() }
+    }
+}
+
+impl<T> MonitorGuard<'_, T> {
+    /// Unlocks and parks, in one step, until another goroutine takes the caller off the queue and
+    /// readies it. Go: `goparkunlock`.
+    #[inline]
+    pub fn wait(self, reason: WaitReason) {
+        self.wait_as(0, reason);
+    }
+
+    /// The same; `tag` tells others what it waits for ([`first`](Self::first)).
+    #[inline]
+    pub fn wait_as(mut self, tag: usize, reason: WaitReason) {
+        let place = self.next_place(tag, false);
+        let (me, slot) = (getg(), (&raw const place).cast_mut().cast());
+        let w = Waiter::new(me, slot);
+        // SAFETY: `w` and `place` stay here while we are parked, and whoever readies us has taken
+        // `w` off.
+        unsafe { self.state.queue.enqueue(&w) };
+        park_unlock(me, reason, self.state);
+    }
+
+    /// As [`wait`](Self::wait), before all who wait already: for one that had waited before.
+    pub fn wait_in_front(mut self, reason: WaitReason) {
+        let place = self.next_place(0, false);
+        let (me, slot) = (getg(), (&raw const place).cast_mut().cast());
+        let w = Waiter::new(me, slot);
+        // SAFETY: as in `wait_as`.
+        unsafe { self.state.queue.enqueue_front(&w) };
+        park_unlock(me, reason, self.state);
+    }
+
+    /// As [`wait`](Self::wait), until `deadline` (ns of the machine's clock) at the latest, or a
+    /// little later. `false`: the time was over first.
+    pub fn wait_until(self, deadline: u64, reason: WaitReason) -> bool {
+        self.unlock_and_wait(Some(deadline), reason, || ())
+    }
+
+    /// The same with a deadline or without; `unlocked` is called when the goroutine stands in the
+    /// queue and the monitor is unlocked. It must not park.
+    #[inline(never)] // or every condition variable's `wait` would be 200 bytes
+    pub fn unlock_and_wait(mut self, deadline: Option<u64>, reason: WaitReason, unlocked: impl FnOnce()) -> bool {
+        let (me, monitor) = (getg(), self.monitor);
+        prepare(me);
+        let place = self.next_place(0, true);
+        let (alarm, w) = (Alarm::new(), Waiter::new(me, (&raw const place).cast_mut().cast()));
+        // SAFETY: `w` and `place` stay here until `w` was taken off: by whoever readies us, or below.
+        unsafe { self.state.queue.enqueue(&w) };
+        self.state.release_pinned();
+        unlocked();
+        if let Some(when) = deadline {
+            // SAFETY: prepared; it stays where it is until it is stopped, below.
+            unsafe { alarm.set(when) };
+        }
+        percpu::unpin();
+        park(me, reason, open);
+        if deadline.is_none() {
+            return true;
+        }
+        alarm.stop();
+        monitor.state.lock().queue.remove(&w);
+        !alarm.has_won()
+    }
+
+    /// The tag of the goroutine that has waited longest.
+    pub fn first(&self) -> Option<usize> {
+        self.first_place().map(|place| place.tag)
+    }
+
+    /// Takes off the goroutine that has waited longest. The caller changes the value for it, and
+    /// [`ready`](Self::ready)s it.
+    #[inline]
+    pub fn take_first(&mut self) -> Option<Taken> {
+        loop {
+            let w = self.state.queue.dequeue()?;
+            // SAFETY: it was queued by this file, so its slot is a `Place` on the stack of a
+            // goroutine that goes on only when it has been readied, or has had the lock.
+            if !unsafe { &*w.slot.get().cast::<Place>() }.is_claimed {
+                return Some(Taken(Some(w.parked())));
+            }
+            match claim_without_lock(w.g) {
+                Claim::Parked(parked) => return Some(Taken(Some(parked))),
+                Claim::Early => return Some(Taken(None)),
+                Claim::Lost => {} // its time was over; it waits for our lock
+            }
+        }
+    }
+
+    /// Unlocks, and readies the goroutine that was taken off, if any. Never parks.
+    #[inline]
+    pub fn ready(self, taken: Option<Taken>) {
+        unlock_ready(self.state, taken.and_then(|taken| taken.0));
+    }
+
+    /// Unlocks, and readies the goroutine that has waited longest. Never parks. Go: `notifyListNotifyOne`.
+    #[inline]
+    pub fn ready_first(mut self) {
+        let first = self.take_first();
+        self.ready(first);
+    }
+
+    /// Unlocks, and readies all who wait now. Never parks. When the last of them goes on the monitor
+    /// is used no more. Go: `notifyListNotifyAll`.
+    pub fn ready_all(mut self) {
+        let (end, monitor) = (self.state.tickets, self.monitor); // whoever waits again is not meant
+        loop {
+            let mut batch = List::new();
+            while batch.len() < BATCH && self.has_below(end) {
+                if let Some(Taken(Some(parked))) = self.take_first() {
+                    batch.push_back(parked.into_g());
+                }
+            }
+            let more = self.has_below(end);
+            drop(self);
+            while let Some(g) = batch.pop_front() {
+                // SAFETY: it was a `Parked`.
+                unsafe { Parked::new(g) }.ready();
+            }
+            if !more {
+                return;
+            }
+            self = monitor.lock();
+        }
+    }
+
+    /// Whether the first has a ticket below `end`.
+    fn has_below(&self, end: usize) -> bool {
+        // Live tickets lie close together: compare by difference; the counter may wrap.
+        self.first_place().is_some_and(|place| (place.ticket.wrapping_sub(end) as isize) < 0)
+    }
+
+    fn first_place(&self) -> Option<&Place> {
+        // SAFETY: as in `take_first`; while it is queued and we have the lock it stays.
+        self.state.queue.first().map(|w| unsafe { &*w.slot.get().cast::<Place>() })
+    }
+
+    #[inline]
+    fn next_place(&mut self, tag: usize, is_claimed: bool) -> Place {
+        let ticket = self.state.tickets;
+        self.state.tickets = ticket.wrapping_add(1);
+        Place { ticket, tag, is_claimed }
+    }
+}
+
+impl<T> Deref for MonitorGuard<'_, T> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.state.value
+    }
+}
+
+impl<T> DerefMut for MonitorGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.state.value
+    }
+}
