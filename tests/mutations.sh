@@ -303,6 +303,8 @@ mutation "a broadcast wakes those who come meanwhile" wait/monitor.rs fuzz broad
     's/as isize\) < 0/as isize) <= 0/'
 mutation "a waiter with a deadline is readied unclaimed" wait/monitor.rs fuzz timeouts_race_with_signals \
     's/if !unsafe (\{ &\*w\.slot.*?\}\.is_claimed) \{/let _ = unsafe $1; if true {/'
+mutation "a default looks at one arm at a time" select.rs fuzz default_sees_all_arms_at_one_moment \
+    's/(fn look_at_all\(.*?\{\n)/$1    return None;\n/s'
 mutation "a reader comes without acquire" readers.rs locks a_reader_and_a_writer \
     's/fetch_add\(1, Ordering::Acquire\)/fetch_add(1, Ordering::Relaxed)/'
 mutation "a reader goes without release" readers.rs locks a_reader_and_a_writer \

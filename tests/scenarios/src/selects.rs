@@ -12,7 +12,7 @@ use core::time::Duration;
 use executive::chan::TrySendError;
 use executive::select::{Recv, Select, Send};
 use executive::time::Instant;
-use executive::{chan, go, select};
+use executive::{chan, go, select, yield_now};
 
 scenarios! { selects:
 
@@ -76,35 +76,36 @@ fn default_is_not_taken_when_something_is_ready() {
 
 /// With two channels of which one is always ready `default` is never right.
 fn default_sees_all_arms_at_one_moment() {
-    let (a, from_a) = chan(1);
-    let (b, from_b) = chan(1);
-    let (stop, stops) = chan::<()>(0);
+    let (a, from_a) = chan(2);
+    let (b, from_b) = chan(2);
     a.send(()).unwrap();
-    // Moves the token to and fro; at any moment it is in one of the channels, or with us.
+    // Moves a token to and fro: it comes to one channel before it leaves the other. And lets the
+    // select look on after each move: one that looks at its arms in turn then finds both empty.
     let mover = go({
         let (from_a, from_b) = (from_a.clone(), from_b.clone());
         let (a, b) = (a.clone(), b.clone());
-        move || {
-            let mut moves = 0;
-            loop {
-                select! {
-                    recv(from_a) -> v => b.send(v.unwrap()).unwrap(),
-                    recv(from_b) -> v => a.send(v.unwrap()).unwrap(),
-                    recv(stops) -> _ => return moves,
-                }
-                moves += 1;
-            }
+        move || for _ in 0..500 {
+            b.send(()).unwrap();
+            from_a.recv().unwrap();
+            yield_now();
+            a.send(()).unwrap();
+            from_b.recv().unwrap();
+            yield_now();
         }
     });
-    for _ in 0..1000 {
+    let mut round = 0;
+    while !mover.is_finished() {
+        // What is taken goes back to where it was, so the mover finds its token there.
         select! {
             recv(from_a) -> v => a.send(v.unwrap()).unwrap(),
             recv(from_b) -> v => b.send(v.unwrap()).unwrap(),
+            default => panic!("one of the two was ready all the time"),
         }
+        round += 1;
+        if round % 16 == 0 { yield_now() }
     }
-    drop(stop);
     mover.join();
-    assert_eq!(from_a.len() + from_b.len(), 1);
+    assert_eq!((from_a.len(), from_b.len()), (1, 0));
 }
 
 /// Uniformly random among those that are ready.
