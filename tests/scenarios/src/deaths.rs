@@ -4,7 +4,7 @@ use crate::help::{MS, until_waits};
 use alloc::sync::Arc;
 use executive::g::WaitReason;
 use executive::lock::{Lock, Rank};
-use executive::sync::{Barrier, Mutex, WaitGroup};
+use executive::sync::{Barrier, Mutex, RwLock, WaitGroup};
 use executive::{Builder, chan, go, provoke};
 
 /// Name, what must not return, and what must be said, as [`says`] reads it.
@@ -57,6 +57,21 @@ pub static DEATHS: &[Death] = &[
     ("deadlock_names_the_reason", receive_for_ever, "[chan receive"),
     ("deadlock_lists_every_goroutine", deadlock_of_many, "(tenth) [chan send"),
     ("report_of_400_shows_who_holds_the_mutex", two_of_400, "(left) [sync.Mutex.Lock 0x .. , held by .. (right), "),
+    (
+        "report_shows_which_writer_a_reader_is_behind",
+        rwlocks,
+        "(late) [sync.RWMutex.RLock 0x .. , behind .. (writer) when it queued, ",
+    ),
+    (
+        "report_shows_which_writer_a_writer_is_behind",
+        rwlocks,
+        "(second) [sync.Mutex.Lock 0x .. , held by .. (writer), ",
+    ),
+    (
+        "report_shows_how_many_readers_hold_an_rwlock",
+        rwlocks,
+        "(writer) [sync.RWMutex.Lock 0x .. , held by 2 readers when it queued, ",
+    ),
     ("report_of_400_folds_those_that_are_alike", two_of_400, "398 @ .. (one of many) [chan receive 0x"),
     ("report_of_400_begins_with_who_waits_longest", two_of_400, IN_ORDER),
     ("report_of_400_has_a_stack_for_each_line", two_of_400, WITH_STACKS),
@@ -81,6 +96,21 @@ const DEADLOCK: &str = "fatal error: all goroutines are asleep - deadlock!";
 
 const IN_ORDER: &str = "goroutines:\n(main) [join, \n(left) [\n(right) [\n(one of many) [";
 const WITH_STACKS: &str = "(left) [\ntwo_of_400\n(right) [\ntwo_of_400\n(one of many) [\ntwo_of_400";
+
+/// Two readers keep a writer waiting, who is in front of another writer and of a third reader.
+fn rwlocks() {
+    static LOCK: RwLock<()> = RwLock::new(());
+    let (_one, _two) = (LOCK.read(), LOCK.read());
+    let waits = |name, reason, f: fn()| {
+        let h = Builder::new().name(name).spawn(f).unwrap();
+        until_waits(&h, reason);
+        h
+    };
+    let writer = waits("writer", WaitReason::RwLockWrite, || drop(LOCK.write()));
+    waits("second", WaitReason::MutexLock, || drop(LOCK.write()));
+    waits("late", WaitReason::RwLockRead, || drop(LOCK.read()));
+    writer.join();
+}
 
 /// Two wait for each other's mutex, and main for them; 398 wait for work that will not come. These
 /// began to wait last, though they are older.

@@ -2,13 +2,14 @@
 
 use crate::counter;
 use crate::help::{Counted, MS, WaitReason, until, until_waits};
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use core::time::Duration;
 use executive::sync::{Barrier, Condvar, LazyLock, Mutex, Once, OnceLock, RwLock, Semaphore, WaitGroup};
 use executive::time::Instant;
-use executive::{chan, go, scope, time, yield_now};
+use executive::{Builder, chan, go, scope, time, yield_now};
 
 scenarios! { sync:
 
@@ -169,6 +170,37 @@ fn waiting_readers_go_before_the_next_writer() {
     drop(guard);
     assert_eq!(reader.join(), 0);
     second.join();
+}
+
+/// A report on a living system names whom a waiter was behind as it queued.
+fn a_report_tells_who_has_a_lock() {
+    static MUTEX: Mutex<()> = Mutex::new(());
+    static READ: RwLock<()> = RwLock::new(());
+    static WRITTEN: RwLock<()> = RwLock::new(());
+    let guards = (MUTEX.lock(), READ.read(), READ.read(), WRITTEN.write());
+    let waits = |name, reason, f: fn()| {
+        let h = Builder::new().name(name).spawn(f).unwrap();
+        until_waits(&h, reason);
+        h
+    };
+    let waiters = [
+        waits("waits for a mutex", WaitReason::MutexLock, || drop(MUTEX.lock())),
+        waits("waits for readers", WaitReason::RwLockWrite, || drop(READ.write())),
+        waits("waits for a writer", WaitReason::RwLockRead, || drop(WRITTEN.read())),
+    ];
+    let mut report = String::new();
+    executive::census::goroutines(usize::MAX, |line| {
+        report += &format!("{line}\n");
+        true
+    });
+    let me = executive::goid();
+    let line = |name| report.lines().find(|line| line.contains(name)).unwrap_or_default();
+    let tells = |name, words: &str| assert!(line(name).contains(words), "{words}: {report}");
+    tells("(waits for a mutex)", &format!(", held by {me}"));
+    tells("(waits for readers)", ", held by 2 readers when it queued, ");
+    tells("(waits for a writer)", &format!(", behind {me}"));
+    drop(guards);
+    waiters.into_iter().for_each(|h| h.join());
 }
 
 fn readers_and_writers_keep_the_value_whole() {

@@ -112,6 +112,10 @@ impl WaitReason {
         use WaitReason::*;
         matches!(self, ChanReceive | ChanSend | MutexLock | RwLockRead | RwLockWrite | Semacquire | WaitGroup | Barrier)
     }
+    /// Whether a report tells who has what it waits for (`G::behind`).
+    pub(crate) const fn is_for_a_lock(self) -> bool {
+        matches!(self, WaitReason::MutexLock | WaitReason::RwLockRead | WaitReason::RwLockWrite)
+    }
     /// How many there are.
     pub(crate) const COUNT: usize = WaitReason::Forever as usize + 1;
 
@@ -171,8 +175,9 @@ pub struct G {
     /// The deepest that its stack has been, as far as it was noted: pages, below the number of the goroutine that this is about, so that
     /// a g's next goroutine has nothing to reset.
     deepest: AtomicU64,
-    /// While it waits for a mutex: an address on the stack of the goroutine that had it when this
-    /// one queued.
+    /// While it waits for a lock, who had it when this one queued. For a mutex, or to read what an
+    /// `RwLock` guards: an address on the stack of the goroutine that had the mutex, or that wrote
+    /// or was about to. To write: how many read.
     pub(crate) behind: AtomicUsize,
     /// Whether the future it runs was woken: see future.rs.
     pub(crate) future: AtomicU32,

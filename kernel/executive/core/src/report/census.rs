@@ -85,7 +85,7 @@ fn look(g: &'static G, seen: Seen, stack: &impl Fn(&G) -> u64) -> Group {
                 waits_for = g.waits_for.load(Ordering::Relaxed);
             }
             // Who waits for whom is not folded away.
-            apart = if g.wait_reason() == WaitReason::MutexLock { waits_for as u64 } else { 0 };
+            apart = if g.wait_reason().is_for_a_lock() { waits_for as u64 } else { 0 };
         }
         Status::Running => apart = id,
         _ => {}
@@ -169,9 +169,16 @@ pub(crate) struct Report<'a> {
     pub(crate) owner: fn(&G) -> (usize, &'static str),
 }
 
-/// The owner as far as a living system tells: it may have changed since.
+/// The owner as far as a living system tells, or how many read: it may have changed since.
 fn owner_then(g: &G) -> (usize, &'static str) {
     (g.behind.load(Ordering::Relaxed), " when it queued")
+}
+
+fn write_owner(f: &mut fmt::Formatter<'_>, how: &str, (owner, when): (usize, &'static str)) -> fmt::Result {
+    match all().find(|(_, seen)| seen.stack.contains(owner)) {
+        Some((_, seen)) => write!(f, ", {how} {}{when}", Named(seen)),
+        None => write!(f, ", {how} no goroutine{when}"),
+    }
 }
 
 impl fmt::Display for Report<'_> {
@@ -193,12 +200,16 @@ impl fmt::Display for Report<'_> {
                 if self.group.others_elsewhere {
                     write!(f, " (not all)")?;
                 }
-                if reason == WaitReason::MutexLock {
-                    let (owner, when) = (self.owner)(g);
-                    match all().find(|(_, seen)| seen.stack.contains(owner)) {
-                        Some((_, seen)) => write!(f, ", held by {}{when}", Named(seen))?,
-                        None => write!(f, ", held by no goroutine{when}")?,
+                match reason {
+                    WaitReason::MutexLock => write_owner(f, "held by", (self.owner)(g))?,
+                    // It may still wait for readers itself.
+                    WaitReason::RwLockRead => write_owner(f, "behind", owner_then(g))?,
+                    WaitReason::RwLockWrite => {
+                        let (readers, when) = owner_then(g);
+                        let s = if readers == 1 { "" } else { "s" };
+                        write!(f, ", held by {readers} reader{s}{when}")?
                     }
+                    _ => {}
                 }
                 let ms = self.now.saturating_sub(g.waiting_since.load(Ordering::Relaxed)) / 1_000_000;
                 write!(f, ", {ms} ms")?;

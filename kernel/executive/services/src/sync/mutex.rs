@@ -108,6 +108,11 @@ impl<T: ?Sized> Mutex<T> {
         self.value.get_mut()
     }
 
+    /// An address on the stack of the goroutine that has it; 0: nobody has.
+    pub(super) fn owner(&self) -> usize {
+        self.raw.owner()
+    }
+
     /// Unlocks without yielding to the one that was handed the lock: for who parks next.
     pub(super) fn unlock(guard: MutexGuard<'_, T>) {
         let mutex = core::mem::ManuallyDrop::new(guard).mutex;

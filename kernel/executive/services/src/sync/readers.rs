@@ -77,6 +77,11 @@ impl Readers {
         reading == 0 || self.leaving.fetch_add(reading, Ordering::AcqRel).wrapping_add(reading) == 0
     }
 
+    /// How many readers the writer still waits for. A moment's truth, for reports.
+    pub fn left(&self) -> usize {
+        self.leaving.load(Ordering::Relaxed) as usize
+    }
+
     /// As `begin_write`, if nobody reads.
     #[must_use]
     pub fn try_begin_write(&self) -> bool {
