@@ -42,9 +42,9 @@ pub fn systemstack_wrong_g() -> ! {
     throw("provoke: systemstack served a stranger")
 }
 
-/// Schedules with a lock held; a pin is all that `schedule` sees of one.
-pub fn schedule_holding_locks() -> ! {
-    percpu::pin();
+/// Schedules with so many locks held; a pin is all that `schedule` sees of one.
+pub fn schedule_holding_locks(locks: u64) -> ! {
+    percpu::pin_times(locks);
     yield_now();
     throw("provoke: a pinned goroutine was let go")
 }

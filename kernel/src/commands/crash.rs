@@ -21,7 +21,7 @@ pub fn crash(args: &Args) -> Outcome {
         "throw-mcall" => provoke::mcall_on_g0(),
         "throw-mcall-returns" => provoke::mcall_returns(),
         "throw-systemstack" => provoke::systemstack_wrong_g(),
-        "throw-schedule" => provoke::schedule_holding_locks(),
+        "throw-schedule" => provoke::schedule_holding_locks(1),
         "throw-ready" => provoke::ready_not_waiting(),
         kind => {
             return Err(format!("'{kind}' is no kind; it {HELP} throw-mcall-returns throw-schedule throw-ready go"));

@@ -83,7 +83,13 @@ pub static DEATHS: &[Death] = &[
         || provoke::systemstack_wrong_g(),
         "fatal error: systemstack: called from unexpected goroutine",
     ),
-    ("schedule_holding_locks", || provoke::schedule_holding_locks(), "fatal error: schedule: holding locks"),
+    ("schedule_holding_locks", || provoke::schedule_holding_locks(1), "fatal error: schedule: holding locks"),
+    // A loop that forgets a `Pin` each time holds so many within seconds.
+    (
+        "schedule_holding_2_31_locks",
+        || provoke::schedule_holding_locks(1 << 31),
+        "fatal error: schedule: holding locks",
+    ),
     ("park_with_a_spin_lock_held", park_with_lock, "fatal error: schedule: holding locks"),
     ("ready_not_waiting", || provoke::ready_not_waiting(), "fatal error: ready: goroutine is not waiting"),
 ];

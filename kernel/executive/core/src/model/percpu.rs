@@ -42,7 +42,7 @@ pub(crate) fn is_calm() -> bool {
 pub(crate) fn preempt() -> bool {
     false
 }
-pub(crate) fn pins() -> u32 {
+pub(crate) fn pins() -> u64 {
     1
 }
 pub fn cpu() -> usize {
@@ -55,6 +55,7 @@ pub(crate) fn is_foreign() -> bool {
     false
 }
 pub(crate) fn pin() {}
+pub(crate) fn pin_times(_: u64) {}
 pub(crate) fn unpin() {}
 pub(crate) fn unpin_quietly() {}
 pub(crate) fn point() {}

@@ -25,9 +25,12 @@ pub struct PerCpu {
     g0: Cell<*const ()>,
     /// The goroutine that this CPU runs, also while it is on g0 on its behalf. Go: `m.curg`.
     curg: Cell<*const ()>,
-    /// How often the running code has asked not to be preempted or moved (Go: `m.locks`); and in the highest bit, which is off when the goroutine shall yield as soon as it
-    /// can (Go: `g.preempt`). So one decrement tells an unpin both: 0 is the last pin gone and a yield wanted. Linux: `preempt_count`.
-    pins: Cell<u32>,
+    /// How often the running code has asked not to be preempted or moved (Go: `m.locks`), times
+    /// [`PIN`]; and [`CALM`], which is off when the goroutine shall yield as soon as it can (Go:
+    /// `g.preempt`). So one subtraction tells an unpin both: 0 is the last pin gone and a yield
+    /// wanted. Linux: `preempt_count`. It has 64 bits because a pin can be forgotten
+    /// (`mem::forget`): a loop that does that would fill 32 within seconds, and count as unpinned.
+    pins: Cell<u64>,
     /// This CPU's m, p and number.
     m: Cell<*const ()>,
     p: Cell<*const ()>,
@@ -45,7 +48,9 @@ const P: usize = offset_of!(PerCpu, p);
 const CPU: usize = offset_of!(PerCpu, cpu);
 const RANKS: usize = offset_of!(PerCpu, ranks);
 /// In `pins`: nobody wants a yield.
-const CALM: u32 = 1 << 31;
+const CALM: u64 = 1;
+/// In `pins`: one pin.
+const PIN: u64 = 2;
 const _: () = assert!(G == 0, "GS-CURRENT says gs:[0]");
 
 struct Blocks(UnsafeCell<[PerCpu; MAX_CPUS]>);
@@ -127,7 +132,7 @@ gs_read!(raw_g0, reg, "", *const (), G0, "This CPU's g0. Pinned or on g0.");
 gs_read!(raw_curg, reg, "", *const (), CURG, "The goroutine this CPU runs. Pinned or on g0.");
 gs_read!(raw_m, reg, "", *const (), M, "This CPU's m. Pinned or on g0.");
 gs_read!(raw_p, reg, "", *const (), P, "This CPU's p. Pinned or on g0.");
-gs_read!(raw_pins, reg, ":e", u32, PINS, "Both that `pins` tells.");
+gs_read!(raw_pins, reg, "", u64, PINS, "Both that `pins` tells.");
 gs_read!(this_cpu, reg, ":e", u32, CPU, "This CPU's number: true until the next switch unless pinned.");
 gs_read!(raw_ranks, reg, ":e", u32, RANKS, "Ranks of the locks held. Pinned.");
 
@@ -145,8 +150,8 @@ pub(crate) fn is_foreign() -> bool {
 
 /// How deep this CPU is pinned.
 #[inline(always)]
-pub(crate) fn pins() -> u32 {
-    raw_pins() & !CALM
+pub(crate) fn pins() -> u64 {
+    raw_pins() / PIN
 }
 
 /// Whether nothing is pinned and nobody wants a yield: the two in one comparison.
@@ -155,10 +160,10 @@ pub(crate) fn is_calm() -> bool {
     // SAFETY: a comparison with this CPU's block (see the head), and a jump on it.
     unsafe {
         asm!(
-            "cmp dword ptr gs:[{o}], {calm}",
+            "cmp qword ptr gs:[{o}], {calm}",
             "jne {not}",
             o = const PINS,
-            calm = const CALM as i32,
+            calm = const CALM,
             not = label { return false },
             options(nostack, readonly),
         )
@@ -174,16 +179,14 @@ pub(crate) fn preempt() -> bool {
 /// The goroutine that runs here shall yield as soon as it can.
 pub(crate) fn want_preempt() {
     // SAFETY: one instruction on this CPU's block (see the head).
-    unsafe { asm!("and dword ptr gs:[{o}], {v}", o = const PINS, v = const !CALM as i32, options(nostack)) }
+    unsafe { asm!("and qword ptr gs:[{o}], {v}", o = const PINS, v = const !CALM as i32, options(nostack)) }
 }
 
 /// A slice begins: nobody wants a yield yet. On g0, without pins.
 #[inline(always)]
 pub(crate) fn calm() {
     // SAFETY: one instruction on this CPU's block (see the head).
-    unsafe {
-        asm!("mov dword ptr gs:[{o}], {v}", o = const PINS, v = const CALM as i32, options(nostack, preserves_flags))
-    }
+    unsafe { asm!("mov qword ptr gs:[{o}], {v}", o = const PINS, v = const CALM, options(nostack, preserves_flags)) }
 }
 
 /// The caller's stack is that of `g` from here on. For `contract.rs` alone, before anything else runs
@@ -204,7 +207,13 @@ pub(crate) fn set_curg(g: *const ()) {
 #[inline(always)]
 pub(crate) fn pin() {
     // SAFETY: one instruction on this CPU's block (see the head). Not `nomem`: what follows stays behind it.
-    unsafe { asm!("inc dword ptr gs:[{o}]", o = const PINS, options(nostack)) }
+    unsafe { asm!("add qword ptr gs:[{o}], {pin}", o = const PINS, pin = const PIN, options(nostack)) }
+}
+
+/// So many [`pin`]s at once. For `provoke.rs`.
+pub(crate) fn pin_times(n: u64) {
+    // SAFETY: one instruction on this CPU's block (see the head).
+    unsafe { asm!("add qword ptr gs:[{o}], {n}", o = const PINS, n = in(reg) n * PIN, options(nostack)) }
 }
 
 /// Undoes one [`pin`]; at the last one, a preemption that came meanwhile is honoured (the caller may yield).
@@ -212,7 +221,14 @@ pub(crate) fn pin() {
 pub(crate) fn unpin() {
     // SAFETY: one instruction on this CPU's block (see the head), and a jump on what it left. Not `nomem`: what precedes stays before it.
     unsafe {
-        asm!("dec dword ptr gs:[{o}]", "jz {wanted}", o = const PINS, wanted = label { preempted() }, options(nostack))
+        asm!(
+            "sub qword ptr gs:[{o}], {pin}",
+            "jz {wanted}",
+            o = const PINS,
+            pin = const PIN,
+            wanted = label { preempted() },
+            options(nostack),
+        )
     }
     if chaos::one_in(16) && pins() == 0 {
         preempted();
@@ -226,7 +242,7 @@ pub(crate) fn point() {
     // SAFETY: a comparison with this CPU's block (see the head), and a jump on it. Not `nomem`: what
     // precedes stays before it.
     unsafe {
-        asm!("cmp dword ptr gs:[{o}], 0", "je {wanted}", o = const PINS, wanted = label { preempted() }, options(nostack))
+        asm!("cmp qword ptr gs:[{o}], 0", "je {wanted}", o = const PINS, wanted = label { preempted() }, options(nostack))
     }
     if chaos::one_in(16) && pins() == 0 {
         preempted();
@@ -237,7 +253,7 @@ pub(crate) fn point() {
 #[inline(always)]
 pub(crate) fn unpin_quietly() {
     // SAFETY: one instruction on this CPU's block (see the head). Not `nomem`: what precedes stays before it.
-    unsafe { asm!("dec dword ptr gs:[{o}]", o = const PINS, options(nostack)) }
+    unsafe { asm!("sub qword ptr gs:[{o}], {pin}", o = const PINS, pin = const PIN, options(nostack)) }
 }
 
 #[cold]
