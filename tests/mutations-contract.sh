@@ -158,6 +158,10 @@ question "a fault is not handled" crash.rs "a fault is told with the goroutine" 
     's/\[libc::SIGSEGV, /[/'
 question "written to standard output" crash.rs "write: gets out" \
     's/libc::write\(2, /libc::write(1, /'
+question "what two print is mixed" linux.rs "print: gets out, in one piece" \
+    's/(let _ = std::io::stdout\(\)\.write_all\()bytes\);/for piece in bytes.chunks(40) {\n            ${1}piece);\n        }/'
+question "printed to nobody" linux.rs "print: gets out, in one piece" \
+    's/(let _ = std::io::)stdout\(\)/${1}sink()/'
 question "the code is dropped" crash.rs "exit: ends the run with its code" \
     's/std::process::exit\(code\)/std::process::exit(0)/'
 

@@ -38,6 +38,14 @@ fn a_heap_whose_holder_can_be_preempted_is_found() {
 }
 
 #[test]
+fn what_two_cpus_print_comes_out_in_one_piece() {
+    for cpus in [2, 4] {
+        let said = boots().smp(cpus).example("contract").run("print").ok();
+        assert_eq!(executive::contract::printed(&said.text), Ok(()), "{said}");
+    }
+}
+
+#[test]
 fn below_a_stack_nothing_can_be_written() {
     boots().example("contract").run("touch-guard").says("page fault at ").dies(2);
 }

@@ -2,7 +2,8 @@
 //!
 //! A machine's test calls [`run`] on CPU 0 *instead of* [`crate::start`], with GS set to block 0 and ticks ready to be
 //! taken: there are no goroutines here, only CPUs (but for one question, which makes its own). A second CPU, if there is one, is started and does as it is told.
-//! What ends the run ([`touch_guard`], `exit`) or is seen only from outside (`write`) the test checks from outside.
+//! What ends the run ([`touch_guard`], `exit`) or is seen only from outside (`write`,
+//! [`print_at_once`]) the test checks from outside.
 //!
 //! The one rule: a broken hook makes a check fail, not hang, wherever a hang can be told from slowness: within `SOON`.
 #![allow(unsafe_code)] // calls the hooks that trust their caller
@@ -114,6 +115,18 @@ fn stack(size: usize) -> Result<Stack, &'static str> {
 fn free(stack: Stack) {
     // SAFETY: each check frees its own stacks, once, and keeps nothing in them.
     unsafe { machine::free_stack(stack) }
+}
+
+/// Two CPUs print at the same time. Called instead of [`run`]; [`printed`] judges what came out.
+pub fn print_at_once() -> Verdict {
+    boot::set_up(0);
+    two_cpus::print_at_once()
+}
+
+/// Whether this is what [`print_at_once`] has printed: each line in one piece, and each CPU's in
+/// order. Lines of others may stand between them.
+pub fn printed(output: &str) -> Verdict {
+    two_cpus::printed(output)
 }
 
 /// Writes just below a stack: the machine must report a page fault and end the run. Returns if it doesn't.

@@ -5,11 +5,14 @@ use crate::ground::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst,
 use crate::ground::machine::{self, NEVER, now};
 use crate::proc::boot;
 use crate::tools::percpu;
+use alloc::format;
+use alloc::string::String;
 
 const SPIN: u32 = 0;
 const SLEEP: u32 = 1;
 const TELL_TIME: u32 = 2;
 const COUNT: u32 = 3;
+const PRINT: u32 = 4;
 
 static ORDER: AtomicU32 = AtomicU32::new(SPIN);
 static DONE: AtomicU32 = AtomicU32::new(0);
@@ -38,6 +41,7 @@ extern "C" fn other() -> ! {
                 continue; // until told otherwise
             }
             TELL_TIME => TIME.store(now(), SeqCst),
+            PRINT => print(1),
             COUNT => loop {
                 COUNTER.fetch_add(1, SeqCst);
             },
@@ -70,6 +74,37 @@ fn order(what: u32) -> Verdict {
     let before = DONE.load(SeqCst);
     ORDER.store(what, SeqCst);
     expect(soon(|| DONE.load(SeqCst) != before), "the other CPU doesn't answer")
+}
+
+/// So many lines are printed by each of the two.
+const LINES: usize = 100;
+
+fn line(cpu: usize, n: usize) -> String {
+    format!("CPU {cpu} prints line {n:03} of {LINES} in one piece: {:x<80}", "")
+}
+
+fn print(cpu: usize) {
+    for n in 0..LINES {
+        let line = line(cpu, n) + "\n";
+        machine::print(line.as_bytes());
+    }
+}
+
+pub(super) fn print_at_once() -> Verdict {
+    the_other_cpu_starts()?;
+    let before = DONE.load(SeqCst);
+    ORDER.store(PRINT, SeqCst);
+    print(0);
+    expect(soon(|| DONE.load(SeqCst) != before), "the other CPU doesn't come back from it")
+}
+
+pub(super) fn printed(output: &str) -> Verdict {
+    let is_whole = |cpu| {
+        let begin = format!("CPU {cpu} prints ");
+        let lines = output.lines().filter(|line| line.starts_with(&begin));
+        lines.eq((0..LINES).map(|n| line(cpu, n)))
+    };
+    expect(is_whole(0) && is_whole(1), "lines are missing, torn, or not in order")
 }
 
 pub(super) fn the_other_cpu_starts() -> Verdict {

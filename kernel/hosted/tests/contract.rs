@@ -23,6 +23,7 @@ fn main() {
             missing(2);
             hosted::run_with(4, the_others_have_its_number)
         }
+        Some("print") => on_cpu_0(2, || machine::exit(contract::print_at_once().is_err() as i32)),
         Some("write-and-exit-7") => on_cpu_0(1, || {
             machine::write(b"written by the hook\n");
             machine::exit(7)
@@ -40,6 +41,9 @@ fn main() {
     let (status, said) = again("a-cpu-does-not-come");
     let reported = said.contains("CPU 2 did not start");
     tell("start_cpu: the number of one that did not come is the next one's", status == Some(0) && reported, &said);
+    let print = me("print").output().expect("a test can run itself");
+    let printed = contract::printed(&String::from_utf8_lossy(&print.stdout));
+    tell("print: gets out, in one piece", print.status.success() && printed.is_ok(), printed.err().unwrap_or_default());
     let (status, said) = again("write-and-exit-7");
     tell("write: gets out", said.contains("written by the hook\n"), &said);
     tell("exit: ends the run with its code", status == Some(7), &said);
