@@ -76,11 +76,16 @@ impl Console {
     pub fn ends_with(mut self, line: &str, status: i32) {
         self.types(line);
         self.types("\r");
+        self.ends(status);
+    }
+
+    /// Waits for the machine's end.
+    pub fn ends(mut self, status: i32) {
         let got = self.tool.wait().expect("the boot tool can be waited for").code();
         while let Ok(bytes) = self.output.recv() {
             self.said.add(&bytes);
         }
-        assert_eq!(got, Some(status), "{line:?} ended with the wrong status; it said:\n{}", self.said.text());
+        assert_eq!(got, Some(status), "it ended with the wrong status; it said:\n{}", self.said.text());
     }
 
     /// How much of the host's CPU time the machine uses in `span`: 1.0 is one CPU of the host.

@@ -13,6 +13,8 @@ mod build;
 mod console;
 mod machine;
 mod slots;
+mod socket;
 
 pub use console::Console;
 pub use machine::{Boot, Transcript, boots};
+pub use socket::Socket;

@@ -1,9 +1,8 @@
 //! The console, with somebody at it.
 
 use std::io::Write;
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
-use tests::boots;
+use tests::{Socket, boots};
 
 #[test]
 fn a_typed_command_is_done_and_exit_powers_off() {
@@ -122,11 +121,10 @@ fn a_line_that_is_too_long_is_not_done_in_part() {
 /// stands still.
 #[test]
 fn bytes_that_the_port_drops_are_told() {
-    let socket = std::env::temp_dir().join(format!("executive-{}.monitor", std::process::id()));
-    let monitor = format!("unix:{},server=on,wait=off", socket.display());
-    let mut console = boots().qemu(&["-monitor", &monitor]).console();
+    let monitor = Socket::new("drops");
+    let mut console = boots().qemu(&["-monitor", &monitor.place()]).console();
     console.does("sieve 10");
-    let mut monitor = UnixStream::connect(&socket).expect("QEMU listens");
+    let mut monitor = monitor.connect();
     let mut say = |line: String| writeln!(monitor, "{line}").expect("QEMU listens");
     say("stop".into());
     say("o/b 0x3fc 0x1b".into()); // MCR: DTR, RTS, OUT2, loop
@@ -138,5 +136,4 @@ fn bytes_that_the_port_drops_are_told() {
     console.until("the serial port has dropped bytes");
     console.until("> ");
     console.ends_with("\x04", 1);
-    std::fs::remove_file(&socket).expect("QEMU made it");
 }

@@ -3,7 +3,7 @@
 use super::{Args, Outcome, run_command};
 use alloc::format;
 use kernel::{frames, print, println};
-use scenarios::{DEATHS, SCENARIOS};
+use scenarios::{DEATHS, SCENARIOS, SLEEPERS};
 
 /// Runs rows of the race (package `bench`).
 pub fn bench(args: &Args) -> Outcome {
@@ -17,7 +17,8 @@ pub fn bench(args: &Args) -> Outcome {
 }
 
 /// Runs scenarios (package `scenarios`): those whose name has one of the words in it, or all. One whose claim is wrong panics,
-/// and so ends the run. A death runs when its whole name is given: it must end the run.
+/// and so ends the run. A death runs when its whole name is given: it must end the run. So does a
+/// sleeper, called `sleepers::NAME`: it must go on for ever, and nobody is at the keyboard then.
 pub fn scenario(args: &Args) -> Outcome {
     let mut ran = 0;
     for word in args.words {
@@ -33,6 +34,13 @@ pub fn scenario(args: &Args) -> Outcome {
             crate::console::hang_up(); // it may be a deadlock
             die();
             return Err(format!("{word} goes on"));
+        }
+        let sleeper = word.strip_prefix("sleepers::");
+        if let Some((_, sleep)) = SLEEPERS.iter().find(|(name, _)| Some(*name) == sleeper) {
+            crate::console::hang_up(); // so that it could be taken for a deadlock
+            println!("{word}");
+            sleep();
+            return Err(format!("{word} is over"));
         }
         if ran == before {
             return Err(format!("no scenario has '{word}' in its name"));
