@@ -13,6 +13,11 @@ pub struct Built {
     pub kernel: PathBuf,
 }
 
+/// The kernel that [`boots`](crate::boots) boots, for a debugger.
+pub fn kernel() -> PathBuf {
+    built(None).kernel
+}
+
 pub fn built(example: Option<&str>) -> Built {
     static DONE: LazyLock<Mutex<HashMap<String, Built>>> = LazyLock::new(Mutex::default);
     // A test that fails while it builds leaves the map as it was.

@@ -15,6 +15,7 @@ mod machine;
 mod slots;
 mod socket;
 
+pub use build::kernel;
 pub use console::Console;
 pub use machine::{Boot, Transcript, boots};
-pub use socket::Socket;
+pub use socket::{Socket, until_all_halt};

@@ -1,8 +1,8 @@
 //! What the scheduler claims, shown on the bare machine. The claims are the console's commands of the same names: each
 //! counts, and fails if the count is wrong.
 
-use std::io::{Read, Write};
-use tests::{Socket, boots};
+use std::io::Write;
+use tests::{Socket, boots, until_all_halt};
 
 #[test]
 fn a_ready_goroutine_wakes_a_halted_cpu_without_any_tick() {
@@ -19,18 +19,6 @@ fn a_kernel_with_nothing_to_do_does_nothing() {
     boots().run("skynet 1000; idle 2").ok();
 }
 
-/// Whether each of so many CPUs stands in a `hlt`: QEMU's monitor tells.
-fn all_halt(monitor: &mut (impl Read + Write), cpus: usize) -> bool {
-    writeln!(monitor, "info registers -a").expect("QEMU listens");
-    let (mut said, mut buffer) = (String::new(), [0; 4096]);
-    while said.matches("HLT=0").count() + said.matches("HLT=1").count() < cpus {
-        let n = monitor.read(&mut buffer).expect("QEMU answers");
-        assert!(n > 0, "the machine has ended");
-        said += &String::from_utf8_lossy(&buffer[..n]);
-    }
-    !said.contains("HLT=0")
-}
-
 /// All goroutines sleep, and no interrupt is waited for: but a sleep's end comes at some time.
 #[test]
 fn a_sleep_until_the_end_of_time_is_no_deadlock() {
@@ -41,7 +29,7 @@ fn a_sleep_until_the_end_of_time_is_no_deadlock() {
         console.until("\nsleepers::sleep\n");
         let mut monitor = monitor.connect();
         // The last CPU that goes to sleep is the one that would find a deadlock, and end the run.
-        while !all_halt(&mut monitor, cpus) {}
+        until_all_halt(&mut monitor, cpus);
         writeln!(monitor, "nmi").expect("QEMU listens");
         let report = console.until("\ngoroutines:\n");
         assert!(report.contains("non-maskable interrupt") && !report.contains("deadlock"), "{report}");
