@@ -5,7 +5,7 @@ use crate::help::{MS, WaitReason, until, until_waits};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::SeqCst;
-use executive::affinity::{cpus, num_cpus, set_procs};
+use executive::affinity::{CpuLock, cpus, num_cpus, set_procs};
 use executive::census::{CpuState, cpu_reports};
 use executive::irq::Irq;
 use executive::percpu::cpu;
@@ -69,9 +69,7 @@ fn a_hog_leaves_a_cpu_that_is_switched_off() {
 /// nobody on the other.
 fn who_is_handed_over_does_not_wait_for_a_hog() {
     counter!(RAN);
-    let (_all_on, last) = (AllOn, num_cpus() - 1);
-    let _here = lock_to_cpu(last);
-    set_procs(1);
+    let _here = on_a_cpu_that_is_off();
     let hog = hog_on(0, || RAN.load(SeqCst) == 20);
     for _ in 0..20 {
         go(|| RAN.fetch_add(1, SeqCst)).join();
@@ -82,9 +80,7 @@ fn who_is_handed_over_does_not_wait_for_a_hog() {
 /// An interrupt that is handled on a CPU that is switched off is seen beside such a goroutine.
 fn an_interrupt_is_seen_by_the_cpus_that_are_on() {
     counter!(SEEN);
-    let (_all_on, last) = (AllOn, num_cpus() - 1);
-    let _here = lock_to_cpu(last);
-    set_procs(1);
+    let _here = on_a_cpu_that_is_off();
     let waiter = go(|| {
         Irq::new(57).wait();
         SEEN.fetch_add(1, SeqCst);
@@ -224,6 +220,13 @@ impl Drop for AllOn {
     fn drop(&mut self) {
         set_procs(num_cpus());
     }
+}
+
+/// The caller is on a CPU that is switched off, as all are but CPU 0, until the result is dropped.
+fn on_a_cpu_that_is_off() -> (CpuLock, AllOn) {
+    let here = (lock_to_cpu(num_cpus() - 1), AllOn);
+    set_procs(1);
+    here
 }
 
 /// Changes the number at random until then; returns how often.

@@ -104,6 +104,21 @@ impl Sched {
         batch
     }
 
+    /// All that is in this P's queue, and its free g's, become everyone's; whether something was in
+    /// its queue. By its owner, who tells those who sleep.
+    pub(crate) fn give_all(&self, p: &P) -> bool {
+        let mut batch = List::new();
+        while let Some((g, _)) = p.runq().get() {
+            batch.push_back(g);
+        }
+        let any = !batch.is_empty();
+        if any {
+            self.put_batch(batch);
+        }
+        self.give_free(p);
+        any
+    }
+
     /// This P's free g's become everyone's. By its owner.
     #[cold]
     pub(crate) fn give_free(&self, p: &P) {

@@ -16,7 +16,6 @@ use super::wake::{kick_hogs, wakep};
 use crate::ground::param::MAX_CPUS;
 use crate::nouns::m::M;
 use crate::nouns::p::{P, p};
-use crate::nouns::runq::List;
 use crate::nouns::sched::SCHED;
 use crate::tools::percpu::{self, PerCpu, Pin};
 use core::marker::PhantomData;
@@ -52,17 +51,10 @@ impl Foreign {
 #[cold]
 pub(crate) fn hand_over() {
     percpu::pin();
-    let p = p();
-    let mut readied = List::new();
-    while let Some((g, _)) = p.runq().get() {
-        readied.push_back(g);
-    }
-    if !readied.is_empty() {
-        SCHED.put_batch(readied);
+    if SCHED.give_all(p()) {
         wakep();
         kick_hogs();
     }
-    SCHED.give_free(p);
     percpu::unpin_quietly();
 }
 

@@ -197,19 +197,11 @@ pub(crate) fn kick_hogs() {
 
 /// All that others can do is theirs from here on; and somebody else searches, if this CPU did.
 pub(super) fn hand_over(p: &P, m: &M) {
-    let mut batch = List::new();
-    while let Some((g, _)) = p.runq().get() {
-        batch.push_back(g);
-    }
-    let any = !batch.is_empty();
-    if any {
-        SCHED.put_batch(batch);
-    }
+    let any = SCHED.give_all(p);
     if p.timers.next() != machine::NEVER {
         p.timers.move_to(&p_of(0).timers, 0);
         look(0);
     }
-    SCHED.give_free(p);
     let searching = m.spinning.replace(false);
     if searching {
         m.set_state(CpuState::Running);
