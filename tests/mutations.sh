@@ -188,6 +188,34 @@ mutation "a name is read without acquire" g.rs seen what_is_seen_is_one_goroutin
 mutation "a stack is read without acquire" g.rs seen what_is_seen_is_one_goroutine_s \
     's/(self\.stack_hi\.load\()Ordering::Acquire/$1Ordering::Relaxed/'
 
+# --- a future's goroutine against its wakers
+mutation "a wake during the poll is forgotten" wakeword.rs wake each_waker_is_heard \
+    's/\(word & WOKEN == 0\)\.then_some\(word \| PARKED\)/Some(word & !MARKS | PARKED)/'
+mutation "parked without release" wakeword.rs wake each_waker_is_heard \
+    's/(compare_exchange_weak\(was, word, )Ordering::AcqRel/$1Ordering::Acquire/'
+mutation "a future is woken without acquire" wakeword.rs wake each_waker_is_heard \
+    's/fetch_or\(WOKEN, Ordering::AcqRel\)/fetch_or(WOKEN, Ordering::Release)/'
+mutation "a future is woken without release" wakeword.rs wake each_waker_is_heard \
+    's/fetch_or\(WOKEN, Ordering::AcqRel\)/fetch_or(WOKEN, Ordering::Acquire)/'
+mutation "a poll begins without acquire" wakeword.rs wake each_waker_is_heard \
+    's/fetch_and\(!MARKS, Ordering::AcqRel\)/fetch_and(!MARKS, Ordering::Release)/'
+mutation "a poll forgets the wakers" wakeword.rs wake it_is_expected_while_one_is_kept \
+    's/self\.0\.fetch_and\(!MARKS, Ordering::AcqRel\)/self.0.swap(0, Ordering::AcqRel)/'
+mutation "expected when it has parked already" wakeword.rs wake each_waker_is_heard \
+    's/            if begins \{\n\s*injected\.expect\(\);\n\s*\}\n(.*?)Ok\(_\) => return true/$1Ok(_) => {\n                    if begins {\n                        injected.expect();\n                    }\n                    return true;\n                }/s; s/(Err\(now\) => was = now,\n\s*\}\n)\s*if begins \{.*?\n            \}\n/$1/s'
+mutation "expected in vain" wakeword.rs wake each_waker_is_heard \
+    's/(Err\(now\) => was = now,\n\s*\}\n)\s*if begins \{.*?\n            \}\n/$1/s'
+mutation "a clone for one that waits is not expected" wakeword.rs wake a_lent_waker_is_as_good \
+    's/self\.exchange\(injected, \|word\| Some\(word \+ WAKER\)\)/self.0.fetch_add(WAKER, Ordering::AcqRel)/'
+mutation "a lent waker ends what did not begin" wakeword.rs wake a_lent_waker_is_as_good \
+    's/if parked && !is_expected\(was\) \{/if false {/'
+mutation "each waker that is dropped was the last" wakeword.rs wake it_is_expected_while_one_is_kept \
+    's/ && !is_expected\(was - WAKER\)//'
+mutation "the last waker goes without a word" wakeword.rs wake the_last_waker_leaves_no_sleeper \
+    's/(expect_no_more\(\);\n\s*\}\n\s*)last\n/$1false\n/'
+mutation "a waker is dropped without release" wakeword.rs wake work_before_the_last_drop_is_no_deadlock \
+    's/fetch_sub\(WAKER, Ordering::AcqRel\)/fetch_sub(WAKER, Ordering::Acquire)/'
+
 # --- park against ready: the joiner's word and the line's
 mutation "the result is not released" joiner.rs park join_meets_the_end \
     's/swap\(Self::done\(\), Ordering::AcqRel\)/swap(Self::done(), Ordering::Acquire)/'

@@ -35,7 +35,7 @@
 //! goroutine is an error (`go` panics).
 //!
 //! Where a thread may wake a goroutine, hold an [`Outside`]: when all goroutines wait and there is none, that is a
-//! deadlock, and the run ends. (A goroutine that waits for a future counts as one that somebody may wake.)
+//! deadlock, and the run ends. (A clone of a [`Waker`](core::task::Waker) counts as one while its goroutine waits.)
 //!
 //! Not for threads made by raw `clone`, nor for a child that `fork` made and that did not `exec`: they inherit GS, and
 //! would be taken for the CPU that made them. `foreign` tells how the others are told apart at no cost.

@@ -55,6 +55,11 @@ static QUESTIONS: &[Question] = &[
     ("an_outside_is_waited_for", an_outside_is_waited_for, End::Asleep),
     ("the_last_outside_leaves_a_deadlock", the_last_outside_leaves_a_deadlock, End::Dead(DEADLOCK)),
     ("a_thread_without_outside_hides_no_deadlock", a_thread_without_outside, End::Dead(DEADLOCK)),
+    ("a_thread_with_a_waker_is_waited_for", a_thread_with_a_waker, End::Asleep),
+    ("a_thread_wakes_by_a_waker_alone", a_thread_wakes_by_a_waker_alone, End::Well),
+    ("a_thread_wakes_by_a_borrowed_waker", a_thread_wakes_by_a_borrowed_waker, End::Well),
+    ("the_last_waker_leaves_a_deadlock", the_last_waker_leaves_a_deadlock, End::Dead(DEADLOCK)),
+    ("wakers_come_and_go", wakers_come_and_go, End::Dead(DEADLOCK)),
 ];
 
 fn main() -> ExitCode {
@@ -494,6 +499,102 @@ fn the_last_outside_leaves_a_deadlock(t: Thread) {
     });
     waits.join();
     drop(tx);
+}
+
+/// Waits until no CPU has anything to do.
+fn until_all_sleep() {
+    while census::cpu_reports().any(|cpu| cpu.state != CpuState::Idle) {}
+}
+
+/// Waits for a future, and gives the wakers of its only poll, so many, to a thread that does `job` with them.
+fn wait_by_wakers<const N: usize>(t: &Thread, job: impl FnOnce([Waker; N]) + Send + 'static) {
+    let mut job = Some(job);
+    block_on(poll_fn(|context| match job.take() {
+        Some(job) => {
+            let wakers = std::array::from_fn(|_| context.waker().clone());
+            t.does_unseen(0, move || job(wakers));
+            Poll::Pending
+        }
+        None => Poll::Ready(()),
+    }));
+}
+
+/// It might wake somebody, and does not.
+fn a_thread_with_a_waker(t: Thread) {
+    eprintln!("{}", runner::NEARLY_ASLEEP);
+    wait_by_wakers(&t, |_kept: [Waker; 1]| std::thread::park());
+}
+
+/// No `Outside` is needed where somebody has a waker, not even when all CPUs sleep.
+fn a_thread_wakes_by_a_waker_alone(t: Thread) {
+    for by_ref in [false, true] {
+        wait_by_wakers(&t, move |[first, second]| {
+            until_all_sleep();
+            drop(first);
+            if by_ref { second.wake_by_ref() } else { second.wake() }
+        });
+    }
+}
+
+/// A waker that is lent counts for nobody, and wakes all the same: here a future within the poll.
+fn a_thread_wakes_by_a_borrowed_waker(_: Thread) {
+    block_on(poll_fn(|context| {
+        let outside = Outside::new();
+        let lent = context.waker();
+        std::thread::scope(|s| {
+            s.spawn(move || {
+                until_all_sleep();
+                lent.wake_by_ref();
+                lent.wake_by_ref();
+                drop(outside);
+            });
+            let mut polls = 0;
+            block_on(poll_fn(|_| {
+                polls += 1;
+                if polls == 2 { Poll::Ready(()) } else { Poll::Pending }
+            }));
+        });
+        Poll::Ready(())
+    }));
+}
+
+/// The last wakers are dropped on a thread, while all CPUs sleep.
+fn the_last_waker_leaves_a_deadlock(t: Thread) {
+    wait_by_wakers(&t, |wakers: [Waker; 3]| {
+        until_all_sleep();
+        drop(wakers);
+    });
+    block_on(std::future::pending())
+}
+
+/// A thread clones, wakes and drops while the goroutine parks and polls; in the end nobody has a waker.
+fn wakers_come_and_go(t: Thread) {
+    const N: usize = 20_000;
+    let ((to, wakers), mut polls) = (mpsc::channel::<Waker>(), 0);
+    t.does_unseen(0, move || {
+        let mut kept = None;
+        for (n, waker) in wakers.into_iter().enumerate() {
+            match n % 3 {
+                0 => [waker.clone(), waker].into_iter().for_each(Waker::wake),
+                1 => waker.wake_by_ref(),
+                _ => {
+                    kept = Some(waker.clone());
+                    waker.wake();
+                }
+            }
+        }
+        drop(kept);
+    });
+    block_on(poll_fn(|context| {
+        polls += 1;
+        if polls <= N {
+            to.send(context.waker().clone()).unwrap();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }));
+    drop(to);
+    block_on(std::future::pending())
 }
 
 fn a_thread_without_outside(t: Thread) {

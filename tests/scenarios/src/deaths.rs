@@ -2,10 +2,13 @@
 
 use crate::help::{MS, until_waits};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::future::poll_fn;
+use core::task::{Poll, Waker};
 use executive::g::WaitReason;
 use executive::lock::{Lock, Rank};
 use executive::sync::{Barrier, Mutex, RwLock, WaitGroup};
-use executive::{Builder, chan, go, provoke};
+use executive::{Builder, block_on, chan, go, go_future, provoke};
 
 /// Name, what must not return, and what must be said, as [`says`] reads it.
 pub type Death = (&'static str, fn(), &'static str);
@@ -54,6 +57,12 @@ pub static DEATHS: &[Death] = &[
     ("deadlock_once_in_itself", once_in_itself, DEADLOCK),
     ("deadlock_switched_off_select", select_nothing, DEADLOCK),
     ("deadlock_with_cpus_off", switch_off_and_receive, DEADLOCK),
+    ("deadlock_future_without_wakers", || block_on(core::future::pending()), DEADLOCK_OF_A_FUTURE),
+    ("deadlock_future_started_without_wakers", || go_future(core::future::pending()).join(), DEADLOCK),
+    ("deadlock_future_that_woke_itself", woken_by_itself, DEADLOCK),
+    ("deadlock_future_whose_waker_a_goroutine_drops", || waker_is_dropped_by(|drop| drop()), DEADLOCK),
+    ("deadlock_future_whose_waker_a_timer_drops", || waker_is_dropped_by(after_a_time), DEADLOCK),
+    ("deadlock_future_in_a_future", pending_in_a_poll, DEADLOCK),
     ("deadlock_names_the_reason", receive_for_ever, "[chan receive"),
     ("deadlock_lists_every_goroutine", deadlock_of_many, "(tenth) [chan send"),
     ("report_of_400_shows_who_holds_the_mutex", two_of_400, "(left) [sync.Mutex.Lock 0x .. , held by .. (right), "),
@@ -99,6 +108,7 @@ pub static DEBUG_DEATHS: &[Death] =
     &[("lock_out_of_rank", lock_out_of_rank, "fatal error: lock: taken out of rank order")];
 
 const DEADLOCK: &str = "fatal error: all goroutines are asleep - deadlock!";
+const DEADLOCK_OF_A_FUTURE: &str = "fatal error: all goroutines are asleep - deadlock!\n1 (main) [future";
 
 const IN_ORDER: &str = "goroutines:\n(main) [join, \n(left) [\n(right) [\n(one of many) [";
 const WITH_STACKS: &str = "(left) [\ntwo_of_400\n(right) [\ntwo_of_400\n(one of many) [\ntwo_of_400";
@@ -208,6 +218,45 @@ fn lock_twice() {
 fn once_in_itself() {
     static ONCE: executive::sync::Once = executive::sync::Once::new();
     ONCE.call_once(|| ONCE.call_once(|| {}));
+}
+
+/// All its wakers are used up, one way or the other, before it waits for nothing.
+fn woken_by_itself() {
+    let mut polls = 0;
+    block_on(poll_fn(|context| {
+        polls += 1;
+        let clones: [Waker; 3] = core::array::from_fn(|_| context.waker().clone());
+        if polls < 3 {
+            clones.into_iter().for_each(Waker::wake);
+        }
+        Poll::<()>::Pending
+    }));
+}
+
+/// A goroutine waits for a future, and the last of its wakers is dropped by what is given to `by`.
+fn waker_is_dropped_by(by: fn(fn())) {
+    static WAKERS: Mutex<Vec<Waker>> = Mutex::new(Vec::new());
+    let waits = go_future(poll_fn(|context| {
+        WAKERS.lock().extend([context.waker().clone(), context.waker().clone()]);
+        Poll::<()>::Pending
+    }));
+    until_waits(&waits, WaitReason::Future);
+    drop(WAKERS.lock().pop());
+    by(|| WAKERS.lock().clear());
+    waits.join();
+}
+
+fn after_a_time(f: fn()) {
+    drop(executive::time::after_func(MS, f));
+}
+
+/// The outer future's wakers are gone, too.
+fn pending_in_a_poll() {
+    block_on(poll_fn(|context| {
+        drop(context.waker().clone());
+        block_on(core::future::pending::<()>());
+        Poll::Ready(())
+    }));
 }
 
 fn select_nothing() {

@@ -3,24 +3,25 @@
 //! A waker *is* its goroutine, and g's are never freed; so wakers cost no memory, may be kept for ever, and one that is called too late does no more than make
 //! somebody poll once too often, which every future allows.
 //!
-//! **Rule:** `G::future` goes from IDLE to WOKEN by a waker, or to PARKED by the goroutine, on g0, after it was saved; from PARKED to WOKEN by one waker, which then has the goroutine.
+//! Wakers are counted (wakeword.rs): a goroutine that waits for a future may be woken by somebody as
+//! long as there is one. If there is none, and all else waits, that is a deadlock.
 #![allow(unsafe_code)] // A raw waker's table.
 
-use crate::ground::atomic::Ordering;
 use crate::nouns::g::{G, WaitReason, getg, on_g0};
 use crate::nouns::sched::SCHED;
 use crate::proc::join::{JoinHandle, go};
 use crate::proc::{park::park, preempt::look_soon, wake::ready, wake::wakep};
 use crate::tools::percpu;
 use core::future::Future;
+use core::mem::ManuallyDrop;
 use core::pin::pin;
 use core::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
-const IDLE: u32 = 0;
-const WOKEN: u32 = 1;
-const PARKED: u32 = 2;
-
 /// Runs a future to its end; parks the calling goroutine while it is pending.
+///
+/// It waits for whoever keeps a clone of its [`Waker`]: a goroutine, an interrupt handler, a thread.
+/// When all goroutines wait and there is no clone, nor anything else to come, that is a deadlock, and
+/// the run ends.
 ///
 /// ```no_run
 /// assert_eq!(executive::block_on(async { 6 * 7 }), 42);
@@ -28,28 +29,17 @@ const PARKED: u32 = 2;
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let me = getg();
-    // SAFETY: the table fits, and g's are never freed.
-    let waker = unsafe { Waker::from_raw(raw(me)) };
+    // SAFETY: the table fits, and g's are never freed. Not dropped: it is lent, and not counted.
+    let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw(me)) });
     let mut context = Context::from_waker(&waker);
     loop {
-        // AcqRel: partner of the swap in `wake`: the poll sees what the waker did before.
-        me.future.swap(IDLE, Ordering::AcqRel);
+        me.future.begin_poll();
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            // If we run within another future's poll its wakers may have called while we took no notice.
-            me.future.store(WOKEN, Ordering::Relaxed);
+            me.future.is_done();
             percpu::point();
             return output;
         }
-        park(me, WaitReason::Future, |me| {
-            // Nobody knows who has the waker; it may be a handler, so that sleeping CPUs are no deadlock.
-            SCHED.injected.expect();
-            // AcqRel: the waker that finds PARKED finds it saved.
-            let parked = me.future.compare_exchange(IDLE, PARKED, Ordering::AcqRel, Ordering::Acquire).is_ok();
-            if !parked {
-                SCHED.injected.expect_no_more();
-            }
-            parked
-        });
+        park(me, WaitReason::Future, |me| me.future.park(&SCHED.injected));
     }
 }
 
@@ -69,22 +59,32 @@ where
 }
 
 fn raw(g: &'static G) -> RawWaker {
-    static TABLE: RawWakerVTable = RawWakerVTable::new(
-        // SAFETY: the data is a g, as `raw` made it.
-        |g| raw(unsafe { &*g.cast::<G>() }),
-        wake,
-        wake,
-        |_| {},
-    );
+    static TABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
     RawWaker::new(core::ptr::from_ref(g).cast(), &TABLE)
 }
 
-/// May be called from anywhere: a goroutine, a timer's firing, an interrupt handler, a foreign thread.
-fn wake(g: *const ()) {
-    // SAFETY: as above.
-    let g: &'static G = unsafe { &*g.cast::<G>() };
-    // AcqRel: partner of the swap in `block_on`, and of the exchange in its park.
-    if g.future.swap(WOKEN, Ordering::AcqRel) != PARKED {
+// The table's functions may be called from anywhere: by a goroutine, a timer's firing, an interrupt
+// handler, a foreign thread.
+
+fn of(waker: *const ()) -> &'static G {
+    // SAFETY: a waker's data is a g, as `raw` made it.
+    unsafe { &*waker.cast::<G>() }
+}
+
+fn clone(waker: *const ()) -> RawWaker {
+    let g = of(waker);
+    g.future.add_waker(&SCHED.injected);
+    raw(g)
+}
+
+fn wake(waker: *const ()) {
+    wake_by_ref(waker);
+    drop_waker(waker);
+}
+
+fn wake_by_ref(waker: *const ()) {
+    let g = of(waker);
+    if !g.future.wake(&SCHED.injected) {
         return;
     }
     if on_own_stack() {
@@ -95,6 +95,15 @@ fn wake(g: *const ()) {
         SCHED.injected.hand_over(g);
         wakep();
         look_soon();
+    }
+}
+
+fn drop_waker(waker: *const ()) {
+    if of(waker).future.drop_waker(&SCHED.injected) {
+        // Quietly unpinned: in a handler there must be no switch.
+        percpu::pin();
+        wakep(); // whoever sleeps has counted on us, and looks again whether it is a deadlock
+        percpu::unpin_quietly();
     }
 }
 

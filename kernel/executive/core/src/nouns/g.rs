@@ -21,6 +21,7 @@ use crate::ground::atomic::{
 use crate::ground::machine::Stack;
 use crate::nouns::joiner::Joiner;
 use crate::nouns::runq::Linked;
+use crate::nouns::wakeword::WakeWord;
 use crate::tools::fatal::throw;
 use crate::tools::percpu;
 use core::cell::Cell;
@@ -179,8 +180,8 @@ pub struct G {
     /// `RwLock` guards: an address on the stack of the goroutine that had the mutex, or that wrote
     /// or was about to. To write: how many read.
     pub(crate) behind: AtomicUsize,
-    /// Whether the future it runs was woken: see future.rs.
-    pub(crate) future: AtomicU32,
+    /// Where the future that it runs meets its wakers.
+    pub(crate) future: WakeWord,
     /// Where an interrupted goroutine goes on (written by the tick handler while the goroutine stands still).
     pub(crate) preempt_pc: Cell<usize>,
 
@@ -262,7 +263,7 @@ impl G {
                 waits_for: AtomicUsize::new(0),
                 behind: AtomicUsize::new(0),
                 deepest: AtomicU64::new(0),
-                future: AtomicU32::new(0),
+                future: WakeWord::new(),
                 preempt_pc: Cell::new(0),
                 started_at: AtomicPtr::new(null_mut()),
                 name: AtomicPtr::new(null_mut()),

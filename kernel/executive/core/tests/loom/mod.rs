@@ -24,3 +24,4 @@ mod runq;
 mod seen;
 mod select;
 mod timers;
+mod wake;
