@@ -6,17 +6,21 @@
 //! faults at an address below a block's size, and the handler of that fault gives the thread a block
 //! ([`Foreign`]) and lets it try again. So no entry asks where it is, and who never calls pays nothing.
 //!
+//! Before `run` there is no such handler, so that std's is left alone: who overflows a stack there is told so by
+//! std. Until then each thread is given its block as it begins, the first one before `main` ([`BEFORE_MAIN`]). That
+//! one gives it back as `run` makes it CPU 0.
+//!
 //! A block goes back when its thread ends, for the next thread; it is never freed (a `Waker` may point into it).
 //!
 //! Left: a `#[thread_local]` to look at in each entry (a few instructions in each lock), and a block made with each
-//! thread (12 KiB that most threads never use).
+//! thread that there ever is (12 KiB that most threads never use).
 #![allow(unsafe_code)] // pthreads, GS, memory that a signal handler gets
 
 use crate::cpu::set_gs_base;
 use core::cell::Cell;
 use core::ffi::c_void;
 use core::ptr::null;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use executive::foreign::Foreign;
 use std::sync::Mutex;
 
@@ -28,20 +32,57 @@ type Create =
 static REAL: AtomicUsize = AtomicUsize::new(0);
 
 /// What a thread's block is noted under, for [`farewell`]. Below 32, so that to set it allocates nothing.
-static KEY: AtomicU32 = AtomicU32::new(0);
+/// [`NO_KEY`]: there is none yet, and nobody can arrive.
+static KEY: AtomicU32 = AtomicU32::new(NO_KEY);
+const NO_KEY: u32 = u32::MAX;
+
+/// The handler of faults is there, and [`welcome`]s whoever calls the executive.
+static WELCOMES: AtomicBool = AtomicBool::new(false);
 
 /// Where an access by GS faults while GS base is 0.
 const REACH: usize = 128;
 
+/// libc calls it before `main`, on the first thread: that one may call the executive from then on.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = {
+    extern "C" fn before_main() {
+        let mut key = 0;
+        // SAFETY: `farewell` takes what `arrive` sets.
+        let r = unsafe { libc::pthread_key_create(&mut key, Some(farewell)) };
+        assert!(r == 0, "hosted: pthread_key_create: {}", std::io::Error::from_raw_os_error(r));
+        KEY.store(key, Ordering::Relaxed);
+        arrive();
+    }
+    before_main
+};
+
+/// Makes sure that threads are told apart.
 pub fn init() {
     // Named, so that the linker takes ours.
-    core::hint::black_box(pthread_create as *const ());
+    core::hint::black_box((pthread_create as *const (), &BEFORE_MAIN));
+    assert!(KEY.load(Ordering::Relaxed) != NO_KEY, "hosted: libc does not call what stands in .init_array");
     real();
-    let mut key = 0;
-    // SAFETY: `farewell` takes what `welcome` sets.
-    let r = unsafe { libc::pthread_key_create(&mut key, Some(farewell)) };
-    assert!(r == 0, "hosted: pthread_key_create: {}", std::io::Error::from_raw_os_error(r));
-    KEY.store(key, Ordering::Relaxed);
+}
+
+/// The handler of faults is there. The calling thread is about to be a CPU, and no guest any more.
+pub fn is_no_guest() {
+    // Release: partner of the Acquire in `begins`.
+    WELCOMES.store(true, Ordering::Release);
+    if let Some(guest) = guest() {
+        // SAFETY: none is noted any more, so this is not said twice.
+        unsafe {
+            libc::pthread_setspecific(KEY.load(Ordering::Relaxed), null());
+            farewell(guest.cast_mut());
+        }
+    }
+}
+
+/// The block that this thread has.
+fn guest() -> Option<*const c_void> {
+    // SAFETY: asks for this thread's own value.
+    let guest = unsafe { libc::pthread_getspecific(KEY.load(Ordering::Relaxed)) };
+    (!guest.is_null()).then_some(guest.cast_const())
 }
 
 fn real() -> Create {
@@ -93,6 +134,9 @@ extern "C-unwind" fn begins(begin: *mut c_void) -> *mut c_void {
     set_gs_base(null()); // what it inherited is its maker's
     // SAFETY: made for this thread, above.
     let Begin { start, arg } = *unsafe { Box::from_raw(begin.cast::<Begin>()) };
+    if !WELCOMES.load(Ordering::Acquire) && KEY.load(Ordering::Relaxed) != NO_KEY {
+        arrive(); // nobody would welcome it later
+    }
     start(arg)
 }
 
@@ -118,17 +162,20 @@ static FREE: Mutex<Free> = Mutex::new(Free(null()));
 /// In a signal handler, but one that comes only where an instruction of the executive's touches GS, and so not within
 /// libc or the mutex here. Allocates nothing all the same: the program's allocator may use locks of the executive's.
 pub fn welcome(address: usize) -> bool {
-    let key = KEY.load(Ordering::Relaxed);
-    // SAFETY: asks for this thread's own value.
-    if address >= REACH || !unsafe { libc::pthread_getspecific(key) }.is_null() {
-        return false;
+    let faulted_so = address < REACH && guest().is_none();
+    if faulted_so {
+        arrive();
     }
-    static WELCOMED: AtomicUsize = AtomicUsize::new(0);
+    faulted_so
+}
+
+/// This thread, which has no block, has one from here on.
+fn arrive() {
+    static ARRIVED: AtomicUsize = AtomicUsize::new(0);
     let guest = a_guest();
     // SAFETY: a key of ours, and a guest for `farewell`.
-    unsafe { libc::pthread_setspecific(key, core::ptr::from_ref(guest).cast()) };
-    set_gs_base(guest.foreign.begin(WELCOMED.fetch_add(1, Ordering::Relaxed)));
-    true
+    unsafe { libc::pthread_setspecific(KEY.load(Ordering::Relaxed), core::ptr::from_ref(guest).cast()) };
+    set_gs_base(guest.foreign.begin(ARRIVED.fetch_add(1, Ordering::Relaxed)));
 }
 
 /// One that nobody uses.

@@ -28,8 +28,8 @@
 //!
 //! # Threads that are no CPU
 //!
-//! The program may have other threads: older ones than [`run`], those that a goroutine or a library starts. They may
-//! call whatever never parks: [`Waker::wake`](core::task::Waker::wake), `try_send` and `try_recv`,
+//! The program may have other threads: the first one before [`run`], others that are older than it, those that a
+//! goroutine or a library starts. They may call whatever never parks: [`Waker::wake`](core::task::Waker::wake), `try_send` and `try_recv`,
 //! `Semaphore::release`, `Token::cancel`, `Mutex::try_lock`, notify a condition, start and stop timers, and more. A
 //! call that would park there (`recv` while there is nothing, say) ends the run with `not on a goroutine`; starting a
 //! goroutine is an error (`go` panics).
@@ -102,5 +102,6 @@ pub fn boot(config: Config) {
     crash::init();
     fuzz::init();
     tick::init();
+    foreign::is_no_guest();
     cpu::become_cpu(0, executive::percpu_block(0));
 }

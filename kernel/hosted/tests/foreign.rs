@@ -19,11 +19,18 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
-use std::sync::{Arc, Mutex as StdMutex, mpsc};
+use std::sync::{Arc, LazyLock, Mutex as StdMutex, mpsc};
 use std::task::{Poll, Waker};
 
 const DEADLOCK: &str = "fatal error: all goroutines are asleep - deadlock!";
 const NOT_ON_A_GOROUTINE: &str = "fatal error: not on a goroutine";
+
+/// What the first thread does before `run`, and threads that are as old; then a goroutine goes on.
+static BEFORE: &[(&str, fn())] = &[
+    ("what_never_parks_works", what_never_parks_works),
+    ("no_goroutine_is_started", no_goroutine_is_started),
+    ("a_timer_is_for_later", a_timer_is_for_later),
+];
 
 /// Name, what goroutine 1 does, and how it must end.
 type Question = (&'static str, fn(Thread), End);
@@ -66,14 +73,20 @@ fn main() -> ExitCode {
     if let Ok(name) = std::env::var("SCENARIO") {
         ask(&name);
     }
+    let wanted = |name: &str, names: &[String]| names.is_empty() || names.iter().any(|n| name.contains(n.as_str()));
     let names: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let mut runs = Vec::new();
     for (name, _, end) in QUESTIONS {
         for (suffix, cpus) in ["old", "new"].into_iter().flat_map(|s| [1, 2, 4].map(|cpus| (s, cpus))) {
             let name = format!("{name}:{suffix}");
-            if names.is_empty() || names.iter().any(|n| name.contains(n.as_str())) {
+            if wanted(&name, &names) {
                 runs.push(runner::Run { name, cpus, end: *end, patience: runner::PATIENCE });
             }
+        }
+    }
+    for (name, cpus) in BEFORE.iter().flat_map(|(name, _)| [1, 2, 4].map(|cpus| (format!("{name}:before"), cpus))) {
+        if wanted(&name, &names) {
+            runs.push(runner::Run { name, cpus, end: End::Well, patience: runner::PATIENCE });
         }
     }
     runner::report(runs)
@@ -82,7 +95,14 @@ fn main() -> ExitCode {
 /// In the process of its own.
 fn ask(name: &str) -> ! {
     static TO_ASK: StdMutex<Option<Job>> = StdMutex::new(None);
-    let (name, age) = name.split_once(':').expect("NAME:old or NAME:new");
+    let (name, age) = name.split_once(':').expect("NAME:old, NAME:new or NAME:before");
+    if age == "before" {
+        let before = BEFORE.iter().find(|b| b.0 == name).expect("a question's name").1;
+        before();
+        std::thread::spawn(before).join().unwrap();
+        before();
+        hosted::run(|| go_on().recv().unwrap()());
+    }
     let question = QUESTIONS.iter().find(|q| q.0 == name).expect("a question's name").1;
     let thread = match age {
         "old" => Thread::Old((0..4).map(|_| an_old_thread()).collect()),
@@ -130,6 +150,48 @@ impl Thread {
             Thread::New => drop(std::thread::spawn(job)),
         }
     }
+}
+
+/// For those who ask before `run`: what a goroutine does then. The channel itself is older than `run`.
+fn go_on() -> &'static executive::chan::Receiver<fn()> {
+    &LATER.1
+}
+type Later = (executive::chan::Sender<fn()>, executive::chan::Receiver<fn()>);
+static LATER: LazyLock<Later> = LazyLock::new(|| chan(10));
+fn later(f: fn()) {
+    LATER.0.try_send(f).unwrap();
+}
+
+fn what_never_parks_works() {
+    static SUM: Mutex<u64> = Mutex::new(0);
+    static SEMA: Semaphore = Semaphore::new(0);
+    *SUM.lock() += 1;
+    SEMA.release();
+    let token = Token::new();
+    token.cancel();
+    assert_eq!(token.wait(), Cause::Cancelled);
+    let (tx, rx) = chan(1);
+    tx.send(1).unwrap(); // there is room
+    assert_eq!((rx.recv(), rx.try_recv().is_err()), (Some(1), true));
+    assert_eq!(block_on(async { 1 }), 1);
+    later(|| {
+        (0..3).for_each(|_| SEMA.acquire());
+        assert_eq!((*SUM.lock(), SEMA.try_acquire()), (3, false));
+        go(|| *SUM.lock() += 1).join();
+    });
+}
+
+fn no_goroutine_is_started() {
+    assert_eq!(Builder::new().spawn(|| ()).map(drop), Err(SpawnError::NotOnAGoroutine));
+    assert!(catch_unwind(|| drop(go(|| ()))).is_err());
+    later(|| go(|| ()).join());
+}
+
+fn a_timer_is_for_later() {
+    static FIRED: Semaphore = Semaphore::new(0);
+    assert!(Timer::new(Duration::from_secs(3600)).stop());
+    after_func(Duration::from_millis(1), || FIRED.release());
+    later(|| (0..3).for_each(|_| FIRED.acquire()));
 }
 
 /// Waits until the goroutine does.
