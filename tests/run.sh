@@ -33,14 +33,14 @@ step() {
 }
 
 host=(-p executive -p hosted -p bench -p demos -p scenarios -p boot) # these run here; -p tests boots machines
-bare=(-p kernel --release --target x86_64-unknown-none)
+bare=(--release --target x86_64-unknown-none)
 # boot's build script must not see this (boot/Cargo.toml); every cargo below gets it as an option.
 unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
 
 # The example that brings its own heap is a kernel without ours.
 clippy_kernel() {
-    cargo clippy --target-dir "$target" "${bare[@]}" --lib --bins --examples -- -D warnings &&
-        cargo clippy --target-dir "$target" "${bare[@]}" --lib --example own_heap --features own-heap -- -D warnings
+    cargo clippy --target-dir "$target" "${bare[@]}" -p kernel -p shell --lib --bins --examples -- -D warnings &&
+        cargo clippy --target-dir "$target" "${bare[@]}" -p kernel --lib --example own_heap --features own-heap -- -D warnings
 }
 
 units() {
@@ -57,7 +57,7 @@ loom() {
 # The documentation of what others may use, without a warning.
 docs() {
     RUSTDOCFLAGS="-D warnings" cargo doc --target-dir "$target" --no-deps -p executive -p hosted -p bench -p demos -p scenarios &&
-        RUSTDOCFLAGS="-D warnings" cargo doc --target-dir "$target" --no-deps "${bare[@]}" --lib
+        RUSTDOCFLAGS="-D warnings" cargo doc --target-dir "$target" --no-deps "${bare[@]}" -p kernel --lib
 }
 
 # What Cargo.toml promises to build with an older compiler, where that is installed.

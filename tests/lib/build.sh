@@ -11,12 +11,12 @@ build_boot() {
 
 # build_kernel [EXAMPLE]: the kernel, or one of its examples, at $kernel; by a cargo with $cargo_options, if there are any.
 build_kernel() {
-    local what=(--bin kernel)
+    local what=(--package shell)
     kernel=$target/x86_64-unknown-none/release/kernel
     if [[ -n ${1-} ]]; then
-        what=(--example "$1")
+        what=(--package kernel --example "$1")
         [[ $1 != own_heap ]] || what+=(--features own-heap)
         kernel=$target/x86_64-unknown-none/release/examples/$1
     fi
-    cargo ${cargo_options[@]+"${cargo_options[@]}"} build --quiet --package kernel "${what[@]}" --release --target x86_64-unknown-none --target-dir "$target"
+    cargo ${cargo_options[@]+"${cargo_options[@]}"} build --quiet "${what[@]}" --release --target x86_64-unknown-none --target-dir "$target"
 }

@@ -3,11 +3,11 @@
 extern crate alloc;
 
 #[allow(dead_code)] // what only the kernel uses
-#[path = "../../kernel/src/console/keys.rs"]
+#[path = "../../kernel/shell/src/console/keys.rs"]
 mod keys;
 
 #[allow(dead_code)]
-#[path = "../../kernel/src/console/screen.rs"]
+#[path = "../../kernel/shell/src/console/screen.rs"]
 mod screen;
 
 extern crate std;

@@ -5,6 +5,7 @@
 //! succeeded.
 #![no_std]
 #![no_main]
+#![deny(unsafe_code)] // allowed in the files that say why at their top
 
 extern crate alloc;
 
