@@ -18,7 +18,8 @@ pub struct Map {
 impl Map {
     /// What is used and does not stand above (a macro and what lib.rs exports do not), and should not be.
     pub fn wrong(&self) -> Vec<String> {
-        let order = modules(&fs::read_to_string(self.src.join("lib.rs")).unwrap());
+        let root = ["lib.rs", "main.rs"].map(|name| self.src.join(name)).into_iter().find(|path| path.exists());
+        let order = modules(&fs::read_to_string(root.expect("a crate has a root")).unwrap());
         assert!(order.len() >= self.least, "lib.rs was not understood: {order:?}");
         let mut wrong = Vec::new();
         for (at, module) in order.iter().enumerate() {
