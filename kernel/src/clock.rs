@@ -7,10 +7,10 @@
 use crate::acpi::Platform;
 use crate::apic;
 use crate::calibrate::{self, Rates};
-use crate::println;
 use crate::tsc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use executive::machine::NEVER;
+use executive::println;
 
 /// How ticks become nanoseconds and back. Written by [`init`], before there is a second CPU.
 struct Scale {

@@ -5,7 +5,7 @@
 //!
 //! The one rule: wait with interrupts on. Two CPUs that flush at the same time then serve each other.
 
-use crate::{apic, hold, vectors};
+use crate::{apic, vectors};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use executive::param::MAX_CPUS;
 use executive::percpu::{Pin, cpu};
@@ -23,13 +23,13 @@ struct Cpu {
 
 static CPUS: [Cpu; MAX_CPUS] = [const { Cpu { online: AtomicBool::new(false), flushed: AtomicU64::new(0) } }; MAX_CPUS];
 
-/// The calling CPU's gates are up: from here on it answers.
-pub fn join() {
+/// From here on the calling CPU answers flushes. By [`hold::join`](crate::hold::join) alone.
+pub(crate) fn join() {
     CPUS[cpu()].online.store(true, Ordering::SeqCst);
-    // Who flushes or holds just now may or may not have seen us: if not, our read of its number comes after its write, and this is our answer. (A CPU walks tables ahead of what it
-    // runs: the flush also forgets what it found there before.)
+    // A CPU that flushes just now may or may not have seen us. If not, our read of its number comes
+    // after its write, and this flush is our answer. (A CPU walks page tables ahead of what it runs:
+    // the flush also forgets what it found there before.)
     on_interrupt();
-    hold::on_interrupt();
 }
 
 /// The CPUs that answer.

@@ -31,6 +31,13 @@ struct Answer {
 static ANSWERS: [Answer; MAX_CPUS] =
     [const { Answer { stands: AtomicU64::new(0), cannot: AtomicU64::new(0) } }; MAX_CPUS];
 
+/// The calling CPU's gates are up: from here on it answers flushes and holds.
+pub fn join() {
+    flush::join();
+    // As in `flush::join`: a CPU that holds just now has seen us, or we see its round here.
+    on_interrupt();
+}
+
 /// Another CPU asks this one to stand still. From the interrupt's handler, interrupts off.
 pub fn on_interrupt() {
     let round = ROUND.load(Ordering::Acquire);

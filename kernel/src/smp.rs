@@ -16,13 +16,12 @@
 use crate::apic;
 use crate::clock::{self, busy_wait_ns, now_ns};
 use crate::cpu;
-use crate::flush;
 use crate::gdt;
+use crate::hold;
 use crate::idt;
-use crate::println;
 use crate::trampoline::{Addressee, Letter, Trampoline};
 use core::sync::atomic::Ordering;
-use executive::machine;
+use executive::{machine, println};
 use spin::Mutex;
 use x86_64::PhysAddr;
 use x86_64::instructions::interrupts;
@@ -174,7 +173,7 @@ extern "C" fn started(letter: &'static Letter) -> ! {
     letter.arrived.store(1, Ordering::Release);
     machine::wake(0, &letter.arrived);
     letter.rally.serve(clock::distrust_tsc); // after it the letter is the next CPU's
-    flush::join(); // not before: others wait for who has joined, and this CPU could have been given up
+    hold::join(); // not before: others wait for who has joined, and this CPU could have been given up
     interrupts::enable();
     entry()
 }

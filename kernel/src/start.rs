@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // GS, and slices that the bootloader describes by numbers.
 
 use crate::vectors::COM1;
-use crate::{acpi, apic, clock, cpu, flush, frames, fwcfg, gdt, idt, ioapic, layout, paging, serial, symbols, window};
+use crate::{acpi, apic, clock, cpu, frames, fwcfg, gdt, hold, idt, ioapic, layout, paging, serial, symbols, window};
 use bootloader_api::config::{BootloaderConfig, Mapping};
 use bootloader_api::info::{BootInfo, MemoryRegion};
 use core::slice;
@@ -43,7 +43,7 @@ pub fn bring_up(info: &'static mut BootInfo) {
     idt::load(); // faults are reported from here on
     let platform = acpi::init(boot.rsdp);
     apic::init_this_cpu();
-    flush::join(); // the APIC takes interrupts: not before
+    hold::join(); // the APIC takes interrupts: not before
     clock::init(platform);
     ioapic::init();
     ioapic::route_irq(4, COM1, 0); // ISA interrupt 4 is the first serial port's

@@ -8,6 +8,7 @@
 //! there is room, which on a shared machine is worth more than a warm cache.
 #![allow(unsafe_code)] // system calls and the GS base
 
+use crate::stack;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use executive::param::MAX_CPUS;
@@ -84,7 +85,7 @@ fn from_environment() -> Option<usize> {
 pub fn become_cpu(cpu: usize, block: *const ()) {
     assert!(this().is_none(), "hosted: this thread is a CPU already");
     set_gs_base(block);
-    crate::crash::alternate_stack();
+    stack::for_signals();
     NUMBER.set(Some(cpu));
     // SAFETY: asks for this thread's id.
     let tid = unsafe { libc::gettid() };

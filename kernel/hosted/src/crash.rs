@@ -5,9 +5,9 @@
 //! in a caller that could catch, and the kernel couldn't unwind either. An `abort` is one of the faults, as in Go: std
 //! aborts when a panic's message panics, libc when its heap is broken. And `kill -QUIT` asks for a report, as in Go. All
 //! end the process with status 2.
-#![allow(unsafe_code)] // signal handlers, the alternate stack
+#![allow(unsafe_code)] // signal handlers
 
-use crate::{cpu, foreign, stack, tick};
+use crate::{cpu, foreign, tick};
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::panic::PanicHookInfo;
 
@@ -32,19 +32,6 @@ fn panicked(info: &PanicHookInfo) -> ! {
     let message = info.payload_as_str().unwrap_or("(a value that is no string)");
     executive::crash::panicked_with(format_args!("{message}"), info.location())
 }
-
-/// Gives the calling thread a stack for signal handlers, never given back: CPU threads don't end. std's own
-/// is too small for a crash report.
-pub fn alternate_stack() {
-    let stack = stack::alloc(HANDLER_STACK_BYTES).expect("hosted: no memory for a signal stack");
-    let new = libc::stack_t { ss_sp: stack.lo as _, ss_flags: 0, ss_size: stack.size() };
-    // SAFETY: memory that nothing else uses, for as long as the thread lives.
-    let r = unsafe { libc::sigaltstack(&new, core::ptr::null_mut()) };
-    assert!(r == 0, "hosted: sigaltstack: {}", std::io::Error::last_os_error());
-}
-
-/// The kernel's frame takes up to 11 KiB of it (AVX-512, AMX); printing a report takes a few KiB.
-const HANDLER_STACK_BYTES: usize = 124 * 1024;
 
 extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the kernel passes a siginfo_t, and for these signals si_addr is set.

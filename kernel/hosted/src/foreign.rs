@@ -199,7 +199,7 @@ fn a_guest() -> &'static Guest {
         )
     };
     if memory == libc::MAP_FAILED {
-        crate::crash::write(b"hosted: no memory for a thread that is no CPU\n");
+        executive::machine::write(b"hosted: no memory for a thread that is no CPU\n");
         std::process::abort()
     }
     let guest = memory.cast::<Guest>();

@@ -41,17 +41,18 @@
 //! would be taken for the CPU that made them. `foreign` tells how the others are told apart at no cost.
 //!
 //! # Order of reading
-//! `cpu` (threads, GS), `foreign` (other threads), `sleep` (wait and wake), `tick` (timers and kicks), `stack`, `symbols`, `crash`, `linux`.
+//! `linux` has the hooks, and names the file that keeps each. The modules stand in layer order, each
+//! using only those above it: `stack`, `cpu` (threads, GS), `sleep` (wait and wake), `tick` (timers and
+//! kicks), `fuzz`, `foreign` (other threads), `symbols`, `crash`.
 #![deny(unsafe_code)]
 
-mod cpu;
-mod foreign;
-mod fuzz;
-mod sleep;
 mod stack;
-mod symbols;
+mod cpu;
+mod sleep;
 mod tick;
-
+mod fuzz;
+mod foreign;
+mod symbols;
 mod crash;
 mod linux;
 

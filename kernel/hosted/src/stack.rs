@@ -1,4 +1,4 @@
-//! Goroutine stacks: slots cut from large mappings, each with a guard page at its low end.
+//! Goroutines' stacks, and those of signal handlers: slots cut from large mappings, each with a guard page at its low end.
 //!
 //! A slot is a power of two, guard included, so a stack of 60 KiB lies in 64 KiB. Slots of one size are cut
 //! from regions of at least 64 MiB, and free ones are linked through their own topmost word: both ways are O(1).
@@ -73,6 +73,18 @@ fn cut(class: usize, slot: usize) -> Option<Stack> {
     // SAFETY: the slot's topmost word, mapped, ours. Commits the page, as `alloc_stack` promises.
     unsafe { link(hi).write_volatile(0) };
     Some(Stack { lo: lo + GUARD, hi })
+}
+
+/// Gives the calling thread a stack for its signal handlers. It is never given back: CPU threads do
+/// not end. The one that std makes is too small for a crash report.
+pub fn for_signals() {
+    /// The kernel's frame takes up to 11 KiB of it (AVX-512, AMX); printing a report a few KiB.
+    const BYTES: usize = 124 * 1024;
+    let stack = alloc(BYTES).expect("hosted: no memory for a signal stack");
+    let new = libc::stack_t { ss_sp: stack.lo as _, ss_flags: 0, ss_size: stack.size() };
+    // SAFETY: memory that nothing else uses, for as long as the thread lives.
+    let r = unsafe { libc::sigaltstack(&new, core::ptr::null_mut()) };
+    assert!(r == 0, "hosted: sigaltstack: {}", std::io::Error::last_os_error());
 }
 
 /// # Safety

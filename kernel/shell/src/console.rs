@@ -1,6 +1,6 @@
 //! The console: a person at the first serial port.
 //!
-//! Two goroutines. One reads the port, parked until its interrupt comes. The other, this file's, edits the line (crate
+//! Two goroutines. One reads the port (keyboard.rs). The other, this file's, edits the line (crate
 //! `noline`) and starts a third for each line of commands; so Ctrl-C is heard while commands run. The first Ctrl-C asks a command
 //! to stop; a second leaves it running behind and gives the prompt back: a goroutine can't be stopped from outside.
 //!
@@ -10,16 +10,12 @@ mod keys;
 mod screen;
 mod tty;
 
-use crate::commands;
+use crate::{commands, keyboard};
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use core::time::Duration;
-use executive::chan::Sender;
-use executive::irq::Irq;
-use executive::percpu::Pin;
 use executive::{Builder, machine};
-use kernel::vectors::LINE_COM1;
 use kernel::{print, println, serial};
 use noline::builder::EditorBuilder;
 use tty::Tty;
@@ -48,7 +44,7 @@ pub enum Event {
 pub fn run() {
     let mut tty = Tty::new();
     let keys = tty.keys();
-    drop(Builder::new().name("keyboard").spawn(move || keyboard(keys)).expect("memory at the start"));
+    drop(Builder::new().name("keyboard").spawn(move || keyboard::read(keys)).expect("memory at the start"));
     // Room for one more character: a line that was cut is longer than the longest.
     let (mut line, mut history) = ([0; LINE + 4], alloc::vec![0; HISTORY]);
     let mut editor = EditorBuilder::from_slice(&mut line)
@@ -81,33 +77,6 @@ pub fn run() {
             Err(_) => println!("^C"),
         }
     }
-}
-
-/// Says to stop the keyboard: from then on nobody can type, and goroutines that all sleep are dead.
-static HUNG_UP: AtomicBool = AtomicBool::new(false);
-
-fn keyboard(keys: Sender<u8>) {
-    let arrived = Irq::new(LINE_COM1);
-    let mut bytes = [0; 64];
-    while !HUNG_UP.load(Relaxed) {
-        let n = serial::try_read(&mut bytes);
-        if n == 0 {
-            arrived.wait();
-        }
-        for &byte in &bytes[..n] {
-            if keys.send(byte).is_err() {
-                return;
-            }
-        }
-    }
-}
-
-/// Ends the goroutine that reads the keyboard.
-pub fn hang_up() {
-    HUNG_UP.store(true, Relaxed);
-    // As the port's handler does, so that the reader looks. Pinned, as a handler is.
-    let _pin = Pin::new();
-    executive::on_irq(LINE_COM1);
 }
 
 /// Does a line of commands, listening for Ctrl-C. Whether all of them succeeded.

@@ -1,5 +1,5 @@
-//! The bootable kernel: a console on the first serial port. Read console.rs for the person's side, commands.rs for what can
-//! be said.
+//! The bootable kernel: a console on the first serial port. Read console.rs for the person's side,
+//! commands.rs for what can be said. Each module uses only those above it.
 //!
 //! With commands on the kernel's command line (`./qemu-run.sh --run "A; B"`) it does these and ends; status 0 only if all
 //! succeeded.
@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+mod keyboard;
 mod commands;
 mod console;
 

@@ -62,7 +62,7 @@ fn overflow(depth: u64) -> u64 {
 
 /// Waits for what nobody sends.
 fn deadlock() {
-    crate::console::hang_up(); // somebody who may type is somebody who may wake us
+    crate::keyboard::hang_up(); // somebody who may type is somebody who may wake us
     let (_tx, rx) = chan::<()>(0);
     rx.recv();
 }

@@ -31,7 +31,7 @@ pub fn scenario(args: &Args) -> Outcome {
             }
         }
         if let Some((_, die, _)) = DEATHS.iter().find(|(name, ..)| name == word) {
-            crate::console::hang_up(); // it may be a deadlock
+            crate::keyboard::hang_up(); // it may be a deadlock
             die();
             return Err(format!("{word} goes on"));
         }
