@@ -128,6 +128,14 @@ fn pm_timer(fadt: &Fadt) -> Option<u16> {
     (block.address_space == AddressSpace::SystemIo).then(|| u16::try_from(block.address).ok())?
 }
 
+/// Methods of [`Handler`] for the AML interpreter, which we do not run. (It cannot be left out: acpi 6.1
+/// does not build without it.)
+macro_rules! never_called {
+    ($($name:ident($($argument:ty),*) $(-> $result:ty)?;)*) => {
+        $(fn $name(&self $(, _: $argument)*) $(-> $result)? { unreachable!("AML is not run") })*
+    };
+}
+
 /// How the `acpi` crate reaches memory. Tables need nothing else.
 #[derive(Clone)]
 struct Window;
@@ -144,83 +152,17 @@ impl Handler for Window {
     }
     fn unmap_physical_region<T>(_: &PhysicalMapping<Self, T>) {}
 
-    // For the AML interpreter, which we do not run (it cannot be left out: acpi 6.1 does not build without).
-    fn read_u8(&self, _: usize) -> u8 {
-        unreachable!()
-    }
-    fn read_u16(&self, _: usize) -> u16 {
-        unreachable!()
-    }
-    fn read_u32(&self, _: usize) -> u32 {
-        unreachable!()
-    }
-    fn read_u64(&self, _: usize) -> u64 {
-        unreachable!()
-    }
-    fn write_u8(&self, _: usize, _: u8) {
-        unreachable!()
-    }
-    fn write_u16(&self, _: usize, _: u16) {
-        unreachable!()
-    }
-    fn write_u32(&self, _: usize, _: u32) {
-        unreachable!()
-    }
-    fn write_u64(&self, _: usize, _: u64) {
-        unreachable!()
-    }
-    fn read_io_u8(&self, _: u16) -> u8 {
-        unreachable!()
-    }
-    fn read_io_u16(&self, _: u16) -> u16 {
-        unreachable!()
-    }
-    fn read_io_u32(&self, _: u16) -> u32 {
-        unreachable!()
-    }
-    fn write_io_u8(&self, _: u16, _: u8) {
-        unreachable!()
-    }
-    fn write_io_u16(&self, _: u16, _: u16) {
-        unreachable!()
-    }
-    fn write_io_u32(&self, _: u16, _: u32) {
-        unreachable!()
-    }
-    fn read_pci_u8(&self, _: PciAddress, _: u16) -> u8 {
-        unreachable!()
-    }
-    fn read_pci_u16(&self, _: PciAddress, _: u16) -> u16 {
-        unreachable!()
-    }
-    fn read_pci_u32(&self, _: PciAddress, _: u16) -> u32 {
-        unreachable!()
-    }
-    fn write_pci_u8(&self, _: PciAddress, _: u16, _: u8) {
-        unreachable!()
-    }
-    fn write_pci_u16(&self, _: PciAddress, _: u16, _: u16) {
-        unreachable!()
-    }
-    fn write_pci_u32(&self, _: PciAddress, _: u16, _: u32) {
-        unreachable!()
-    }
-    fn nanos_since_boot(&self) -> u64 {
-        unreachable!()
-    }
-    fn stall(&self, _: u64) {
-        unreachable!()
-    }
-    fn sleep(&self, _: u64) {
-        unreachable!()
-    }
-    fn create_mutex(&self) -> Handle {
-        unreachable!()
-    }
-    fn acquire(&self, _: Handle, _: u16) -> Result<(), AmlError> {
-        unreachable!()
-    }
-    fn release(&self, _: Handle) {
-        unreachable!()
+    never_called! {
+        read_u8(usize) -> u8; read_u16(usize) -> u16;
+        read_u32(usize) -> u32; read_u64(usize) -> u64;
+        write_u8(usize, u8); write_u16(usize, u16); write_u32(usize, u32); write_u64(usize, u64);
+        read_io_u8(u16) -> u8; read_io_u16(u16) -> u16; read_io_u32(u16) -> u32;
+        write_io_u8(u16, u8); write_io_u16(u16, u16); write_io_u32(u16, u32);
+        read_pci_u8(PciAddress, u16) -> u8; read_pci_u16(PciAddress, u16) -> u16;
+        read_pci_u32(PciAddress, u16) -> u32;
+        write_pci_u8(PciAddress, u16, u8); write_pci_u16(PciAddress, u16, u16);
+        write_pci_u32(PciAddress, u16, u32);
+        nanos_since_boot() -> u64; stall(u64); sleep(u64); create_mutex() -> Handle;
+        acquire(Handle, u16) -> Result<(), AmlError>; release(Handle);
     }
 }
