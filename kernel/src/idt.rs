@@ -105,7 +105,8 @@ fn make() -> InterruptDescriptorTable {
     // SAFETY: a table is 256 gates of one shape (Intel SDM vol. 3A, 7.14.1); the type gives some of them
     // signatures of their own, which the stubs do not need.
     let gates = unsafe { &mut *(&raw mut idt).cast::<[Entry<HandlerFunc>; 256]>() };
-    let used = [(0x00, sixteen!(0)), (0x10, sixteen!(1)), (0x20, sixteen!(2)), (0xf0, sixteen!(15))];
+    let used =
+        [(0x00, sixteen!(0)), (0x10, sixteen!(1)), (0x20, sixteen!(2)), (0x30, sixteen!(3)), (0xf0, sixteen!(15))];
     for (first, stubs) in used {
         for (vector, stub) in (first..).zip(stubs) {
             // SAFETY: the stub is an interrupt handler that ends in iretq; its IST entry is set up on every CPU

@@ -7,7 +7,9 @@
 use crate::acpi::{self, IsaOverride};
 use crate::apic;
 use crate::paging;
+use crate::vectors::{ISA, ISA_END};
 use alloc::vec::Vec;
+use executive::irq::Irq;
 use spin::Mutex;
 use x86_64::instructions::interrupts::without_interrupts;
 
@@ -44,15 +46,34 @@ pub fn init() {
     without_interrupts(|| *IO_APICS.lock() = found);
 }
 
-/// ISA interrupt `irq` interrupts `cpu` with `vector` from now on. `false`: no I/O APIC has that input, or the CPU's APIC
-/// id is beyond the one byte that fits here.
-pub fn route_irq(irq: u8, vector: u8, cpu: usize) -> bool {
+/// ISA interrupt `irq` (0 to 15) as something that a goroutine can wait for: a driver's. Each comes to
+/// CPU 0, and counts as in [`on_irq`](executive::on_irq): wait, then look at the device until it has
+/// nothing more to tell. Look before the first wait too: what came earlier interrupts no more.
+///
+/// `None`: the machine has no such input, or the firmware says that it is level-triggered. (Such an
+/// interrupt comes again until its device is quiet, so no goroutine would run to quiet it.) 4 is the
+/// console's: its bytes are read by [`serial::read`](crate::serial::read).
+///
+/// # Panics
+/// If `irq` is more than 15.
+pub fn isa_irq(irq: u8) -> Option<Irq> {
+    assert!(irq < ISA_END - ISA, "isa_irq: {irq}: there are 0 to 15");
+    (!wire(irq).level && route_isa(irq, 0)).then(|| Irq::new(irq.into()))
+}
+
+/// How an ISA interrupt is wired: where the firmware says nothing, as on the first PCs.
+fn wire(irq: u8) -> IsaOverride {
+    let as_on_isa = IsaOverride { irq, gsi: irq.into(), active_low: false, level: false };
+    acpi::platform().overrides.iter().find(|o| o.irq == irq).copied().unwrap_or(as_on_isa)
+}
+
+/// ISA interrupt `irq` interrupts `cpu` from now on, with its vector. `false`: no I/O APIC has that
+/// input, or the CPU's APIC id is beyond the one byte that fits here.
+pub fn route_isa(irq: u8, cpu: usize) -> bool {
     let Ok(destination) = u8::try_from(apic::id_of(cpu)) else {
         return false;
     };
-    let overrides = &acpi::platform().overrides;
-    let as_wired = IsaOverride { irq, gsi: irq.into(), active_low: false, level: false };
-    let wire = overrides.iter().find(|o| o.irq == irq).copied().unwrap_or(as_wired);
+    let wire = wire(irq);
     without_interrupts(|| {
         let mut all = IO_APICS.lock();
         let Some(io) = all.iter_mut().find(|io| wire.gsi.wrapping_sub(io.first_gsi) < io.inputs) else {
@@ -63,7 +84,7 @@ pub fn route_irq(irq: u8, vector: u8, cpu: usize) -> bool {
         // Masked while the halves disagree; the half with the mask comes last.
         io.write(low, MASKED);
         io.write(low + 1, u32::from(destination) << 24);
-        io.write(low, flags | u32::from(vector));
+        io.write(low, flags | u32::from(ISA + irq));
         true
     })
 }

@@ -10,7 +10,7 @@
 //! the port itself drops ([`overruns`]) is counted.
 #![allow(unsafe_code)] // Ports.
 
-use crate::vectors::LINE_COM1;
+use crate::vectors::ISA_COM1;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use executive::irq::Irq;
 use executive::lock::{CountedLock, Lock, Rank};
@@ -124,7 +124,7 @@ pub fn on_interrupt() {
         HELD.store(true, Ordering::Release);
     }
     // After HELD: who is woken by this sees it.
-    executive::on_irq(LINE_COM1);
+    executive::on_irq(ISA_COM1 as usize);
 }
 
 /// No more interrupts of incoming bytes, and the other end is told to send none.
@@ -161,7 +161,7 @@ pub fn overruns() -> usize {
     OVERRUNS.load(Ordering::Relaxed)
 }
 
-static ARRIVED: Irq = Irq::new(LINE_COM1);
+static ARRIVED: Irq = Irq::new(ISA_COM1 as usize);
 static READER: Lock<()> = Lock::new(Rank::User, ());
 
 /// Takes what has arrived, up to the buffer's size; 0 if nothing has.

@@ -1,7 +1,7 @@
 //! Start-up: from the bootloader's jump to goroutine 1, one call a line.
 #![allow(unsafe_code)] // GS, and slices that the bootloader describes by numbers.
 
-use crate::vectors::COM1;
+use crate::vectors::ISA_COM1;
 use crate::{acpi, apic, clock, cpu, frames, fwcfg, gdt, hold, idt, ioapic, layout, paging, serial, symbols, window};
 use bootloader_api::config::{BootloaderConfig, Mapping};
 use bootloader_api::info::{BootInfo, MemoryRegion};
@@ -46,7 +46,7 @@ pub fn bring_up(info: &'static mut BootInfo) {
     hold::join(); // the APIC takes interrupts: not before
     clock::init(platform);
     ioapic::init();
-    ioapic::route_irq(4, COM1, 0); // ISA interrupt 4 is the first serial port's
+    ioapic::route_isa(ISA_COM1, 0);
     serial::enable_input();
 }
 

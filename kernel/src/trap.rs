@@ -96,8 +96,11 @@ fn interrupt(vector: u8, frame: &mut Frame) {
             apic::eoi();
             hold::on_interrupt();
         }
-        vectors::COM1 => {
-            serial::on_interrupt();
+        vectors::ISA..vectors::ISA_END => {
+            match vector - vectors::ISA {
+                vectors::ISA_COM1 => serial::on_interrupt(),
+                irq => executive::on_irq(irq.into()), // a driver's (`ioapic::isa_irq`)
+            }
             apic::eoi();
         }
         // Not in service at the APIC: an EOI would end another interrupt.
