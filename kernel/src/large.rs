@@ -12,25 +12,21 @@
 
 use crate::frames;
 use crate::layout::{LARGE, LARGE_END};
-use crate::pages::{self, PAGE, Taken, absent, commit, link, set_link};
+use crate::pages::{self, PAGE, Taken, absent, commit};
+use crate::slots::{self, Slots};
 use core::alloc::Layout;
 use core::ptr::{NonNull, null_mut};
-use executive::lock::{CountedLock, Rank};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use executive::lock::Rank;
 
 /// Slots of 64 KiB, 128 KiB, .. 512 GiB.
 const SMALLEST: usize = 64 * 1024;
 const CLASSES: usize = 24;
 
-struct Slots {
-    /// The first free slot of each class with memory, and without; 0 is none.
-    warm: [usize; CLASSES],
-    bare: [usize; CLASSES],
-    /// From here on addresses were never given out.
-    fresh: usize,
-}
-
-static SLOTS: CountedLock<Slots> =
-    CountedLock::counted(Rank::Heap, Slots { warm: [0; CLASSES], bare: [0; CLASSES], fresh: LARGE as usize });
+/// A slot's key is its first word.
+static SLOTS: [Slots; CLASSES] = [const { Slots::new(Rank::Heap) }; CLASSES];
+/// From here on addresses were never given out.
+static FRESH: AtomicUsize = AtomicUsize::new(LARGE as usize);
 
 const fn slot_bytes(class: usize) -> usize {
     SMALLEST << class
@@ -51,58 +47,36 @@ fn class_of(layout: Layout) -> Option<usize> {
     (class < CLASSES).then_some(class)
 }
 
-impl Slots {
-    /// A free slot, or a new one if `new`. 0: there is none.
-    fn take(&mut self, class: usize, new: bool) -> usize {
-        let warm = self.warm[class];
-        if warm != 0 {
-            // SAFETY: a warm slot's first word is our link.
-            self.warm[class] = unsafe { (warm as *const usize).read() };
-            return warm;
-        }
-        let bare = self.bare[class];
-        if bare != 0 {
-            self.bare[class] = link(bare);
-            set_link(bare, 0);
-            return bare;
-        }
-        let slot = self.fresh.next_multiple_of(slot_bytes(class));
-        if !new || slot + slot_bytes(class) > LARGE_END as usize {
-            return 0;
-        }
-        self.fresh = slot + slot_bytes(class);
-        slot
-    }
+/// A slot that was never used.
+fn fresh(class: usize) -> Option<usize> {
+    let aligned = |fresh: usize| fresh.next_multiple_of(slot_bytes(class));
+    let after = |fresh| Some(aligned(fresh) + slot_bytes(class)).filter(|&end| end <= LARGE_END as usize);
+    FRESH.try_update(Relaxed, Relaxed, after).ok().map(aligned)
+}
 
-    /// # Safety
-    /// The slot is the caller's, who gives it up; it may be in TLBs only if it has its first page.
-    unsafe fn put(&mut self, class: usize, slot: usize) {
-        if pages::is_present(slot) {
-            // SAFETY: the caller's promise.
-            unsafe { (slot as *mut usize).write(self.warm[class]) };
-            self.warm[class] = slot;
-        } else if pages::has_table(slot) {
-            set_link(slot, self.bare[class]);
-            self.bare[class] = slot;
-        } else if self.fresh == slot + slot_bytes(class) {
-            self.fresh = slot; // it was new, and others were faster to the memory that was there for it
-        }
+/// # Safety
+/// As [`Slots::put`], but for a new slot: that one may have no page table yet.
+unsafe fn put(class: usize, slot: usize) {
+    if pages::has_table(slot) {
+        // SAFETY: the caller's promise.
+        unsafe { SLOTS[class].put(slot) };
+    } else {
+        // It was new, and others were faster to the memory that was there for it.
+        let _ = FRESH.compare_exchange(slot + slot_bytes(class), slot, Relaxed, Relaxed);
     }
 }
 
 /// A block, if enough memory is left to others then. Null: there is not so much, or no such slot.
 pub fn alloc(layout: Layout) -> *mut u8 {
     let Some(class) = class_of(layout) else { return null_mut() };
-    let slot = SLOTS.lock().take(class, has(layout.size()));
-    if slot == 0 {
-        return null_mut();
-    }
+    let new = || if has(layout.size()) { fresh(class) } else { None };
+    let Some(slot) = SLOTS[class].take().or_else(new) else { return null_mut() };
     if back(slot, layout.size()) {
         trim(class, slot, layout.size());
         return slot as *mut u8;
     }
     // SAFETY: ours, and nobody has used it.
-    unsafe { SLOTS.lock().put(class, slot) };
+    unsafe { put(class, slot) };
     null_mut()
 }
 
@@ -113,7 +87,7 @@ pub fn alloc(layout: Layout) -> *mut u8 {
 pub unsafe fn free(block: NonNull<u8>, layout: Layout) {
     if let Some(class) = class_of(layout) {
         // SAFETY: the caller's promise.
-        unsafe { SLOTS.lock().put(class, block.addr().get()) };
+        unsafe { put(class, block.addr().get()) };
     }
 }
 
@@ -153,51 +127,13 @@ fn has(bytes: usize) -> bool {
     frames::has(bytes, frames::left_to_others())
 }
 
-/// Takes the memory of free slots, up to `most` pages; returns how many. Interrupts every CPU if there were any.
+/// Takes the memory of free slots, up to `most` pages; returns how many. Interrupts every CPU if there
+/// were any.
 pub fn strip(most: usize) -> usize {
-    let (mut taken, mut count) = (Taken::NONE, 0);
-    // Slots are ours until all CPUs have forgotten their pages: whoever gets one backs it anew, and must not meet an old translation.
-    let mut stripped = [0; CLASSES];
-    let mut rest = None;
-    for (class, first) in stripped.iter_mut().enumerate() {
-        while count < most {
-            let slot = {
-                let mut slots = SLOTS.lock();
-                if slots.warm[class] == 0 {
-                    break;
-                }
-                slots.take(class, false)
-            };
-            let end = backed_end(class, slot);
-            let start = end - (end - slot).min((most - count) * PAGE);
-            // SAFETY: the slot is ours, and holds nothing.
-            count += unsafe { taken.pages(&pages::HEAP, start..end) };
-            if start == slot {
-                set_link(slot, *first);
-                *first = slot;
-            } else {
-                rest = Some((class, slot));
-            }
-        }
-    }
-    taken.flush_and_free();
-    let mut slots = SLOTS.lock();
-    if let Some((class, slot)) = rest {
-        // SAFETY: as above.
-        unsafe { slots.put(class, slot) };
-    }
-    for (class, mut slot) in stripped.into_iter().enumerate() {
-        while slot != 0 {
-            let next = link(slot);
-            // SAFETY: as above; it is in no TLB.
-            unsafe { slots.put(class, slot) };
-            slot = next;
-        }
-    }
-    count
+    slots::strip(&SLOTS, &pages::HEAP, most, |class, slot| slot..backed_end(class, slot))
 }
 
-/// How often the lock was taken, and how often someone had to spin for it.
+/// How often the locks were taken, and how often someone had to spin for one.
 pub fn lock_stats() -> (u64, u64) {
-    SLOTS.stats()
+    slots::lock_stats(&SLOTS)
 }

@@ -27,6 +27,7 @@ pub mod clock;
 pub mod flush;
 pub mod hold;
 pub mod pages;
+pub mod slots;
 pub mod stacks;
 pub mod large;
 pub mod heap;

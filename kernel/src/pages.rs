@@ -100,9 +100,9 @@ pub fn link(page: usize) -> usize {
     if value & PRESENT == 0 { value as usize } else { 0 }
 }
 
-/// Writes it. `link` is a multiple of the page size. The caller owns the page, which is absent and has a table.
+/// Writes it. `link` is even, so that the page stays absent. The caller owns the page, which has a table.
 pub fn set_link(page: usize, link: usize) {
-    debug_assert!(link.is_multiple_of(PAGE));
+    debug_assert!(link & PRESENT as usize == 0);
     let entry = page_entry(page).expect("a page that was there has a table");
     let old = entry.swap(link as u64, Ordering::AcqRel);
     debug_assert!(old & PRESENT == 0);

@@ -26,6 +26,7 @@
 use crate::frames;
 use crate::layout::{self, P4_SLOT, STACK_CLASSES, STACK_SLOTS_SMALLEST};
 use crate::pages::{self, PAGE, Taken, commit, committed};
+use crate::slots::{self, Lists, Slots};
 use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use executive::lock::{CountedLock, Rank};
@@ -37,19 +38,11 @@ const SMALLEST_SLOT: usize = 64 * 1024;
 /// What one page table maps.
 const TABLE_SPAN: usize = 2 * 1024 * 1024;
 
-/// The slots of one size.
-struct Class {
-    /// `hi` of the first free stack; 0 is none. Each free stack's topmost word is the `hi` of the next.
-    free: usize,
-    /// The same for free stacks without a topmost page: that page's entry is the link.
-    bare: usize,
-}
+/// Free stacks of each class. A key is the topmost word. One lock a class: two sizes never wait for
+/// each other.
+static FREE: [Slots; STACK_CLASSES] = [const { Slots::new(Rank::Stacks) }; STACK_CLASSES];
 
-/// One lock a class: two sizes never wait for each other.
-static CLASSES: [CountedLock<Class>; STACK_CLASSES] =
-    [const { CountedLock::counted(Rank::Stacks, Class { free: 0, bare: 0 }) }; STACK_CLASSES];
-
-/// Slots of each class that were ever dealt to a CPU. Written under the class's lock (Release), read by `find` (Acquire):
+/// Slots of each class that were ever dealt to a CPU. Written by `deal` (Release), read by `find` (Acquire):
 /// whoever runs on a slot sees the mark above it.
 static DEALT: [AtomicUsize; STACK_CLASSES] = [const { AtomicUsize::new(0) }; STACK_CLASSES];
 
@@ -63,10 +56,6 @@ struct Hand {
 static HANDS: [Hand; MAX_CPUS] = [const {
     Hand { next: [const { AtomicUsize::new(0) }; STACK_CLASSES], end: [const { AtomicUsize::new(0) }; STACK_CLASSES] }
 }; MAX_CPUS];
-
-/// Slots on both free lists, and those of them on the bare one: hints, for who asks without the lock.
-static FREE: [AtomicUsize; STACK_CLASSES] = [const { AtomicUsize::new(0) }; STACK_CLASSES];
-static BARE: [AtomicUsize; STACK_CLASSES] = [const { AtomicUsize::new(0) }; STACK_CLASSES];
 
 /// The smallest has one page more than a power of two: with 16 pages from top to top, all of them would fall into the same few sets of a TLB, which takes
 /// a set by the page number's last bits (4-way and 16 sets in Intel's first level, 64 single entries in QEMU).
@@ -134,31 +123,26 @@ pub fn alloc(class: usize) -> Option<Stack> {
     take(class).or_else(|| if clean() { take(class) } else { None })
 }
 
+const fn key(hi: usize) -> usize {
+    hi - size_of::<usize>()
+}
+
+/// Backs the topmost page of a stack. `false`: out of memory. Page tables made so far serve the next try.
+fn back(hi: usize) -> bool {
+    commit(&pages::STACKS, hi - PAGE, frames::alloc_for_new_stack)
+}
+
 /// A free stack of the class, or a new one.
 fn take(class: usize) -> Option<Stack> {
     let stack = |hi| Stack { lo: hi - slot_bytes(class) + PAGE, hi };
-    if FREE[class].load(Ordering::Relaxed) != 0 {
-        let mut list = CLASSES[class].lock();
-        if list.free != 0 {
-            let hi = list.free;
-            // SAFETY: a free stack's topmost word is our link, and its topmost page is mapped.
-            list.free = unsafe { (hi as *const usize).sub(1).read() };
-            FREE[class].fetch_sub(1, Ordering::Relaxed);
+    if let Some(key) = FREE[class].take() {
+        let hi = key + size_of::<usize>();
+        if back(hi) {
             return Some(stack(hi));
         }
-        if list.bare != 0 {
-            let hi = list.bare;
-            let next = pages::link(hi - PAGE);
-            pages::set_link(hi - PAGE, 0);
-            if !commit(&pages::STACKS, hi - PAGE, frames::alloc_for_new_stack) {
-                pages::set_link(hi - PAGE, next);
-                return None;
-            }
-            list.bare = next;
-            FREE[class].fetch_sub(1, Ordering::Relaxed);
-            BARE[class].fetch_sub(1, Ordering::Relaxed);
-            return Some(stack(hi));
-        }
+        // SAFETY: ours, and nobody has used it.
+        unsafe { FREE[class].put(key) };
+        return None;
     }
     let _pin = Pin::new();
     let hand = &HANDS[cpu()];
@@ -170,8 +154,7 @@ fn take(class: usize) -> Option<Stack> {
     }
     hand.next[class].store(index, Ordering::Relaxed);
     let hi = slot(class, index) + slot_bytes(class);
-    // If this fails half-way, the tables made so far serve the next try.
-    commit(&pages::STACKS, hi - PAGE, frames::alloc_for_new_stack).then(|| {
+    back(hi).then(|| {
         hand.next[class].store(index + 1, Ordering::Relaxed);
         stack(hi)
     })
@@ -181,15 +164,10 @@ fn take(class: usize) -> Option<Stack> {
 /// do not write to each other's page tables.
 #[cold]
 fn deal(class: usize) -> Option<Range<usize>> {
-    let _list = CLASSES[class].lock();
-    let start = DEALT[class].load(Ordering::Relaxed);
-    let end = start + group(class);
-    if end > capacity(class) {
-        return None;
-    }
+    let after = |start| Some(start + group(class)).filter(|&end| end <= capacity(class));
     // Release: partner of the Acquire in `find`.
-    DEALT[class].store(end, Ordering::Release);
-    Some(start..end)
+    let start = DEALT[class].try_update(Ordering::Release, Ordering::Relaxed, after).ok()?;
+    Some(start..start + group(class))
 }
 
 /// Gives a stack back.
@@ -201,13 +179,12 @@ pub unsafe fn free(stack: Stack) {
     let below_top = committed(stack) / PAGE - 1;
     if below_top == 0 {
         // SAFETY: STACK-OWNER: the caller owns the stack and gives it to us.
-        return unsafe { put(class, stack.hi) };
+        return unsafe { FREE[class].put(key(stack.hi)) };
     }
     let full = {
         let mut dirty = DIRTY.lock();
         // SAFETY: as above; the topmost page is mapped.
-        unsafe { (stack.hi as *mut usize).sub(1).write(dirty.first) };
-        dirty.first = stack.hi;
+        unsafe { dirty.stacks.push(key(stack.hi)) };
         dirty.pages += below_top;
         dirty.pages > MOST_DIRTY_PAGES
     };
@@ -216,92 +193,43 @@ pub unsafe fn free(stack: Stack) {
     }
 }
 
-/// Puts a stack without pages below its topmost on its class's list.
-///
-/// # Safety
-/// It is the caller's, who gives it up.
-unsafe fn put(class: usize, hi: usize) {
-    let mut list = CLASSES[class].lock();
-    // SAFETY: the caller's promise; the topmost page is mapped.
-    unsafe { (hi as *mut usize).sub(1).write(list.free) };
-    list.free = hi;
-    FREE[class].fetch_add(1, Ordering::Relaxed);
-}
-
 /// Free stacks with pages below their topmost.
 struct Dirty {
-    /// `hi` of the first; linked as the classes' lists are.
-    first: usize,
+    stacks: Lists,
     pages: usize,
 }
 
-static DIRTY: CountedLock<Dirty> = CountedLock::counted(Rank::Stacks, Dirty { first: 0, pages: 0 });
+static DIRTY: CountedLock<Dirty> = CountedLock::counted(Rank::Stacks, Dirty { stacks: Lists::NONE, pages: 0 });
 
 /// One flush interrupts every CPU, so it should be worth 2 MiB.
 const MOST_DIRTY_PAGES: usize = 512;
 
 /// Makes all dirty stacks clean, with one flush for all. `false`: there were none.
 fn clean() -> bool {
-    let first = core::mem::replace(&mut *DIRTY.lock(), Dirty { first: 0, pages: 0 }).first;
-    let mut taken = Taken::NONE;
-    let next = |hi: usize| {
-        // SAFETY: the link that `free` wrote; the list is ours now.
-        unsafe { (hi as *const usize).sub(1).read() }
-    };
-    let each = || core::iter::successors(Some(first), |&hi| Some(next(hi))).take_while(|&hi| hi != 0);
-    let class = |hi: usize| find(hi - PAGE).expect("it was found when it was freed").0;
-    for hi in each() {
-        // SAFETY: free, and off every list but ours.
-        unsafe { taken.pages(&pages::STACKS, hi - slot_bytes(class(hi)) + PAGE..hi - PAGE) };
+    let mut dirty = core::mem::replace(&mut *DIRTY.lock(), Dirty { stacks: Lists::NONE, pages: 0 }).stacks;
+    let (mut taken, mut cleaned, mut some) = (Taken::NONE, Lists::NONE, false);
+    let class = |key: usize| find(key).expect("it was found when it was freed").0;
+    while let Some(key) = dirty.pop_warm() {
+        let top = key & !(PAGE - 1);
+        // SAFETY: free, and off every list but ours; its topmost page stays.
+        unsafe {
+            taken.pages(&pages::STACKS, top + 2 * PAGE - slot_bytes(class(key))..top);
+            cleaned.push(key);
+        }
+        some = true;
     }
     taken.flush_and_free();
-    let mut hi = first;
-    while hi != 0 {
-        let after = next(hi);
-        // SAFETY: as above; it has only its topmost page now.
-        unsafe { put(class(hi), hi) };
-        hi = after;
+    while let Some(key) = cleaned.pop_warm() {
+        // SAFETY: as above.
+        unsafe { FREE[class(key)].put(key) };
     }
-    first != 0
+    some
 }
 
 /// Takes all memory of up to `most` free stacks; returns how many pages that were. Interrupts every CPU if there were any.
 pub fn strip(most: usize) -> usize {
     clean();
-    let mut taken = Taken::NONE;
-    let mut stripped = [(0, 0, 0); STACK_CLASSES];
-    let mut left = most;
-    for class in 0..STACK_CLASSES {
-        let mut list = CLASSES[class].lock();
-        let (mut first, mut last, mut count) = (0, 0, 0);
-        while list.free != 0 && left > 0 {
-            let hi = list.free;
-            // SAFETY: a free stack, which is the lock's: its topmost word is our link, and it has no other page.
-            unsafe {
-                list.free = (hi as *const usize).sub(1).read();
-                taken.pages(&pages::STACKS, hi - PAGE..hi);
-            }
-            pages::set_link(hi - PAGE, first);
-            first = hi;
-            if last == 0 {
-                last = hi;
-            }
-            count += 1;
-            left -= 1;
-        }
-        FREE[class].fetch_sub(count, Ordering::Relaxed);
-        stripped[class] = (first, last, count);
-    }
-    taken.flush_and_free();
-    // Not before: whoever gets one of them commits its page anew, and must not meet an old translation.
-    for (class, (first, last, count)) in stripped.into_iter().enumerate().filter(|(_, (first, ..))| *first != 0) {
-        let mut list = CLASSES[class].lock();
-        pages::set_link(last - PAGE, list.bare);
-        list.bare = first;
-        FREE[class].fetch_add(count, Ordering::Relaxed);
-        BARE[class].fetch_add(count, Ordering::Relaxed);
-    }
-    most - left
+    slots::strip(&FREE, &pages::STACKS, most, |_, key| (key & !(PAGE - 1))..key + size_of::<usize>())
 }
 
 /// The pages of a stack that nothing below `sp` uses: all that lie wholly below it, but for a little that its goroutine will touch again as soon as it runs.
@@ -347,10 +275,11 @@ pub fn usage() -> Usage {
     let sum = |counts: &[AtomicUsize]| counts.iter().map(|n| n.load(Ordering::Relaxed)).sum::<usize>();
     let dealt = |hand: &Hand| sum(&hand.end).saturating_sub(sum(&hand.next));
     let in_hands: usize = HANDS.iter().map(dealt).sum();
+    let (free, bare) = FREE.iter().map(Slots::counts).fold((0, 0), |(f, b), (f1, b1)| (f + f1, b + b1));
     Usage {
         made: sum(&DEALT).saturating_sub(in_hands),
-        free: sum(&FREE),
-        bare: sum(&BARE),
+        free,
+        bare,
         committed: pages::STACKS.pages() * PAGE,
         tables: pages::STACKS.tables() * PAGE,
     }
@@ -358,6 +287,6 @@ pub fn usage() -> Usage {
 
 /// How often the classes' locks were taken, and how often someone had to spin for one.
 pub fn lock_stats() -> (u64, u64) {
-    let both = CLASSES.iter().map(CountedLock::stats).chain([DIRTY.stats()]);
-    both.fold((0, 0), |(a, c), (a1, c1)| (a + a1, c + c1))
+    let ((free, contended), dirty) = (slots::lock_stats(&FREE), DIRTY.stats());
+    (free + dirty.0, contended + dirty.1)
 }
