@@ -40,6 +40,9 @@ pub fn handle(signal: libc::c_int, handler: extern "C" fn(libc::c_int, *mut libc
         let mut action: libc::sigaction = core::mem::zeroed();
         action.sa_sigaction = handler as *const () as usize;
         action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
+        // Or the report would begin in a handler, whose caller it can't tell, and follow whatever
+        // libc keeps in rbp.
+        libc::sigaddset(&mut action.sa_mask, libc::SIGQUIT);
         libc::sigaction(signal, &action, core::ptr::null_mut());
     }
 }
