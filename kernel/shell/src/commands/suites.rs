@@ -37,7 +37,7 @@ pub fn scenario(args: &Args) -> Outcome {
         }
         let sleeper = word.strip_prefix("sleepers::");
         if let Some((_, sleep)) = SLEEPERS.iter().find(|(name, _)| Some(*name) == sleeper) {
-            crate::console::hang_up(); // so that it could be taken for a deadlock
+            crate::keyboard::hang_up(); // so that it could be taken for a deadlock
             println!("{word}");
             sleep();
             return Err(format!("{word} is over"));

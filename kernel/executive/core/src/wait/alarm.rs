@@ -21,7 +21,7 @@ use core::ptr::null;
 /// Puts a timer into this P's heap and sees that it is looked at in time.
 ///
 /// # Safety
-/// As for [`crate::nouns::timers::Timers::add`], but the caller need not be pinned.
+/// As for `Timers::add`, but the caller need not be pinned.
 pub unsafe fn start_timer(timer: &Timer, when: u64) {
     percpu::pin();
     if percpu::is_foreign() {
