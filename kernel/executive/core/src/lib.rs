@@ -65,8 +65,11 @@ pub use self::{
         scope::scope,
         select, sync, time,
     },
-    tools::{percpu::percpu_block, print, trace},
+    tools::{percpu::percpu_block, trace},
 };
+#[doc(hidden)] // for `print!`
+#[cfg(not(loom))]
+pub use tools::print::print as __print;
 pub use self::{
     ground::{atomic, machine, param},
     nouns::{g, idle, runq},

@@ -36,7 +36,6 @@ impl Write for Line {
 }
 
 /// Prints. Used by [`print!`](crate::print!).
-#[doc(hidden)]
 pub fn print(args: fmt::Arguments<'_>) {
     let mut line = Line { length: 0, bytes: [0; LINE_BYTES] };
     let _ = line.write_fmt(args);
@@ -54,7 +53,7 @@ pub fn print(args: fmt::Arguments<'_>) {
 /// ```
 #[macro_export]
 macro_rules! print {
-    ($($arg:tt)*) => { $crate::print::print(::core::format_args!($($arg)*)) };
+    ($($arg:tt)*) => { $crate::__print(::core::format_args!($($arg)*)) };
 }
 
 /// [`print!`](crate::print!) and a line feed.
