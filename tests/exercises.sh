@@ -25,11 +25,11 @@ ask() { # KIND WORDS...: with cargo's output in $target
     local kind=$1
     shift
     case $kind in
-    unit) cargo test --target-dir "$target" -p executive --lib "$@" ;;
+    unit) cargo test --target-dir "$target" -p executive-core --lib "$@" ;;
     hosted) CARGO_PROFILE_DEV_OPT_LEVEL=0 cargo test --target-dir "$target" -p hosted --test scenarios -- "$@" ;;
     fuzz) SCENARIO="$*" CARGO_TARGET_DIR=$target tests/fuzz.sh 50 ;;
     loom) # FILE WORD...: the models in that file whose name has one of the words
-        local models=(env RUSTFLAGS="--cfg loom" cargo test --target-dir "$target/loom" -p executive --lib --)
+        local models=(env RUSTFLAGS="--cfg loom" cargo test --target-dir "$target/loom" -p executive-core --lib --)
         local names
         names=$("${models[@]}" --list | sed -n "s/^\(models::$1::.*\): test$/\1/p" | grep -F "$(printf '%s\n' "${@:2}")") || return
         # shellcheck disable=SC2086 # it is a list of names

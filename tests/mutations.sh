@@ -22,12 +22,12 @@ copy tests/scenarios kernel/contract kernel/bench kernel/demos kernel/hosted ker
 cp "$root/tests/fuzz.sh" "$work/tests"
 
 models() { # [ARGUMENT...]
-    cargo test -q --offline --manifest-path "$work/Cargo.toml" -p executive --release --lib "$@"
+    cargo test -q --offline --manifest-path "$work/Cargo.toml" -p executive-core --release --lib "$@"
 }
 
 units() { # [ARGUMENT...]
     RUSTFLAGS=-Awarnings CARGO_TARGET_DIR=$CARGO_TARGET_DIR/unit \
-        cargo test -q --offline --manifest-path "$work/Cargo.toml" -p executive --lib "$@"
+        cargo test -q --offline --manifest-path "$work/Cargo.toml" -p executive-core --lib "$@"
 }
 
 builds() { # TEST
@@ -327,9 +327,9 @@ mutation "it starves after a millisecond sharp" lockword.rs unit who_has_lost_fo
     's/since > STARVATION_NS/since >= STARVATION_NS/'
 mutation "a spinner does not say that it is awake" lockword.rs unit while_one_spins_nobody_is_woken \
     's/if !awoke && old & WOKEN == 0/if false/'
-mutation "a broadcast wakes those who come meanwhile" wait/monitor.rs fuzz broadcast_wakes_each_once \
+mutation "a broadcast wakes those who come meanwhile" monitor.rs fuzz broadcast_wakes_each_once \
     's/as isize\) < 0/as isize) <= 0/'
-mutation "a waiter with a deadline is readied unclaimed" wait/monitor.rs fuzz timeouts_race_with_signals \
+mutation "a waiter with a deadline is readied unclaimed" monitor.rs fuzz timeouts_race_with_signals \
     's/if !unsafe (\{ &\*w\.slot.*?\}\.is_claimed) \{/let _ = unsafe $1; if true {/'
 mutation "a default looks at one arm at a time" select.rs fuzz default_sees_all_arms_at_one_moment \
     's/(fn look_at_all\(.*?\{\n)/$1    return None;\n/s'

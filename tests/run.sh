@@ -32,7 +32,7 @@ step() {
     printf '=== %s: %d passed, %d failed (%d s)\n' "$name" "$p" "$f" $((SECONDS - begun))
 }
 
-host=(-p executive -p hosted -p bench -p demos -p scenarios -p boot) # these run here; -p tests boots machines
+host=(-p executive-core -p executive-services -p executive -p contract -p hosted -p bench -p demos -p scenarios -p boot) # these run here; -p tests boots machines
 bare=(--release --target x86_64-unknown-none)
 # boot's build script must not see this (boot/Cargo.toml); every cargo below gets it as an option.
 unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
@@ -51,12 +51,12 @@ units() {
 loom() {
     CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_DEBUG=0 \
         LOOM_MAX_PREEMPTIONS=${LOOM_MAX_PREEMPTIONS:-3} RUSTFLAGS="--cfg loom" \
-        cargo test --target-dir "$target/loom" --release --no-fail-fast -p executive --lib models
+        cargo test --target-dir "$target/loom" --release --no-fail-fast -p executive-core --lib models
 }
 
 # The documentation of what others may use, without a warning.
 docs() {
-    RUSTDOCFLAGS="-D warnings" cargo doc --target-dir "$target" --no-deps -p executive -p hosted -p bench -p demos -p scenarios &&
+    RUSTDOCFLAGS="-D warnings" cargo doc --target-dir "$target" --no-deps -p executive-core -p executive-services -p executive -p contract -p hosted -p bench -p demos -p scenarios &&
         RUSTDOCFLAGS="-D warnings" cargo doc --target-dir "$target" --no-deps "${bare[@]}" -p kernel --lib
 }
 
@@ -67,7 +67,7 @@ oldest() {
     # 1.95 and 1.95.0 are names of the same.
     installed=$(rustup toolchain list | grep -oEm1 "^${version//./\\.}(\.[0-9]+)?-[^ ]+")
     if [[ -n $installed ]]; then
-        cargo "+$installed" check --target-dir "$target/oldest" --locked -p executive -p hosted
+        cargo "+$installed" check --target-dir "$target/oldest" --locked -p executive -p contract -p hosted
     else
         echo "skipped: rust $version is not here (rustup toolchain install --profile minimal $version)"
         echo "test result: ok. 0 passed; 0 failed; 1 ignored;"
@@ -91,7 +91,7 @@ step docs docs
 step oldest oldest
 step units units
 step loom loom
-step miri cargo miri test --target-dir "$target/miri" -p executive --lib
+step miri cargo miri test --target-dir "$target/miri" -p executive-core --lib
 step fuzz tests/fuzz.sh 1000
 step fuzz-kernel tests/fuzz-kernel.sh
 step qemu in_qemu

@@ -4,7 +4,6 @@
 #![no_std]
 #![no_main]
 
-use executive::contract;
 use kernel::println;
 
 kernel::entry!(machine: main);

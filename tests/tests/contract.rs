@@ -41,7 +41,7 @@ fn a_heap_whose_holder_can_be_preempted_is_found() {
 fn what_two_cpus_print_comes_out_in_one_piece() {
     for cpus in [2, 4] {
         let said = boots().smp(cpus).example("contract").run("print").ok();
-        assert_eq!(executive::contract::printed(&said.text), Ok(()), "{said}");
+        assert_eq!(contract::printed(&said.text), Ok(()), "{said}");
     }
 }
 

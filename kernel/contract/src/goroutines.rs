@@ -2,19 +2,13 @@
 //! alone.
 
 use super::{MS, SOON, Verdict, stack};
-use crate::ground::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use crate::ground::machine::{self, NEVER, now};
-use crate::nouns::g::{G, Status, getg};
-use crate::nouns::m::{CpuState, m};
-use crate::nouns::p::p;
-use crate::nouns::sched::SCHED;
-use crate::proc::join::go;
-use crate::proc::park::yield_now;
-use crate::tools::percpu::{self, Pin};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::hint::black_box;
-use core::ptr::null;
+use executive::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use executive::kit::{self, put, take_off};
+use executive::machine::now;
+use executive::{go, yield_now};
 
 /// The contract's least for a g0 stack.
 const G0_STACK_BYTES: usize = 64 * 1024;
@@ -22,25 +16,8 @@ const G0_STACK_BYTES: usize = 64 * 1024;
 /// Calls `ask` as a goroutine, on the caller's stack. CPU 0's g0 gets a stack of its own meanwhile.
 fn as_goroutine(ask: fn() -> Verdict) -> Verdict {
     let g0_stack = stack(G0_STACK_BYTES)?;
-    let g0 = getg();
-    g0.sched_sp.store(g0_stack.hi, Relaxed);
-    SCHED.set_cpus(1);
-    SCHED.main_started.store(true, Relaxed);
-    let me: &'static G = Box::leak(Box::new(G::new()));
-    me.set_status(Status::Idle, Status::Running, "contract: new g is not Idle");
-    m().set_state(CpuState::Running); // a tick on a CPU that is off ends a wait, and no more
-    percpu::set_curg(me.as_ptr().cast());
-    percpu::set_g(me.as_ptr().cast());
-
-    let verdict = ask();
-
-    percpu::set_g(g0.as_ptr().cast());
-    percpu::set_curg(null());
-    m().set_state(CpuState::Offline);
-    percpu::calm();
-    m().slice_end.set(NEVER);
-    m().tick_is_gone();
-    machine::tick_at(NEVER);
+    // SAFETY: the questions run on CPU 0, on g0, and this is the first that makes goroutines.
+    let verdict = unsafe { kit::as_goroutine(g0_stack, ask) };
     super::free(g0_stack);
     verdict
 }
@@ -100,20 +77,6 @@ fn allocate_when_told() {
     }
 }
 
-/// Takes goroutine `id` off this CPU's ring or the global queue: it has been preempted, or has not
-/// begun to run. `None`: it is in neither.
-fn take_off(id: u64) -> Option<&'static G> {
-    let _pin = Pin::new();
-    let (mut all, mut taken) = (SCHED.get_batch(usize::MAX), None);
-    while let Some(g) = p().runq().get_from_ring() {
-        all.push_back(g);
-    }
-    while let Some(g) = all.pop_front() {
-        if g.id() == id { taken = Some(g) } else { SCHED.put(g) }
-    }
-    taken
-}
-
 /// One goroutine allocates all the time, and is preempted. While it is held back, another must be
 /// able to allocate: on g0, where the scheduler allocates, it could only spin for ever.
 fn another_can_allocate() -> Verdict {
@@ -129,7 +92,7 @@ fn another_can_allocate() -> Verdict {
             if !soon(|| DONE.load(Relaxed) == TOLD.load(Relaxed)) {
                 verdict = Err("who was preempted in it has kept it from others");
             }
-            SCHED.put(held_back);
+            put(held_back);
         } else if now() > until {
             verdict = Err("nobody was seen preempted in it");
         }

@@ -1,18 +1,20 @@
 //! The machine contract as questions: each hook is asked whether it keeps what `machine.rs` says it promises.
 //!
-//! A machine's test calls [`run`] on CPU 0 *instead of* [`crate::start`], with GS set to block 0 and ticks ready to be
+//! A machine's test calls [`run`] on CPU 0 *instead of* [`executive::start`], with GS set to block 0 and ticks ready to be
 //! taken: there are no goroutines here, only CPUs (but for one question, which makes its own). A second CPU, if there is one, is started and does as it is told.
 //! What ends the run ([`touch_guard`], `exit`) or is seen only from outside (`write`,
 //! [`print_at_once`]) the test checks from outside.
 //!
 //! The one rule: a broken hook makes a check fail, not hang, wherever a hang can be told from slowness: within `SOON`.
+#![no_std]
+#![warn(missing_docs)]
 #![allow(unsafe_code)] // calls the hooks that trust their caller
+extern crate alloc;
 
-use crate::ground::atomic::relax;
-use crate::ground::machine::{self, Stack, now};
-use crate::ground::param::STACK_BYTES;
-use crate::nouns::p::p_of;
-use crate::proc::boot;
+use executive::atomic::relax;
+use executive::kit;
+use executive::machine::{self, Stack, now};
+use executive::param::STACK_BYTES;
 
 pub mod provoke;
 mod goroutines;
@@ -61,7 +63,7 @@ static TWO_CPUS: &[Check] = &[
 
 /// Asks everything, tells each answer, returns how many were wrong. Leaves the other CPU frozen: exit next.
 pub fn run(tell: &mut dyn FnMut(&'static str, Verdict)) -> usize {
-    boot::set_up(0);
+    kit::set_up(0);
     let two: &[_] = if machine::cpus() > 1 { TWO_CPUS } else { &[] };
     let mut wrong = 0;
     for &(question, check) in ONE_CPU.iter().chain(two) {
@@ -105,7 +107,7 @@ fn pass(ns: u64) {
 // Ticks: `on_tick` counts them, and finds no goroutine to do anything about.
 
 fn ticks(cpu: usize) -> u64 {
-    p_of(cpu).stats.ticks.get()
+    kit::stats_of(cpu).ticks.get()
 }
 
 fn stack(size: usize) -> Result<Stack, &'static str> {
@@ -119,7 +121,7 @@ fn free(stack: Stack) {
 
 /// Two CPUs print at the same time. Called instead of [`run`]; [`printed`] judges what came out.
 pub fn print_at_once() -> Verdict {
-    boot::set_up(0);
+    kit::set_up(0);
     two_cpus::print_at_once()
 }
 

@@ -1,10 +1,10 @@
 //! Checks that one CPU can make alone.
 
 use super::{MS, SOON, Verdict, expect, free, pass, soon, stack, ticks};
-use crate::ground::atomic::{AtomicU32, relax};
-use crate::ground::machine::{self, NEVER, Stack, now};
-use crate::ground::param::{MAX_CPUS, STACK_BYTES};
 use core::fmt;
+use executive::atomic::{AtomicU32, relax};
+use executive::machine::{self, NEVER, Stack, now};
+use executive::param::{MAX_CPUS, STACK_BYTES};
 
 pub(super) fn cpus_is_constant() -> Verdict {
     let n = machine::cpus();

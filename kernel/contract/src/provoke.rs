@@ -3,13 +3,12 @@
 //! Each of these throws; that it cannot return is the claim under test, and so its type.
 #![allow(unsafe_code)] // Calls of the switch that it must refuse.
 
-use crate::nouns::g::{G, getg};
-use crate::proc::park::yield_now;
-use crate::proc::wake::ready;
-use crate::switch::{mcall, systemstack};
-use crate::tools::fatal::throw;
-use crate::{switch, tools::percpu};
 use core::ptr::null_mut;
+use executive::fatal::throw;
+use executive::g::{G, getg};
+use executive::kit::{self, mcall, systemstack};
+use executive::wait::Parked;
+use executive::yield_now;
 
 type OnG0 = unsafe extern "C" fn(&'static G, *mut ()) -> !;
 
@@ -29,28 +28,31 @@ pub fn mcall_returns() -> ! {
     // SAFETY: the same but for what it does at its end, which is what `mcall` must catch.
     let returns = unsafe { core::mem::transmute::<unsafe extern "C" fn(&'static G, *mut ()), OnG0>(returns) };
     // SAFETY: none; see above.
-    unsafe { switch::mcall(returns, null_mut()) };
+    unsafe { mcall(returns, null_mut()) };
     throw("provoke: mcall came back")
 }
 
 /// `systemstack` from a g that is neither g0 nor what its m runs.
 pub fn systemstack_wrong_g() -> ! {
-    percpu::pin();
+    kit::pin_for_good();
     // Now the m runs nobody, and we are still here.
-    percpu::set_curg(core::ptr::null());
+    // SAFETY: the run ends below.
+    unsafe { kit::forget_curg() };
     systemstack(|| ());
     throw("provoke: systemstack served a stranger")
 }
 
 /// Schedules with so many locks held; a pin is all that `schedule` sees of one.
 pub fn schedule_holding_locks(locks: u64) -> ! {
-    percpu::pin_times(locks);
+    // SAFETY: the run ends below.
+    unsafe { kit::pin_times(locks) };
     yield_now();
     throw("provoke: a pinned goroutine was let go")
 }
 
 /// Readies a goroutine that does not wait: the caller.
 pub fn ready_not_waiting() -> ! {
-    ready(getg());
+    // SAFETY: none: this is what `ready` must notice.
+    unsafe { Parked::new(getg()) }.ready();
     throw("provoke: a running goroutine was made ready")
 }

@@ -1,12 +1,12 @@
 //! Checks that need a second CPU, which obeys `ORDER` and counts in `DONE` the orders it has carried out.
 
 use super::{MS, Verdict, expect, pass, soon, ticks};
-use crate::ground::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst, relax};
-use crate::ground::machine::{self, NEVER, now};
-use crate::proc::boot;
-use crate::tools::percpu;
 use alloc::format;
 use alloc::string::String;
+use executive::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst, relax};
+use executive::kit;
+use executive::machine::{self, NEVER, now};
+use executive::percpu;
 
 const SPIN: u32 = 0;
 const SLEEP: u32 = 1;
@@ -108,7 +108,7 @@ pub(super) fn printed(output: &str) -> Verdict {
 }
 
 pub(super) fn the_other_cpu_starts() -> Verdict {
-    boot::set_up(1);
+    kit::set_up(1);
     // SAFETY: block 1 is CPU 1's: nobody's until one of them comes up.
     let start = || unsafe { machine::start_cpu(1, percpu::percpu_block(1), other) };
     expect((1..machine::cpus()).any(|_| start()), "didn't start")?;

@@ -11,7 +11,7 @@ pub struct Linux;
 
 executive::machine!(Linux);
 
-// SAFETY: kept by the files named; each promise has a test (executive::contract, run by tests/contract.rs).
+// SAFETY: kept by the files named; each promise has a test (contract, run by tests/contract.rs).
 unsafe impl Machine for Linux {
     fn cpus() -> usize {
         cpu::count()

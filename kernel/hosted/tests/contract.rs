@@ -1,7 +1,7 @@
 //! Does this Linux process keep the machine contract? Runs itself again for what ends a process.
 
+use executive::machine;
 use executive::param::STACK_BYTES;
-use executive::{contract, machine};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use threads::missing;

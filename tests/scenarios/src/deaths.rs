@@ -3,12 +3,13 @@
 use crate::help::{MS, until_waits};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use contract::provoke;
 use core::future::poll_fn;
 use core::task::{Poll, Waker};
 use executive::g::WaitReason;
 use executive::lock::{Lock, Rank};
 use executive::sync::{Barrier, Mutex, RwLock, WaitGroup};
-use executive::{Builder, block_on, chan, go, go_future, provoke};
+use executive::{Builder, block_on, chan, go, go_future};
 
 /// Name, what must not return, and what must be said, as [`says`] reads it.
 pub type Death = (&'static str, fn(), &'static str);

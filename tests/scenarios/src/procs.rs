@@ -114,7 +114,7 @@ fn timers_go_on() {
     assert!(!never.stop());
     // And do not wake it for ever: in the end it sleeps over three ticks.
     until_off_from(1);
-    let halts = || cpu_reports().skip(1).map(|c| c.halts).sum::<u64>();
+    let halts = || cpu_reports().skip(1).map(|c| c.stats.halts.get()).sum::<u64>();
     until(|| {
         let before = halts();
         for _ in 0..3 {

@@ -1,15 +1,23 @@
-//! A goroutine executive: Go's scheduler of g's, m's and p's, `no_std`, on whatever machine you bind it to ([`mod@machine`]).
+//! The core of a goroutine executive: Go's scheduler of g's, m's and p's, on whatever machine you
+//! bind it to ([`mod@machine`]). Programs use it through the crate `executive`.
 //!
-//! A **g** is a stack and a saved stack pointer. An **m** is something that runs: a CPU, or a thread. A **p** is the right to run g's, and a queue of them.
-//! `schedule` finds a g and `gogo`es to it; a g comes back by `mcall`. Everything else is *who may touch what, when*.
+//! A **g** is a stack and a saved stack pointer. An **m** is something that runs: a CPU, or a thread.
+//! A **p** is the right to run g's, and a queue of them. `schedule` finds a g and `gogo`es to it; a g
+//! comes back by `mcall`. Everything else is *who may touch what, when*.
 //!
-//! The modules below stand in reading order, and each uses only what stands above it (a test holds that). Under `--cfg loom` the model checker gets what has
-//! neither assembly nor statics, on locks of its own; `model/` is what unit tests and Miri get in place of GS.
+//! The folders below are the layers, in reading order, and each file uses only what stands above it
+//! (a test holds that). Under `--cfg loom` the model checker gets the first three, on locks of its own;
+//! `model/` is what unit tests and Miri get in place of GS.
+//!
+//! What is promised to stay is [`wait`], of which services are made, what the crate `executive` shows,
+//! and [`machine::Machine`]. [`kit`] may change.
 #![cfg_attr(not(test), no_std)]
 #![warn(missing_docs)]
 #![deny(unsafe_code)] // allowed in the files that say why at their top
-#![cfg_attr(loom, allow(dead_code))] // used by the modules that a model does without
+#![cfg_attr(loom, allow(dead_code))] // used by the layers that a model does without
 extern crate alloc;
+#[cfg(test)] // what services' small types call it, which are tested with the others
+extern crate self as executive_core;
 
 // 1
 mod ground;
@@ -17,66 +25,33 @@ mod ground;
 mod tools;
 // 3
 mod nouns;
-// 4
+// 4 to 7
 #[cfg(not(loom))]
 mod switch;
-// 5
 #[cfg(not(loom))]
 mod proc;
-// 6
 #[cfg(not(loom))]
 pub mod wait;
-// 7
 #[cfg(not(loom))]
-#[path = "../../services/src/lib.rs"]
-mod services;
-// 8
-#[cfg(not(loom))]
-mod report;
-#[cfg(not(loom))]
-#[doc(hidden)]
-#[path = "../../../contract/src/lib.rs"]
-pub mod contract;
+pub mod kit;
 
+pub use ground::{atomic, chaos, machine, param};
+pub use tools::{fatal, lock};
 #[cfg(not(loom))]
-pub use self::{
-    contract::provoke,
-    nouns::m::CpuState,
-    proc::{
+mod public {
+    pub use crate::nouns::{g, m::CpuState};
+    pub use crate::proc::{
         birth::SpawnError,
         boot::start,
         foreign, join,
-        join::{Builder, JoinHandle, current, go, goid},
         park::yield_now,
         preempt::{on_growth, on_low_memory, on_tick},
-        reclaim,
-    },
-    report::{census, crash},
-    services::{
-        affinity,
-        affinity::lock_to_cpu,
-        cancel, chan,
-        chan::chan,
-        future,
-        future::{block_on, go_future},
-        irq,
-        irq::on_irq,
-        scope,
-        scope::scope,
-        select, sync, time,
-    },
-    tools::{percpu::percpu_block, trace},
-};
-#[doc(hidden)] // for `print!`
+        procs, reclaim,
+    };
+    pub use crate::tools::{percpu::public as percpu, trace};
+}
 #[cfg(not(loom))]
-pub use tools::print::print as __print;
-pub use self::{
-    ground::{atomic, machine, param},
-    nouns::{g, idle, runq},
-    tools::{fatal, lock, note, percpu},
-};
-#[doc(hidden)]
-pub use ground::chaos;
+pub use public::*;
 
 #[cfg(all(test, not(loom)))]
 #[path = "../tests/unit/mod.rs"]

@@ -72,12 +72,12 @@ pub(crate) unsafe extern "C" fn gogo(g: *const G) -> ! {
 switch_section! {
 /// Leaves the goroutine and calls `f(g, arg)` on this CPU's g0, which must not return. Comes back when someone `gogo`es to the g.
 ///
-/// *Takes* rdi = f, rsi = arg. *Leaves* the g saved (see the picture), gs:[0] = g0, rsp = g0's base. *Clobbers* all caller-saved. *From* a goroutine's own
+/// *Takes* rdi = f, rsi = arg. *Leaves* the g saved (see the picture), `gs:[0]` = g0, rsp = g0's base. *Clobbers* all caller-saved. *From* a goroutine's own
 /// stack alone: on g0 it throws. Go: `mcall` (asm_amd64.s).
 ///
 /// # Safety
 /// `f` is sound with this arg, and does not return.
-pub(crate) unsafe extern "C" fn mcall(f: unsafe extern "C" fn(&'static G, *mut ()) -> !, arg: *mut ()) {
+pub unsafe extern "C" fn mcall(f: unsafe extern "C" fn(&'static G, *mut ()) -> !, arg: *mut ()) {
     "mov rax, gs:[{g}]",        // rax = g
     "mov rcx, gs:[{g0}]",       // rcx = g0
     "cmp rax, rcx",
@@ -166,7 +166,7 @@ extern "C" fn systemstack_wrong_g() -> ! {
 /// Calls `f` on this CPU's g0 and returns what it returns. `f` must not park. Throws when called from a g that is neither g0 nor the m's curg.
 /// Go: `systemstack`.
 #[inline]
-pub(crate) fn systemstack<R>(f: impl FnOnce() -> R) -> R {
+pub fn systemstack<R>(f: impl FnOnce() -> R) -> R {
     struct Call<F, R> {
         f: core::mem::ManuallyDrop<F>,
         result: core::mem::MaybeUninit<R>,
@@ -277,7 +277,7 @@ pub(crate) unsafe fn newborn(top: usize, f: unsafe extern "C" fn(*mut ()), arg: 
 ///
 /// # Safety
 /// `sched_sp` is that of a g that is not running and does not run meanwhile (or the answer is nonsense; it is never written).
-pub(crate) unsafe fn left_at(sched_sp: usize) -> (usize, usize) {
+pub unsafe fn left_at(sched_sp: usize) -> (usize, usize) {
     let frame = sched_sp as *const usize;
     // SAFETY: the frame of the picture.
     unsafe { (frame.add(6).read_volatile(), frame.add(5).read_volatile()) }

@@ -1,13 +1,7 @@
 //! A goroutine that stays on its CPU. Go: `runtime.LockOSThread`; with threads out of the picture, what is left of it is the CPU.
 
-use crate::nouns::g::{ANY_CPU, getg};
-use crate::nouns::m::m;
-use crate::nouns::sched::SCHED;
-use crate::proc::park::yield_now;
-use crate::proc::procs;
-use crate::tools::percpu;
 use core::marker::PhantomData;
-use core::sync::atomic::Ordering::Relaxed;
+use executive_core::{percpu, procs, yield_now};
 
 /// While it lives its goroutine runs on one CPU, and on no other. It may park; others run on that CPU too.
 ///
@@ -16,7 +10,7 @@ use core::sync::atomic::Ordering::Relaxed;
 /// drop(here); // anywhere again
 /// ```
 pub struct CpuLock {
-    before: u32,
+    before: Option<usize>,
     _not_send: PhantomData<*const ()>,
 }
 
@@ -31,8 +25,8 @@ pub struct CpuLock {
 /// drop(here); // anywhere again
 /// ```
 pub fn lock_to_cpu(cpu: usize) -> CpuLock {
-    assert!(cpu < SCHED.cpus(), "lock_to_cpu: no CPU {cpu}");
-    let before = getg().locked_to.swap(cpu as u32, Relaxed);
+    assert!(cpu < procs::cpus(), "lock_to_cpu: no CPU {cpu}");
+    let before = procs::lock_to(Some(cpu));
     while percpu::cpu() != cpu {
         yield_now(); // from here it goes to that CPU's inbox
     }
@@ -46,9 +40,7 @@ pub fn lock_to_cpu(cpu: usize) -> CpuLock {
 /// let cpu = executive::percpu::cpu(); // stays true
 /// ```
 pub fn lock_to_this_cpu() -> CpuLock {
-    let _pin = percpu::Pin::new();
-    let before = getg().locked_to.swap(percpu::cpu() as u32, Relaxed);
-    CpuLock { before, _not_send: PhantomData }
+    CpuLock { before: procs::lock_to_this(), _not_send: PhantomData }
 }
 
 /// How many CPUs run goroutines now: the first so many of [`num_cpus`]. Go: `GOMAXPROCS(0)`.
@@ -58,7 +50,7 @@ pub fn lock_to_this_cpu() -> CpuLock {
 /// workers.into_iter().for_each(|worker| worker.join());
 /// ```
 pub fn cpus() -> usize {
-    SCHED.procs()
+    procs::procs()
 }
 
 /// How many CPUs there are, those that are switched off included; they are numbered from 0 without
@@ -71,7 +63,7 @@ pub fn cpus() -> usize {
 /// ```
 #[doc(alias = "NumCPU")]
 pub fn num_cpus() -> usize {
-    SCHED.cpus()
+    procs::cpus()
 }
 
 /// From now on `n` CPUs run goroutines, or all there are, if those are fewer; returns how many did.
@@ -102,11 +94,7 @@ pub fn set_procs(n: usize) -> usize {
 
 /// A goroutine that is not locked does not go on where only those run that are.
 fn leave_if_off() {
-    let off = {
-        let _pin = percpu::Pin::new();
-        m().is_off()
-    };
-    if off && getg().locked_to.load(Relaxed) == ANY_CPU {
+    if procs::should_leave() {
         yield_now();
     }
 }
@@ -115,8 +103,8 @@ impl Drop for CpuLock {
     /// Go: `UnlockOSThread`. Parks only to move back to the CPU of the guard before, or away from
     /// one that is switched off.
     fn drop(&mut self) {
-        getg().locked_to.store(self.before, Relaxed);
-        while self.before != ANY_CPU && percpu::cpu() != self.before as usize {
+        procs::lock_to(self.before);
+        while self.before.is_some_and(|cpu| percpu::cpu() != cpu) {
             yield_now();
         }
         leave_if_off();

@@ -11,17 +11,16 @@
 #![allow(unsafe_code)] // Links between nodes, under the tree's lock.
 
 use crate::chan::{Chan, Receiver, fed};
-use crate::nouns::timers::Timer;
 use crate::select::RecvFrom;
 use crate::time::{Duration, Instant};
-use crate::tools::lock::{Lock, Rank};
-use crate::wait::{start_timer, stop_timer};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::cell::Cell;
 use core::fmt;
 use core::marker::PhantomPinned;
 use core::ptr::null;
+use executive_core::lock::{Lock, Rank};
+use executive_core::wait::{Timer, start_timer, stop_timer};
 
 /// Why a token is cancelled.
 ///

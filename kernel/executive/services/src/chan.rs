@@ -15,15 +15,15 @@ mod errors;
 pub use ends::{IntoIter, Receiver, Sender};
 pub use errors::{RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
 
-use crate::nouns::g::{WaitReason, getg};
-use crate::tools::lock::{Lock, Rank};
-use crate::wait::{Parked, WaitQ, Waiter, park_unlock, succeed, unlock_ready, woken};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::{Cell, UnsafeCell};
 use core::mem::{ManuallyDrop, MaybeUninit};
 use core::sync::atomic::AtomicUsize;
+use executive_core::g::{WaitReason, getg};
+use executive_core::lock::{Lock, Rank};
+use executive_core::wait::{Parked, WaitQ, Waiter, park_unlock, succeed, unlock_ready, woken};
 
 /// A channel of this capacity; 0 makes sender and receiver meet. Allocates the buffer at once; sending and
 /// receiving allocate nothing. Panics with `makechan: size out of range` if the buffer is larger than memory,

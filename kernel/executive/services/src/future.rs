@@ -7,15 +7,13 @@
 //! long as there is one. If there is none, and all else waits, that is a deadlock.
 #![allow(unsafe_code)] // A raw waker's table.
 
-use crate::nouns::g::{G, WaitReason, getg, on_g0};
-use crate::nouns::sched::SCHED;
-use crate::proc::join::{JoinHandle, go};
-use crate::proc::{park::park, preempt::look_soon, wake::ready, wake::wakep};
-use crate::tools::percpu;
 use core::future::Future;
 use core::mem::ManuallyDrop;
 use core::pin::pin;
 use core::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use executive_core::join::{JoinHandle, go};
+use executive_core::percpu;
+use executive_core::wait::Wakee;
 
 /// Runs a future to its end; parks the calling goroutine while it is pending.
 ///
@@ -28,18 +26,18 @@ use core::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 /// ```
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    let me = getg();
+    let me = Wakee::me();
     // SAFETY: the table fits, and g's are never freed. Not dropped: it is lent, and not counted.
     let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw(me)) });
     let mut context = Context::from_waker(&waker);
     loop {
-        me.future.begin_poll();
+        me.begin_poll();
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            me.future.is_done();
+            me.is_done();
             percpu::point();
             return output;
         }
-        park(me, WaitReason::Future, |me| me.future.park(&SCHED.injected));
+        me.park();
     }
 }
 
@@ -58,23 +56,22 @@ where
     go(move || block_on(future))
 }
 
-fn raw(g: &'static G) -> RawWaker {
+fn raw(wakee: Wakee) -> RawWaker {
     static TABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
-    RawWaker::new(core::ptr::from_ref(g).cast(), &TABLE)
+    RawWaker::new(wakee.into_raw(), &TABLE)
 }
 
 // The table's functions may be called from anywhere: by a goroutine, a timer's firing, an interrupt
 // handler, a foreign thread.
 
-fn of(waker: *const ()) -> &'static G {
-    // SAFETY: a waker's data is a g, as `raw` made it.
-    unsafe { &*waker.cast::<G>() }
+fn of(waker: *const ()) -> Wakee {
+    // SAFETY: a waker's data is what `raw` made.
+    unsafe { Wakee::from_raw(waker) }
 }
 
 fn clone(waker: *const ()) -> RawWaker {
-    let g = of(waker);
-    g.future.add_waker(&SCHED.injected);
-    raw(g)
+    of(waker).add_waker();
+    raw(of(waker))
 }
 
 fn wake(waker: *const ()) {
@@ -83,32 +80,9 @@ fn wake(waker: *const ()) {
 }
 
 fn wake_by_ref(waker: *const ()) {
-    let g = of(waker);
-    if !g.future.wake(&SCHED.injected) {
-        return;
-    }
-    if on_own_stack() {
-        ready(g);
-        SCHED.injected.expect_no_more();
-    } else {
-        // In a handler, perhaps: no queue of this P and no lock may be touched. Or on a foreign thread.
-        SCHED.injected.hand_over(g);
-        wakep();
-        look_soon();
-    }
+    of(waker).wake();
 }
 
 fn drop_waker(waker: *const ()) {
-    if of(waker).future.drop_waker(&SCHED.injected) {
-        // Quietly unpinned: in a handler there must be no switch.
-        percpu::pin();
-        wakep(); // whoever sleeps has counted on us, and looks again whether it is a deadlock
-        percpu::unpin_quietly();
-    }
-}
-
-/// Whether we run on the stack of the goroutine that this CPU runs. A handler has a stack of its own (IRQ-CLEAN).
-fn on_own_stack() -> bool {
-    let here = 0u8;
-    !on_g0() && getg().stack().contains((&raw const here).addr())
+    of(waker).drop_waker();
 }

@@ -10,9 +10,9 @@ pub(crate) mod meeting;
 
 use self::line::Wait;
 use self::meeting::Meeting;
-use crate::nouns::g::{G, WaitReason, getg};
-use crate::tools::percpu;
-use crate::wait::{Claim, Parked, claim_as, outside, park, prepare};
+use executive_core::g::{G, WaitReason, getg};
+use executive_core::percpu;
+use executive_core::wait::{Claim, Parked, claim_as, outside, park, prepare};
 
 /// Lines there are.
 pub const LINES: usize = 64;

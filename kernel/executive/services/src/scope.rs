@@ -3,13 +3,13 @@
 //! **Rule:** a goroutine counts until its closure and, if nobody joins it, its result are gone; the scope ends when none counts.
 #![allow(unsafe_code)] // Closures that are not 'static.
 
-use crate::nouns::g::WaitReason;
-use crate::proc::join::{Builder, JoinHandle};
 use crate::sync::{Count, Mutex};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 use core::mem::{ManuallyDrop, needs_drop, transmute};
+use executive_core::g::WaitReason;
+use executive_core::join::{Builder, JoinHandle};
 
 /// Runs `f`, in which goroutines that borrow can be started, and parks until all of them have ended, however `f` returns.
 ///

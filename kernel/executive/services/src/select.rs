@@ -26,12 +26,12 @@ pub use arms::{RecvSlot, SendSlot};
 pub use builder::{Recv, Select, Send};
 
 use crate::chan::{Attempt, Core};
-use crate::ground::machine;
 use crate::irq::Irq;
-use crate::nouns::g::{G, WaitReason, getg};
-use crate::tools::lock::Lock;
-use crate::wait::{Alarm, Parked, WaitQ, Waiter, park, prepare, shuffle, winner};
 use core::marker::PhantomData;
+use executive_core::g::{G, WaitReason, getg};
+use executive_core::lock::Lock;
+use executive_core::machine;
+use executive_core::wait::{Alarm, Parked, WaitQ, Waiter, park, prepare, shuffle, winner};
 
 /// One arm, as the engine sees it.
 #[doc(hidden)]
@@ -334,7 +334,7 @@ fn chosen(cases: &[Case<'_>]) -> Chosen {
             return Chosen { index, success };
         }
     }
-    crate::tools::fatal::throw("select: woken by nobody")
+    executive_core::fatal::throw("select: woken by nobody")
 }
 
 /// Parks for good. Go: `select {}`.

@@ -4,7 +4,7 @@
 //! but for [`Mutex`], which lets a running goroutine go first for up to 1 ms, as Go's does.
 //!
 //! **Rule:** guards stay in their goroutine (they are not `Send`), and a goroutine may park while it holds one. The executive's own spin locks
-//! ([`crate::tools::lock`]) are something else: to park with one held throws `schedule: holding locks`.
+//! ([`executive_core::lock`]) are something else: to park with one held throws `schedule: holding locks`.
 
 mod barrier;
 mod cond;
@@ -18,7 +18,7 @@ mod waitgroup;
 
 pub use barrier::Barrier;
 pub use cond::Condvar;
-pub(crate) use mutex::owner_of;
+pub use mutex::owner_of;
 pub use mutex::{Mutex, MutexGuard};
 pub use once::{LazyLock, Once, OnceLock};
 pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};

@@ -10,10 +10,10 @@ mod timer;
 pub use func::{AfterFunc, after_func};
 pub use timer::{Ticker, Timer, after};
 
-use crate::ground::machine;
-use crate::tools::percpu;
-use crate::wait;
 pub use core::time::Duration;
+use executive_core::machine;
+use executive_core::percpu;
+use executive_core::wait;
 
 /// A point in time: nanoseconds of the machine's monotonic clock.
 ///

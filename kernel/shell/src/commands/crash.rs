@@ -3,8 +3,9 @@
 
 use super::{Args, Outcome};
 use alloc::format;
+use contract::provoke;
 use core::hint::black_box;
-use executive::{affinity, chan, provoke};
+use executive::{affinity, chan};
 use kernel::{apic, println};
 
 pub const HELP: &str = "dies, and says of what: panic fault jump nmi overflow deadlock throw-mcall throw-systemstack";

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use core::time::Duration;
-use executive::census::{CpuReport, CpuState, cpu_reports};
+use executive::census::{CpuState, cpu_reports};
 use executive::machine::now;
 use executive::param::SLICE_NS;
 use executive::percpu::{Pin, cpu};
@@ -113,15 +113,16 @@ fn one_wake() -> Result<(usize, u64), String> {
         rx.recv();
         let _pin = Pin::new();
         let here = cpu_reports().nth(cpu()).expect("it runs us");
-        tell.wakes_received.store(here.wakes_received, Ordering::Relaxed);
-        tell.ticks.store(here.ticks, Ordering::Relaxed);
+        tell.wakes_received.store(here.stats.wakes_received.get(), Ordering::Relaxed);
+        tell.ticks.store(here.stats.ticks.get(), Ordering::Relaxed);
         tell.on.store(here.cpu, Ordering::Release); // partner: the Acquire below
     });
     executive::yield_now(); // to it, unless a thief has it
     let result = {
         let _pin = Pin::new(); // from here on this CPU is ours, and nobody else's
         let me = cpu();
-        others_halted(me).map(|before| {
+        others_halted(me).map(|()| {
+            let before: Vec<_> = cpu_reports().map(|c| (c.stats.wakes_received.get(), c.stats.ticks.get())).collect();
             let begin = now();
             tx.send(()).expect("it waits"); // and so does not park us
             while ran.on.load(Ordering::Acquire) == NOBODY && now() - begin < PATIENCE {
@@ -135,34 +136,36 @@ fn one_wake() -> Result<(usize, u64), String> {
         return Err("nobody was woken".into());
     }
     sleeper.join();
-    let before = &before[other];
+    let (wakes_received, ticks) = before[other];
     match () {
         _ if other == me => Err("it ran on the CPU that was held".into()),
-        _ if ran.wakes_received.load(Ordering::Relaxed) == before.wakes_received => {
+        _ if ran.wakes_received.load(Ordering::Relaxed) == wakes_received => {
             Err(format!("CPU {other} ran it, but was not woken"))
         }
-        _ if ran.ticks.load(Ordering::Relaxed) != before.ticks => Err(format!("CPU {other} had a tick meanwhile")),
+        _ if ran.ticks.load(Ordering::Relaxed) != ticks => Err(format!("CPU {other} had a tick meanwhile")),
         _ => Ok((other, took)),
     }
 }
 
-/// Waits until every CPU but `me` has been idle for a while; returns what they have done until then. Spins.
+/// Waits until every CPU but `me` has been idle for a while. Spins.
 ///
 /// CPU 0 is not idle before it has started the others, so one that is offline then is not coming.
-fn others_halted(me: usize) -> Result<Vec<CpuReport>, String> {
+fn others_halted(me: usize) -> Result<(), String> {
     /// From saying that it is idle to `hlt` a CPU needs far less.
     const A_WHILE: u64 = 2 * MS;
     let begin = now();
-    let (mut seen, mut since) = (cpu_reports().collect::<Vec<_>>(), begin);
+    let halts = || cpu_reports().map(|c| c.stats.halts.get()).collect::<Vec<_>>();
+    let (mut seen, mut since) = (halts(), begin);
     loop {
-        let look: Vec<_> = cpu_reports().collect();
-        let rests = |(then, now): (&CpuReport, &CpuReport)| {
-            now.cpu == me || now.state == CpuState::Offline || now.state == CpuState::Idle && now.halts == then.halts
-        };
-        let at_rest = seen.iter().zip(&look).all(rests);
+        let states: Vec<_> = cpu_reports().map(|c| c.state).collect();
+        let look = halts();
+        let at_rest = (0..look.len()).all(|cpu| {
+            let state = states[cpu];
+            cpu == me || state == CpuState::Offline || state == CpuState::Idle && look[cpu] == seen[cpu]
+        });
         // Judged by this look, not by the clock alone: our own CPU may have stood still meanwhile.
         match (at_rest, now() - since >= A_WHILE) {
-            (true, true) => return Ok(look),
+            (true, true) => return Ok(()),
             (true, false) => {}
             (false, _) => (seen, since) = (look, now()),
         }
@@ -177,19 +180,19 @@ pub fn idle(args: &Args) -> Outcome {
     let span = args.seconds(0, 1)?;
     // What went before comes to rest: CPUs search for a moment before they sleep.
     time::sleep(Duration::from_millis(10));
-    let before: Vec<_> = cpu_reports().collect();
+    let cpus = cpu_reports().count();
+    let sums = || {
+        cpu_reports().fold([0; 3], |[ticks, halts, runs], c| {
+            [ticks + c.stats.ticks.get(), halts + c.stats.halts.get(), runs + c.stats.runs.get()]
+        })
+    };
+    let before = sums();
     time::sleep(span);
-    let after: Vec<_> = cpu_reports().collect();
-    let grew =
-        |count: fn(&CpuReport) -> u64| after.iter().map(count).sum::<u64>() - before.iter().map(count).sum::<u64>();
-    let (ticks, halts, runs) = (grew(|c| c.ticks), grew(|c| c.halts), grew(|c| c.runs));
-    println!(
-        "in {} s on {} CPUs: {ticks} ticks, {halts} halts, {runs} runs of a goroutine",
-        span.as_secs(),
-        after.len()
-    );
+    let after = sums();
+    let [ticks, halts, runs] = core::array::from_fn(|n| after[n] - before[n]);
+    println!("in {} s on {} CPUs: {ticks} ticks, {halts} halts, {runs} runs of a goroutine", span.as_secs(), cpus);
     // Ours: we sleep (a halt), a timer wakes us (a tick; two if it rings early), and we run. A CPU that is woken to help may halt once more.
-    if ticks > 2 || halts > 2 * after.len() as u64 || runs > 2 {
+    if ticks > 2 || halts > 2 * cpus as u64 || runs > 2 {
         return Err("somebody is busy".into());
     }
     const NAPS: u64 = 20;
@@ -206,7 +209,7 @@ pub fn idle(args: &Args) -> Outcome {
 fn ticks_after_a_nap() -> u64 {
     time::sleep(Duration::from_millis(10));
     let _pin = Pin::new();
-    let ticks = || cpu_reports().nth(cpu()).map_or(0, |c| c.ticks);
+    let ticks = || cpu_reports().nth(cpu()).map_or(0, |c| c.stats.ticks.get());
     let (before, begin) = (ticks(), now());
     while now() - begin < SLICE_NS * 3 / 2 {
         core::hint::spin_loop();

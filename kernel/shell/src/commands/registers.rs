@@ -74,7 +74,7 @@ extern "C" fn hold(stop: *const AtomicU64) -> u64 {
 /// `registers [PREEMPTIONS]`.
 pub fn registers(args: &Args) -> Outcome {
     let wanted = args.number(0, 1000, 1..=1_000_000)?;
-    let preemptions = || cpu_reports().map(|cpu| cpu.preemptions).sum::<u64>();
+    let preemptions = || cpu_reports().map(|cpu| cpu.stats.preemptions.get()).sum::<u64>();
     let (stop, before) = (Arc::new(AtomicU64::new(0)), preemptions());
     let cpus = cpu_reports().count();
     let holders: Vec<_> = (0..cpus)

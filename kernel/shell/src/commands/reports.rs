@@ -19,13 +19,13 @@ pub fn cpus(_: &Args) -> Outcome {
             apic::id_of(c.cpu),
             format!("{:?}", c.state).to_lowercase(),
             c.queued,
-            c.runs,
-            c.steals,
-            c.wakes_sent,
-            c.wakes_received,
-            c.halts,
-            c.ticks,
-            c.preemptions
+            c.stats.runs.get(),
+            c.stats.steals.get(),
+            c.stats.wakes_sent.get(),
+            c.stats.wakes_received.get(),
+            c.stats.halts.get(),
+            c.stats.ticks.get(),
+            c.stats.preemptions.get()
         );
     }
     Ok(())

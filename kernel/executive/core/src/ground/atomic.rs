@@ -8,6 +8,8 @@ pub use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU
 pub use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
 /// A `const fn`; for the model checker, whose atomics cannot be made at compile time, a `fn`.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! const_fn {
     ($(#[$meta:meta])* $vis:vis fn $name:ident() -> $ret:ty $body:block) => {
         #[cfg(not(loom))]
@@ -18,7 +20,8 @@ macro_rules! const_fn {
         $vis fn $name() -> $ret $body
     };
 }
-pub(crate) use const_fn;
+#[doc(hidden)]
+pub use const_fn;
 
 /// An array of atomics, for use in a [`const_fn`].
 macro_rules! atomics {

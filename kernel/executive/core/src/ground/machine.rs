@@ -4,7 +4,7 @@
 //! crate. The binding is made at link time, as `critical-section` does it: nothing above this file
 //! is generic over the machine, and link-time optimisation inlines the calls.
 //!
-//! The machine calls up through these alone: [`crate::start`], [`crate::on_tick`], [`crate::on_irq`]; when memory is short,
+//! The machine calls up through these alone: [`crate::start`], [`crate::on_tick`], `on_irq`; when memory is short,
 //! [`crate::reclaim`] and [`crate::on_low_memory`]; if it sees stacks grow, it may tell [`crate::on_growth`]. A thread
 //! of its own that is no CPU may call what never parks, once its GS base is at a block of [`crate::foreign`]'s.
 //!
@@ -15,13 +15,13 @@
 //!
 //! # What a program needs besides the hooks
 //!
-//! - **GS first.** A CPU's GS base is its [`percpu_block`](crate::percpu_block) before that CPU takes its
+//! - **GS first.** A CPU's GS base is its [`percpu_block`](crate::percpu::percpu_block) before that CPU takes its
 //!   first lock or makes its first allocation.
 //! - **A global allocator that pins its holder, and may be called pinned and on g0**, where the array of
 //!   timers grows and new g's are made. A goroutine that was preempted with a bare spin lock in its hands
 //!   goes on when its CPU schedules. A CPU that spins for that lock pinned or on g0 does not schedule: the
-//!   two wait for each other for ever. [`lock::Pinned`](crate::tools::lock::Pinned) makes a right one of any
-//!   allocator, and [`contract`](crate::contract) finds a wrong one. A machine that never writes
+//!   two wait for each other for ever. `lock::Pinned` makes a right one of any
+//!   allocator, and the crate `contract` finds a wrong one. A machine that never writes
 //!   [`Interrupted::pc`] back, such as a Linux process, preempts nobody there, and needs no pin.
 //! - **So with every lock that a hook takes**, if goroutines take it too: a frame allocator's, a
 //!   serial port's. Use [`lock::Lock`](crate::tools::lock::Lock), or keep interrupts off while it is held.
@@ -76,7 +76,7 @@ pub struct Interrupted {
 pub unsafe trait Machine {
     /// How many CPUs there may be: at least 1, at most [`crate::ground::param::MAX_CPUS`], always the same
     /// answer. CPU 0 is the boot CPU. Fewer come up if [`start_cpu`](Self::start_cpu) says so:
-    /// [`crate::affinity::cpus`] counts those that did.
+    /// `affinity::cpus` counts those that did.
     fn cpus() -> usize;
 
     /// Makes the next CPU that was not tried yet CPU `cpu`: it runs `entry` on a stack of the
@@ -148,7 +148,7 @@ pub unsafe trait Machine {
     }
 
     /// The other CPUs stop as soon as they can, so that a crash report sees a world that
-    /// stands still; each calls [`crash::stopped`](crate::report::crash::stopped) first. Returns whether or not they did. May be called from a handler.
+    /// stands still; each calls `crash::stopped` first. Returns whether or not they did. May be called from a handler.
     fn freeze_others();
 
     /// Writes the name of the function that contains `pc`, and `+0x..`, if known; `false` if not. Allocates

@@ -6,7 +6,7 @@
 //! **Rule (SEEN-WHOLE):** what others read of a g is one word each, an atomic. But a name and a
 //! stack take two words each, and they belong to one goroutine, as does the place where it was
 //! started. All these change only while `id` is 0: `id` becomes 0 before they change
-//! ([`G::is_nobody`]), and the new goroutine's number after they have changed ([`G::is_born`]). No
+//! (`is_nobody`), and the new goroutine's number after they have changed (`is_born`). No
 //! number is used twice. So whoever finds the same number before and after has read what belongs to
 //! that goroutine ([`G::seen`]).
 //!
@@ -109,19 +109,21 @@ impl WaitReason {
         }
     }
     /// Whether it is a wait for one thing, which the g names (`G::waits_for`).
-    pub(crate) const fn is_for_one_thing(self) -> bool {
+    pub const fn is_for_one_thing(self) -> bool {
         use WaitReason::*;
         matches!(self, ChanReceive | ChanSend | MutexLock | RwLockRead | RwLockWrite | Semacquire | WaitGroup | Barrier)
     }
     /// Whether a report tells who has what it waits for (`G::behind`).
-    pub(crate) const fn is_for_a_lock(self) -> bool {
+    pub const fn is_for_a_lock(self) -> bool {
         matches!(self, WaitReason::MutexLock | WaitReason::RwLockRead | WaitReason::RwLockWrite)
     }
     /// How many there are.
-    pub(crate) const COUNT: usize = WaitReason::Forever as usize + 1;
+    pub const COUNT: usize = WaitReason::Forever as usize + 1;
 
-    pub(crate) const fn from_u8(n: u8) -> Self {
-        // SAFETY: only discriminants are ever stored in `wait_reason`.
+    /// The reason of this number. Panics if there is none.
+    pub const fn from_u8(n: u8) -> Self {
+        assert!((n as usize) < Self::COUNT);
+        // SAFETY: a discriminant, of which all below COUNT are.
         unsafe { core::mem::transmute(n) }
     }
 }
@@ -176,10 +178,8 @@ pub struct G {
     /// The deepest that its stack has been, as far as it was noted: pages, below the number of the goroutine that this is about, so that
     /// a g's next goroutine has nothing to reset.
     deepest: AtomicU64,
-    /// While it waits for a lock, who had it when this one queued. For a mutex, or to read what an
-    /// `RwLock` guards: an address on the stack of the goroutine that had the mutex, or that wrote
-    /// or was about to. To write: how many read.
-    pub(crate) behind: AtomicUsize,
+    /// See [`G::behind`].
+    behind: AtomicUsize,
     /// Where the future that it runs meets its wakers.
     pub(crate) future: WakeWord,
     /// Where an interrupted goroutine goes on (written by the tick handler while the goroutine stands still).
@@ -199,13 +199,15 @@ pub struct G {
 }
 
 /// What a goroutine is known by, from its birth to its end.
-#[doc(hidden)]
 #[derive(Clone, Copy)]
 pub struct Seen {
+    /// Its number.
     pub id: u64,
+    /// The name it was started with.
     pub name: Option<&'static str>,
     /// The `go` that started it.
     pub started_at: &'static Location<'static>,
+    /// Its stack.
     pub stack: Stack,
 }
 
@@ -231,7 +233,7 @@ impl Linked for G {
 
 impl G {
     /// Offsets for debugger.rs and gdb.py: alllink, id, status, wait reason, name, where it was started, saved rsp.
-    pub(crate) const FIELDS: [usize; 7] = [
+    pub const FIELDS: [usize; 7] = [
         offset_of!(G, alllink),
         offset_of!(G, id),
         offset_of!(G, status),
@@ -242,8 +244,7 @@ impl G {
     ];
 
     const_fn! {
-        #[doc(hidden)] // for this crate and its models
-        pub fn new() -> Self {
+        pub(crate) fn new() -> Self {
             G {
                 sched_sp: AtomicUsize::new(0),
                 stack_lo: AtomicUsize::new(0),
@@ -287,15 +288,13 @@ impl G {
     /// It is nobody's from here on, until [`is_born`](Self::is_born): its stack may change. By who
     /// frees it.
     #[inline]
-    #[doc(hidden)] // for models
-    pub fn is_nobody(&self) {
+    pub(crate) fn is_nobody(&self) {
         // Relaxed: what is stored below is stored with Release, so whoever sees that sees this, too.
         self.id.store(0, Ordering::Relaxed);
     }
     /// It is the goroutine of this number, which is new. By who owns the g, which is nobody's.
     #[inline]
-    #[doc(hidden)]
-    pub fn is_born(&self, id: u64, name: Option<&'static str>, at: &'static Location<'static>) {
+    pub(crate) fn is_born(&self, id: u64, name: Option<&'static str>, at: &'static Location<'static>) {
         // All Release: partners of the Acquires in `seen`.
         match name {
             Some(name) => {
@@ -308,13 +307,12 @@ impl G {
         self.id.store(id, Ordering::Release);
     }
     /// Gives it another stack, or takes it away. By who owns the g, which is nobody's.
-    #[doc(hidden)]
-    pub fn set_stack(&self, stack: Stack) {
+    pub(crate) fn set_stack(&self, stack: Stack) {
         self.stack_lo.store(stack.lo, Ordering::Release); // partners: the Acquires in `seen`
         self.stack_hi.store(stack.hi, Ordering::Release);
     }
     /// Its stack, for its owner. (Others: [`seen`](Self::seen).)
-    pub(crate) fn stack(&self) -> Stack {
+    pub fn stack(&self) -> Stack {
         Stack { lo: self.stack_lo.load(Ordering::Relaxed), hi: self.stack_top() }
     }
     /// The stack's end; 0: it has none. For its owner.
@@ -324,7 +322,6 @@ impl G {
 
     /// What anyone may know of its goroutine, at any time. `None`: it is nobody's, or became
     /// another's while we looked.
-    #[doc(hidden)]
     pub fn seen(&self) -> Option<Seen> {
         // Acquire: partner of the last Release in `is_born`. What is read below is this goroutine's or a
         // later one's.
@@ -379,19 +376,49 @@ impl G {
         self.wait_reason.store(reason as u8, Ordering::Relaxed);
     }
 
+    /// While it waits for one thing: the address of that thing's lock, by which reports tell what is
+    /// the same.
+    pub fn waits_for(&self) -> usize {
+        self.waits_for.load(Ordering::Relaxed)
+    }
+    /// Coarse time (ns) of its last park.
+    pub fn waiting_since(&self) -> u64 {
+        self.waiting_since.load(Ordering::Relaxed)
+    }
+    /// Before it waits for a lock, for reports: who has it, as [`behind`](Self::behind) says.
+    #[inline]
+    pub fn set_behind(&self, behind: usize) {
+        self.behind.store(behind, Ordering::Relaxed);
+    }
+    /// While it waits for a lock, who had it when this one queued. For a mutex, or to read what an
+    /// `RwLock` guards: an address on the stack of the goroutine that had the mutex, or that wrote
+    /// or was about to. To write: how many read.
+    pub fn behind(&self) -> usize {
+        self.behind.load(Ordering::Relaxed)
+    }
+    /// Whether its goroutine has ended, and somebody may still ask for its result.
+    pub fn has_ended(&self) -> bool {
+        self.joiner.has_ended()
+    }
+    /// Its stack pointer, if it is off its CPU.
+    pub fn saved_sp(&self) -> usize {
+        self.sched_sp.load(Ordering::Relaxed)
+    }
+
     /// It has used so many bytes of its stack. By its CPU's page-fault handler, or while it is off its CPU and stays there.
     pub(crate) fn note_depth(&self, bytes: usize) {
         let deepest = bytes.max(self.noted_depth()) / DEPTH_UNIT;
         self.deepest.store(self.id() << DEPTH_BITS | deepest as u64, Ordering::Relaxed);
     }
     /// What was noted of it; 0: nothing.
-    pub(crate) fn noted_depth(&self) -> usize {
+    pub fn noted_depth(&self) -> usize {
         let noted = self.deepest.load(Ordering::Relaxed);
         let mine = noted >> DEPTH_BITS == self.id() & (u64::MAX >> DEPTH_BITS);
         if mine { (noted & ((1 << DEPTH_BITS) - 1)) as usize * DEPTH_UNIT } else { 0 }
     }
 
-    pub(crate) fn as_ptr(&'static self) -> *mut G {
+    /// As a pointer.
+    pub fn as_ptr(&'static self) -> *mut G {
         core::ptr::from_ref(self).cast_mut()
     }
     /// # Safety
@@ -412,13 +439,13 @@ pub fn getg() -> &'static G {
 }
 
 /// The goroutine this CPU runs, also seen from g0. Pinned or on g0.
-pub(crate) fn curg() -> Option<&'static G> {
+pub fn curg() -> Option<&'static G> {
     // SAFETY: written by `execute` alone, with a g or null.
     unsafe { percpu::raw_curg().cast::<G>().as_ref() }
 }
 
 /// Whether the caller is on its CPU's g0.
 #[inline]
-pub(crate) fn on_g0() -> bool {
+pub fn on_g0() -> bool {
     core::ptr::eq(percpu::raw_g(), percpu::raw_g0())
 }

@@ -17,7 +17,7 @@ use core::cell::Cell;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum CpuState {
-    /// Not started; or switched off ([`set_procs`](crate::affinity::set_procs)), and asleep.
+    /// Not started; or switched off ([`set_procs`](crate::procs::set_procs)), and asleep.
     Offline = 0,
     /// Runs a goroutine.
     Running = 1,

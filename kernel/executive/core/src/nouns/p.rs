@@ -53,6 +53,7 @@ impl Counter {
     pub(crate) fn bump(&self) {
         self.0.store(self.0.load(Relaxed) + 1, Relaxed);
     }
+    /// What it counted.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
@@ -70,9 +71,13 @@ pub struct Stats {
     pub wakes_received: Counter,
     /// Times it went to sleep.
     pub halts: Counter,
+    /// Timer interrupts and kicks.
     pub ticks: Counter,
+    /// Goroutines that it took the CPU from.
     pub preemptions: Counter,
+    /// Goroutines that were started here.
     pub born: Counter,
+    /// Goroutines that ended here.
     pub died: Counter,
 }
 

@@ -9,7 +9,7 @@ use crate::nouns::freelist::Everyone;
 use crate::nouns::g::G;
 use crate::nouns::idle::Idle;
 use crate::nouns::inject::Injected;
-use crate::nouns::p::P;
+use crate::nouns::p::{P, p_of};
 use crate::nouns::runq::List;
 use crate::tools::lock::{CountedLock, Rank};
 use core::ptr::null_mut;
@@ -156,6 +156,15 @@ impl Sched {
             next = unsafe { G::from_ptr(g.alllink.load(Ordering::Relaxed)) };
             Some(g)
         })
+    }
+
+    /// How many goroutines have not ended. A snapshot.
+    pub(crate) fn goroutines(&self) -> u64 {
+        let of = |cpu| {
+            let stats = &p_of(cpu).stats;
+            stats.born.get().wrapping_sub(stats.died.get())
+        };
+        (0..self.cpus()).fold(0, |sum, cpu| sum.wrapping_add(of(cpu)))
     }
 
     /// Acquisitions and contended ones of the global queue's and the free list's lock.

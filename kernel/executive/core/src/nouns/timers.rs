@@ -31,7 +31,7 @@ pub struct Timer {
     index: Cell<usize>,
     fire: Fire,
     /// For `fire`.
-    pub(crate) arg: Cell<*const ()>,
+    pub arg: Cell<*const ()>,
 }
 
 // SAFETY: everything but reads of `cpu` is under the heap's lock (the rule above).

@@ -34,7 +34,7 @@ pub fn start(main: fn()) -> ! {
 }
 
 /// A CPU's m, g0 and p, before it runs.
-pub(crate) fn set_up(cpu: usize) {
+pub fn set_up(cpu: usize) {
     let m = m_of(cpu);
     m.seed(0x9e37_79b9 ^ (cpu as u32 + 1).wrapping_mul(0x85eb_ca6b));
     m.g0.set_status(Status::Idle, Status::Running, "set_up: g0 was used");

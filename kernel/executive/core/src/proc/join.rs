@@ -3,11 +3,13 @@
 
 use crate::ground::param::STACK_BYTES;
 use crate::nouns::g::{G, Status, WaitReason, getg};
+use crate::nouns::sched::SCHED;
 use crate::proc::birth::{self, Body, SpawnError, Start, newproc};
 use crate::tools::percpu;
 use core::marker::PhantomData;
 use core::mem::{ManuallyDrop, needs_drop};
 use core::panic::Location;
+use core::sync::atomic::Ordering::Relaxed;
 
 /// Starts a goroutine that runs `f`. It runs next on this CPU, unless another takes it. Go: the `go` statement.
 ///
@@ -26,8 +28,8 @@ where
     match Builder::new().spawn(f) {
         Ok(handle) => handle,
         Err(e) => {
-            let s = crate::report::census::take();
-            panic!("go: {e} ({} goroutines, {} bytes of stack)", s.goroutines, s.stack_bytes)
+            let (goroutines, bytes) = (SCHED.goroutines(), SCHED.stack_bytes.load(Relaxed));
+            panic!("go: {e} ({goroutines} goroutines, {bytes} bytes of stack)")
         }
     }
 }
@@ -88,7 +90,7 @@ impl Builder {
     /// # Safety
     /// The goroutine has ended, and its result is gone, before what `f` and `T` borrow is.
     #[track_caller]
-    pub(crate) unsafe fn spawn_unchecked<F, T>(self, f: F) -> Result<JoinHandle<T>, SpawnError>
+    pub unsafe fn spawn_unchecked<F, T>(self, f: F) -> Result<JoinHandle<T>, SpawnError>
     where
         F: FnOnce() -> T + Send,
         T: Send,
@@ -99,6 +101,16 @@ impl Builder {
             Err((e, _f)) => Err(e),
         }
     }
+}
+
+/// As [`Builder::spawn`], for a function that nobody joins: gives the closure back if it can't. May be
+/// called on g0, as a timer fires.
+pub fn go_detached<F>(at: &'static Location<'static>, name: &'static str, f: F) -> Result<(), F>
+where
+    F: FnOnce() + Send + 'static,
+{
+    let start = Start { name: Some(name), stack_bytes: STACK_BYTES, at, detached: true };
+    newproc(start, f).map(drop).map_err(|(_, f)| f)
 }
 
 unsafe fn take<F, T>(body: *mut ()) -> T {

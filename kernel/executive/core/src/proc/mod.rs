@@ -21,6 +21,6 @@ pub(crate) mod birth;
 pub mod join;
 pub mod foreign;
 pub(crate) mod preempt;
-pub(crate) mod procs;
+pub mod procs;
 pub mod reclaim;
 pub(crate) mod boot;

@@ -2,7 +2,7 @@
 //! `GOMAXPROCS`, `procresize`.
 //!
 //! Go stops the world for it. Here the CPU itself sees the mark
-//! ([`M::is_off`](crate::nouns::m::M::is_off)) when it comes to `schedule`, which it does soon: it is
+//! (`M::is_off`) when it comes to `schedule`, which it does soon: it is
 //! woken, or kicked. Then it hands over all that others can do, and resigns; idle.rs tells why
 //! nothing is lost.
 //!
@@ -10,16 +10,19 @@
 //! never switched off: timers go to it.
 
 use super::wake::look;
-use crate::nouns::m::m_of;
+use crate::nouns::g::{ANY_CPU, getg};
+use crate::nouns::m::{m, m_of};
 use crate::nouns::sched::SCHED;
 use crate::tools::lock::{Lock, Rank};
+use crate::tools::percpu::{self, Pin};
+use core::sync::atomic::Ordering::Relaxed;
 
 /// One change at a time.
 static TURN: Lock<()> = Lock::new(Rank::User, ());
 
 /// From here on the first `n` CPUs run goroutines, or all, if there are fewer; returns how many
 /// did. The others finish what they are at: they are told to come to `schedule` soon. `n` is not 0.
-pub(crate) fn set_procs(n: usize) -> usize {
+pub fn set_procs(n: usize) -> usize {
     let _turn = TURN.lock();
     let (before, n) = (SCHED.procs(), n.min(SCHED.cpus()));
     SCHED.set_procs(n);
@@ -32,4 +35,34 @@ pub(crate) fn set_procs(n: usize) -> usize {
         look(cpu);
     }
     before
+}
+
+/// How many CPUs run goroutines.
+pub fn procs() -> usize {
+    SCHED.procs()
+}
+
+/// How many CPUs there are.
+pub fn cpus() -> usize {
+    SCHED.cpus()
+}
+
+/// The calling goroutine runs on this CPU alone from its next park or yield on; `None`: on any.
+/// Returns what was so before.
+pub fn lock_to(cpu: Option<usize>) -> Option<usize> {
+    let cpu = cpu.map_or(ANY_CPU, |cpu| cpu as u32);
+    let before = getg().locked_to.swap(cpu, Relaxed);
+    (before != ANY_CPU).then_some(before as usize)
+}
+
+/// The same, for the CPU that it runs on.
+pub fn lock_to_this() -> Option<usize> {
+    let _pin = Pin::new();
+    lock_to(Some(percpu::cpu()))
+}
+
+/// Whether the calling goroutine, which is not locked, runs on a CPU that is switched off.
+pub fn should_leave() -> bool {
+    let _pin = Pin::new();
+    m().is_off() && getg().locked_to.load(Relaxed) == ANY_CPU
 }

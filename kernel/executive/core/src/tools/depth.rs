@@ -35,7 +35,7 @@ pub(crate) fn note(at: &'static Location<'static>, bytes: usize) {
 }
 
 /// The places noted, and the most bytes that any goroutine started there has used. One place in the source may come more than once.
-pub(crate) fn sites() -> impl Iterator<Item = (&'static Location<'static>, usize)> {
+pub fn sites() -> impl Iterator<Item = (&'static Location<'static>, usize)> {
     TABLE.iter().filter_map(|site| {
         // SAFETY: null, or what `note` made of a `&'static`. Acquire: partner of its Release.
         #[allow(unsafe_code)]

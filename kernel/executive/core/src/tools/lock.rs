@@ -8,8 +8,7 @@
 
 use crate::ground::chaos;
 use crate::tools::fatal::throw;
-use crate::tools::percpu::{self, Pin};
-use core::alloc::{GlobalAlloc, Layout};
+use crate::tools::percpu;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -87,7 +86,7 @@ impl<T, const COUNTS: usize> Lock<T, COUNTS> {
     }
     /// What a lock protects that is [held](Self::hold).
     #[inline]
-    pub(crate) fn held(&self) -> *mut T {
+    pub fn held(&self) -> *mut T {
         self.inner.as_mut_ptr()
     }
 }
@@ -120,7 +119,7 @@ impl<T: ?Sized, const COUNTS: usize> Lock<T, COUNTS> {
 
     /// Takes the lock and keeps it beyond any guard, until [`release_held`](Self::release_held): for a select, which holds one per channel.
     #[inline]
-    pub(crate) fn hold(&self) {
+    pub fn hold(&self) {
         core::mem::forget(self.lock());
     }
 
@@ -130,7 +129,7 @@ impl<T: ?Sized, const COUNTS: usize> Lock<T, COUNTS> {
     /// The caller holds it, by `hold`, and uses nothing of what it protects any more.
     #[allow(unsafe_code)]
     #[inline]
-    pub(crate) unsafe fn release_held(&self, on_g0: bool) {
+    pub unsafe fn release_held(&self, on_g0: bool) {
         if cfg!(debug_assertions) {
             percpu::rank_released(self.rank as u32);
         }
@@ -177,7 +176,7 @@ impl<T: ?Sized, const COUNTS: usize> LockGuard<'_, T, COUNTS> {
 
     /// Releases the lock and leaves its pin to the caller.
     #[inline(always)]
-    pub(crate) fn release_pinned(self) {
+    pub fn release_pinned(self) {
         core::mem::ManuallyDrop::new(self).release();
     }
 
@@ -214,49 +213,5 @@ impl<T: ?Sized, const COUNTS: usize> Drop for LockGuard<'_, T, COUNTS> {
     fn drop(&mut self) {
         self.release();
         percpu::unpin();
-    }
-}
-
-/// A global allocator whose holder is not preempted, around one that knows nothing of goroutines.
-///
-/// The machine contract asks for such an allocator ([`machine`](mod@crate::ground::machine) says why). Whoever is in the
-/// inner one is pinned, so that others spin for its lock only while its holder runs. Like every lock
-/// of this module it needs GS: a CPU's GS base is set before the first allocation.
-///
-/// ```no_run
-/// use executive::lock::Pinned;
-/// # use std::alloc::System as Heap;
-///
-/// #[global_allocator]
-/// static HEAP: Pinned<Heap> = Pinned(Heap); // `Heap` may be any `GlobalAlloc`
-/// ```
-pub struct Pinned<A>(pub A);
-
-// SAFETY: every call is passed on as it is to the inner allocator, which keeps the promises.
-#[allow(unsafe_code)]
-unsafe impl<A: GlobalAlloc> GlobalAlloc for Pinned<A> {
-    #[inline]
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _pin = Pin::new();
-        // SAFETY: the caller's promise, passed on.
-        unsafe { self.0.alloc(layout) }
-    }
-    #[inline]
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        let _pin = Pin::new();
-        // SAFETY: as above.
-        unsafe { self.0.alloc_zeroed(layout) }
-    }
-    #[inline]
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        let _pin = Pin::new();
-        // SAFETY: as above.
-        unsafe { self.0.dealloc(block, layout) }
-    }
-    #[inline]
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        let _pin = Pin::new();
-        // SAFETY: as above.
-        unsafe { self.0.realloc(block, layout, new_size) }
     }
 }

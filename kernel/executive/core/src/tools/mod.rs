@@ -7,8 +7,6 @@ pub mod percpu;
 pub mod lock;
 pub mod note;
 #[cfg(not(loom))]
-pub mod print;
-#[cfg(not(loom))]
 pub mod trace;
 #[cfg(not(loom))]
-pub(crate) mod depth;
+pub mod depth;

@@ -238,7 +238,7 @@ pub(crate) fn unpin() {
 /// A point of preemption, for calls that pin nothing: a goroutine that shall yield does so here. On
 /// a machine that can't interrupt it anywhere, a loop around such a call would else keep the CPU.
 #[inline(always)]
-pub(crate) fn point() {
+pub fn point() {
     // SAFETY: a comparison with this CPU's block (see the head), and a jump on it. Not `nomem`: what
     // precedes stays before it.
     unsafe {
@@ -304,4 +304,10 @@ impl Drop for Pin {
     fn drop(&mut self) {
         unpin();
     }
+}
+
+/// What programs see of this file.
+#[cfg(not(loom))]
+pub mod public {
+    pub use super::{Pin, cpu, percpu_block, point};
 }

@@ -1,19 +1,14 @@
-//! What happened lately, CPU by CPU: a ring of events for each, written while tracing is on, and printed in the form that trace viewers read.
+//! What happened lately, CPU by CPU: a ring of events for each, written while tracing is on. It is
+//! printed by the crate `executive`, in the form that trace viewers read.
 //!
 //! **Rule:** a ring is written by its own CPU, pinned or on g0, and read by anyone; an event is two
 //! words, so a reader may see a torn one at the place that is being overwritten, which is left out.
 //! While tracing is off an event costs one load and a branch that is not taken.
-//!
-//! The form is Chrome's trace events (JSON), which Perfetto and chrome://tracing open: one row a
-//! CPU, one slice a run of a goroutine. Go's own tracer has a format of its own and a tool to go
-//! with it; we have neither. What lasts is a slice: a goroutine's run, and a CPU's halt from
-//! [`Event::Halt`] to [`Event::Wake`].
 
 use crate::ground::machine;
 use crate::ground::param::{MAX_CPUS, TRACE_EVENTS};
 use crate::tools::percpu;
 use alloc::boxed::Box;
-use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
 use spin::Once;
 
@@ -51,7 +46,8 @@ impl Event {
             .into_iter()
             .find(|&event| event as u64 == what >> 56)
     }
-    fn name(self) -> &'static str {
+    /// As traces print it.
+    pub fn name(self) -> &'static str {
         match self {
             Event::Go => "go",
             Event::Run => "run",
@@ -67,7 +63,8 @@ impl Event {
     }
 }
 
-struct Ring {
+/// What one CPU has recorded.
+pub struct Ring {
     next: AtomicUsize,
     events: Box<[[AtomicU64; 2]]>,
 }
@@ -131,52 +128,20 @@ fn write(event: Event, goid: u64) {
     ring.next.store(n + 1, Release); // partner: the Acquire in `events`
 }
 
-/// Writes what was recorded as a JSON object of Chrome trace events. Times are microseconds.
-///
-/// Whose ring has gone round has lost its oldest events; a quiet CPU's goes far back. So all are
-/// cut to the time that every ring still has: `otherData` says from when to when, and whether
-/// anything was cut. What lasted longer begins or ends at the cut.
-///
-/// The first line begins with `{"displayTimeUnit"`, the last one is `]}`, and no other line is like
-/// these: so a JSON file is cut out of whatever else was captured by `sed -n
-/// '/^{"displayTimeUnit"/,/^]}/p'`.
-pub fn dump(out: &mut dyn Write) -> fmt::Result {
-    let rings = || RINGS.iter().enumerate().filter_map(|(cpu, ring)| Some((cpu, ring.get()?)));
-    let [started, to] = SPAN.each_ref().map(|time| time.load(Relaxed));
-    let from = rings().filter_map(|(_, ring)| ring.lost_until()).fold(started, u64::max);
-    let cut = if from > started { "a busy CPU has overwritten what came before" } else { "nothing" };
-    write!(out, r#"{{"displayTimeUnit":"ns","otherData":{{"from_us":{},"to_us":{},"#, Micros(from), Micros(to))?;
-    write!(out, r#""cut":"{cut}"}},"traceEvents":["#)?;
-    let mut comma = "";
-    for (cpu, ring) in rings() {
-        writeln!(out, "{comma}")?;
-        write!(out, r#"{{"name":"thread_name","ph":"M","pid":0,"tid":{cpu},"args":{{"name":"CPU {cpu}"}}}}"#)?;
-        comma = ",";
-        ring.dump(out, cpu, from, to)?;
-    }
-    writeln!(out, "\n]}}")
+/// The rings of those CPUs that have one, with their numbers.
+pub fn rings() -> impl Iterator<Item = (usize, &'static Ring)> {
+    RINGS.iter().enumerate().filter_map(|(cpu, ring)| Some((cpu, &**ring.get()?)))
 }
 
-/// What a CPU does from one event to another.
-#[derive(Clone, Copy)]
-enum Doing {
-    /// Runs this goroutine.
-    Goroutine(u64),
-    Halt,
-}
-impl fmt::Display for Doing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Doing::Goroutine(goid) => write!(f, "goroutine {goid}"),
-            Doing::Halt => f.write_str("halt"),
-        }
-    }
+/// When recording began, and when it ended (ns).
+pub fn span() -> [u64; 2] {
+    SPAN.each_ref().map(|time| time.load(Relaxed))
 }
 
 impl Ring {
-    /// The events that are there. The oldest place is left out once the ring has gone round: its
+    /// The events that are there: when (ns), what, and of which goroutine. The oldest place is left out once the ring has gone round: its
     /// CPU may be writing there.
-    fn events(&self) -> impl Iterator<Item = (u64, Event, u64)> {
+    pub fn events(&self) -> impl Iterator<Item = (u64, Event, u64)> {
         let next = self.next.load(Acquire);
         (next.saturating_sub(TRACE_EVENTS - 1)..next).filter_map(|n| {
             let [when, what] = self.events[n % TRACE_EVENTS].each_ref().map(|word| word.load(Relaxed));
@@ -185,46 +150,8 @@ impl Ring {
     }
 
     /// The time before which it has not everything any more.
-    fn lost_until(&self) -> Option<u64> {
+    pub fn lost_until(&self) -> Option<u64> {
         let lost = self.next.load(Acquire) >= TRACE_EVENTS;
         lost.then(|| self.events().next()).flatten().map(|(when, ..)| when)
-    }
-
-    /// Writes what happened between these times: what lasted as a slice, the rest as instants.
-    fn dump(&self, out: &mut dyn Write, cpu: usize, from: u64, to: u64) -> fmt::Result {
-        let slice = |out: &mut dyn Write, (what, since): (Doing, u64), end: u64, until: &str| {
-            let (since, end) = (since.max(from), end.min(to));
-            if end <= since {
-                return Ok(());
-            }
-            writeln!(out, ",")?;
-            write!(out, r#"{{"name":"{what}","ph":"X","ts":{},"dur":{},"#, Micros(since), Micros(end - since))?;
-            write!(out, r#""pid":0,"tid":{cpu},"args":{{"until":"{until}"}}}}"#)
-        };
-        let mut doing = None;
-        for (when, event, goid) in self.events() {
-            match (event, doing) {
-                (Event::Run, _) => doing = Some((Doing::Goroutine(goid), when)),
-                (Event::Halt, _) => doing = Some((Doing::Halt, when)),
-                (Event::Park | Event::Yield | Event::Preempt | Event::End | Event::Wake, Some(begun)) => {
-                    slice(out, begun, when, event.name())?;
-                    doing = None;
-                }
-                _ if when < from || when > to => {}
-                _ => {
-                    writeln!(out, ",")?;
-                    write!(out, r#"{{"name":"{} {goid}","ph":"i","s":"t","#, event.name())?;
-                    write!(out, r#""ts":{},"pid":0,"tid":{cpu}}}"#, Micros(when))?;
-                }
-            }
-        }
-        doing.map_or(Ok(()), |begun| slice(out, begun, to, "the trace's end"))
-    }
-}
-
-struct Micros(u64);
-impl fmt::Display for Micros {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:03}", self.0 / 1000, self.0 % 1000)
     }
 }

@@ -1,7 +1,7 @@
 //! The waist: how a goroutine waits, and how it is woken. Services are made of this alone, and so may
 //! be a primitive of your own.
 //!
-//! [`Monitor`] is enough for most, and needs no `unsafe`: barriers, semaphores, wait groups and
+//! `Monitor` (in `executive-services`) is enough for most, and needs no `unsafe`: barriers, semaphores, wait groups and
 //! condition variables are monitors, and tests/outside has a latch and a reader lock. Below it stand
 //! its parts, for what hands values over (channels) or waits for several things at once (selects):
 //!
@@ -14,14 +14,11 @@
 #![allow(unsafe_code)] // A goroutine that parks is a `Parked`.
 
 mod alarm;
-mod monitor;
 pub mod outside;
 
-pub use self::{
-    alarm::{Alarm, sleep_until, start_timer, stop_timer},
-    monitor::{Monitor, MonitorGuard, Taken},
-};
-pub use crate::nouns::timers::Timer;
+pub use self::alarm::{Alarm, sleep_until, start_timer, stop_timer};
+pub use self::outside::Wakee;
+pub use crate::nouns::timers::{Fire, Timer};
 pub use crate::nouns::waitq::{Claim, Parked, WaitQ, Waiter, claim_as, claim_without_lock, prepare, succeed, woken};
 pub use crate::proc::park::park_unlock;
 pub use crate::proc::wake::unlock_ready;

@@ -1,8 +1,8 @@
 //! Models of what may wake a select without holding one of its locks: timers and interrupts, which may come before it has parked.
 
-use super::line::Wait;
-use super::meeting::Meeting;
 use super::model::{Channel, Item, Ready, check, leak};
+use super::services::line::Wait;
+use super::services::meeting::Meeting;
 use crate::nouns::g::G;
 use crate::nouns::waitq::{Claim, Waiter, claim_without_lock, open, prepare};
 use loom::thread;

@@ -1,9 +1,9 @@
 //! Models of the words of `Mutex` and `RwLock`: does one at a time have the lock, does it see what was done under it, and does nobody wait for ever? (Then all
 //! threads wait, and loom reports a deadlock.)
 
-use super::lockword::{LockWord, Queue, STARVATION_NS};
 use super::model::{Item, Ready, check, item, leak, race, race_beside};
-use super::readers::{Entered, Readers};
+use super::services::lockword::{LockWord, Queue, STARVATION_NS};
+use super::services::readers::{Entered, Readers};
 use loom::sync::Mutex;
 use loom::thread;
 use std::collections::VecDeque;

@@ -1,17 +1,10 @@
-//! The models, compiled into the crate (`RUSTFLAGS="--cfg loom" cargo test -p executive --lib models`).
+//! The models, compiled into the crate (`RUSTFLAGS="--cfg loom" cargo test -p executive-core --lib models`).
 #![allow(unsafe_code)] // they call what trusts its caller
 #[path = "../model/mod.rs"]
 mod model;
 
-// The services are not here, but these parts of them are.
-#[path = "../../../services/src/irq/line.rs"]
-mod line;
-#[path = "../../../services/src/sync/lockword.rs"]
-mod lockword;
-#[path = "../../../services/src/irq/meeting.rs"]
-mod meeting;
-#[path = "../../../services/src/sync/readers.rs"]
-mod readers;
+#[path = "../services.rs"]
+mod services;
 
 mod alarm;
 mod free;

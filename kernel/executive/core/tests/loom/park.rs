@@ -1,8 +1,8 @@
 //! Models of park against ready: the words in which a goroutine that waits and its waker meet. PARK-COMMIT is the models' own: a goroutine is saved
 //! (its `stack` written) before it gives itself to a word; who readies it runs it, so must see it saved.
 
-use super::line::{Line, Wait};
 use super::model::{Item, Ready, check, item, leak};
+use super::services::line::{Line, Wait};
 use crate::ground::atomic::{AtomicU32, Ordering};
 use crate::nouns::joiner::{Ended, Joiner};
 use loom::thread;

@@ -1,7 +1,7 @@
 //! The two modes of a mutex, one step at a time. Whether it excludes in every order of steps is what
 //! the models ask.
+use super::services::lockword::{LockWord, Queue, STARVATION_NS};
 use super::{leak, std};
-use crate::services::sync::lockword::{LockWord, Queue, STARVATION_NS};
 use core::cell::{Cell, RefCell};
 use std::{boxed::Box, collections::VecDeque, vec::Vec};
 

@@ -87,7 +87,7 @@ fn modules(source: &str) -> Vec<String> {
         .filter_map(|line| {
             line.trim_start_matches("pub ").trim_start_matches("pub(crate) ").strip_prefix("mod ")?.strip_suffix(';')
         })
-        .filter(|&name| !["unit", "models", "services", "contract"].contains(&name))
+        .filter(|&name| !["unit", "models"].contains(&name))
         .map(ToString::to_string)
         .collect()
 }

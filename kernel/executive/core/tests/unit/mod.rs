@@ -9,6 +9,9 @@ mod numbers;
 mod queues;
 mod small;
 mod stub;
+#[allow(dead_code)] // each of its types is tested in part
+#[path = "../services.rs"]
+mod services;
 mod timers;
 mod waitq;
 

@@ -1,4 +1,6 @@
 //! Note, idle, the joiner's and the line's word, one thread at a time: their meaning. Their orderings are the models' (tests/loom_*.rs).
+use super::services::line::{Line, Wait};
+use super::services::readers::{Entered, Readers};
 use super::{Random, leak, rounds, std};
 use crate::ground::atomic::{AtomicU32, Ordering::Relaxed};
 use crate::ground::machine::NEVER;
@@ -6,8 +8,6 @@ use crate::ground::param::MAX_CPUS;
 use crate::nouns::g::{G, Status};
 use crate::nouns::idle::Idle;
 use crate::nouns::joiner::{Ended, Joiner};
-use crate::services::irq::line::{Line, Wait};
-use crate::services::sync::readers::{Entered, Readers};
 use crate::tools::note::{Note, Sleeper};
 use std::{vec, vec::Vec};
 

@@ -5,8 +5,8 @@
 //! between a look at the device and the wait is not lost, and each wait is ended by one interrupt.
 #![allow(unsafe_code)] // A goroutine or a mark in one word.
 
-use crate::ground::atomic::{AtomicPtr, Ordering, const_fn};
 use core::ptr::{null_mut, without_provenance_mut};
+use executive_core::atomic::{AtomicPtr, Ordering, const_fn};
 
 pub struct Line<T: 'static>(AtomicPtr<T>);
 

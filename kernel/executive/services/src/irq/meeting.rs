@@ -5,7 +5,7 @@
 //! interrupt is for whoever comes next.
 
 use super::line::{Line, Wait};
-use crate::ground::atomic::{AtomicU32, Ordering, const_fn, relax};
+use executive_core::atomic::{AtomicU32, Ordering, const_fn, relax};
 
 pub struct Meeting<T: 'static> {
     line: Line<T>,

@@ -1,7 +1,7 @@
 //! A number of goroutines wait for each other. Go has none; `std::sync::Barrier` has.
 
-use crate::nouns::g::WaitReason;
-use crate::wait::Monitor;
+use crate::monitor::Monitor;
+use executive_core::g::WaitReason;
 
 /// Where `n` goroutines wait until all of them are there; then the next `n` can.
 ///

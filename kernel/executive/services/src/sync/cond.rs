@@ -6,10 +6,10 @@
 //! Left: unlocking the mutex in the park's commit, under the queue's lock. It would save the claim, but an unlock may have to wake a CPU, and others would spin meanwhile.
 
 use super::mutex::{Mutex, MutexGuard};
-use crate::ground::machine;
-use crate::nouns::g::WaitReason;
-use crate::wait::Monitor;
+use crate::monitor::Monitor;
 use core::time::Duration;
+use executive_core::g::WaitReason;
+use executive_core::machine;
 
 /// Where goroutines wait for a condition. First come first served; nobody is woken without a notification, but the condition may be false again when it runs:
 /// look, in a loop.

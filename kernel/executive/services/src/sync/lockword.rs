@@ -6,7 +6,7 @@
 //!
 //! **Rule:** the word says everything; the queue only carries permits to waiters that the word counts.
 
-use crate::ground::atomic::{AtomicU32, Left, Ordering, const_fn, relax, sub_release};
+use executive_core::atomic::{AtomicU32, Left, Ordering, const_fn, relax, sub_release};
 
 /// Someone has the lock.
 const LOCKED: u32 = 1;

@@ -3,10 +3,6 @@
 
 use super::lockword::{LockWord, Queue};
 use super::sema::Semaphore;
-use crate::nouns::g::{WaitReason, getg};
-use crate::proc::park::yield_now;
-use crate::wait::{can_park, can_spin};
-use crate::{ground::machine, tools::percpu};
 use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::fmt;
@@ -14,6 +10,11 @@ use core::marker::PhantomData;
 use core::mem::offset_of;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use executive_core::g::{WaitReason, getg};
+use executive_core::machine;
+use executive_core::percpu;
+use executive_core::wait::{can_park, can_spin};
+use executive_core::yield_now;
 
 /// A lock around a `T`. Not recursive. There is no poisoning: a panic ends the run.
 ///
@@ -152,7 +153,7 @@ impl Raw {
 /// # Safety
 /// `waits_for` is that of a g whose goroutine waits for `MutexLock`, and goes on waiting: so the
 /// mutex is there.
-pub(crate) unsafe fn owner_of(waits_for: usize) -> usize {
+pub unsafe fn owner_of(waits_for: usize) -> usize {
     let raw = waits_for - offset_of!(Raw, sema) - Semaphore::LOCK_AT;
     // SAFETY: a `Raw`, which the waiter has borrowed (the caller's word).
     unsafe { (*core::ptr::with_exposed_provenance::<Raw>(raw)).owner() }
@@ -160,7 +161,7 @@ pub(crate) unsafe fn owner_of(waits_for: usize) -> usize {
 
 impl Queue for Raw {
     fn acquire(&self, in_front: bool) {
-        getg().behind.store(self.owner(), Relaxed);
+        getg().set_behind(self.owner());
         self.sema.acquire_for(WaitReason::MutexLock, in_front);
     }
     fn release(&self) {

@@ -4,12 +4,12 @@
 #![allow(unsafe_code)] // The value that is written once.
 
 use super::mutex::Mutex;
-use crate::ground::atomic::{AtomicBool, Ordering};
-use crate::tools::percpu;
 use core::cell::{Cell, UnsafeCell};
 use core::fmt;
 use core::mem::MaybeUninit;
 use core::ops::Deref;
+use executive_core::atomic::{AtomicBool, Ordering};
+use executive_core::percpu;
 
 /// Runs a function once, whoever asks first.
 ///

@@ -4,7 +4,7 @@
 //! has counted in the same step. When it unlocks, all readers that have come meanwhile go before the next writer, so readers do not starve either.
 //! One writer at a time calls what writers call.
 
-use crate::ground::atomic::{AtomicU32, Ordering, const_fn};
+use executive_core::atomic::{AtomicU32, Ordering, const_fn};
 
 /// What a writer subtracts: more readers there cannot be.
 const WRITER: u32 = 1 << 30;

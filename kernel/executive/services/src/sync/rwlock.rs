@@ -4,13 +4,12 @@
 use super::mutex::{Mutex, MutexGuard};
 use super::readers::{Entered, Readers};
 use super::sema::Semaphore;
-use crate::nouns::g::{WaitReason, getg};
-use crate::tools::percpu;
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::Ordering::Relaxed;
+use executive_core::g::{WaitReason, getg};
+use executive_core::percpu;
 
 /// A lock around a `T`, for many readers or one writer. Not recursive: a goroutine that reads and wants to read again may deadlock with a writer in between, as in Go.
 ///
@@ -109,7 +108,7 @@ impl<T: ?Sized> RwLock<T> {
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
         let turn = self.writers.lock();
         if !self.readers.begin_write() {
-            getg().behind.store(self.readers.left(), Relaxed);
+            getg().set_behind(self.readers.left());
             self.for_writer.acquire_for(WaitReason::RwLockWrite, false);
         }
         RwLockWriteGuard { lock: self, _turn: turn }
@@ -139,7 +138,7 @@ impl<T: ?Sized> RwLock<T> {
             panic!("sync: too many readers of an RwLock");
         }
         // Whoever announced itself has the turn until all it kept waiting are let in.
-        getg().behind.store(self.writers.owner(), Relaxed);
+        getg().set_behind(self.writers.owner());
         self.for_readers.acquire_for(WaitReason::RwLockRead, false);
         self.read_guard()
     }

@@ -4,9 +4,9 @@
 //!
 //! A spin lock costs one locked instruction, which is what an atomic fast path would cost; so there is none.
 
-use crate::nouns::g::WaitReason;
-use crate::wait::Monitor;
+use crate::monitor::Monitor;
 use core::mem::offset_of;
+use executive_core::g::WaitReason;
 
 /// Permits to be had and given back. First come first served. A `static` will do.
 ///

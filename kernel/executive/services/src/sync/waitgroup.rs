@@ -4,9 +4,9 @@
 //! in the heap, from the group's first use on. A [`scope`](crate::scope) has the count alone, and lends it.
 
 use super::once::OnceLock;
-use crate::nouns::g::WaitReason;
-use crate::wait::Monitor;
+use crate::monitor::Monitor;
 use alloc::sync::Arc;
+use executive_core::g::WaitReason;
 
 /// The count itself.
 pub(crate) struct Count(Monitor<usize>);
@@ -39,7 +39,7 @@ impl Count {
 }
 
 /// A count of things to be done; goroutines wait until it is 0. Can be used again then. A `static` will do, and
-/// clones are the same group. See also [`scope`](crate::scope()), whose goroutines may borrow.
+/// clones are the same group. See also [`scope`](crate::scope::scope), whose goroutines may borrow.
 ///
 /// ```no_run
 /// use executive::sync::WaitGroup;
@@ -108,7 +108,7 @@ impl WaitGroup {
     pub fn go(&self, f: impl FnOnce() + Send + 'static) {
         self.add(1);
         let count = self.shared().clone();
-        drop(crate::proc::join::go(move || {
+        drop(executive_core::join::go(move || {
             f();
             count.add(-1);
         }));

@@ -8,22 +8,21 @@
 #![allow(unsafe_code)] // A reference count in the heap of timers.
 
 use super::{Duration, nanos};
-use crate::ground::param::STACK_BYTES;
-use crate::proc::birth::{Start, newproc};
-use crate::tools::lock::{Lock, Rank};
-use crate::wait::{start_timer, stop_timer};
-use crate::{ground::machine, nouns::timers};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::panic::Location;
 use core::ptr::null;
+use executive_core::join::go_detached;
+use executive_core::lock::{Lock, Rank};
+use executive_core::machine;
+use executive_core::wait::{self, start_timer, stop_timer};
 
 /// When there is no memory for the goroutine it is tried again after so long.
 const AGAIN_NS: u64 = 1_000_000;
 
 struct Func {
-    timer: timers::Timer,
-    start: Start,
+    timer: wait::Timer,
+    at: &'static Location<'static>,
     call: Lock<Call>,
     /// One start or stop at a time.
     turn: Lock<()>,
@@ -77,11 +76,10 @@ pub struct AfterFunc(Arc<Func>);
 /// ```
 #[track_caller]
 pub fn after_func<F: FnMut() + Send + 'static>(d: Duration, f: F) -> AfterFunc {
-    let start = Start { name: Some("after_func"), stack_bytes: STACK_BYTES, at: Location::caller(), detached: true };
     // SAFETY: `fire` is sound while the timer is in a heap, which counts as an owner.
-    let timer = unsafe { timers::Timer::new(fire, null()) };
+    let timer = unsafe { wait::Timer::new(fire, null()) };
     let call = Lock::new(Rank::User, Call { f: Some(Box::new(f)), more: 0 });
-    let func = AfterFunc(Arc::new(Func { timer, start, call, turn: Lock::new(Rank::User, ()) }));
+    let func = AfterFunc(Arc::new(Func { timer, at: Location::caller(), call, turn: Lock::new(Rank::User, ()) }));
     func.0.timer.arg.set(Arc::as_ptr(&func.0).cast());
     func.reset(d);
     func
@@ -130,14 +128,13 @@ impl AfterFunc {
     }
 }
 
-unsafe fn fire(timer: *const timers::Timer, now: u64) -> Option<u64> {
+unsafe fn fire(timer: *const wait::Timer, now: u64) -> Option<u64> {
     // SAFETY: in a heap, so it has its count, which is ours now.
     let func = unsafe { Arc::from_raw((*timer).arg.get().cast::<Func>()) };
-    let start = func.start;
-    let body = move || func.call();
-    match newproc(start, body) {
-        Ok(_) => None, // the goroutine has the count, and may have given it up by now
-        Err((_, body)) => {
+    let at = func.at;
+    match go_detached(at, "after_func", move || func.call()) {
+        Ok(()) => None, // the goroutine has the count, and may have given it up by now
+        Err(body) => {
             core::mem::forget(body); // the count is the heap's again
             Some(now.saturating_add(AGAIN_NS))
         }

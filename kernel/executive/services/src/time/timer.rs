@@ -8,16 +8,16 @@
 use super::{Duration, Instant, nanos};
 use crate::chan::{Chan, Receiver, fed};
 use crate::select::RecvFrom;
-use crate::tools::lock::{Lock, Rank};
-use crate::wait::{start_timer, stop_timer};
-use crate::{ground::machine, nouns::timers};
 use alloc::sync::Arc;
 use core::cell::Cell;
 use core::ptr::null;
+use executive_core::lock::{Lock, Rank};
+use executive_core::machine;
+use executive_core::wait::{self, start_timer, stop_timer};
 
 /// What the heap points at.
 struct Inner {
-    timer: timers::Timer,
+    timer: wait::Timer,
     /// The channel that it feeds.
     to: Cell<*const Chan<Instant>>,
     /// Of a ticker: the period, and when the next tick is due (ns). Under the heap's lock while the timer is in a heap.
@@ -57,9 +57,9 @@ struct Clock {
 }
 
 impl Clock {
-    fn new(fire: timers::Fire) -> Self {
+    fn new(fire: wait::Fire) -> Self {
         // SAFETY: both `fire`s are sound while the timer is in a heap; it is taken out when its `Inner` is dropped.
-        let timer = unsafe { timers::Timer::new(fire, null()) };
+        let timer = unsafe { wait::Timer::new(fire, null()) };
         let feeder = Arc::new(Inner { timer, to: Cell::new(null()), period: Cell::new(0), next: Cell::new(0) });
         let inner = Arc::as_ptr(&feeder);
         let clock = Clock { inner, from: fed(1, feeder), turn: Lock::new(Rank::User, ()) };
@@ -98,14 +98,14 @@ impl Clock {
     }
 }
 
-unsafe fn fire_once(timer: *const timers::Timer, now: u64) -> Option<u64> {
+unsafe fn fire_once(timer: *const wait::Timer, now: u64) -> Option<u64> {
     // SAFETY: in a heap, so it is there.
     let inner = unsafe { &*(*timer).arg.get().cast::<Inner>() };
     inner.send(now);
     None
 }
 
-unsafe fn fire_tick(timer: *const timers::Timer, now: u64) -> Option<u64> {
+unsafe fn fire_tick(timer: *const wait::Timer, now: u64) -> Option<u64> {
     // SAFETY: as above.
     let inner = unsafe { &*(*timer).arg.get().cast::<Inner>() };
     inner.send(now);

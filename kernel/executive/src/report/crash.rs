@@ -1,20 +1,19 @@
 //! Last words: what runs where, every goroutine and why it waits, and where it stands.
 //!
 //! **Rule:** takes no lock and allocates nothing, and reads others' data knowing that it may be torn. The first CPU to crash reports; the others stop.
-//! A debugger finds the same things in `SCHED`'s list (sched.rs) of all g's and in each CPU's block.
+//! A debugger finds the same things in `SCHED`'s list (kit.rs) of all g's and in each CPU's block.
 #![allow(unsafe_code)] // Walks stacks by frame pointers.
 
-use crate::ground::machine::{self, Interrupted, Stack};
-use crate::ground::param::MAX_CPUS;
-use crate::nouns::g::{G, Status, curg, getg, on_g0};
-use crate::nouns::m::m_of;
-use crate::nouns::sched::SCHED;
-use crate::report::census::{self, Group, Named, Report};
-use crate::sync::owner_of;
-use crate::{switch, tools::percpu};
+use super::census::{self, Group, Named, Report};
 use core::cell::{Cell, UnsafeCell};
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use executive_core::g::{G, Status, getg};
+use executive_core::kit::{self, curg, on_g0};
+use executive_core::machine::{self, Interrupted, Stack};
+use executive_core::param::MAX_CPUS;
+use executive_core::percpu;
+use executive_services::sync::owner_of;
 
 /// Groups of goroutines listed in a crash report, and frames of each.
 const MAX_GROUPS: usize = 100;
@@ -33,7 +32,7 @@ impl Write for Out {
     }
 }
 
-/// Our bug. Called by [`crate::tools::fatal::throw`].
+/// Our bug. Called by [`executive_core::fatal::throw`].
 #[unsafe(no_mangle)]
 fn _executive_throw(words: &'static str) -> ! {
     let mut out = begin();
@@ -111,9 +110,9 @@ pub fn reporter() -> Option<usize> {
 
 /// The first to crash goes on; later ones wait for the end.
 fn begin() -> Out {
-    crate::report::debugger::keep();
-    percpu::pin();
-    let me = percpu::this_cpu() + 1;
+    super::debugger::keep();
+    kit::pin_for_good();
+    let me = percpu::cpu() as u32 + 1;
     if let Err(first) = REPORTER.compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed) {
         if first == me && MESSAGE.compare_exchange(1, 2, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             machine::write(b"(this message panicked while it was formatted)\n");
@@ -139,7 +138,7 @@ fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
         Some(seen) => {
             let _ = write!(out, "\ngoroutine {} [running on CPU {}]:\n", Named(seen), percpu::cpu());
         }
-        None if percpu::is_foreign() => {
+        None if kit::is_foreign() => {
             let _ = write!(out, "\na thread that is no CPU:\n");
         }
         None => {
@@ -178,10 +177,9 @@ fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
         saved_frames(g, |pc| _ = frame_line(out, pc)); // what g0 does, it does for this one
     }
     let _ = writeln!(out, "\nCPUs:");
-    for cpu in 0..SCHED.cpus() {
-        let _ = write!(out, "  CPU {cpu}: {:?}", m_of(cpu).state());
-        // SAFETY: `curg` is a g or null, and g's are never freed.
-        let curg = unsafe { percpu::peek_curg(cpu).cast::<G>().as_ref() };
+    for cpu in 0..kit::cpus() {
+        let _ = write!(out, "  CPU {cpu}: {:?}", kit::state_of(cpu));
+        let curg = kit::curg_of(cpu);
         // One that has just left the CPU is still written there.
         if let Some(seen) = curg.filter(|g| g.status() == Status::Running).and_then(G::seen) {
             let _ = write!(out, ", goroutine {}", Named(seen));
@@ -205,7 +203,7 @@ fn goroutines(out: &mut Out) {
     let _ = writeln!(out, "\ngoroutines:");
     // SAFETY: one CPU reports, and it comes here once (`begin`).
     let groups = unsafe { &mut *GROUPS.0.get() };
-    let compared = SCHED.allgs_len.load(Ordering::Relaxed) <= MAX_COMPARED;
+    let compared = kit::gs_made() <= MAX_COMPARED;
     let left_out = census::group(groups, |g| if compared { stack_hash(g) } else { 0 });
     let now = machine::now();
     for group in groups.iter().flatten() {
@@ -223,7 +221,7 @@ fn goroutines(out: &mut Out) {
 fn owner(g: &G) -> (usize, &'static str) {
     // SAFETY: it waits for a mutex, says its reason, and goes on waiting: nobody runs any more
     // (`freeze_others`).
-    (unsafe { owner_of(g.waits_for.load(Ordering::Relaxed)) }, "")
+    (unsafe { owner_of(g.waits_for()) }, "")
 }
 
 /// Tells stacks that differ.
@@ -250,18 +248,18 @@ fn backtrace(out: &mut Out, fp: usize) -> bool {
     };
     // What called a foreign thread's first function is not ours, and in its rbp may be anything.
     let ours = Cell::new(true);
-    walk(fp, |_| ours.get(), may_jump, |pc| ours.set(frame_line(out, pc) || !percpu::is_foreign())) && !jumped.get()
+    walk(fp, |_| ours.get(), may_jump, |pc| ours.set(frame_line(out, pc) || !kit::is_foreign())) && !jumped.get()
 }
 
 /// Frames of a goroutine that `mcall` has saved; nothing outside of its stack is read.
 fn saved_frames(g: &G, mut tell: impl FnMut(usize)) {
     let Some(stack) = g.seen().map(|seen| seen.stack) else { return };
-    let sp = g.sched_sp.load(Ordering::Relaxed);
+    let sp = g.saved_sp();
     if !has_frame(stack, sp) {
         return;
     }
     // SAFETY: within its stack. If it runs meanwhile, we print nonsense.
-    let (pc, fp) = unsafe { switch::left_at(sp) };
+    let (pc, fp) = unsafe { kit::left_at(sp) };
     tell(pc);
     walk_on(stack, sp, fp, tell);
 }

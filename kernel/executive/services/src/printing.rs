@@ -3,8 +3,8 @@
 //! **Rule:** text is formatted on the caller's stack, and the machine gets it a line at a time, in one piece. So a
 //! `Display` that parks or panics does so while nothing is held, and lines of different goroutines do not mix.
 
-use crate::ground::machine;
 use core::fmt::{self, Write};
+use executive_core::machine;
 
 /// A longer line comes out in pieces.
 const LINE_BYTES: usize = 160;
@@ -53,7 +53,7 @@ pub fn print(args: fmt::Arguments<'_>) {
 /// ```
 #[macro_export]
 macro_rules! print {
-    ($($arg:tt)*) => { $crate::__print(::core::format_args!($($arg)*)) };
+    ($($arg:tt)*) => { $crate::printing::print(::core::format_args!($($arg)*)) };
 }
 
 /// [`print!`](crate::print!) and a line feed.

@@ -19,15 +19,11 @@
 //! Words of one line may be of different moments: a goroutine's reason is that of this wait, and
 //! its time of the next one.
 
-use crate::ground::machine;
-use crate::nouns::g::{G, Seen, Status, WaitReason};
-pub use crate::nouns::m::CpuState;
-use crate::nouns::m::m_of;
-use crate::nouns::p::p_of;
-use crate::nouns::sched::SCHED;
-use crate::tools::percpu;
 use core::fmt;
-use core::sync::atomic::Ordering;
+pub use executive_core::CpuState;
+use executive_core::g::{G, Status, WaitReason};
+use executive_core::kit::{self, Seen, Stats};
+use executive_core::machine;
 
 /// `N` or `N (name)`.
 pub(crate) struct Named(pub(crate) Seen);
@@ -43,12 +39,12 @@ impl fmt::Display for Named {
 
 /// All goroutines, newest g first.
 pub(crate) fn all() -> impl Iterator<Item = (&'static G, Seen)> {
-    SCHED.all().filter_map(|g| {
+    kit::all_gs().filter_map(|g| {
         let seen = g.seen()?;
         let is_goroutine = match g.status() {
             Status::Idle => false,
             // Ended, and its handle is still there.
-            Status::Dead => g.joiner.has_ended(),
+            Status::Dead => g.has_ended(),
             _ => true,
         };
         is_goroutine.then_some((g, seen))
@@ -80,9 +76,9 @@ fn look(g: &'static G, seen: Seen, stack: &impl Fn(&G) -> u64) -> Group {
     match status {
         Status::Waiting => {
             reason = g.wait_reason() as u64;
-            since = g.waiting_since.load(Ordering::Relaxed);
+            since = g.waiting_since();
             if g.wait_reason().is_for_one_thing() {
-                waits_for = g.waits_for.load(Ordering::Relaxed);
+                waits_for = g.waits_for();
             }
             // Who waits for whom is not folded away.
             apart = if g.wait_reason().is_for_a_lock() { waits_for as u64 } else { 0 };
@@ -171,7 +167,7 @@ pub(crate) struct Report<'a> {
 
 /// The owner as far as a living system tells, or how many read: it may have changed since.
 fn owner_then(g: &G) -> (usize, &'static str) {
-    (g.behind.load(Ordering::Relaxed), " when it queued")
+    (g.behind(), " when it queued")
 }
 
 fn write_owner(f: &mut fmt::Formatter<'_>, how: &str, (owner, when): (usize, &'static str)) -> fmt::Result {
@@ -195,7 +191,7 @@ impl fmt::Display for Report<'_> {
                 let reason = g.wait_reason();
                 write!(f, "{}", reason.words())?;
                 if reason.is_for_one_thing() {
-                    write!(f, " {:#x}", g.waits_for.load(Ordering::Relaxed))?;
+                    write!(f, " {:#x}", g.waits_for())?;
                 }
                 if self.group.others_elsewhere {
                     write!(f, " (not all)")?;
@@ -211,11 +207,11 @@ impl fmt::Display for Report<'_> {
                     }
                     _ => {}
                 }
-                let ms = self.now.saturating_sub(g.waiting_since.load(Ordering::Relaxed)) / 1_000_000;
+                let ms = self.now.saturating_sub(g.waiting_since()) / 1_000_000;
                 write!(f, ", {ms} ms")?;
             }
             Status::Running => {
-                match (0..SCHED.cpus()).find(|&cpu| core::ptr::eq(percpu::peek_curg(cpu), g.as_ptr().cast())) {
+                match (0..kit::cpus()).find(|&cpu| kit::curg_of(cpu).is_some_and(|curg| core::ptr::eq(curg, g))) {
                     Some(cpu) => write!(f, "running on CPU {cpu}")?,
                     None => write!(f, "running")?,
                 }
@@ -242,21 +238,18 @@ pub struct Census {
 
 /// Counts. Takes no lock; a moment's truth.
 pub fn take() -> Census {
-    let mut c = Census::default();
-    for cpu in 0..SCHED.cpus() {
-        let stats = &p_of(cpu).stats;
-        c.goroutines = c.goroutines.wrapping_add(stats.born.get()).wrapping_sub(stats.died.get());
+    Census {
+        goroutines: kit::goroutines(),
+        stack_bytes: kit::stack_bytes(),
+        made: kit::gs_made(),
+        free: kit::gs_free(),
     }
-    c.made = SCHED.allgs_len.load(Ordering::Relaxed);
-    c.free = SCHED.gfree.len() + SCHED.gfree_bare.len();
-    c.stack_bytes = SCHED.stack_bytes.load(Ordering::Relaxed);
-    c
 }
 
 /// Bytes that P's have allocated for timers and keep: room for as many as each ever had at once.
 /// Takes their locks.
 pub fn timers_bytes() -> usize {
-    (0..SCHED.cpus()).map(|cpu| p_of(cpu).timers.bytes()).sum()
+    (0..kit::cpus()).map(kit::timers_bytes).sum()
 }
 
 /// What a CPU does and has done, for `cpus` at the console.
@@ -265,40 +258,19 @@ pub struct CpuReport {
     pub cpu: usize,
     /// What it does.
     pub state: CpuState,
-    /// Times that it ran a goroutine.
-    pub runs: u64,
-    /// Times that it stole some.
-    pub steals: u64,
-    /// Idle CPUs that it woke.
-    pub wakes_sent: u64,
-    /// Times that it was claimed and woken.
-    pub wakes_received: u64,
-    /// Times that it went to sleep.
-    pub halts: u64,
-    /// Timer interrupts and kicks.
-    pub ticks: u64,
-    /// Goroutines that it took the CPU from.
-    pub preemptions: u64,
+    /// What it has done.
+    pub stats: &'static Stats,
     /// Goroutines queued there.
     pub queued: usize,
 }
 
-/// One for each CPU there is. Takes no lock; a moment's truth.
+/// One for each CPU there is. Takes no lock; a snapshot.
 pub fn cpu_reports() -> impl Iterator<Item = CpuReport> {
-    (0..SCHED.cpus()).map(|cpu| {
-        let (p, m) = (p_of(cpu), m_of(cpu));
-        CpuReport {
-            cpu,
-            state: m.state(),
-            runs: p.stats.runs.get(),
-            steals: p.stats.steals.get(),
-            wakes_sent: p.stats.wakes_sent.get(),
-            wakes_received: p.stats.wakes_received.get(),
-            halts: p.stats.halts.get(),
-            ticks: p.stats.ticks.get(),
-            preemptions: p.stats.preemptions.get(),
-            queued: p.runq_len(),
-        }
+    (0..kit::cpus()).map(|cpu| CpuReport {
+        cpu,
+        state: kit::state_of(cpu),
+        stats: kit::stats_of(cpu),
+        queued: kit::queued_on(cpu),
     })
 }
 
@@ -308,7 +280,7 @@ pub fn cpu_reports() -> impl Iterator<Item = CpuReport> {
 /// says `false`.
 pub fn goroutines(most: usize, mut tell: impl FnMut(fmt::Arguments<'_>) -> bool) -> usize {
     let now = machine::now();
-    let mut groups = alloc::vec![None; most.min(SCHED.allgs_len.load(Ordering::Relaxed))];
+    let mut groups = alloc::vec![None; most.min(kit::gs_made())];
     let left_out = group(&mut groups, |_| 0);
     for group in groups.iter().flatten() {
         let report = Report { group, now, owner: owner_then };
@@ -327,14 +299,7 @@ pub fn goroutines(most: usize, mut tell: impl FnMut(fmt::Arguments<'_>) -> bool)
     left_out
 }
 
-/// Acquisitions and contended acquisitions of the scheduler's locks, by name.
-pub fn locks() -> impl Iterator<Item = (&'static str, (u64, u64))> {
-    let timers = (0..SCHED.cpus()).fold((0, 0), |(a, c), cpu| {
-        let (a1, c1) = p_of(cpu).timers.stats();
-        (a + a1, c + c1)
-    });
-    SCHED.lock_stats().into_iter().chain([("p.timers", timers)])
-}
+pub use kit::locks;
 
 /// What a goroutine's stack takes, for `stacks` at the console. In bytes.
 pub struct StackReport {
@@ -365,5 +330,5 @@ pub fn stacks() -> impl Iterator<Item = StackReport> {
 /// any of them used, those that have ended too: for machines that see stacks grow. The same line of
 /// the source may come more than once.
 pub fn depths() -> impl Iterator<Item = (&'static core::panic::Location<'static>, usize)> {
-    crate::tools::depth::sites()
+    kit::depth::sites()
 }

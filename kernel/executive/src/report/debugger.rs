@@ -3,8 +3,8 @@
 //! A kernel is built without types in its debug information (they would make the image several times larger to load), so a debugger is told offsets here.
 #![allow(unsafe_code)] // `Sync` for an address.
 
-use crate::nouns::g::{G, WaitReason};
-use crate::nouns::sched::SCHED;
+use executive_core::g::{G, WaitReason};
+use executive_core::kit;
 
 #[repr(C)]
 pub struct Map {
@@ -24,7 +24,7 @@ unsafe impl Sync for Map {}
 #[used]
 #[unsafe(no_mangle)]
 static EXECUTIVE_DEBUGGER: Map = Map {
-    allgs: (&raw const SCHED.allgs).cast(),
+    allgs: kit::ALLGS,
     fields: G::FIELDS,
     reasons: {
         let mut words = [""; WaitReason::COUNT];

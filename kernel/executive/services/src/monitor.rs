@@ -8,15 +8,13 @@
 //! whoever takes it off the queue one has it.
 #![allow(unsafe_code)] // Waiters on stacks.
 
-use super::alarm::Alarm;
-use crate::nouns::g::{WaitReason, getg};
-use crate::nouns::runq::List;
-use crate::nouns::waitq::{Claim, Parked, WaitQ, Waiter, claim_without_lock, open, prepare};
-use crate::proc::park::{park, park_unlock};
-use crate::proc::wake::unlock_ready;
-use crate::tools::lock::{Lock, LockGuard, Rank};
-use crate::tools::percpu;
 use core::ops::{Deref, DerefMut};
+use executive_core::g::{WaitReason, getg};
+use executive_core::lock::{Lock, LockGuard, Rank};
+use executive_core::percpu::Pin;
+use executive_core::wait::{
+    Alarm, Claim, Parked, WaitQ, Waiter, claim_without_lock, park, park_unlock, prepare, unlock_ready,
+};
 
 /// How many goroutines `ready_all` takes off in one hold of the lock.
 const BATCH: usize = 16;
@@ -130,14 +128,15 @@ impl<T> MonitorGuard<'_, T> {
         let (alarm, w) = (Alarm::new(), Waiter::new(me, (&raw const place).cast_mut().cast()));
         // SAFETY: `w` and `place` stay here until `w` was taken off: by whoever readies us, or below.
         unsafe { self.state.queue.enqueue(&w) };
-        self.state.release_pinned();
+        let pin = Pin::new();
+        drop(self.state);
         unlocked();
         if let Some(when) = deadline {
             // SAFETY: prepared; it stays where it is until it is stopped, below.
             unsafe { alarm.set(when) };
         }
-        percpu::unpin();
-        park(me, reason, open);
+        drop(pin);
+        park(reason, Parked::open);
         if deadline.is_none() {
             return true;
         }
@@ -188,18 +187,11 @@ impl<T> MonitorGuard<'_, T> {
     pub fn ready_all(mut self) {
         let (end, monitor) = (self.state.tickets, self.monitor); // whoever waits again is not meant
         loop {
-            let mut batch = List::new();
-            while batch.len() < BATCH && self.has_below(end) {
-                if let Some(Taken(Some(parked))) = self.take_first() {
-                    batch.push_back(parked.into_g());
-                }
-            }
+            let batch: [Option<Taken>; BATCH] =
+                core::array::from_fn(|_| if self.has_below(end) { self.take_first() } else { None });
             let more = self.has_below(end);
             drop(self);
-            while let Some(g) = batch.pop_front() {
-                // SAFETY: it was a `Parked`.
-                unsafe { Parked::new(g) }.ready();
-            }
+            batch.into_iter().flatten().filter_map(|taken| taken.0).for_each(Parked::ready);
             if !more {
                 return;
             }

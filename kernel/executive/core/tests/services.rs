@@ -1,0 +1,9 @@
+//! What of the services has neither assembly nor statics: tested and modelled here, with the core's.
+#[path = "../../services/src/irq/line.rs"]
+pub mod line;
+#[path = "../../services/src/sync/lockword.rs"]
+pub mod lockword;
+#[path = "../../services/src/irq/meeting.rs"]
+pub mod meeting;
+#[path = "../../services/src/sync/readers.rs"]
+pub mod readers;

@@ -1,0 +1,53 @@
+//! A goroutine executive: Go's scheduler of g's, m's and p's, `no_std`, on whatever machine you bind
+//! it to ([`mod@machine`]).
+//!
+//! ```no_run
+//! use executive::{chan, go};
+//!
+//! let (tx, rx) = chan(0);
+//! go(move || (1..=3).for_each(|n| tx.send(n).unwrap()));
+//! assert_eq!(rx.iter().sum::<u32>(), 6);
+//! ```
+//!
+//! It is a face: the scheduler is `executive-core`, what goroutines use is `executive-services`. Here
+//! are the last words (`report`), which lean on both.
+#![no_std]
+#![warn(missing_docs)]
+#![deny(unsafe_code)] // allowed in the files that say why at their top
+extern crate alloc;
+
+mod report;
+
+pub use executive_core::{
+    CpuState, SpawnError, atomic, chaos, fatal, foreign, g, join,
+    join::{Builder, JoinHandle, current, go, goid},
+    kit, machine, on_growth, on_low_memory, on_tick, param, percpu,
+    percpu::percpu_block,
+    reclaim, start, yield_now,
+};
+pub use executive_services::{
+    affinity,
+    affinity::lock_to_cpu,
+    cancel, chan,
+    chan::chan,
+    future,
+    future::{block_on, go_future},
+    irq,
+    irq::on_irq,
+    print, println, scope,
+    scope::scope,
+    select, sync, time,
+};
+pub use report::{census, crash, trace};
+
+/// A spin lock that pins, and an allocator whose holder is pinned.
+pub mod lock {
+    pub use executive_core::lock::*;
+    pub use executive_services::pinned::Pinned;
+}
+
+/// The waist: how a goroutine waits, and how it is woken; for primitives of your own.
+pub mod wait {
+    pub use executive_core::wait::*;
+    pub use executive_services::monitor::{Monitor, MonitorGuard, Taken};
+}
