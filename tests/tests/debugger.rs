@@ -44,11 +44,11 @@ fn gdb_shows_goroutines_and_leaves_the_machine_as_it_was() {
         let [_, list, backtrace, list_again] = said.split(NEXT).collect::<Vec<_>>()[..] else {
             panic!("three answers are wanted\n{said}{errors}");
         };
-        let line = list.lines().find(|line| line.contains("(keyboard) started at kernel/src/console.rs:"));
+        let line = list.lines().find(|line| line.contains("(keyboard) started at kernel/shell/src/console.rs:"));
         assert!(line.is_some_and(|line| line.contains(" waiting [IRQ wait] ")), "{list}{errors}");
         assert!(list.contains(" (main) started at "), "{list}{errors}");
         let frames: Vec<_> = backtrace.lines().collect();
-        assert!(frames.iter().any(|frame| frame.contains(" in kernel::console::keyboard ")), "{backtrace}{errors}");
+        assert!(frames.iter().any(|frame| frame.contains("::keyboard::read ")), "{backtrace}{errors}");
         assert!(frames.last().is_some_and(|frame| frame.contains("::switch::goexit ")), "{backtrace}{errors}");
         assert!(!backtrace.contains("::schedule"), "these are a CPU's\n{backtrace}");
         assert!(list_again.starts_with(list), "{list}\n{list_again}{errors}");
