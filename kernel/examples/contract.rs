@@ -1,6 +1,6 @@
-//! A kernel that asks the PC whether it keeps the machine's contract, hook by hook, instead of running goroutines.
-//! Status 0: it does. `touch-guard` on the command line writes below a stack, which must end in a report; `print` has two
-//! CPUs print at once, which must be looked at.
+//! A kernel that asks the PC whether it keeps the machine's contract, hook by hook, instead of
+//! running goroutines. Status 0: it does. `touch-guard` on the command line writes below a stack,
+//! which must end in a report; `print` has two CPUs print at once, which must be looked at.
 #![no_std]
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! A kernel with its own allocator, the spin-locked heap of many a small kernel
-//! (`--features own-heap`).
+//! A kernel with its own allocator, the spin-locked heap of many a small kernel (`--features
+//! own-heap`).
 //!
 //! With a bare spin lock a goroutine could be preempted while it holds it, so the heap is `Pinned`.
 //! On the command line: `ask` puts the machine contract's questions; with `unpinned` the heap is

@@ -1,4 +1,5 @@
-//! A pipeline of channels (kernel/demos/src/pipeline.rs) as a kernel of its own: `./qemu-run.sh --example pipeline`.
+//! A pipeline of channels (kernel/demos/src/pipeline.rs) as a kernel of its own: `./qemu-run.sh
+//! --example pipeline`.
 #![no_std]
 #![no_main]
 

@@ -1,8 +1,8 @@
 //! A driver in a kernel of one's own, for the PC's clock chip: `./qemu-run.sh --example rtc`.
 //!
-//! A driver is a goroutine that waits for its device's interrupt, and then looks at the device. Of the
-//! kernel it needs `isa_irq`. The chip (a Motorola MC146818; "RTC") interrupts eight times a second
-//! here, and each time waits until its register C has been read.
+//! A driver is a goroutine that waits for its device's interrupt, and then looks at the device. Of
+//! the kernel it needs `isa_irq`. The chip (a Motorola MC146818; "RTC") interrupts eight times a
+//! second here, and each time waits until its register C has been read.
 #![no_std]
 #![no_main]
 

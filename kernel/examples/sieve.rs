@@ -1,4 +1,5 @@
-//! The concurrent prime sieve (kernel/demos/src/sieve.rs) as a kernel of its own: `./qemu-run.sh --example sieve --run 500`.
+//! The concurrent prime sieve (kernel/demos/src/sieve.rs) as a kernel of its own: `./qemu-run.sh
+//! --example sieve --run 500`.
 #![no_std]
 #![no_main]
 

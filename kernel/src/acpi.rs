@@ -1,7 +1,10 @@
-//! What the firmware says the machine consists of: CPUs, interrupt controllers, timers (ACPI's MADT, HPET, FADT).
+//! What the firmware says that the machine has: CPUs, interrupt controllers, timers (ACPI's MADT,
+//! HPET, FADT).
 //!
-//! Read once by [`init`], kept for good, never written again. The one rule: firmware tables are claims, not
-//! facts. Every odd one is survived: no tables at all mean one CPU and the addresses every PC has.
+//! [`init`] reads it once; it is never written again.
+//!
+//! **Rule:** firmware tables are claims, not facts. The kernel survives every odd one; without any
+//! tables it takes one CPU, and the addresses that every PC has.
 #![allow(unsafe_code)] // The tables are foreign memory, read through the physical window.
 
 use crate::window::phys_to_virt;
@@ -34,11 +37,13 @@ pub struct IsaOverride {
 /// What was found.
 #[derive(Debug)]
 pub struct Platform {
-    /// APIC ids of the CPUs that may be started, the boot CPU's among them, in the firmware's order, each once.
+    /// APIC ids of the CPUs that may be started, in the firmware's order, each once. The boot CPU's
+    /// is among them.
     pub apic_ids: Vec<u32>,
     pub io_apics: Vec<IoApic>,
     pub overrides: Vec<IsaOverride>,
-    /// The machine's NMIs come in at LINT1 of the CPUs' APICs. (Tables tell it for each CPU, and tell the same of all.)
+    /// The machine's NMIs come in at LINT1 of the CPUs' APICs. (Tables say it for each CPU, and the
+    /// same for all.)
     pub nmi_at_lint1: bool,
     /// Physical address of the HPET's registers.
     pub hpet: Option<u64>,
@@ -48,7 +53,7 @@ pub struct Platform {
 
 static PLATFORM: Once<Platform> = Once::new();
 
-/// Reads the tables that the root pointer at the physical address `rsdp` leads to. The heap must be there.
+/// Reads the tables that the root pointer at the physical address `rsdp` leads to. Needs the heap.
 pub fn init(rsdp: Option<u64>) -> &'static Platform {
     PLATFORM.call_once(|| read(rsdp))
 }
@@ -87,7 +92,7 @@ fn read(rsdp: Option<u64>) -> Platform {
 }
 
 fn read_madt(found: &mut Platform, madt: &PhysicalMapping<Window, Madt>) {
-    // An entry of length 0 would be met for ever; no machine has this many entries.
+    // An entry of length 0 would be read for ever; no machine has this many entries.
     for entry in madt.get().entries().take(4096) {
         match entry {
             MadtEntry::LocalApic(e) if e.apic_id != 0xff => add_cpu(found, e.apic_id.into(), e.flags),
@@ -98,7 +103,8 @@ fn read_madt(found: &mut Platform, madt: &PhysicalMapping<Window, Madt>) {
             MadtEntry::LocalApicNmi(e) => found.nmi_at_lint1 |= e.nmi_line == 1,
             MadtEntry::X2ApicNmi(e) => found.nmi_at_lint1 |= e.nmi_line == 1,
             MadtEntry::InterruptSourceOverride(e) if e.bus == 0 => {
-                // "As the bus does" is active high, edge triggered on ISA; so is what makes no sense.
+                // "As the bus does" means active high and edge-triggered on ISA. So do flags that
+                // make no sense.
                 let (polarity, trigger) =
                     parse_mps_inti_flags(e.flags).unwrap_or((Polarity::SameAsBus, TriggerMode::SameAsBus));
                 found.overrides.push(IsaOverride {
@@ -113,8 +119,9 @@ fn read_madt(found: &mut Platform, madt: &PhysicalMapping<Window, Madt>) {
     }
 }
 
-/// Only CPUs that are enabled now. "Online capable" ones (flag bit 1) are empty sockets that may be filled later;
-/// a CPU with neither flag must not be touched. One CPU listed twice, as APIC and as x2APIC, is one CPU.
+/// Only CPUs that are enabled now. "Online capable" ones (flag bit 1) are empty sockets that may be
+/// filled later; a CPU with neither flag must not be touched. One CPU listed twice, as APIC and as
+/// x2APIC, is one CPU.
 fn add_cpu(found: &mut Platform, apic_id: u32, flags: u32) {
     const ENABLED: u32 = 1 << 0;
     if flags & ENABLED != 0 && !found.apic_ids.contains(&apic_id) {
@@ -124,12 +131,13 @@ fn add_cpu(found: &mut Platform, apic_id: u32, flags: u32) {
 
 fn pm_timer(fadt: &Fadt) -> Option<u16> {
     let block = fadt.pm_timer_block().ok()??;
-    // One in memory space is allowed by the book and not seen in PCs; there are enough other clocks.
+    // ACPI allows a timer in memory space too, but PCs have none, and there are enough other
+    // clocks.
     (block.address_space == AddressSpace::SystemIo).then(|| u16::try_from(block.address).ok())?
 }
 
-/// Methods of [`Handler`] for the AML interpreter, which we do not run. (It cannot be left out: acpi 6.1
-/// does not build without it.)
+/// Methods of [`Handler`] for the AML interpreter, which we do not run. (It cannot be left out:
+/// acpi 6.1 does not build without it.)
 macro_rules! never_called {
     ($($name:ident($($argument:ty),*) $(-> $result:ty)?;)*) => {
         $(fn $name(&self $(, _: $argument)*) $(-> $result)? { unreachable!("AML is not run") })*

@@ -1,11 +1,12 @@
-//! The local APIC: each CPU's own interrupt controller; how CPUs interrupt each other. Also says
+//! The local APIC: each CPU's own interrupt controller, by which CPUs interrupt each other. Also
 //! which CPU has which APIC id: CPU 0 is the one that booted, whatever its id; the others get their
 //! numbers as they come up (smp.rs).
 //!
-//! It is used in the mode the firmware left it in, and every CPU in the same: xAPIC (registers in memory) or x2APIC
-//! (registers are MSRs; the same numbers, shifted). x2APIC's rules are stricter, and kept in both modes: reserved bits
-//! are written as 0, EOI and ESR only with 0 (Intel SDM vol. 3A, 12.12.1.3). Switching to x2APIC ourselves was
-//! left: firmware that stayed in xAPIC mode may have had a reason, and gone from x2APIC there is no way back.
+//! It stays in the mode that the firmware left the boot CPU's in, on every CPU: xAPIC (registers in
+//! memory) or x2APIC (registers are MSRs; the same numbers, shifted). The rules of x2APIC are
+//! stricter, and kept in both modes: reserved bits are written as 0, EOI and ESR only with 0 (Intel
+//! SDM vol. 3A, 12.12.1.3). Rejected: switching to x2APIC ourselves. Firmware that stayed in xAPIC
+//! mode may have had a reason, and there is no way back.
 #![allow(unsafe_code)] // Device registers and MSRs.
 
 use crate::acpi;
@@ -19,7 +20,8 @@ use executive::percpu::cpu;
 use x86_64::instructions::interrupts::without_interrupts;
 use x86_64::registers::model_specific::Msr;
 
-/// Register offsets in xAPIC's page (Intel SDM vol. 3A, table 12-1); the MSR of x2APIC is `0x800 + offset / 16`.
+/// Register offsets in xAPIC's page (Intel SDM vol. 3A, table 12-1); the MSR of x2APIC is `0x800 +
+/// offset / 16`.
 mod reg {
     pub const ID: u32 = 0x20;
     pub const TPR: u32 = 0x80;
@@ -45,8 +47,8 @@ const SPURIOUS_ENABLE: u32 = 1 << 8;
 const LVT_MASKED: u32 = 1 << 16;
 const LVT_NMI: u32 = 0b100 << 8;
 const LVT_TSC_DEADLINE: u32 = 0b10 << 17;
-/// The timer counts at its input clock / 16: 2^32 counts last over half a minute even at 2 GHz, and
-/// a count is still well below a microsecond at 25 MHz.
+/// The timer counts at its input clock / 16. 2^32 counts last over half a minute even at 2 GHz, and
+/// one count is still below a microsecond at 25 MHz.
 const DIVIDE_BY_16: u32 = 0b0011;
 
 /// Delivery modes and bits of the interrupt command register.
@@ -56,18 +58,20 @@ const ICR_STARTUP: u32 = 0b110 << 8;
 const ICR_ASSERT: u32 = 1 << 14;
 const ICR_PENDING: u32 = 1 << 12;
 
-/// xAPIC: where its page is mapped. Null: x2APIC. Written once, by the boot CPU, before there is a second.
+/// xAPIC: where its page is mapped. Null: x2APIC. Written once, by the boot CPU, before there is a
+/// second.
 static BASE: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
-/// Whether the timer takes TSC values. Written with BASE.
+/// Whether the timer takes TSC values. Written together with BASE.
 static TSC_DEADLINE: AtomicBool = AtomicBool::new(false);
 
 /// The APIC id of each CPU. Written before that CPU runs, by the boot CPU.
 static IDS: [AtomicU32; MAX_CPUS] = [const { AtomicU32::new(0) }; MAX_CPUS];
-/// CPUs whose APIC takes interrupts. Written by each for itself; a CPU not seen here yet gets no NMI, that is all.
+/// CPUs whose APIC takes interrupts. Each CPU writes its own; one that is not seen here yet gets no
+/// NMI, no more.
 static ONLINE: [AtomicBool; MAX_CPUS] = [const { AtomicBool::new(false) }; MAX_CPUS];
 
-/// Makes this CPU's local APIC take interrupts: spurious vector set, timer quiet, every priority let through. The boot
-/// CPU does it first, after [`acpi::init`]; it then stops the others, and silences the old 8259s.
+/// Makes this CPU's local APIC take interrupts of every priority, its timer being quiet. The boot
+/// CPU does it first, after [`acpi::init`]; it also stops the others, and silences the old 8259s.
 pub fn init_this_cpu() {
     if cpu() == 0 {
         find_mode();
@@ -78,7 +82,8 @@ pub fn init_this_cpu() {
         join_mode();
     }
     write(reg::TPR, 0);
-    // First: until it is enabled every LVT entry stays masked, whatever is written (Intel SDM vol. 3A, 12.4.7.2), and INIT has disabled it.
+    // First: until the APIC is enabled every LVT entry stays masked, whatever is written (Intel SDM
+    // vol. 3A, 12.4.7.2), and INIT has disabled it.
     write(reg::SPURIOUS, SPURIOUS_ENABLE | u32::from(vectors::SPURIOUS));
     write(reg::LVT_LINT0, LVT_MASKED); // the 8259s' way in
     if acpi::platform().nmi_at_lint1 {
@@ -89,7 +94,8 @@ pub fn init_this_cpu() {
     let mode = if TSC_DEADLINE.load(Ordering::Relaxed) { LVT_TSC_DEADLINE } else { 0 };
     write(reg::LVT_TIMER, mode | u32::from(vectors::TIMER));
     write(reg::DIVIDE, DIVIDE_BY_16);
-    // The timer's mode must be in force before its deadline is written (Intel SDM vol. 3A, 12.5.4.1).
+    // The timer's mode must be in force before its deadline is written (Intel SDM vol. 3A,
+    // 12.5.4.1).
     fence_for_msrs();
     ONLINE[cpu()].store(true, Ordering::Release);
 }
@@ -101,13 +107,14 @@ fn find_mode() {
         write_msr(IA32_APIC_BASE, base);
     }
     if base & BASE_X2APIC == 0 {
-        // Bits 12..MAXPHYADDR; nothing else lies above bit 11 but reserved zeroes.
+        // The address is in bits 12 to MAXPHYADDR; reserved zeroes lie above.
         BASE.store(paging::map_mmio(base & !0xfff, 0x1000), Ordering::Relaxed);
     }
     TSC_DEADLINE.store(__cpuid(1).ecx & (1 << 24) != 0, Ordering::Relaxed);
 }
 
-/// An AP's APIC comes out of INIT in the mode the firmware left it in, which should be the boot CPU's.
+/// Brings an AP's APIC into the boot CPU's mode. It comes out of INIT in the mode that the firmware
+/// left it in, which should be the same.
 fn join_mode() {
     let found = read_msr(IA32_APIC_BASE);
     let kept = found & !(BASE_X2APIC | BASE_ENABLED);
@@ -134,8 +141,9 @@ pub fn number(cpu: usize, apic_id: u32) {
     IDS[cpu].store(apic_id, Ordering::Relaxed);
 }
 
-/// From here on the other CPUs wait for [`send_startup`]. Until now they ran the firmware's waiting loop: in memory that may be
-/// ours now, and some of them (UEFI's) without halting, which leaves little of a small host to us.
+/// From here on the other CPUs wait for [`send_startup`]. Until now they ran the firmware's waiting
+/// loop, in memory that may be ours now. Under UEFI some do so without halting, which slows a small
+/// host down.
 fn stop_others() {
     others().for_each(send_init);
 }
@@ -160,19 +168,20 @@ pub fn registers() -> *mut u8 {
     BASE.load(Ordering::Relaxed)
 }
 
-/// The handler has taken the interrupt; the next may come. Not for NMIs, exceptions and the spurious vector.
+/// Ends an interrupt: the next may come. Not for NMIs, exceptions and the spurious vector.
 #[inline]
 pub fn eoi() {
     write(reg::EOI, 0);
 }
 
-/// Interrupts `cpu` with `vector`. May be called from a handler. Memory written before is seen by the handler.
+/// Interrupts `cpu` with `vector`. The handler there sees what was written before. May be called in
+/// a handler.
 pub fn send_ipi(cpu: usize, vector: u8) {
     command(id_of(cpu), ICR_ASSERT | u32::from(vector));
 }
 
-/// Sends an NMI to every other CPU that runs. Not by the "all but self" shorthand: that reaches CPUs we never
-/// started, or gave up on.
+/// Sends an NMI to every other CPU that runs. Rejected: the "all but self" shorthand, which reaches
+/// CPUs that were never started or given up.
 pub fn send_nmi_others() {
     let own = id();
     for cpu in (0..MAX_CPUS).filter(|&cpu| ONLINE[cpu].load(Ordering::Acquire) && id_of(cpu) != own) {
@@ -180,17 +189,19 @@ pub fn send_nmi_others() {
     }
 }
 
-/// This CPU hears the machine's NMI button no more.
+/// From here on this CPU ignores the machine's NMI button.
 pub fn mask_button() {
     write(reg::LVT_LINT1, LVT_MASKED);
 }
 
-/// Puts the CPU with this APIC id into its state after power-on, waiting for [`send_startup`].
+/// Puts the CPU with this APIC id into its state after power-on; it then waits for
+/// [`send_startup`].
 pub fn send_init(apic_id: u32) {
     command(apic_id, ICR_ASSERT | ICR_INIT);
 }
 
-/// Makes a CPU that waits after INIT start in real mode at the physical address `page`, a page below 1 MiB.
+/// Makes a CPU that waits after INIT start in real mode at the physical address `page`, a page
+/// below 1 MiB.
 pub fn send_startup(apic_id: u32, page: u64) {
     assert!(page < 0x10_0000 && page.is_multiple_of(0x1000));
     command(apic_id, ICR_ASSERT | ICR_STARTUP | (page / 0x1000) as u32);
@@ -198,14 +209,16 @@ pub fn send_startup(apic_id: u32, page: u64) {
 
 fn command(apic_id: u32, low: u32) {
     if is_x2apic() {
-        // Unlike a store to a device page, this wrmsr may overtake our stores to memory (SDM 12.12.3).
+        // Unlike a store to a device page, this wrmsr may overtake our stores to memory (SDM
+        // 12.12.3).
         fence_for_msrs();
         write_msr(x2apic_msr(reg::ICR), u64::from(apic_id) << 32 | u64::from(low));
         return;
     }
     // A handler that sends between our two writes would redirect us.
     without_interrupts(|| {
-        // The last command must have left; it does in microseconds, or the APIC is broken and nothing helps.
+        // Wait until the last command has left. It does within microseconds, unless the APIC is
+        // broken.
         for _ in 0..1_000_000 {
             if read(reg::ICR) & ICR_PENDING == 0 {
                 break;
@@ -222,13 +235,14 @@ pub fn has_tsc_deadline() -> bool {
     TSC_DEADLINE.load(Ordering::Relaxed)
 }
 
-/// One interrupt [`vectors::TIMER`] on this CPU when the TSC reaches `tsc`, or at once if it has; 0 is never.
+/// Asks for one interrupt [`vectors::TIMER`] on this CPU when the TSC reaches `tsc`, at once if it
+/// has; 0 is never.
 #[inline]
 pub fn timer_deadline(tsc: u64) {
     write_msr(IA32_TSC_DEADLINE, tsc);
 }
 
-/// One interrupt [`vectors::TIMER`] on this CPU after `count` counts; 0 is never.
+/// Asks for one interrupt [`vectors::TIMER`] on this CPU after `count` counts; 0 is never.
 #[inline]
 pub fn timer_count(count: u32) {
     write(reg::INITIAL_COUNT, count);
@@ -246,16 +260,18 @@ fn timer_stop() {
     timer_count(0);
 }
 
-/// The two 8259s start a PC's interrupts, and can send a spurious one even with all inputs masked: masked, and what is
-/// spurious moved to the APIC's spurious vector, where nobody minds it (their IRQ 7 and 15 are base + 7).
+/// Masks the two 8259s, a PC's interrupt controllers at power-on. They can send a spurious
+/// interrupt even with all inputs masked (IRQ 7 and 15: base + 7), which is moved to the APIC's
+/// spurious vector, where nobody minds it.
 fn silence_8259s() {
     const BASE: u8 = vectors::SPURIOUS & !7;
-    // Intel 8259A data sheet: ICW1 to the command port, then ICW2 (vectors), ICW3 (wiring), ICW4 (8086 mode), mask.
+    // Intel 8259A data sheet: ICW1 to the command port, then ICW2 (vectors), ICW3 (wiring), ICW4
+    // (8086 mode), mask.
     for (command, wiring) in [(0x20, 1 << 2), (0xa0, 2)] {
         for (port, value) in
             [(command, 0x11), (command + 1, BASE), (command + 1, wiring), (command + 1, 1), (command + 1, 0xff)]
         {
-            // SAFETY: these ports are the 8259s' on every PC; nothing else of ours uses them.
+            // SAFETY: these ports are the 8259s' on every PC; no other code of ours uses them.
             unsafe { x86_64::instructions::port::Port::<u8>::new(port).write(value) };
         }
     }
@@ -272,7 +288,8 @@ fn read(register: u32) -> u32 {
     if base.is_null() {
         return read_msr(x2apic_msr(register)) as u32;
     }
-    // SAFETY: BASE is the mapped page of this CPU's own local APIC; only its 32-bit registers are named in `reg`.
+    // SAFETY: BASE is the mapped page of this CPU's own local APIC, and `reg` names only its 32-bit
+    // registers.
     unsafe { base.add(register as usize).cast::<u32>().read_volatile() }
 }
 
@@ -298,7 +315,8 @@ fn write_msr(msr: u32, value: u64) {
     unsafe { Msr::new(msr).write(value) }
 }
 
-/// All our memory accesses come before any wrmsr that follows, even the few that serialise nothing.
+/// All our memory accesses come before any wrmsr that follows, also before the few that do not
+/// serialise.
 #[inline]
 fn fence_for_msrs() {
     // SAFETY: fences.

@@ -1,9 +1,10 @@
-//! How fast do the TSC and the local APIC's timer run? Measured against clocks whose rate is known, and believed
-//! only when two sources agree: each of them is wrong on some machine (overclocked CPUs misreport CPUID, emulators
-//! get the PIT wrong, chipsets the PM timer).
+//! How fast do the TSC and the local APIC's timer run? They are measured against clocks whose rate
+//! is known, and a rate is believed when two sources agree. Each source is wrong on some machine:
+//! overclocked CPUs misreport CPUID, emulators get the PIT wrong, chipsets the PM timer.
 //!
-//! A reading of a clock is bracketed by two of the TSC; of several tries the tightest counts, so that
-//! being interrupted by a hypervisor spoils nothing. Waits are ended by a clock, not by a count of loops.
+//! A reading of a clock is bracketed by two of the TSC. Of several tries the tightest counts, so
+//! that a hypervisor's interruption spoils nothing. Waits are ended by a clock, not by a count of
+//! loops.
 #![allow(unsafe_code)] // Device registers.
 
 use crate::acpi::Platform;
@@ -19,14 +20,15 @@ use x86_64::instructions::port::{Port, PortReadOnly};
 #[derive(Debug)]
 pub struct Rates {
     pub tsc_hz: u64,
-    /// Counts of the APIC timer per second, at the divider that apic.rs sets. Means nothing if it takes TSC values.
+    /// Counts of the APIC timer per second, at the divider that apic.rs sets. Means nothing if it
+    /// takes TSC values.
     pub apic_timer_hz: u64,
-    /// Whose word was taken for the TSC, and who agreed, if anybody.
+    /// The source that was believed for the TSC's rate, and the one that agreed, if any.
     pub source: Source,
     pub witness: Option<Source>,
 }
 
-/// Who can say how fast the TSC is; first the one that is most exact when it is right.
+/// What can tell the TSC's rate. The first is the most exact when it is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     Cpuid,
@@ -36,16 +38,17 @@ pub enum Source {
     Pit,
 }
 
-/// So many ticks of the TSC in a second, says `source`.
+/// The TSC's rate, as `source` tells it.
 type Claim = (Source, u64);
 
-/// Two agree if they differ by less than one part in so many: half a percent.
+/// Two agree if they differ by less than one part in 200: half a percent.
 const AGREEMENT: u64 = 200;
-/// The first measurement's length; each further one is twice as long, but no longer than the PIT can count (55 ms).
+/// The length of the first measurement. Each further one is twice as long, up to what the PIT can
+/// count (55 ms).
 const FIRST_NS: u64 = 10_000_000;
 const LONGEST_NS: u64 = 40_000_000;
 const ROUNDS: u32 = 8;
-/// More readings than any such length takes: the end of waiting for clocks that all stand still.
+/// More readings than any such length takes: ends the wait for clocks that all stand still.
 const READINGS: u32 = 10_000_000;
 
 /// Measures until two sources agree. On the boot CPU, with interrupts off.
@@ -60,7 +63,8 @@ pub fn measure(platform: &Platform) -> Rates {
     let mut best = None;
     for round in 0..ROUNDS {
         if round > 0 || told.len() + clocks.len() < 2 {
-            // Firmware need not list the PIT. It is the last resort: slow to read, and 16 bits wide.
+            // The PIT need not be in the firmware's tables. It is the last resort: slow to read,
+            // and 16 bits wide.
             clocks.truncate(2);
             clocks.push(Clock::pit());
         }
@@ -76,7 +80,7 @@ pub fn measure(platform: &Platform) -> Rates {
     best.expect("clock: nothing to measure the TSC by: no HPET, no ACPI timer, no PIT")
 }
 
-/// The first claim that a later one confirms, and who that was.
+/// The first claim that a later one confirms, and the source of that one.
 fn agreed(claims: &[Claim]) -> Option<(Claim, Source)> {
     claims.iter().enumerate().find_map(|(i, &claim)| {
         let confirms = |other: &&Claim| claim.1.abs_diff(other.1) < claim.1 / AGREEMENT;
@@ -84,12 +88,13 @@ fn agreed(claims: &[Claim]) -> Option<(Claim, Source)> {
     })
 }
 
-/// Lets the clocks run for `ns`. The TSC rate that follows from each, and the APIC timer's counts per TSC tick.
+/// Lets the clocks run for `ns`. Returns the TSC rate that follows from each, and the APIC timer's
+/// counts per TSC tick.
 fn compare(clocks: &[Clock], ns: u64) -> (Vec<Claim>, Fraction) {
     let apic = Clock::apic_timer();
     let begin: Vec<Sample> = clocks.iter().map(Clock::sample).collect();
     let apic_begin = apic.sample();
-    // Long enough by any of them: one that stands still must not hold us up.
+    // Long enough by any of them: a clock that stands still must not hold us up.
     let ended = |(clock, begin): (&Clock, &Sample)| {
         u128::from(clock.since(begin, clock.read())) * 1_000_000_000 > u128::from(ns) * u128::from(clock.hz)
     };
@@ -144,14 +149,16 @@ struct Sample {
 }
 
 impl Clock {
-    /// `None`: the registers make no sense. The counter is started if it stood (IA-PC HPET specification 1.0a, 2.3).
+    /// `None`: the registers make no sense. Starts the counter if it stands still (IA-PC HPET
+    /// specification 1.0a, 2.3).
     fn hpet(address: u64) -> Option<Clock> {
         const PERIOD_FEMTOSECONDS: usize = 0x4;
         const CONFIGURATION: usize = 0x10;
         const COUNTER: usize = 0xf0;
         const SLOWEST_FEMTOSECONDS: u32 = 100_000_000;
         let registers = paging::map_mmio(address, 0x400);
-        // SAFETY: ACPI says the HPET's registers are there, and they are mapped; 32-bit accesses are allowed for all.
+        // SAFETY: ACPI says the HPET's registers are there, and they are mapped; 32-bit accesses
+        // are allowed for all.
         let period = unsafe {
             let configuration = registers.add(CONFIGURATION).cast::<u32>();
             configuration.write_volatile(configuration.read_volatile() | 1);
@@ -168,14 +175,17 @@ impl Clock {
         })
     }
 
-    /// 24 bits count on every one; bits above are read as they please (ACPI specification 4.8.3.3).
+    /// 24 bits count on every chipset; the bits above may read as anything (ACPI specification
+    /// 4.8.3.3).
     fn pm_timer(port: u16) -> Clock {
         Clock { source: Source::PmTimer, hz: 3_579_545, mask: 0xff_ffff, counter: Counter::PmTimer(port) }
     }
 
-    /// Starts channel 2 counting down from its maximum once, the speaker off (Intel 8254 data sheet, mode 0).
+    /// Starts channel 2 counting down from its maximum once, the speaker off (Intel 8254 data
+    /// sheet, mode 0).
     fn pit() -> Clock {
-        // SAFETY: the PIT's ports and the speaker's on every PC; nobody else uses them.
+        // SAFETY: the ports of the PIT and the speaker on every PC; no other code of ours uses
+        // them.
         unsafe {
             let mut gate = Port::<u8>::new(0x61);
             let value = gate.read();
@@ -198,7 +208,7 @@ impl Clock {
         match self.counter {
             // SAFETY: `hpet` mapped it.
             Counter::Hpet(counter) => unsafe { counter.read_volatile().into() },
-            // SAFETY: the port is the timer's, says ACPI; reading it changes nothing.
+            // SAFETY: ACPI says that this is the timer's port; reading it changes nothing.
             Counter::PmTimer(port) => unsafe { PortReadOnly::<u32>::new(port).read().into() },
             Counter::Pit => read_pit(),
             Counter::ApicTimer => (!apic::timer_left()).into(),
@@ -220,10 +230,11 @@ impl Clock {
     }
 }
 
-/// Counts since [`Clock::pit`]. Past the end it stands still, one count beyond what it can count.
+/// Counts since [`Clock::pit`]. Past its end the PIT stands still, one count beyond its largest.
 fn read_pit() -> u64 {
     const OUT: u8 = 1 << 5;
-    // SAFETY: as in `Clock::pit`. The latch command holds both halves of the count for the two reads.
+    // SAFETY: as in `Clock::pit`. The latch command holds both halves of the count for the two
+    // reads.
     unsafe {
         if Port::<u8>::new(0x61).read() & OUT != 0 {
             return 0x1_0000;
@@ -235,7 +246,8 @@ fn read_pit() -> u64 {
     }
 }
 
-/// What CPUID says, exact if it knows the crystal (leaf 15h), else the nominal rate in MHz (leaf 16h).
+/// What CPUID says, exact if it knows the crystal (leaf 15h), else the nominal rate in MHz (leaf
+/// 16h).
 fn cpuid() -> Option<Claim> {
     let max = __cpuid(0).eax;
     if max < 0x15 {
@@ -247,7 +259,7 @@ fn cpuid() -> Option<Claim> {
     [exact, nominal].into_iter().find(|&hz| hz != 0).map(|hz| (Source::Cpuid, hz))
 }
 
-/// The timing leaf that VMware began and KVM can show (QEMU's `vmware-cpuid-freq`): TSC kHz.
+/// The timing leaf that VMware introduced and KVM can show (QEMU's `vmware-cpuid-freq`): TSC kHz.
 fn hypervisor() -> Option<Claim> {
     const PRESENT: u32 = 1 << 31;
     const TIMING: u32 = 0x4000_0010;

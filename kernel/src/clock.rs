@@ -1,8 +1,10 @@
-//! Time in nanoseconds: what time it is, and one alarm per CPU. The TSC tells the time, the local APIC's timer rings.
+//! Time in nanoseconds, and one alarm per CPU. The TSC tells the time, the local APIC's timer is
+//! the alarm.
 //!
-//! Conversions multiply and shift; nobody divides on the way to the time. The one rule: time never goes back, on one CPU
-//! or from one to another. Where CPUs' TSCs disagree ([`distrust_tsc`]) the latest time given out is
-//! remembered in one shared word: slow, and right.
+//! Conversions multiply and shift; the way to the time has no division.
+//!
+//! **Rule:** time never goes back, on one CPU or from one to another. Where the CPUs' TSCs disagree
+//! ([`distrust_tsc`]), the latest time given out is kept in one shared word: slow, and right.
 
 use crate::acpi::Platform;
 use crate::apic;
@@ -31,17 +33,18 @@ static SCALE: Scale = Scale {
     counts_per_ns: AtomicU64::new(0),
 };
 
-/// Set once two CPUs were seen to disagree; read without order, because it is set before the second one runs anything.
+/// Set when two CPUs were seen to disagree. Relaxed loads will do, because it is set before the
+/// second one runs anything.
 static TSC_DISTRUSTED: AtomicBool = AtomicBool::new(false);
 /// The latest time given out, once the TSC is distrusted.
 static LATEST: AtomicU64 = AtomicU64::new(0);
 
-/// Finds out how fast things count; time begins. On the boot CPU, interrupts off, after its [`apic::init_this_cpu`].
-/// Takes some 10 ms.
+/// Finds out how fast the counters count; time begins. On the boot CPU, interrupts off, after its
+/// [`apic::init_this_cpu`]. Takes some 10 ms.
 pub fn init(platform: &Platform) -> Rates {
     let rates = calibrate::measure(platform);
     if rates.witness.is_none() {
-        println!("clock: nobody agrees that the TSC makes {} Hz; {} says so", rates.tsc_hz, rates.source);
+        println!("clock: {} says that the TSC runs at {} Hz; no other clock agrees", rates.source, rates.tsc_hz);
     }
     let per_ns = |hz: u64| ((u128::from(hz) << 32) / 1_000_000_000) as u64;
     SCALE.ns_per_tick.store(((1_000_000_000u128 << 32) / u128::from(rates.tsc_hz)) as u64, Ordering::Relaxed);
@@ -62,7 +65,7 @@ pub fn now_ns() -> u64 {
     ns
 }
 
-/// From now on time is kept from going back by other means: CPUs' TSCs disagree.
+/// The CPUs' TSCs disagree: from here on [`now_ns`] takes the slow way.
 pub fn distrust_tsc() {
     TSC_DISTRUSTED.store(true, Ordering::Relaxed);
 }
@@ -72,14 +75,15 @@ pub fn ns_of_ticks(ticks: u64) -> u64 {
     scaled(ticks, &SCALE.ns_per_tick) as u64
 }
 
-/// One [`crate::vectors::TIMER`] interrupt on this CPU at `deadline_ns`, at once if that is past, never for
-/// [`NEVER`]; replaces what was set before. One that is more than half a minute away may come early.
+/// Asks for one [`crate::vectors::TIMER`] interrupt on this CPU at `deadline_ns`: at once if that
+/// is past, never for [`NEVER`]. Replaces what was set before. An interrupt that is more than half
+/// a minute away may come early.
 ///
-/// Called with interrupts off or pinned to the CPU.
+/// With interrupts off, or pinned.
 pub fn arm_timer(deadline_ns: u64) {
     if apic::has_tsc_deadline() {
         let ticks = scaled(deadline_ns, &SCALE.ticks_per_ns).min(u64::MAX.into()) as u64;
-        // Rounded up, lest it ring early. 0 would be never.
+        // Rounded up, so that it is not early. 0 would be never.
         let tsc = SCALE.zero.load(Ordering::Relaxed).saturating_add(ticks).saturating_add(1);
         apic::timer_deadline(if deadline_ns == NEVER { 0 } else { tsc });
     } else {
@@ -88,7 +92,7 @@ pub fn arm_timer(deadline_ns: u64) {
     }
 }
 
-/// Waits at the CPU's expense; for device delays while starting up.
+/// Spins until the time is over: for device delays during start-up.
 pub fn busy_wait_ns(ns: u64) {
     let begin = now_ns();
     while now_ns() - begin < ns {

@@ -1,8 +1,9 @@
-//! The state a CPU must be in before it runs our code, the same on all of them: control registers, EFER, PAT.
+//! The state that every CPU must be in before it runs our code: control registers, EFER, PAT.
 //!
-//! Firmware leaves these as it likes, differently on the boot CPU and the others (which come out of INIT with their
-//! caches off). So they are set whole, not patched. SSE stays off: the kernel is built without it, and
-//! an instruction of it would be reported as an invalid opcode instead of corrupting someone's registers.
+//! Firmware leaves them in any state, and in another one on the boot CPU than on the others, which
+//! come out of INIT with their caches off. So they are written whole, not patched. SSE stays off:
+//! the kernel is built without it, and a stray SSE instruction is reported as an invalid opcode
+//! instead of corrupting registers.
 #![allow(unsafe_code)] // Control registers.
 
 use x86_64::VirtAddr;
@@ -34,7 +35,7 @@ pub fn init() {
         | Cr4Flags::PHYSICAL_ADDRESS_EXTENSION
         | Cr4Flags::PAGE_GLOBAL
         | Cr4Flags::MACHINE_CHECK_EXCEPTION;
-    // SAFETY: these are the modes that the bootloader already set up paging for, and NX is used by its tables.
+    // SAFETY: the bootloader has set up paging for these modes, and its tables use NX.
     unsafe {
         Efer::update(|efer| efer.insert(EferFlags::NO_EXECUTE_ENABLE));
         Cr4::write_raw(cr4.bits());

@@ -1,9 +1,10 @@
-//! TLB shootdown: every CPU forgets translations that were taken away.
+//! TLB shootdown: every CPU forgets translations that were removed.
 //!
-//! Each flush has a number. Who took pages away draws the next one, interrupts all CPUs, and waits until each has
-//! written that it has flushed for this number or a later one. Only taking away needs it; making pages present does not.
+//! Each flush has a number. A CPU that took pages away draws the next number, interrupts all
+//! others, and waits until each has written that it has flushed for this number or a later one.
+//! Only taking pages away needs it; making them present does not.
 //!
-//! The one rule: wait with interrupts on. Two CPUs that flush at the same time then serve each other.
+//! **Rule:** wait with interrupts on. Two CPUs that flush at the same time then serve each other.
 
 use crate::{apic, vectors};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,8 +28,8 @@ static CPUS: [Cpu; MAX_CPUS] = [const { Cpu { online: AtomicBool::new(false), fl
 pub(crate) fn join() {
     CPUS[cpu()].online.store(true, Ordering::SeqCst);
     // A CPU that flushes just now may or may not have seen us. If not, our read of its number comes
-    // after its write, and this flush is our answer. (A CPU walks page tables ahead of what it runs:
-    // the flush also forgets what it found there before.)
+    // after its write, and this flush is our answer. (A CPU walks page tables ahead of what it
+    // runs: the flush also forgets what it found there before.)
     on_interrupt();
 }
 
@@ -44,17 +45,17 @@ pub fn online() -> usize {
 
 /// This CPU flushes. Interrupts off, or pinned.
 pub fn on_interrupt() {
-    // Acquire: partner of `everywhere`'s increment: entries cleared before a number was drawn are seen cleared by page
-    // walks after it was read.
+    // Acquire: partner of the increment in `everywhere`. Page walks after this load see the entries
+    // cleared that were cleared before the number was drawn.
     let number = DRAWN.load(Ordering::Acquire);
     tlb::flush_all();
-    // Release: partner of the Acquire in `everywhere`: our use of the old translations came before.
-    // A lower number than an interrupt in between stored is harmless: its waiter has seen it or asks again.
+    // Release: partner of the Acquire in `everywhere`. Our use of the old translations came before.
+    // If an interrupt in between has stored a higher number, that one stays.
     CPUS[cpu()].flushed.fetch_max(number, Ordering::Release);
 }
 
-/// When it returns, no CPU uses a translation that was taken away before the call. Blocks by spinning, for as long as it
-/// takes to interrupt every CPU: gather pages first.
+/// When it returns, no CPU uses a translation that was removed before the call. Spins for as long
+/// as it takes to interrupt every CPU, so gather pages first.
 pub fn everywhere() {
     debug_assert!(interrupts::are_enabled());
     let _pin = Pin::new();

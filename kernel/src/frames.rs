@@ -1,18 +1,19 @@
 //! Physical frames: 4 KiB pieces of RAM, by physical address.
 //!
 //! Fresh memory is taken by moving a cursor through the bootloader's memory map, so that start-up
-//! touches none of it; given-back frames form a list threaded through the frames themselves (each holds the address
-//! of the next, written through the physical window). Both take a few instructions. A bitmap was left: it must be
-//! searched, and sized for memory we may not have.
+//! touches none of it. Freed frames form a list, threaded through the frames themselves: each holds
+//! the address of the next, written through the physical window. Both ways take a few instructions.
+//! Rejected: a bitmap, which must be searched, and sized for memory that may not be there.
 //!
-//! Most frames are taken one at a time from a small per-CPU reserve of zeroed frames, which needs no lock; it is
-//! filled in batches. The page-fault handler lives on it too: it may have interrupted this CPU anywhere, in this file as well.
-//! So every word of a reserve is changed by one instruction, and a CPU that is about to take the lock says so first
-//! (`Cpu::busy`): its page-fault handler then leaves the lock alone and lives on what the reserve holds,
-//! far more than the stack that this file's few frames need. The lock of the executive was left: releasing it may
-//! yield, which a handler cannot.
+//! Most frames come from a small per-CPU reserve of zeroed frames, which needs no lock and is
+//! filled in batches. The page-fault handler uses it too, and may have interrupted its CPU
+//! anywhere, also in this file. So every word of a reserve is changed by one instruction. And a CPU
+//! that is about to take the lock marks itself first (`Cpu::busy`): its page-fault handler then
+//! leaves the lock alone and uses up the reserve, which is far more than the stack that the code in
+//! this file can touch. Rejected: the executive's lock. Releasing it may yield, which a handler
+//! cannot.
 //!
-//! The one rule: a frame has one owner, from [`alloc()`] to [`free`]. The megabyte at the bottom is kept apart
+//! **Rule:** a frame has one owner, from [`alloc()`] to [`free`]. The lowest megabyte is kept apart
 //! for code that starts in real mode ([`take_low_frame`]).
 #![allow(unsafe_code)] // The free list lives in the free frames.
 
@@ -27,13 +28,16 @@ use spin::mutex::{SpinMutex, SpinMutexGuard};
 pub const FRAME: u64 = 4096;
 const ONE_MIB: u64 = 0x10_0000;
 
-/// Frames in a CPU's reserve: enough that the lock is taken once in that many allocations; 64 KiB a CPU.
+/// Frames in a CPU's reserve, 64 KiB. The lock is taken once in about as many allocations.
 const RESERVE: usize = 16;
-/// Places of a reserve that only the page-fault handler empties: more pages than this file's code has stack.
+/// Places of a reserve that only the page-fault handler empties: more pages than the code in this
+/// file uses of a stack.
 const FOR_FAULTS: usize = 4;
-/// Frames that only the page-fault handler takes: when all else is refused, what runs can still run.
+/// Frames that only the page-fault handler takes: when every other request is refused, running
+/// goroutines can still use their stacks.
 const MARGIN: usize = 256;
-/// Frames that new stacks leave alone: when there are no more goroutines to be had, those that there are can still allocate, and say so.
+/// Frames kept back from new stacks, so that existing goroutines can still allocate and report the
+/// failure.
 const STACKS_LEAVE: usize = 1024;
 
 struct Frames {
@@ -50,10 +54,10 @@ struct Frames {
 
 static FRAMES: SpinMutex<Frames> = SpinMutex::new(Frames { map: &[], region: 0, cursor: 0, free: 0, low: FRAME });
 
-/// What belongs to one CPU; touched by it alone, pinned or from its page-fault handler.
+/// What belongs to one CPU. That CPU alone touches it, pinned or in its page-fault handler.
 #[repr(align(64))]
 struct Cpu {
-    /// This CPU holds the lock or is about to. Only its own page-fault handler asks.
+    /// This CPU holds the lock or is about to take it. Only its own page-fault handler reads this.
     busy: AtomicBool,
     /// Zeroed frames; 0 is an empty place.
     reserve: [AtomicU64; RESERVE],
@@ -62,7 +66,7 @@ struct Cpu {
 static CPUS: [Cpu; MAX_CPUS] =
     [const { Cpu { busy: AtomicBool::new(false), reserve: [const { AtomicU64::new(0) }; RESERVE] } }; MAX_CPUS];
 
-/// Frames of usable RAM at and above 1 MiB, and how many of them are given out (reserves included). For reports.
+/// Frames of usable RAM from 1 MiB on, and how many of them are given out (reserves included).
 static TOTAL: AtomicUsize = AtomicUsize::new(0);
 static USED: AtomicUsize = AtomicUsize::new(0);
 
@@ -73,7 +77,8 @@ pub fn init(map: &'static [MemoryRegion]) {
     FRAMES.lock().map = map;
 }
 
-/// The whole frames of a region at and above 1 MiB, if any. Firmware's borders need not be page-aligned.
+/// The whole frames of a region from 1 MiB on, if any. The firmware's borders need not be
+/// page-aligned.
 fn usable(region: &MemoryRegion) -> Option<(u64, u64)> {
     let start = region.start.max(ONE_MIB).next_multiple_of(FRAME);
     let end = region.end / FRAME * FRAME;
@@ -84,7 +89,8 @@ impl Frames {
     fn take(&mut self) -> Option<u64> {
         if self.free != 0 {
             let frame = self.free;
-            // SAFETY: the frame is free, so its first word is our link, which only the lock's holder touches.
+            // SAFETY: the frame is free, so its first word is our link, which only the lock's
+            // holder touches.
             self.free = unsafe { phys_to_virt(frame).cast::<u64>().read() };
             return Some(frame);
         }
@@ -102,14 +108,15 @@ impl Frames {
         None
     }
 
-    /// Fills the empty places of a reserve with zeroed frames, while more than `keep` are left in all.
+    /// Fills the empty places of a reserve with zeroed frames, while more than `keep` are left in
+    /// all.
     fn fill(&mut self, reserve: &[AtomicU64; RESERVE], keep: usize) {
         for place in reserve {
             if USED.load(Relaxed) + keep >= TOTAL.load(Relaxed) {
                 return;
             }
-            // A page fault between this look and the store can only empty more places: it never fills one while we
-            // are busy. So nothing is overwritten.
+            // A page fault between this load and the store can only empty more places: it never
+            // fills one while its CPU is busy. So nothing is overwritten.
             if place.load(Relaxed) == 0 {
                 let Some(frame) = self.take() else { return };
                 USED.fetch_add(1, Relaxed);
@@ -134,10 +141,12 @@ fn lock() -> SpinMutexGuard<'static, Frames> {
     guard
 }
 
-/// Runs `f` with the lock, marked so that a page fault of this CPU does not want it as well. Pinned.
+/// Runs `f` with the lock, this CPU being marked busy, so that its page-fault handler does not take
+/// the lock too. Pinned.
 fn locked<T>(f: impl FnOnce(SpinMutexGuard<'_, Frames>) -> T) -> T {
     let busy = &CPUS[cpu()].busy;
-    // The only observer is a handler on this CPU, so keeping the compiler from reordering is enough.
+    // The only observer is a handler on this CPU, so keeping the compiler from reordering is
+    // enough.
     busy.store(true, Relaxed);
     compiler_fence(SeqCst);
     let result = f(lock());
@@ -146,7 +155,8 @@ fn locked<T>(f: impl FnOnce(SpinMutexGuard<'_, Frames>) -> T) -> T {
     result
 }
 
-/// Takes a frame out of this CPU's reserve, from place `from` up. Pinned or from its page-fault handler.
+/// Takes a frame out of this CPU's reserve, from place `from` on. Pinned, or in its page-fault
+/// handler.
 fn take_reserved(from: usize) -> Option<u64> {
     let full = |place: &AtomicU64| match place.swap(0, Relaxed) {
         0 => None,
@@ -170,13 +180,14 @@ pub fn alloc_for_new_stack() -> Option<u64> {
     if are_few() { None } else { alloc() }
 }
 
-/// Bytes that the heap's blocks of more than 8 KiB leave of what [`alloc()`] can give: enough for new stacks, without which not even a command can be run.
+/// Bytes that the heap's blocks of more than 8 KiB leave to others: enough for some new stacks,
+/// without which not even a command can be run.
 pub fn left_to_others() -> usize {
     const SOME_STACKS: usize = 64;
     (total_bytes() / 64).max((STACKS_LEAVE - MARGIN + SOME_STACKS) * FRAME as usize)
 }
 
-/// Whether [`alloc()`] can give so many bytes and `keep` besides, without what waits in the CPUs' reserves.
+/// Whether [`alloc()`] can give `bytes` and `keep` more, not counting the CPUs' reserves.
 pub fn has(bytes: usize, keep: usize) -> bool {
     let available = TOTAL.load(Relaxed).saturating_sub(USED.load(Relaxed) + MARGIN) * FRAME as usize;
     bytes.saturating_add(keep) <= available
@@ -192,17 +203,18 @@ pub fn are_few() -> bool {
     USED.load(Relaxed) + STACKS_LEAVE >= TOTAL.load(Relaxed)
 }
 
-/// Whether this CPU holds the lock or is about to take it. For its own handlers.
+/// Whether this CPU holds the lock or is about to take it. For its own interrupt handlers.
 pub fn is_busy_here() -> bool {
     CPUS[cpu()].busy.load(Relaxed)
 }
 
-/// [`alloc()`] for the page-fault handler: wherever it interrupted this CPU, it needs nothing that could be held there.
+/// [`alloc()`] for the page-fault handler: it needs nothing that the interrupted code could hold.
 pub fn alloc_in_fault() -> Option<u64> {
     let here = &CPUS[cpu()];
     let frame = take_reserved(0);
-    // Fill up at half, so that the reserve is never low when this CPU goes `busy`. Another CPU may hold the lock: it
-    // will release it, because its handlers never wait for a lock of their own CPU.
+    // Fill up at half, so that the reserve is never low when this CPU becomes `busy`. If another
+    // CPU holds the lock it will release it, because its handlers never wait for a lock of their
+    // own CPU.
     let low = here.reserve[RESERVE / 2].load(Relaxed) == 0;
     if low && !here.busy.load(Relaxed) {
         lock().fill(&here.reserve, 0);
@@ -210,8 +222,8 @@ pub fn alloc_in_fault() -> Option<u64> {
     frame.or_else(|| take_reserved(0))
 }
 
-/// Puts a frame that was not needed after all back into this CPU's reserve, if a place is empty (it is, unless this
-/// CPU filled it since). Pinned or from a page-fault handler.
+/// Puts a frame that was not needed after all back into this CPU's reserve, if a place is empty:
+/// one is, unless this CPU has filled it since. Pinned, or in a page-fault handler.
 pub fn put_reserved(frame: u64) {
     let reserve = &CPUS[cpu()].reserve;
     for place in reserve {
@@ -219,13 +231,13 @@ pub fn put_reserved(frame: u64) {
             return;
         }
     }
-    // No place: 4 KiB are lost until the next start. It takes a race of two CPUs for one page and a fill in between.
+    // No place: 4 KiB are lost. It takes a race of two CPUs for one page, and a fill in between.
 }
 
 /// Gives a frame back.
 ///
 /// # Safety
-/// It came from this allocator, and nothing maps or uses it any more, in any CPU's TLB either.
+/// It came from this allocator, and nothing maps or uses it any more, nor is it in any CPU's TLB.
 pub unsafe fn free(frame: u64) {
     let _pin = Pin::new();
     locked(|mut frames| {
@@ -238,12 +250,12 @@ pub unsafe fn free(frame: u64) {
 
 /// Fills a frame of the caller's with zeroes.
 fn zero(frame: u64) {
-    // SAFETY: the window maps it; it is the caller's.
+    // SAFETY: the window maps it; the caller owns it.
     unsafe { phys_to_virt(frame).write_bytes(0, FRAME as usize) };
 }
 
-/// A frame below 1 MiB that the firmware left usable and nobody else was given: for code that a CPU starts in real
-/// mode. Page 0 is never given out. Not to be given back.
+/// A frame below 1 MiB that the firmware left usable and nobody else was given, for code that a CPU
+/// starts on in real mode. Page 0 is never given out. It cannot be freed.
 pub fn take_low_frame() -> Option<u64> {
     let _pin = Pin::new();
     locked(|mut frames| {
@@ -261,7 +273,8 @@ pub fn reserved() -> usize {
     CPUS.iter().flat_map(|cpu| &cpu.reserve).filter(|place| place.load(Relaxed) != 0).count()
 }
 
-/// Bytes of the machine's memory map by who has them: usable, the bootloader's and the kernel image's, the firmware's.
+/// Bytes of the machine's memory map: usable, taken by the bootloader and the kernel image, and
+/// taken by the firmware.
 pub fn map_bytes() -> (u64, u64, u64) {
     let _pin = Pin::new();
     let map = locked(|frames| frames.map);
@@ -278,12 +291,13 @@ pub fn total_bytes() -> usize {
     TOTAL.load(Relaxed) * FRAME as usize
 }
 
-/// How many frames of usable RAM there are at and above 1 MiB, and how many are given out, reserves included.
+/// How many frames of usable RAM there are from 1 MiB on, and how many are given out, reserves
+/// included.
 pub fn counts() -> (usize, usize) {
     (TOTAL.load(Relaxed), USED.load(Relaxed))
 }
 
-/// How often the lock was taken, and how often it was contended.
+/// How often the lock was taken, and how often a CPU had to spin for it.
 pub fn lock_stats() -> (u64, u64) {
     (ACQUIRED.load(Relaxed), CONTENDED.load(Relaxed))
 }

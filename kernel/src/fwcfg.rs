@@ -1,8 +1,8 @@
 //! The kernel's command line: from QEMU's fw_cfg device, or from the disk image.
 //!
-//! fw_cfg is a selector port and a data port (QEMU, docs/specs/fw_cfg.rst): write an item's key, then read its bytes. It is
-//! only looked for under a hypervisor: elsewhere these ports may be someone else's. On real hardware the image's
-//! ramdisk holds the command line as text.
+//! fw_cfg is a selector port and a data port (QEMU, docs/specs/fw_cfg.rst): write an item's key,
+//! then read its bytes. It is looked for under a hypervisor only: elsewhere these ports may belong
+//! to another device. On real hardware the image's ramdisk holds the command line as text.
 #![allow(unsafe_code)] // Ports.
 
 use core::arch::x86_64::__cpuid;
@@ -16,18 +16,18 @@ const KEY_SIGNATURE: u16 = 0;
 const KEY_DIRECTORY: u16 = 0x19;
 const NAME: &[u8] = b"opt/executive/cmdline";
 
-/// As much as we keep; boot/src/options.rs lets no more through.
+/// The longest command line that is kept; boot/src/options.rs refuses longer ones.
 const MOST: usize = 4096;
 
 static LINE: Once<([u8; MOST], usize)> = Once::new();
 
-/// The command line: what was given when the kernel was started; empty if nothing was. Read at the first call, which
-/// start-up makes.
+/// The command line that the kernel was started with; empty if there was none.
 pub fn command_line() -> &'static str {
     LINE.get().map_or("", |(bytes, length)| str::from_utf8(&bytes[..*length]).unwrap_or("").trim())
 }
 
-/// Reads the command line; `ramdisk` is the image's text, used when there is no fw_cfg item.
+/// Reads the command line. `ramdisk` is the image's text, used when there is no fw_cfg item.
+/// Start-up calls it.
 pub fn init(ramdisk: &[u8]) {
     LINE.call_once(|| {
         let mut bytes = [0; MOST];

@@ -1,13 +1,16 @@
-//! Segments and stacks of a CPU: its GDT, its TSS, and the stacks that its interrupt gates switch to.
+//! Segments and stacks of a CPU: its GDT, its TSS, and the stacks that its interrupt gates switch
+//! to.
 //!
-//! A fault in ring 0 pushes on the current stack unless its gate names an entry of the interrupt stack
-//! table (IST). A goroutine's stack may be full, or not there yet; so every gate names one: faults never need the stack
-//! they report on, and interrupts never push on a goroutine's (IRQ-CLEAN).
+//! A fault in ring 0 pushes on the current stack unless its gate names an entry of the interrupt
+//! stack table (IST). A goroutine's stack may be full, or not there yet. So every gate names one: a
+//! fault never needs the stack that it reports on, and an interrupt never pushes on a goroutine's
+//! stack (IRQ-CLEAN).
 //!
-//! The CPU starts at an entry's top each time, so what may interrupt what has entries of its own: an NMI in a page
-//! fault in an interrupt is the deepest that happens.
+//! The CPU starts at the top of an entry's stack each time, so a handler that may interrupt another
+//! has an entry of its own. The deepest nesting is an NMI in a page fault in an interrupt.
 //!
-//! The one rule: GS and FS selectors are never loaded: that would clear the base that GS-CURRENT stands on.
+//! **Rule:** GS and FS selectors are never loaded. That would clear the base that GS-CURRENT stands
+//! on.
 #![allow(unsafe_code)] // Descriptor tables.
 
 use crate::layout::{CPU_STACKS, CPU_STACKS_END};
@@ -21,13 +24,14 @@ use x86_64::instructions::tables::load_tss;
 use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable};
 use x86_64::structures::tss::TaskStateSegment;
 
-/// Which IST entry a gate uses (index into the TSS's table; the gate holds one more).
+/// Which IST entry a gate uses: an index into the TSS's table. (The gate holds the index plus one.)
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u16)]
 pub enum Ist {
-    /// Device, timer and inter-processor interrupts: gates that keep interrupts off, so one at a time.
+    /// Device, timer and inter-processor interrupts. Their gates keep interrupts off, so there is
+    /// one at a time.
     Interrupt = 0,
-    /// Page faults: also those of an interrupt handler that writes to a goroutine's stack.
+    /// Page faults, also those of an interrupt handler that writes to a goroutine's stack.
     PageFault = 1,
     /// Faults that end the run.
     Fault = 2,
@@ -37,7 +41,7 @@ pub enum Ist {
 }
 const ISTS: usize = 6;
 
-/// A CPU's own stacks lie this far apart; the lower part of each slot is its guard.
+/// Distance between the stacks of a CPU; the lower part of each slot is the guard.
 const SLOT: u64 = 256 * 1024;
 /// A g0 runs the scheduler, a crash report, and `systemstack` work.
 const G0_BYTES: u64 = 64 * 1024;
@@ -60,15 +64,17 @@ static TABLES: [PerCpu; MAX_CPUS] =
     [const { PerCpu(UnsafeCell::new(Tables { gdt: GlobalDescriptorTable::new(), tss: TaskStateSegment::new() })) };
         MAX_CPUS];
 
-/// In all CPUs' own stacks. For reports.
+/// Memory in all CPUs' own stacks, for reports.
 static BYTES: AtomicUsize = AtomicUsize::new(0);
 
-/// Bytes of memory in CPUs' own stacks (the boot CPU's g0 runs on the bootloader's).
+/// Bytes of memory in the CPUs' own stacks. (The boot CPU's g0 is not among them: it runs on the
+/// bootloader's stack.)
 pub fn stack_bytes() -> usize {
     BYTES.load(Ordering::Relaxed)
 }
 
-/// Maps the stack in `slot` of CPU `cpu` and returns its top. Below it lies the unmapped rest of the slot.
+/// Maps the stack in `slot` of CPU `cpu` and returns its top. Below it lies the unmapped rest of
+/// the slot.
 fn stack(cpu: usize, slot: u64, bytes: u64) -> Option<u64> {
     let top = CPU_STACKS + cpu as u64 * CPU_SPAN + (slot + 1) * SLOT;
     let got = paging::map_fresh(top - bytes, top) == top;
@@ -76,18 +82,19 @@ fn stack(cpu: usize, slot: u64, bytes: u64) -> Option<u64> {
     got.then_some(top)
 }
 
-/// A new stack of 64 KiB for the g0 of CPU `cpu`, with a guard; its top, 16-byte aligned. Once per CPU. `None`: out of
-/// memory.
+/// Makes a stack of 64 KiB with a guard for the g0 of CPU `cpu`; returns its top, 16-byte aligned.
+/// Once per CPU. `None`: out of memory.
 pub fn boot_stack_for(cpu: usize) -> Option<usize> {
     stack(cpu, 0, G0_BYTES).map(|top| top as usize)
 }
 
-/// Gives the calling CPU its segments and interrupt stacks. Once per CPU; it runs as `cpu` from here on.
+/// Gives the calling CPU its segments and interrupt stacks. Once per CPU; it runs as `cpu` from
+/// here on.
 ///
 /// # Panics
 /// When there is no memory for the stacks.
 pub fn load(cpu: usize) {
-    // SAFETY: this CPU's own element, and this is the one time.
+    // SAFETY: this CPU's own element, and `load` runs once on it.
     let tables: &'static mut Tables = unsafe { &mut *TABLES[cpu].0.get() };
     #[expect(clippy::needless_range_loop, reason = "the TSS is packed: no references into it")]
     for ist in 0..ISTS {
@@ -98,7 +105,8 @@ pub fn load(cpu: usize) {
     let data = tables.gdt.append(Descriptor::kernel_data_segment());
     let tss = tables.gdt.append(Descriptor::tss_segment(&tables.tss));
     tables.gdt.load();
-    // SAFETY: the selectors are the ones just made, in the table just loaded. GS and FS are left alone.
+    // SAFETY: the selectors are the ones just made, in the table just loaded. GS and FS are left
+    // alone.
     unsafe {
         CS::set_reg(code);
         SS::set_reg(data);

@@ -1,18 +1,20 @@
 //! The heap: `Box`, `Vec` and the executive's own nouns.
 //!
-//! Three levels, each asked only when the one before is empty or full:
+//! It has three levels. Each is asked only when the one before is empty or full:
 //!
-//! 1. this CPU's two chains of free blocks per size class: no lock, a few instructions;
-//! 2. the class's list of whole chains, under a lock of its own, so a lock is taken once per chain of blocks;
+//! 1. This CPU's two chains of free blocks per size class: no lock, a few instructions.
+//! 2. The class's list of whole chains, under a lock of its own, which is taken once per chain.
 //! 3. `linked_list_allocator` over a range of addresses that grows by mapping fresh frames. It also
-//!    serves what is larger than the largest class, up to 32 KiB. It searches a list, so nothing small may live there.
+//!    serves blocks larger than the largest class, up to 32 KiB. It searches a list, so small
+//!    blocks must not live there.
 //!
 //! Larger blocks have pages of their own (large.rs).
 //!
-//! A block may be freed on any CPU: it joins that CPU's chain, and travels back with a whole one. Two chains
-//! a CPU, so that a free and an alloc at a chain's border do not take the lock in turn.
+//! A block may be freed on any CPU: it joins that CPU's chain, and goes back to the class with a
+//! whole chain. A CPU has two chains, so that an alloc and a free at the border of one do not take
+//! the lock each time.
 //!
-//! The one rule: chains are touched pinned; nothing here runs from a handler (IRQ-CLEAN).
+//! **Rule:** chains are touched pinned; nothing here runs in a handler (IRQ-CLEAN).
 #![allow(unsafe_code)] // An allocator hands out raw memory.
 
 use crate::pages::{self, PAGE};
@@ -25,8 +27,8 @@ use executive::lock::{CountedLock, Rank};
 use executive::param::MAX_CPUS;
 use executive::percpu::{Pin, cpu};
 
-/// Block sizes: at most a quarter is wasted. A block is aligned to the largest power of two that divides its size, because chunks are aligned to the largest: all to 16, those of 192
-/// bytes to 64.
+/// Block sizes: at most a quarter is wasted. Chunks are aligned to the largest size, so a block is
+/// aligned to the largest power of two that divides its size: all to 16, those of 192 bytes to 64.
 const SIZES: [usize; 32] = [
     16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 1792,
     2048, 2560, 3072, 3584, 4096, 5120, 6144, 7168, 8192,
@@ -35,15 +37,16 @@ const LARGEST: usize = 8192;
 
 /// What a class takes from the backing heap at a time. Aligned to the largest block.
 const CHUNK: usize = 32 * 1024;
-/// The backing heap grows by at least this, if there is that much.
+/// The backing heap grows by at least this, if there is as much memory.
 const GROWTH: usize = 1024 * 1024;
 
-/// Whether large.rs has the block.
+/// Whether large.rs serves the block.
 fn is_large(layout: Layout) -> bool {
     layout.size().max(layout.align()) > CHUNK
 }
 
-/// Blocks in a chain: about 4 KiB of small ones; at least 4, so that the lock is not taken at every step.
+/// Blocks in a chain: about 4 KiB of small ones, but at least 4, so that the lock is not taken at
+/// every step.
 const fn chain_length(class: usize) -> usize {
     match 4096 / SIZES[class] {
         0..4 => 4,
@@ -60,7 +63,7 @@ const fn class_of(layout: Layout) -> Option<usize> {
     }
     let mut class = smallest(size);
     while !SIZES[class].is_multiple_of(layout.align()) {
-        class += 1; // the last of each doubling is a power of two
+        class += 1; // the last size of each doubling is a power of two
     }
     Some(class)
 }
@@ -125,7 +128,8 @@ struct Cache {
     active: Chain,
     /// Empty, or a whole chain.
     spare: Chain,
-    /// Blocks given out here less those taken back here: the sum over all CPUs are those in use. Written by its CPU, read by anyone.
+    /// Blocks given out on this CPU minus those freed on it; the sum over all CPUs is the number in
+    /// use. Written by this CPU, read by all.
     given: AtomicIsize,
 }
 
@@ -151,11 +155,11 @@ static CACHES: [Caches; MAX_CPUS] =
 struct Shared {
     /// Whole chains, linked by `next_chain`.
     chains: *mut Block,
-    /// The part of the last chunk that was never given out.
+    /// The part of the newest chunk that was never given out.
     fresh: usize,
     fresh_end: usize,
 }
-// SAFETY: the pointers lead to free blocks, which belong to whoever holds the lock around this.
+// SAFETY: the pointers lead to free blocks, which belong to the holder of the lock around this.
 unsafe impl Send for Shared {}
 
 static SHARED: [CountedLock<Shared>; SIZES.len()] =
@@ -171,7 +175,7 @@ struct Backing {
 static BACKING: CountedLock<Backing> =
     CountedLock::counted(Rank::Heap, Backing { heap: linked_list_allocator::Heap::empty(), end: layout::HEAP });
 
-/// Bytes mapped for the backing heap, and bytes of them that it has given out. For reports.
+/// Bytes mapped for the backing heap, and bytes of them that it has given out, for reports.
 static MAPPED: AtomicUsize = AtomicUsize::new(0);
 static GIVEN: AtomicUsize = AtomicUsize::new(0);
 /// Bytes in use that are larger than the largest class.
@@ -181,7 +185,8 @@ impl Backing {
     fn alloc(&mut self, layout: Layout, keep: usize) -> *mut u8 {
         let block = self.heap.allocate_first_fit(layout).or_else(|()| {
             let needed = layout.size() + layout.align() + 64;
-            // Even if neither got all it wanted: what it got follows what was free at the end, and may do.
+            // Try even if neither mapped as much as it should: together with the free end of the
+            // heap it may do.
             let _ = self.grow(needed.max(GROWTH), keep) || self.grow(needed, keep);
             self.heap.allocate_first_fit(layout)
         });
@@ -189,7 +194,8 @@ impl Backing {
         block.map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 
-    /// Maps at least `bytes` more, if `keep` are left then; `false`: could not, though some may have been mapped.
+    /// Maps at least `bytes` more, if that leaves `keep`. `false`: it could not, though it may have
+    /// mapped some.
     fn grow(&mut self, bytes: usize, keep: usize) -> bool {
         if keep > 0 && !frames::has(bytes, keep) {
             return false;
@@ -202,7 +208,8 @@ impl Backing {
         let end = paging::map_fresh(start, wanted);
         let got = (end - start) as usize;
         if got > 0 {
-            // SAFETY: `[start, end)` was just mapped, follows what the heap has, and is nobody else's.
+            // SAFETY: `[start, end)` was just mapped, follows what the heap has, and is nobody
+            // else's.
             unsafe {
                 if start == layout::HEAP {
                     self.heap.init(start as *mut u8, got);
@@ -217,7 +224,7 @@ impl Backing {
     }
 }
 
-/// A chain of free blocks for a CPU that ran out. Empty: out of memory.
+/// A chain of free blocks for a CPU that has none. Empty: out of memory.
 #[cold]
 fn refill(class: usize) -> Chain {
     let mut shared = SHARED[class].lock();
@@ -244,7 +251,7 @@ fn refill(class: usize) -> Chain {
     chain
 }
 
-/// Takes a whole chain that a CPU has too much.
+/// Takes back a CPU's surplus chain.
 #[cold]
 fn take_back(class: usize, chain: Chain) {
     let mut shared = SHARED[class].lock();
@@ -253,10 +260,12 @@ fn take_back(class: usize, chain: Chain) {
     shared.chains = chain.first;
 }
 
-/// The heap as it is: what it has not got it cannot give. (reclaim.rs makes it the program's.)
+/// The heap, without reclaiming: it fails when memory is short. (reclaim.rs makes it the
+/// program's.)
 pub struct Heap;
 
-// SAFETY: blocks come from disjoint pieces of the range and have one owner; `class_of` is the same at both ends.
+// SAFETY: blocks come from disjoint pieces of the range and have one owner; `class_of` is the same
+// at both ends.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let Some(class) = class_of(layout) else {
@@ -288,11 +297,12 @@ unsafe impl GlobalAlloc for Heap {
             // SAFETY: not null.
             let of = unsafe { NonNull::new_unchecked(block) };
             if is_large(layout) {
-                // SAFETY: the caller got it from `alloc`, which for this layout is large.rs's.
+                // SAFETY: the caller got it from `alloc`, which took it from large.rs for this
+                // layout.
                 unsafe { large::free(of, layout) };
             } else {
                 let mut backing = BACKING.lock();
-                // SAFETY: likewise, the backing heap's.
+                // SAFETY: likewise, from the backing heap.
                 unsafe { backing.heap.deallocate(of, layout) };
                 GIVEN.store(backing.heap.used(), Relaxed);
             }
@@ -315,7 +325,8 @@ unsafe impl GlobalAlloc for Heap {
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // SAFETY: the caller promises that `new_size`, rounded up to the alignment, does not overflow.
+        // SAFETY: the caller promises that `new_size`, rounded up to the alignment, does not
+        // overflow.
         let new = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
         let class = class_of(layout);
         if class.is_some() && class == class_of(new) {
@@ -333,7 +344,8 @@ unsafe impl GlobalAlloc for Heap {
     }
 }
 
-/// Bytes in use: blocks that were given out and not taken back (whole, as large as their class), by anyone. While nobody allocates it is exact.
+/// Bytes in blocks that were given out and not freed; a block counts as large as its class. Exact
+/// while nobody allocates.
 pub fn in_use() -> usize {
     // SAFETY: `given` is atomic, and this reads nothing else of another CPU's.
     let given = |cpu: &Caches, class: usize| {
@@ -344,7 +356,7 @@ pub fn in_use() -> usize {
     small as usize + LARGE.load(Relaxed)
 }
 
-/// How large a block for this layout is.
+/// The size of a block for this layout.
 pub const fn block_bytes(layout: Layout) -> usize {
     match class_of(layout) {
         Some(class) => SIZES[class],
@@ -352,8 +364,8 @@ pub const fn block_bytes(layout: Layout) -> usize {
     }
 }
 
-/// How much more can be mapped than is in use although nothing is lost, for these CPUs: two chains of each class a CPU, the rest of one chunk a class, and
-/// the rest of one growth.
+/// The most that can be mapped beyond what is in use while nothing is lost: two chains of each
+/// class on each of `cpus`, the rest of one chunk for each class, and the rest of one growth.
 pub const fn slack(cpus: usize) -> usize {
     let mut chains = 0;
     let mut class = 0;
@@ -364,7 +376,8 @@ pub const fn slack(cpus: usize) -> usize {
     cpus * chains + SIZES.len() * CHUNK + GROWTH
 }
 
-/// Bytes of memory that the heap has, and bytes of them given out by its backing (size-class chunks whole) and in large blocks or free ones that keep theirs.
+/// Bytes of memory that the heap has, and how many of them are given out: by the backing heap
+/// (chunks count whole), and in large blocks, among them free ones that keep their memory.
 pub fn usage() -> (usize, usize) {
     let large = pages::HEAP.pages() * PAGE;
     (MAPPED.load(Relaxed) + large, GIVEN.load(Relaxed) + large)

@@ -1,10 +1,11 @@
-//! All other CPUs stand still for a moment, each between two instructions of what it does.
+//! Makes all other CPUs stand still for a moment, each between two of its instructions.
 //!
-//! That is what it takes to touch what belongs to a goroutine that is off its CPU and may be made to run at any time. The moment is for
-//! rare things only: it costs an interrupt on every CPU, and nobody runs meanwhile.
+//! Only so can a CPU touch the stack of a parked goroutine, which could be made to run at any time.
+//! It is for rare things: it costs an interrupt on every CPU, and nobody runs meanwhile.
 //!
-//! The one rule: a CPU that holds the frames' lock does not stand still: another's page-fault handler may spin for it with interrupts
-//! off, and would never come. It says so, and is asked again. (All other locks are spun for with interrupts on.)
+//! **Rule:** a CPU that holds the lock of frames.rs does not stand still, but says so and is asked
+//! again. Otherwise another CPU's page-fault handler, which spins for that lock with interrupts
+//! off, would never stand still. (All other locks are spun for with interrupts on.)
 
 use crate::{apic, flush, frames, vectors};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +20,7 @@ static HOLDER: Lock<()> = Lock::new(Rank::Stacks, ());
 /// Odd while CPUs are held; each hold has a number of its own.
 static ROUND: AtomicU64 = AtomicU64::new(0);
 
-/// What each CPU said in the last round it heard of.
+/// What each CPU answered in the last round that it heard of.
 #[repr(align(64))]
 struct Answer {
     /// The round in which it stands, or stood, still.
@@ -31,7 +32,7 @@ struct Answer {
 static ANSWERS: [Answer; MAX_CPUS] =
     [const { Answer { stands: AtomicU64::new(0), cannot: AtomicU64::new(0) } }; MAX_CPUS];
 
-/// The calling CPU's gates are up: from here on it answers flushes and holds.
+/// From here on the calling CPU, whose interrupt gates are set up, answers flushes and holds.
 pub fn join() {
     flush::join();
     // As in `flush::join`: a CPU that holds just now has seen us, or we see its round here.
@@ -42,7 +43,7 @@ pub fn join() {
 pub fn on_interrupt() {
     let round = ROUND.load(Ordering::Acquire);
     if round.is_multiple_of(2) {
-        return; // over already: somebody else could not
+        return; // over already: another CPU could not
     }
     let answer = &ANSWERS[cpu()];
     if frames::is_busy_here() {
@@ -58,8 +59,8 @@ pub fn on_interrupt() {
     tlb::flush_all();
 }
 
-/// Calls `f` while all other CPUs stand still; this one forgets its translations afterwards, and each other before it goes on. `f` is called once, takes no lock, and
-/// is short.
+/// Calls `f` while all other CPUs stand still. Afterwards every CPU flushes its TLB, the others
+/// before they go on. `f` is called once, must take no lock, and must be short.
 pub fn others(mut f: impl FnMut()) {
     let _one = HOLDER.lock();
     let me = cpu(); // the lock pins

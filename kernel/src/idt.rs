@@ -1,8 +1,9 @@
 //! The interrupt descriptor table, one for all CPUs, and the stubs that its gates lead to.
 //!
-//! Every gate turns interrupts off and switches to an interrupt stack (gdt.rs). Each vector has a stub that pushes its
-//! number; the common part saves every register into a [`Frame`] and calls [`dispatch`], which may change what is restored:
-//! that is how a goroutine is preempted. `extern "x86-interrupt"` was left: it is not stable, and hides the registers.
+//! Every gate turns interrupts off and switches to an interrupt stack (gdt.rs). Each vector has a
+//! stub that pushes its number. The common part saves every register into a [`Frame`] and calls
+//! [`dispatch`], which may change the frame before it is restored: so a goroutine is preempted.
+//! Rejected: `extern "x86-interrupt"`, which is not stable, and hides the registers.
 //!
 //! ```text
 //! pushed by:   CPU (ss rsp rflags cs rip [error])   stub ([0] vector)   common (rax .. r15)
@@ -21,11 +22,12 @@ use x86_64::structures::idt::{Entry, HandlerFunc, InterruptDescriptorTable};
 
 const _: () = assert!(size_of::<Frame>().is_multiple_of(16));
 
-/// Entered by the stubs with the vector on top of an error code. Saves all registers, lets `dispatch` look at and change
-/// them, and returns to where the frame then says. The direction flag is what the ABI wants; the interrupted
-/// code's comes back with rflags.
+/// The stubs jump here with the vector on top of an error code. Saves all registers, calls
+/// `dispatch`, which may change them, restores them, and returns to where the frame then says. The
+/// direction flag is cleared, as the ABI wants; the interrupted code's comes back with rflags.
 ///
-/// Alignment: the CPU aligns an interrupt stack's top to 16 before its pushes; 22 words follow, an even number.
+/// Alignment: the CPU aligns an interrupt stack's top to 16 before its pushes; 22 words follow, an
+/// even number.
 #[unsafe(naked)]
 extern "C" fn common() {
     naked_asm!(
@@ -95,22 +97,23 @@ const fn ist(vector: u8) -> Ist {
 
 static IDT: Once<InterruptDescriptorTable> = Once::new();
 
-/// Makes the calling CPU use the table (made at the first call). After GS is set, and `gdt::load`: gates name its code segment and stacks.
+/// Makes the calling CPU use the table, which the first call makes. After GS is set and after
+/// `gdt::load`, whose code segment and stacks the gates name.
 pub fn load() {
     IDT.call_once(make).load();
 }
 
 fn make() -> InterruptDescriptorTable {
     let mut idt = InterruptDescriptorTable::new();
-    // SAFETY: a table is 256 gates of one shape (Intel SDM vol. 3A, 7.14.1); the type gives some of them
-    // signatures of their own, which the stubs do not need.
+    // SAFETY: a table is 256 gates of one shape (Intel SDM vol. 3A, 7.14.1). The type gives some of
+    // them other signatures, which the stubs do not need.
     let gates = unsafe { &mut *(&raw mut idt).cast::<[Entry<HandlerFunc>; 256]>() };
     let used =
         [(0x00, sixteen!(0)), (0x10, sixteen!(1)), (0x20, sixteen!(2)), (0x30, sixteen!(3)), (0xf0, sixteen!(15))];
     for (first, stubs) in used {
         for (vector, stub) in (first..).zip(stubs) {
-            // SAFETY: the stub is an interrupt handler that ends in iretq; its IST entry is set up on every CPU
-            // before the table is loaded there. (`set_stack_index` counts from 0.)
+            // SAFETY: the stub is an interrupt handler that ends in iretq; its IST entry is set up
+            // on every CPU before the table is loaded there. (`set_stack_index` counts from 0.)
             unsafe {
                 gates[vector as usize]
                     .set_handler_addr(VirtAddr::new(stub as usize as u64))

@@ -1,7 +1,9 @@
 //! The I/O APICs: which device interrupt goes to which CPU, as which vector.
 //!
-//! Everything starts masked, whatever the firmware had set up; what is wanted is routed one by one. The one
-//! rule: the index and the data register are a pair, so they are used under the lock.
+//! Every input is masked first, whatever the firmware had set up; those that are wanted are routed
+//! one by one.
+//!
+//! **Rule:** the index and the data register are a pair, so they are used under the lock.
 #![allow(unsafe_code)] // Device registers.
 
 use crate::acpi::{self, IsaOverride};
@@ -32,7 +34,8 @@ unsafe impl Send for IoApic {}
 
 static IO_APICS: Mutex<Vec<IoApic>> = Mutex::new(Vec::new());
 
-/// Maps them and masks every input. After [`acpi::init`] and the boot CPU's [`apic::init_this_cpu`].
+/// Maps them and masks every input. After [`acpi::init`] and the boot CPU's
+/// [`apic::init_this_cpu`].
 pub fn init() {
     let found = acpi::platform().io_apics.iter().map(|io| {
         let mut io = IoApic { registers: paging::map_mmio(io.address, 0x20), first_gsi: io.first_gsi, inputs: 0 };
@@ -46,29 +49,30 @@ pub fn init() {
     without_interrupts(|| *IO_APICS.lock() = found);
 }
 
-/// ISA interrupt `irq` (0 to 15) as something that a goroutine can wait for: a driver's. Each comes to
-/// CPU 0, and counts as in [`on_irq`](executive::on_irq): wait, then look at the device until it has
-/// nothing more to tell. Look before the first wait too: what came earlier interrupts no more.
+/// ISA interrupt `irq` (0 to 15) as something that a goroutine can wait for, such as a driver. The
+/// interrupts come to CPU 0, and several may count as one, as in [`on_irq`](executive::on_irq):
+/// wait, then look at the device until it has nothing more to tell. Look before the first wait too:
+/// an interrupt that came earlier is not repeated.
 ///
 /// `None`: the machine has no such input, or the firmware says that it is level-triggered. (Such an
-/// interrupt comes again until its device is quiet, so no goroutine would run to quiet it.) 4 is the
-/// console's: its bytes are read by [`serial::read`](crate::serial::read).
+/// interrupt comes again until its device is quiet, so no goroutine would run to quiet it.) 4 is
+/// the first serial port's, which [`serial::read`](crate::serial::read) reads.
 ///
 /// # Panics
 /// If `irq` is more than 15.
 pub fn isa_irq(irq: u8) -> Option<Irq> {
-    assert!(irq < ISA_END - ISA, "isa_irq: {irq}: there are 0 to 15");
+    assert!(irq < ISA_END - ISA, "isa_irq: {irq} is not one of 0 to 15");
     (!wire(irq).level && route_isa(irq, 0)).then(|| Irq::new(irq.into()))
 }
 
-/// How an ISA interrupt is wired: where the firmware says nothing, as on the first PCs.
+/// How an ISA interrupt is wired. Where the firmware says nothing, it is as on the first PCs.
 fn wire(irq: u8) -> IsaOverride {
     let as_on_isa = IsaOverride { irq, gsi: irq.into(), active_low: false, level: false };
     acpi::platform().overrides.iter().find(|o| o.irq == irq).copied().unwrap_or(as_on_isa)
 }
 
-/// ISA interrupt `irq` interrupts `cpu` from now on, with its vector. `false`: no I/O APIC has that
-/// input, or the CPU's APIC id is beyond the one byte that fits here.
+/// From here on ISA interrupt `irq` interrupts `cpu`, with its vector. `false`: no I/O APIC has
+/// that input, or the CPU's APIC id does not fit into one byte.
 pub fn route_isa(irq: u8, cpu: usize) -> bool {
     let Ok(destination) = u8::try_from(apic::id_of(cpu)) else {
         return false;
@@ -91,7 +95,8 @@ pub fn route_isa(irq: u8, cpu: usize) -> bool {
 
 impl IoApic {
     fn read(&mut self, index: u32) -> u32 {
-        // SAFETY: `init` mapped the registers: index at 0, data at 0x10, both 32 bits. `&mut` keeps the pair whole.
+        // SAFETY: `init` mapped the registers: index at 0, data at 0x10, both of 32 bits. `&mut`
+        // keeps the pair whole.
         unsafe {
             self.registers.cast::<u32>().write_volatile(index);
             self.registers.add(0x10).cast::<u32>().read_volatile()

@@ -1,13 +1,16 @@
-//! The heap's large blocks: pages of their own, which can be had back.
+//! The heap's large blocks, which have pages of their own that can be taken back.
 //!
-//! A block is a slot of addresses, of a power of two, of which as many pages are backed by memory as it needs. Slots of a size come from one range and are never cut or joined, so
-//! that none of them costs more than its page tables, and no list has to be searched.
+//! A block is a slot of addresses whose size is a power of two; the pages that it needs are backed
+//! by memory. Slots are never cut or joined, so that no list has to be searched; a free one costs
+//! no more than its page tables.
 //!
-//! A free slot keeps its memory, on its size's list of warm ones, threaded through their first words; until memory is short ([`strip`]), or a block gets it that needs much less. Without memory it is
-//! on a list of bare ones, which is threaded through the page-table entries that their first pages have left.
+//! A free slot keeps its memory until memory is short ([`strip`]), or until it goes to a block that
+//! needs much less. slots.rs has the lists.
 //!
-//! The one rule: the pages that are backed are a slot's first. And a block that cannot be backed whole takes nothing, unless others take it meanwhile: what took the last pages and failed would give
-//! them back by `strip`, call that a success, and try for ever.
+//! **Rule:** the backed pages of a slot are its first ones. And a block that cannot be backed whole
+//! takes nothing, unless others take the memory meanwhile: if it took the last pages and failed,
+//! `strip` would get them back and count that as a success, and the attempt would be repeated for
+//! ever.
 #![allow(unsafe_code)] // Lists that live in free blocks.
 
 use crate::frames;
@@ -25,19 +28,21 @@ const CLASSES: usize = 24;
 
 /// A slot's key is its first word.
 static SLOTS: [Slots; CLASSES] = [const { Slots::new(Rank::Heap) }; CLASSES];
-/// From here on addresses were never given out.
+/// Addresses from here on were never given out.
 static FRESH: AtomicUsize = AtomicUsize::new(LARGE as usize);
 
 const fn slot_bytes(class: usize) -> usize {
     SMALLEST << class
 }
 
-/// No block begins at more than a multiple of this: it would take as many addresses, of which there are some thousand times as many in all.
+/// The largest alignment. A block takes at least as many addresses as its alignment, and there are
+/// only some thousand times this many.
 const MOST_ALIGNED: usize = 1 << 30;
-/// A block gives back memory that its slot has kept if it is more than this and it has no use for it: that interrupts every CPU.
+/// A new block gives back what its slot has kept beyond the block's end, if it is more than this:
+/// that interrupts every CPU.
 const KEPT: usize = 2 * 1024 * 1024;
 
-/// The class of blocks of this layout. `None`: we have no such slots.
+/// The class of blocks of this layout. `None`: there are no such slots.
 fn class_of(layout: Layout) -> Option<usize> {
     if layout.align() > MOST_ALIGNED {
         return None;
@@ -55,18 +60,19 @@ fn fresh(class: usize) -> Option<usize> {
 }
 
 /// # Safety
-/// As [`Slots::put`], but for a new slot: that one may have no page table yet.
+/// As [`Slots::put`], except that a new slot need not have a page table.
 unsafe fn put(class: usize, slot: usize) {
     if pages::has_table(slot) {
         // SAFETY: the caller's promise.
         unsafe { SLOTS[class].put(slot) };
     } else {
-        // It was new, and others were faster to the memory that was there for it.
+        // A new slot, for which others have taken the memory that was there. Unless it is the last
+        // it is lost, addresses only.
         let _ = FRESH.compare_exchange(slot + slot_bytes(class), slot, Relaxed, Relaxed);
     }
 }
 
-/// A block, if enough memory is left to others then. Null: there is not so much, or no such slot.
+/// A block, if that leaves enough memory to others. Null: it does not, or there is no such slot.
 pub fn alloc(layout: Layout) -> *mut u8 {
     let Some(class) = class_of(layout) else { return null_mut() };
     let new = || if has(layout.size()) { fresh(class) } else { None };
@@ -98,7 +104,7 @@ fn back(block: usize, size: usize) -> bool {
     missing == 0 || has(missing) && absent(pages).all(|page| commit(&pages::HEAP, page, frames::alloc))
 }
 
-/// Gives back what a block's slot has kept of an earlier one's memory, if that is much.
+/// Gives back the memory that a block's slot has kept of an earlier block, if it is much.
 fn trim(class: usize, slot: usize, size: usize) {
     let rest = (slot + size).next_multiple_of(PAGE);
     if rest + KEPT < slot + slot_bytes(class) && pages::is_present(rest + KEPT) {
@@ -109,9 +115,9 @@ fn trim(class: usize, slot: usize, size: usize) {
     }
 }
 
-/// Where the pages end that are backed.
+/// The end of a slot's backed pages.
 fn backed_end(class: usize, slot: usize) -> usize {
-    let (mut low, mut high) = (slot, slot + slot_bytes(class)); // below `low` they are, from `high` on they are not
+    let (mut low, mut high) = (slot, slot + slot_bytes(class)); // backed below `low`, not from `high` on
     while low < high {
         let middle = (low + (high - low) / 2) & !(PAGE - 1);
         if pages::is_present(middle) {
@@ -127,8 +133,8 @@ fn has(bytes: usize) -> bool {
     frames::has(bytes, frames::left_to_others())
 }
 
-/// Takes the memory of free slots, up to `most` pages; returns how many. Interrupts every CPU if there
-/// were any.
+/// Takes the memory of free slots, up to `most` pages; returns how many. Interrupts every CPU if
+/// there were any.
 pub fn strip(most: usize) -> usize {
     slots::strip(&SLOTS, &pages::HEAP, most, |class, slot| slot..backed_end(class, slot))
 }

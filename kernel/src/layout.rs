@@ -1,8 +1,8 @@
-//! Where everything lies in the virtual address space: one P4 slot (512 GiB) or more per purpose, all of them above
-//! what the bootloader hands out.
+//! Where everything lies in the virtual address space. Each purpose has one P4 slot (512 GiB) or
+//! more, above the addresses that the bootloader hands out.
 //!
-//! The one rule: the P3 tables of these slots are made at start-up and stay ([`crate::paging::init`]), so the top
-//! level never changes again and a copy of it (an AP's first one) stays true.
+//! **Rule:** the P3 tables of these slots are made at start-up and stay ([`crate::paging::init`]).
+//! So the top-level table never changes again, and a copy of it (which an AP starts on) stays true.
 
 /// Bytes behind one entry of the top-level table.
 pub const P4_SLOT: u64 = 1 << 39;
@@ -17,16 +17,18 @@ pub const fn slot(index: u64) -> u64 {
 pub const DYNAMIC_START: u64 = slot(256);
 pub const DYNAMIC_END: u64 = slot(384) - 1;
 
-/// Goroutines' stacks, by size class: [`STACK_SLOTS_SMALLEST`] P4 slots for the smallest class, one each for the others.
+/// Goroutines' stacks, by size class: [`STACK_SLOTS_SMALLEST`] P4 slots for the smallest class, one
+/// for each of the others.
 pub const STACKS: u64 = slot(384);
 /// 8 TiB of 68 KiB stacks, 30 to a page table: 125 million.
 pub const STACK_SLOTS_SMALLEST: u64 = 16;
-/// 68 KiB, 128 KiB, .. 128 MiB, so that 64 MiB and a guard fit too.
+/// 68 KiB, 128 KiB, .. 128 MiB: a stack of 64 MiB with its guard fits too.
 pub const STACK_CLASSES: usize = 12;
 pub const STACKS_END: u64 = slot(384 + STACK_SLOTS_SMALLEST + STACK_CLASSES as u64 - 1);
 
-/// The heap, growing upwards. Not from its slot's first page on: the bootloader's stack, which is CPU 0's g0's, lies as far from its own slot's start as the first g's would from
-/// this one's, and a TLB takes a page's set by its number's last bits.
+/// The heap, growing upwards. It starts six pages in, so that the first g and the stack of CPU 0's
+/// g0 (the bootloader's, at the start of its own slot) share no TLB set: a set is chosen by the
+/// last bits of the page number.
 pub const HEAP: u64 = slot(448) + 6 * 4096;
 pub const HEAP_END: u64 = slot(449);
 
@@ -42,5 +44,6 @@ pub const CPU_STACKS_END: u64 = slot(451);
 pub const LARGE: u64 = slot(452);
 pub const LARGE_END: u64 = slot(460);
 
-/// Where the kernel is loaded: fixed, so that a debugger can be told (`add-symbol-file kernel -o 0xffffffff80000000`).
+/// Where the kernel is loaded. It is fixed for the sake of debuggers: `add-symbol-file kernel -o
+/// 0xffffffff80000000`.
 pub const KERNEL: u64 = 0xffff_ffff_8000_0000;

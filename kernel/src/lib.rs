@@ -1,7 +1,9 @@
 //! The PC as a machine for goroutines: start-up, and what [`executive`] asks of what it runs on.
 //!
-//! Say `kernel::entry!(main)` in a `no_std`, `no_main` binary, and `fn main()` is goroutine 1 of a bootable
-//! kernel. The modules below stand in layer order, each using only those above it: read from the top.
+//! With `kernel::entry!(main)` in a `no_std`, `no_main` binary, `fn main()` is goroutine 1 of a
+//! bootable kernel.
+//!
+//! The modules below stand in layer order, each using only those above it: read from the top.
 #![no_std]
 #![deny(unsafe_code)] // allowed in the files that say why at their top
 

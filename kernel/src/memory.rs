@@ -1,23 +1,25 @@
-//! Where every page of RAM is, and how much the machine's locks are fought over: for `mem` and `locks` at the console.
+//! Where every page of RAM is, and how contended the machine's locks are: for the console's `mem`
+//! and `locks`.
 
 use crate::{frames, gdt, heap, pages, paging, serial, stacks};
 
 const FRAME: u64 = frames::FRAME;
 
-/// Bytes of RAM by use. The parts of `usable` add up to it (but for changes while it is read).
+/// Bytes of RAM by use. The parts of `usable` add up to it, apart from changes while they are read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Memory {
-    /// What the firmware told us of: ours to use, the kernel image and the bootloader's, and what it keeps (addresses: not all of them are RAM).
+    /// The memory in the firmware's map: usable, taken by the kernel image and the bootloader, and
+    /// kept by the firmware. (The last are addresses, not all of them RAM.)
     pub usable: u64,
     pub kernel: u64,
     pub firmware: u64,
     /// Of `usable`: committed pages of goroutines' stacks, and the tables that map them.
     pub stacks: u64,
     pub stack_tables: u64,
-    /// The heap's; and how much of it is cut to blocks, free ones included.
+    /// The heap's memory; and how much of it is cut into blocks, free ones included.
     pub heap: u64,
     pub heap_given: u64,
-    /// Of that, in blocks that somebody has; the rest is in chains for the next.
+    /// Of that, in blocks that are in use; the rest waits in chains.
     pub heap_in_use: u64,
     /// CPUs' own stacks.
     pub cpu_stacks: u64,
@@ -30,7 +32,7 @@ pub struct Memory {
     pub free: u64,
 }
 
-/// Counts it all. The parts are read one after the other, so while others allocate they are not of one instant.
+/// Counts it all. The parts are read one after the other: no snapshot while others allocate.
 pub fn usage() -> Memory {
     let (usable, kernel, firmware) = frames::map_bytes();
     let (total, used) = frames::counts();
@@ -58,8 +60,8 @@ pub fn usage() -> Memory {
     }
 }
 
-/// The machine's locks by name: acquisitions, and how many of them had to spin. Goes with
-/// `executive::census::locks`.
+/// The machine's locks by name, with the number of acquisitions, and of those that had to spin.
+/// `executive::census::locks` tells the same of the executive's.
 pub fn locks() -> [(&'static str, (u64, u64)); 5] {
     [
         ("stacks", stacks::lock_stats()),

@@ -1,8 +1,10 @@
-//! The pages of goroutines' stacks and of the heap's large blocks: backing them by memory, and taking it away.
+//! The pages of goroutines' stacks and of the heap's large blocks: backing them by memory, and
+//! taking it away.
 //!
-//! The one rule: [`commit`] takes no lock. It only ever turns an empty entry into a present one, by one compare-and-swap, and
-//! what it needs can come from this CPU's reserve of frames: so the page-fault handler can use it wherever it
-//! interrupted. Making a page present needs no TLB shootdown; taking pages away does ([`Taken`]).
+//! **Rule:** [`commit`] takes no lock. It turns an empty entry into a present one by one
+//! compare-and-swap, with frames that can come from this CPU's reserve. So the page-fault handler
+//! can call it wherever it interrupted. Making a page present needs no TLB shootdown; taking pages
+//! away does ([`Taken`]).
 #![allow(unsafe_code)] // Page tables.
 
 use crate::{flush, frames, paging, window};
@@ -18,7 +20,7 @@ const WRITABLE: u64 = 1 << 1;
 const NO_EXECUTE: u64 = 1 << 63;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
-/// Whose pages they are. For reports.
+/// Whose pages they are, for reports.
 pub struct Owner {
     pages: AtomicUsize,
     tables: AtomicUsize,
@@ -41,10 +43,11 @@ impl Owner {
     }
 }
 
-/// Backs one page with a frame from `source`, making page tables on the way. `false`: out of memory.
+/// Backs one page with a frame from `source`, making page tables on the way. `false`: out of
+/// memory.
 ///
-/// Several CPUs may be here for one entry (a sender that writes to a parked receiver's stack): the first one's frame
-/// is taken, and the others give theirs back.
+/// Several CPUs may do this for one entry, when a sender writes to a parked receiver's stack, say.
+/// The first one's frame is taken, and the others put theirs back.
 pub fn commit(owner: &Owner, address: usize, source: fn() -> Option<u64>) -> bool {
     let mut table = paging::top_table();
     for level in [3, 2, 1] {
@@ -69,12 +72,14 @@ pub fn commit(owner: &Owner, address: usize, source: fn() -> Option<u64>) -> boo
 /// The entry for `address` in `table`; level 3 is the top-level table, 0 a page table.
 fn entry(table: u64, address: usize, level: u32) -> &'static AtomicU64 {
     let index = address >> (12 + 9 * level) & 511;
-    // SAFETY: `table` is a page table of ours, which are never freed, seen through the window; all who change
-    // entries of these slots do so by atomic instructions. The CPU sets accessed and dirty bits atomically.
+    // SAFETY: `table` is a page table of ours, seen through the window; they are never freed.
+    // Entries of these slots are only changed by atomic instructions, also by the CPU when it sets
+    // accessed and dirty bits.
     unsafe { &*window::phys_to_virt(table).cast::<AtomicU64>().add(index) }
 }
 
-/// What the entry points to, made present if it is empty, and whether this call did that. `None` too if it holds a link.
+/// What the entry points to, made present if it is empty, and whether this call did that. `None`
+/// too if it holds a link.
 fn fill(entry: &AtomicU64, source: fn() -> Option<u64>, flags: u64) -> Option<(u64, bool)> {
     let present = |value: u64| (value & PRESENT != 0).then_some((value & ADDRESS, false));
     match entry.load(Ordering::Acquire) {
@@ -82,7 +87,8 @@ fn fill(entry: &AtomicU64, source: fn() -> Option<u64>, flags: u64) -> Option<(u
         old => return present(old),
     }
     let frame = source()?;
-    // Release: whoever follows the entry (a CPU's page walk, or `load` above) sees the frame's zeroes.
+    // Release: whoever follows the entry (a CPU's page walk, or `load` above) sees the frame's
+    // zeroes.
     match entry.compare_exchange(0, frame | PRESENT | WRITABLE | flags, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => Some((frame, true)),
         Err(theirs) => {
@@ -92,7 +98,8 @@ fn fill(entry: &AtomicU64, source: fn() -> Option<u64>, flags: u64) -> Option<(u
     }
 }
 
-// A page that is not there leaves its entry's other bits to us (Intel SDM vol. 3A, figure 5-11): room for a link of a list of stacks, or of slots, that have no memory at all.
+// The entry of an absent page has 63 free bits (Intel SDM vol. 3A, figure 5-11): room for a link of
+// a list of slots without any memory.
 
 /// The link in the entry of an absent page, which has a table; 0 is none.
 pub fn link(page: usize) -> usize {
@@ -100,7 +107,8 @@ pub fn link(page: usize) -> usize {
     if value & PRESENT == 0 { value as usize } else { 0 }
 }
 
-/// Writes it. `link` is even, so that the page stays absent. The caller owns the page, which has a table.
+/// Writes the link. It is even, so that the page stays absent. The caller owns the page, which has
+/// a table.
 pub fn set_link(page: usize, link: usize) {
     debug_assert!(link & PRESENT as usize == 0);
     let entry = page_entry(page).expect("a page that was there has a table");
@@ -163,8 +171,9 @@ pub fn is_present(page: usize) -> bool {
     page_entry(page).is_some_and(is_set)
 }
 
-/// Frames that are no longer mapped but may still be in TLBs: each holds the address of the next, 0 ends the list. Writing
-/// to them before the flush is sound: a stale translation could only serve uses of these pages, and there are none.
+/// Frames that are no longer mapped but may still be in TLBs. Each holds the address of the next; 0
+/// ends the list. Writing to them before the flush is sound: a stale translation could only serve
+/// accesses to these pages, and there are none.
 pub struct Taken(u64);
 
 impl Taken {
@@ -177,7 +186,7 @@ impl Taken {
     pub unsafe fn pages(&mut self, owner: &Owner, pages: Range<usize>) -> usize {
         let mut count = 0;
         for (_, entry) in entries(pages) {
-            let Some(entry) = entry.filter(|entry| is_set(entry)) else { continue }; // it is empty, or a link
+            let Some(entry) = entry.filter(|entry| is_set(entry)) else { continue }; // empty, or a link
             let frame = entry.swap(0, Ordering::AcqRel) & ADDRESS;
             // SAFETY: the caller's promise; the window maps the frame.
             unsafe { window::phys_to_virt(frame).cast::<u64>().write(self.0) };
@@ -200,12 +209,13 @@ impl Taken {
     /// Gives the frames back.
     ///
     /// # Safety
-    /// No CPU uses a translation of these pages any more: each has flushed since, or does before it leaves our code (hold.rs).
+    /// No CPU uses a translation of these pages any more: each has flushed since, or will before it
+    /// runs other code (hold.rs).
     pub unsafe fn free(self) {
         let mut next = self.0;
         while next != 0 {
             let frame = next;
-            // SAFETY: the link that `pages` wrote; the caller's promise: nothing maps the frame.
+            // SAFETY: `pages` wrote the link; the caller promises that nothing maps the frame.
             unsafe {
                 next = window::phys_to_virt(frame).cast::<u64>().read();
                 frames::free(frame);

@@ -1,10 +1,12 @@
-//! Mapping: device registers, the heap's pages, CPUs' own stacks. (The trampoline has tables of its own.)
+//! Mapping of device registers, the heap's pages, and the CPUs' own stacks. (The trampoline has
+//! tables of its own.)
 //!
-//! Goroutines' stacks and large blocks are not mapped here: they change on every CPU at once, without this file's lock (pages.rs).
-//! The two never meet, because they own different entries of the top-level table.
+//! Goroutines' stacks and large blocks are mapped in pages.rs, by every CPU at once, without the
+//! lock that this file has. The two never meet, because they own different entries of the top-level
+//! table.
 //!
-//! All CPUs share one set of tables. Making a page present needs no word to other CPUs: a TLB keeps no
-//! not-present translations (Intel SDM vol. 3A, 5.10.2.3). No page is taken away here.
+//! All CPUs share one set of tables. Other CPUs need not hear of a page that becomes present: a TLB
+//! keeps no not-present translations (Intel SDM vol. 3A, 5.10.2.3). No page is taken away here.
 #![allow(unsafe_code)] // Page tables are memory that the CPU reads behind the language's back.
 
 use crate::frames;
@@ -19,14 +21,15 @@ use x86_64::{PhysAddr, VirtAddr};
 
 pub use crate::window::phys_to_virt;
 
-/// What the lock protects: all tables but those of pages.rs, and the next free address for device registers.
+/// What the lock protects: all tables but those of pages.rs, and the next free address for device
+/// registers.
 struct Tables {
     mmio: u64,
 }
 
 static TABLES: CountedLock<Tables> = CountedLock::counted(Rank::Paging, Tables { mmio: layout::MMIO });
 
-/// Tables come from the frame allocator.
+/// Page tables come from the frame allocator.
 struct Source;
 
 // SAFETY: `frames::alloc` gives each frame to one owner.
@@ -50,7 +53,8 @@ pub fn top_table() -> u64 {
     Cr3::read().0.start_address().as_u64()
 }
 
-/// Makes the P3 tables of all our slots (layout.rs), so that the top-level table never changes again.
+/// Makes the P3 tables of all our slots (layout.rs), so that the top-level table never changes
+/// again.
 pub fn init() {
     let mut tables = TABLES.lock();
     let mut mapper = mapper(&mut tables);
@@ -72,7 +76,7 @@ fn map(tables: &mut Tables, address: u64, frame: u64, flags: Flags) -> bool {
     let parents = Flags::PRESENT | Flags::WRITABLE;
     // SAFETY: the page lies in a slot of ours and is mapped once; the frame is the caller's.
     match unsafe { mapper(tables).map_to_with_table_flags(page, frame, flags, parents, &mut Source) } {
-        // Nothing stale to flush: the page was not present.
+        // Nothing to flush: the page was not present.
         Ok(flush) => flush.ignore(),
         Err(MapToError::FrameAllocationFailed) => return false,
         Err(e) => panic!("mapping {address:#x}: {e:?}"),
@@ -98,8 +102,8 @@ pub fn map_mmio(phys: u64, len: u64) -> *mut u8 {
     (at + (phys - first)) as *mut u8
 }
 
-/// Backs the pages `[start, end)` with fresh zeroed frames: ordinary memory, never executable. Returns where it got
-/// to: less than `end` means out of memory.
+/// Backs the pages `[start, end)` by zeroed frames: ordinary memory, never executable. Returns the
+/// end of what was backed: less than `end` means out of memory.
 pub fn map_fresh(start: u64, end: u64) -> u64 {
     let mut tables = TABLES.lock();
     let mut at = start;

@@ -18,8 +18,8 @@ pub struct Pc;
 
 executive::machine!(Pc);
 
-/// A CPU is in `hlt` or about to be: who changes its word must send an interrupt. A line each: wakers only write their
-/// target's.
+/// The CPU is in `hlt` or about to be: a CPU that changes its word must send an interrupt. A cache
+/// line each, because a waker writes its target's.
 #[repr(align(64))]
 struct Halted(AtomicBool);
 static HALTED: [Halted; MAX_CPUS] = [const { Halted(AtomicBool::new(false)) }; MAX_CPUS];
@@ -32,7 +32,8 @@ unsafe impl Machine for Pc {
 
     unsafe fn start_cpu(cpu: usize, block: *const (), entry: extern "C" fn() -> !) -> bool {
         if cpu == 0 {
-            // We are CPU 0, on the bootloader's stack (start.rs asked for its size), GS set at the very first.
+            // This is CPU 0, on the bootloader's stack (start.rs has asked for its size); start.rs
+            // has set GS.
             interrupts::enable();
             entry()
         }
@@ -40,18 +41,21 @@ unsafe impl Machine for Pc {
         unsafe { smp::start_cpu(cpu, block, entry) }
     }
 
-    /// Interrupts are off from before the check until `hlt`, so an interrupt that comes between stays pending and ends
-    /// the `hlt`. `sti` lets the next instruction begin before it delivers any: hence `hlt` right behind it.
+    /// Interrupts are off from before the check until `hlt`. So an interrupt that comes between
+    /// them stays pending and ends the `hlt`. After `sti` the CPU begins one more instruction
+    /// before it takes an interrupt: hence `hlt` right behind it.
     fn wait(word: &AtomicU32, expect: u32, deadline: u64) {
         let halted = &HALTED[cpu()].0;
         interrupts::disable();
         halted.store(true, Ordering::Relaxed);
-        // Partner of the fence in `wake`: either it sees the flag, or we see its word.
+        // Partner of the fence in `wake`: either the waker sees the flag, or we see its change of
+        // the word.
         full_fence();
         let unchanged = word.load(Ordering::Acquire) == expect;
         if unchanged && (deadline == NEVER || clock::now_ns() < deadline) {
             clock::arm_timer(deadline);
-            // SAFETY: on g0, which interrupt gates do not touch. Not `nomem`: handlers change memory.
+            // SAFETY: on g0, which interrupt gates do not touch. Not `nomem`: handlers change
+            // memory.
             unsafe { asm!("sti", "hlt", options(nostack)) };
         } else {
             interrupts::enable();
@@ -62,7 +66,7 @@ unsafe impl Machine for Pc {
     fn wake(cpu: usize, _word: &AtomicU32) {
         // The caller changed the word. Partner of the fence in `wait`.
         full_fence();
-        // Taking the flag down makes one interrupt enough for several wakers.
+        // Clearing the flag makes one interrupt enough for several wakers.
         let halted = &HALTED[cpu].0;
         if halted.load(Ordering::Relaxed) && halted.swap(false, Ordering::Relaxed) {
             apic::send_ipi(cpu, WAKE);
@@ -124,9 +128,9 @@ unsafe impl Machine for Pc {
     }
 }
 
-/// Ends the run. In QEMU with `-device isa-debug-exit`, which ends it with status `(value << 1) | 1`: the value is
-/// `code + 0x10`, so that no code of ours looks like a status of QEMU's own. Elsewhere nothing is at that
-/// port, and the machine halts.
+/// Ends the run. QEMU's device `isa-debug-exit` ends QEMU with status `(value << 1) | 1`. The value
+/// is `code + 0x10`, so that no code of ours looks like one of QEMU's own statuses. Elsewhere
+/// nothing is at that port, and the machine halts.
 fn exit(code: i32) -> ! {
     const DEBUG_EXIT: u16 = 0xf4;
     interrupts::disable();

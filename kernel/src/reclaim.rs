@@ -1,16 +1,20 @@
-//! When memory is short: getting back what is kept and not needed, before anyone is told that there is none.
+//! When memory is short: gets back what is kept and not needed, before an allocation fails.
 //!
-//! Whoever finds no frame for a stack, for the heap or for a page table comes here, holding none of this crate's locks ([`until`], and the program's
-//! allocator). In this order, as far as it takes:
+//! Whoever finds no frame for a stack, for the heap or for a page table comes here, holding none of
+//! this crate's locks ([`until`], and the program's allocator). These give memory back, in this
+//! order, until there is some:
 //!
-//! 1. Free g's give their stacks back (`executive::reclaim`), and free stacks their memory ([`stacks::strip`]).
-//! 2. So do the heap's large blocks that are free ([`large::strip`]).
+//! 1. Free stacks lose their memory ([`stacks::strip`]); if there are none, free g's give their
+//!    stacks back first (`executive::reclaim`).
+//! 2. The heap's free large blocks lose their memory ([`large::strip`]).
 //! 3. Goroutines that are off their CPUs lose the pages below their stack pointers (`trim`).
 //!
-//! Each time only so many, so that nobody waits long; who needs more comes again. What cannot come here is the page-fault handler. It has a margin of frames of
-//! its own (frames.rs), and when it has to touch that, it asks that the CPU come here as soon as it can ([`refill`]).
+//! Each time only some do, so that nobody waits long; an allocation that needs more comes again.
+//! The page-fault handler cannot come here. It has a margin of frames of its own (frames.rs), and
+//! when it has to touch that, it makes the CPU come here as soon as it can ([`refill`]).
 //!
-//! The one rule: one CPU at a time; who had to wait tries again before it reclaims, since what it wanted is probably there.
+//! **Rule:** one CPU reclaims at a time. A CPU that had to wait tries its allocation again before
+//! it reclaims, because there is probably memory by then.
 #![allow(unsafe_code)] // The program's allocator; pages of stacks that others own.
 
 use crate::heap::Heap;
@@ -21,33 +25,37 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use executive::lock::{Lock, Rank};
 use executive::reclaim::{Resting, give_back, resting};
 
-/// Free stacks that are taken at a time: 4 MiB, if they have a page each.
+/// Free stacks that are stripped at a time: 4 MiB, at a page each.
 const FREE_STACKS: usize = 1024;
-/// Pages of the heap's that are taken at a time.
+/// Pages of the heap that are taken at a time.
 const FREE_PAGES: usize = 1024;
-/// Goroutines that are trimmed at a time, while no other CPU runs: so that this takes a millisecond at the most.
+/// Goroutines that are trimmed at a time. No other CPU runs meanwhile, for a millisecond at the
+/// most.
 const GOROUTINES: usize = 256;
 
 struct Reclaim {
-    /// Until then (ns) goroutines to trim are not looked for: it was done in vain, and takes time for each goroutine there is.
+    /// No search for goroutines to trim before this time (ns): the last one was in vain, and a
+    /// search looks at every goroutine.
     rest_until: u64,
     /// Where the last search for goroutines to trim ended.
     last: Option<Resting>,
-    /// Those it found.
+    /// Those that it found.
     found: [Option<Resting>; GOROUTINES],
 }
 
 static RECLAIM: Lock<Reclaim> =
     Lock::new(Rank::Reclaim, Reclaim { rest_until: 0, last: None, found: [None; GOROUTINES] });
 
-/// How many times something was got back. Written under the lock; who reads it before an attempt that fails knows whether to try again first.
+/// How often something was got back. Written under the lock. A CPU that has read it before a failed
+/// attempt knows whether to try again first.
 static TIMES: AtomicU64 = AtomicU64::new(0);
-/// Pages got back so far: free stacks', the heap's, and parked goroutines'. Written under the lock.
+/// Pages got back so far: from free stacks, from the heap, and from parked goroutines. Written
+/// under the lock.
 static STRIPPED: AtomicU64 = AtomicU64::new(0);
 static FREED: AtomicU64 = AtomicU64::new(0);
 static TRIMMED: AtomicU64 = AtomicU64::new(0);
 
-/// Tries, and reclaims and tries again, until it succeeds or there is nothing more to be had.
+/// Tries, reclaims and tries again, until it succeeds or nothing more can be got back.
 #[inline]
 pub fn until<T>(attempt: impl Fn() -> Option<T>) -> Option<T> {
     attempt().or_else(|| until_slowly(attempt))
@@ -72,7 +80,7 @@ fn more_since(before: u64) -> bool {
     }
     let some = free_stacks();
     if some {
-        reclaim.rest_until = 0; // others have ended, and others yet may have parked
+        reclaim.rest_until = 0; // goroutines have ended, and others may have parked
     }
     let some = some || free_heap() || reclaim.trim_unless_in_vain();
     if some {
@@ -81,19 +89,20 @@ fn more_since(before: u64) -> bool {
     some
 }
 
-/// The page-fault handlers' margin was touched: gets enough back for it, and for a few new stacks.
+/// The page-fault handlers' margin was touched: gets back enough for it, and for a few new stacks.
 pub fn refill() {
     while frames::are_few() && more_since(TIMES.load(Ordering::Acquire)) {}
 }
 
-/// Gets the memory of all that is free back, so that what is in use can be seen. Stacks of busy CPUs come later.
+/// Gets back the memory of all that is free, so that what is in use can be seen. The free g's of
+/// busy CPUs keep their stacks for now.
 pub fn all_free() {
     let _one = RECLAIM.lock();
     while free_stacks() || free_heap() {}
 }
 
 fn free_stacks() -> bool {
-    // Those that are free already, before goroutines lose theirs.
+    // Those that are free already; only then those that free g's keep.
     let mut pages = stacks::strip(FREE_STACKS);
     if pages == 0 && give_back(FREE_STACKS) > 0 {
         pages = stacks::strip(FREE_STACKS);
@@ -105,15 +114,16 @@ fn free_heap() -> bool {
     got_back(&FREED, large::strip(FREE_PAGES))
 }
 
-/// So many pages were got back; whether there were any.
+/// Adds to a total; `true` if there were any pages.
 fn got_back(total: &AtomicU64, pages: usize) -> bool {
     total.store(total.load(Ordering::Relaxed) + pages as u64, Ordering::Relaxed);
     pages > 0
 }
 
 impl Reclaim {
-    /// Where memory is full of goroutines, and thousands ask for more, each would look at all of them, in vain and pinned: so who looked in vain lets the others be
-    /// for ten times as long as it took.
+    /// When goroutines fill the memory and thousands of calls ask for more, each would look at all
+    /// goroutines, in vain and pinned. So after a search in vain there is none for ten times as
+    /// long as it took.
     fn trim_unless_in_vain(&mut self) -> bool {
         let begun = clock::now_ns();
         if begun < self.rest_until {
@@ -127,13 +137,16 @@ impl Reclaim {
         some
     }
 
-    /// Takes pages that goroutines off their CPUs do not use; whether there were any.
+    /// Takes pages that goroutines off their CPUs do not use. `true` if there were any.
     ///
-    /// They are looked for while everyone runs, by a look at the page that would go first. They are taken while all other CPUs stand still, by a second look: then a goroutine that
-    /// is off its CPU stays so, what lies below its saved stack pointer is nobody's, and whoever runs it afterwards has forgotten these pages, so that it finds
-    /// them missing and gets new ones. Nothing is asked of `ready` or `execute` for that.
+    /// The search runs while everyone runs, and looks at the page that would go first. The pages
+    /// are taken after a second look, while all other CPUs stand still. Then a goroutine that is
+    /// off its CPU stays off it, and nobody uses what lies below its saved stack pointer. A CPU
+    /// that runs it afterwards has forgotten these pages, so that it faults on them and gets new
+    /// ones. `ready` and `execute` need not know.
     fn trim(&mut self) -> bool {
-        /// Those that were found may all run at the second look. Others are found then; but not for ever.
+        /// All that were found may run at the second look. Then others are looked for, but not for
+        /// ever.
         const TRIES: usize = 8;
         for _ in 0..TRIES {
             let count = self.find();
@@ -146,12 +159,13 @@ impl Reclaim {
                 for goroutine in self.found[..count].iter().flatten() {
                     let Some((stack, sp)) = goroutine.stack() else { continue };
                     goroutine.note_depth(committed(stack));
-                    // SAFETY: STACK-OWNER: it is off its CPU and stays so while others stand still, and we run nothing of the executive; below its saved
-                    // stack pointer nothing is used.
+                    // SAFETY: STACK-OWNER: the goroutine is off its CPU and stays so, because all
+                    // other CPUs stand still and this one runs nothing of the executive. Below its
+                    // saved stack pointer nothing is in use.
                     pages += unsafe { taken.pages(&pages::STACKS, stacks::unused(stack, sp)) };
                 }
             });
-            // SAFETY: `hold` says that each CPU flushes before it goes on.
+            // SAFETY: each CPU flushes before it goes on (hold.rs).
             unsafe { taken.free() };
             if got_back(&TRIMMED, pages) {
                 return true;
@@ -160,7 +174,8 @@ impl Reclaim {
         false
     }
 
-    /// Finds goroutines that have something to trim: from where the last search ended, to there again. Returns how many.
+    /// Finds goroutines that have something to trim, beginning after the one that the last search
+    /// ended with. Returns how many.
     fn find(&mut self) -> usize {
         let has_unused = |goroutine: &Resting| {
             let below = goroutine.stack().map(|(stack, sp)| stacks::unused(stack, sp));
@@ -177,7 +192,8 @@ impl Reclaim {
     }
 }
 
-/// Pages got back since the start: from free stacks, from the heap, and from goroutines off their CPUs.
+/// Pages got back since the start: from free stacks, from the heap, and from goroutines off their
+/// CPUs.
 pub fn counts() -> [u64; 3] {
     [&STRIPPED, &FREED, &TRIMMED].map(|n| n.load(Ordering::Relaxed))
 }
@@ -189,14 +205,15 @@ struct Reclaiming;
 #[cfg_attr(feature = "own-heap", expect(dead_code, reason = "the program has another"))]
 static ALLOCATOR: Reclaiming = Reclaiming;
 
-/// As the heap's functions return it: null is none. Nothing is given back for what is larger than all memory.
+/// As the heap's functions return it: null is none. A request that is larger than all memory
+/// reclaims nothing.
 fn until_not_null(size: usize, attempt: impl Fn() -> *mut u8) -> *mut u8 {
     let block = || Some(attempt()).filter(|block| !block.is_null());
     let block = if size < frames::total_bytes() { until(block) } else { block() };
     block.unwrap_or(core::ptr::null_mut())
 }
 
-// SAFETY: all blocks are the heap's, and all promises its.
+// SAFETY: all blocks come from the heap, which keeps the promises.
 unsafe impl GlobalAlloc for Reclaiming {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise, passed on.
@@ -207,7 +224,7 @@ unsafe impl GlobalAlloc for Reclaiming {
         unsafe { Heap.dealloc(block, layout) }
     }
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // SAFETY: as above; if it fails, the block is what and where it was.
+        // SAFETY: as above; if it fails, the block is unchanged.
         until_not_null(new_size, || unsafe { Heap.realloc(block, layout, new_size) })
     }
 }

@@ -1,13 +1,13 @@
 //! The first serial port: the console's way out and in.
 //!
-//! Out: polled, and under the output lock what is sent in one piece: a line of [`print!`](crate::print). A crash
-//! report uses [`write_raw`], which takes no lock at all.
+//! Out: polled. What must stay in one piece, such as a line of [`print!`](crate::print), is sent
+//! under the output lock. A crash report uses [`write_raw`], which takes no lock at all.
 //!
-//! In: the interrupt handler moves bytes into a ring and wakes who waits in [`read`]. The ring has
-//! one producer (the handler, on CPU 0) and one consumer at a time (a lock says who). Nothing is
-//! dropped here: when the ring is full the handler masks the port's interrupt and lowers RTS, so
-//! that bytes stay in the port and the sender is held back, until the reader has made room. What
-//! the port itself drops ([`overruns`]) is counted.
+//! In: the interrupt handler moves bytes into a ring and wakes the goroutine that waits in
+//! [`read`]. The ring has one producer (the handler, on CPU 0) and one consumer at a time (under a
+//! lock). Nothing is dropped here: when the ring is full the handler masks the port's interrupt and
+//! lowers RTS. Then bytes stay in the port and the sender is held back until the reader has made
+//! room. What the port itself drops is counted ([`overruns`]).
 #![allow(unsafe_code)] // Ports.
 
 use crate::vectors::ISA_COM1;
@@ -21,7 +21,8 @@ use uart_16550::{BaudRate, Config, Uart16550};
 
 const COM1: u16 = 0x3f8;
 
-/// A handle to the port. It holds no state that matters after [`init`]; who uses it at the same time mixes bytes, no more.
+/// A handle to the port. It holds no state that matters after [`init`]: two users at the same time
+/// mix their bytes, no more.
 fn port() -> Uart16550<PioBackend> {
     // SAFETY: every PC has its first serial port there, or nothing; reads of nothing give 0xff.
     unsafe { Uart16550::new_port(COM1) }.expect("a valid port")
@@ -30,7 +31,8 @@ fn port() -> Uart16550<PioBackend> {
 /// Whether [`init`] found a port. Written once, before any other CPU and any interrupt.
 static PRESENT: AtomicBool = AtomicBool::new(false);
 
-/// Sets the port up: 115200 baud, 8 data bits, no parity, one stop bit. Without a port, output goes nowhere.
+/// Sets the port up: 115200 baud, 8 data bits, no parity, one stop bit. Without a port, output goes
+/// nowhere.
 pub fn init() {
     let config = Config { baud_rate: BaudRate::Baud115200, ..Config::default() };
     PRESENT.store(port().init(config).is_ok(), Ordering::Relaxed);
@@ -43,7 +45,8 @@ pub fn enable_input() {
     }
 }
 
-/// Sends the bytes, whatever state the machine is in: no lock, no allocation. A line feed becomes CR LF.
+/// Sends the bytes, whatever state the machine is in: no lock, no allocation. A line feed becomes
+/// CR LF.
 pub fn write_raw(bytes: &[u8]) {
     let mut port = port();
     for line in bytes.split_inclusive(|&b| b == b'\n') {
@@ -58,9 +61,11 @@ pub fn write_raw(bytes: &[u8]) {
     note_overrun(&mut port);
 }
 
-/// Polls until all is sent, but not for ever: a port that is not there, or stuck, must not hang a crash report.
+/// Polls until all is sent, but not for ever: a port that is missing or stuck must not hang a crash
+/// report.
 fn send(port: &mut Uart16550<PioBackend>, mut bytes: &[u8]) {
-    // 16 bytes leave within 1.4 ms at 115200 baud; a port access takes about a microsecond on real hardware.
+    // 16 bytes leave within 1.4 ms at 115200 baud; a port access takes about a microsecond on real
+    // hardware.
     let mut patience = 100_000;
     while !bytes.is_empty() && patience > 0 {
         let sent = port.send_bytes(bytes);
@@ -79,30 +84,31 @@ pub fn lock_stats() -> (u64, u64) {
     OUTPUT.stats()
 }
 
-/// Sends the bytes in one piece: nobody else's come between. Spins while another CPU sends.
+/// Sends the bytes in one piece, with no others between them. Spins while another CPU sends.
 pub fn write(bytes: &[u8]) {
     let _lock = OUTPUT.lock();
     write_raw(bytes);
 }
 
-/// Bytes that arrived and were not read yet.
+/// Bytes that have arrived and were not read yet.
 const RING: usize = 1024;
 static BYTES: [AtomicU8; RING] = [const { AtomicU8::new(0) }; RING];
-/// Bytes ever put in (by the handler, Release; the reader's partner is its Acquire), and ever taken out (the other way round).
+/// Bytes ever put in: stored by the handler (Release), loaded by the reader (Acquire). And bytes
+/// ever taken out: stored by the reader (Release), loaded by the handler (Acquire).
 static PUT: AtomicUsize = AtomicUsize::new(0);
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
-/// The sender is held back. Set (Release) by the handler after it has masked the interrupt; taken
-/// back (Acquire) by the reader before it unmasks. So a masked port has this set, now or after the
-/// handler's next step. The converse may fail, if the two meet: then an interrupt comes, finds no
-/// room, and masks again.
+/// The sender is held back. The handler sets it (Release) after it has masked the interrupt; the
+/// reader clears it (Acquire) before it unmasks. So a masked port has this set, now or after the
+/// handler's next step. It may be set for an unmasked port, if the two meet: then an interrupt
+/// comes, finds no room, and masks again.
 static HELD: AtomicBool = AtomicBool::new(false);
 
-/// The handler of the port's interrupt: takes what there is room for, and wakes who waits. On CPU
-/// 0, interrupts off.
+/// The handler of the port's interrupt: takes the bytes that there is room for, and wakes the
+/// reader. On CPU 0, interrupts off.
 ///
-/// The interrupt is edge-triggered. The next edge comes after the port had nothing, or when the
-/// reader unmasks it. At most `RING` bytes are taken at a time: a port that is gone reads as one
-/// that always has another.
+/// The interrupt is edge-triggered: the next edge comes after the port had nothing, or when the
+/// reader unmasks it. At most `RING` bytes are taken at a time, because a port that is gone reads
+/// as one that always has another byte.
 pub fn on_interrupt() {
     if !PRESENT.load(Ordering::Relaxed) {
         return;
@@ -118,12 +124,12 @@ pub fn on_interrupt() {
     }
     note_overrun(&mut port);
     PUT.store(put, Ordering::Release);
-    // A little early: then the port's own buffer is empty, and takes what is under way.
+    // A little early, while the port's own buffer is empty: it takes the bytes that are under way.
     if full - put < FIFO_SIZE {
         hold_back(&mut port);
         HELD.store(true, Ordering::Release);
     }
-    // After HELD: who is woken by this sees it.
+    // After HELD: the reader that this wakes sees it.
     executive::on_irq(ISA_COM1 as usize);
 }
 
@@ -133,30 +139,30 @@ fn hold_back(port: &mut Uart16550<PioBackend>) {
     set_modem_control(port, MCR::DTR | MCR::OUT_2_INT_ENABLE);
 }
 
-/// The other way round. If the port has bytes already, this raises its interrupt.
+/// Undoes [`hold_back`]. If the port has bytes already, this raises its interrupt.
 fn let_in(port: &mut Uart16550<PioBackend>) {
     set_modem_control(port, MCR::DTR | MCR::RTS | MCR::OUT_2_INT_ENABLE);
     port.enable_interrupts(IER::DATA_READY);
 }
 
 fn set_modem_control(port: &mut Uart16550<PioBackend>, bits: MCR) {
-    // SAFETY: a register that every such port has; the bits are those that the crate's own `init`
-    // sets, with RTS or without.
+    // SAFETY: a register that every such port has; the bits are those that the crate's `init` sets,
+    // with RTS or without.
     unsafe { port.backend_mut().write(offsets::MCR as u8, bits.bits()) }
 }
 
 static OVERRUNS: AtomicUsize = AtomicUsize::new(0);
 
-/// Counts an overrun that the port told us in one of the reads of its line status through this
-/// handle, each of which clears the bit.
+/// Counts an overrun, if the port told of one in a read of its line status through this handle.
+/// (Each such read clears the bit.)
 fn note_overrun(port: &mut Uart16550<PioBackend>) {
     if PRESENT.load(Ordering::Relaxed) && port.lsr().contains(LSR::OVERRUN_ERROR) {
         OVERRUNS.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// How often the port has dropped incoming bytes, one or more each time: they came faster than the
-/// handler took them, from a sender that does not look at RTS.
+/// How often the port has dropped incoming bytes, one or more each time. They came faster than the
+/// handler took them, from a sender that ignores RTS.
 pub fn overruns() -> usize {
     OVERRUNS.load(Ordering::Relaxed)
 }
@@ -173,8 +179,8 @@ pub fn try_read(buffer: &mut [u8]) -> usize {
         *slot = BYTES[(taken + i) % RING].load(Ordering::Relaxed);
     }
     TAKEN.store(taken + n, Ordering::Release);
-    // Also if there was nothing to take: the handler may have found the ring full before the last
-    // call emptied it.
+    // Even if nothing was taken: the handler may have found the ring full before the last call
+    // emptied it.
     let waiting = PUT.load(Ordering::Relaxed) - (taken + n);
     if waiting <= RING / 2 && HELD.swap(false, Ordering::Acquire) {
         let_in(&mut port());

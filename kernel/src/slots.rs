@@ -1,9 +1,10 @@
-//! Free slots: equal pieces of addresses, those that have memory and those that have none.
+//! Lists of free slots (equal pieces of addresses): those with memory, and those without.
 //!
-//! A slot is known by its key: the address of a word in that page of it that comes first and goes
-//! last. While the page is there, the slot is *warm*, and the word is its link in a list of such. A
-//! free slot without memory is *bare*: its link is in the page-table entry that the page has left.
-#![allow(unsafe_code)] // Lists that live in what is free.
+//! A slot is known by its key, the address of a word. The page of that word is the first of the
+//! slot's pages to be mapped, and the last to go. While it is there, the slot is *warm*, and the
+//! word is its link in the list of warm slots. A free slot without memory is *bare*: its link, in
+//! the list of bare slots, is in the page-table entry that the page has left.
+#![allow(unsafe_code)] // Lists that live in free slots.
 
 use crate::pages::{Owner, PAGE, Taken, is_present, link, set_link};
 use core::ops::Range;
@@ -34,8 +35,8 @@ impl Lists {
     }
 
     /// # Safety
-    /// The slot is the caller's, who gives it up; the key's page is there, or has a page table and is
-    /// in no TLB.
+    /// The caller owns the slot and gives it up. The key's page is present; or it has a page table,
+    /// and is in no TLB.
     pub unsafe fn push(&mut self, key: usize) {
         if is_present(key) {
             // SAFETY: the caller's promise.
@@ -51,8 +52,8 @@ impl Lists {
 /// The free slots of one size.
 pub struct Slots {
     lists: CountedLock<Lists>,
-    /// How many there are, and how many of them are bare. Written under the lock; others take them for
-    /// hints.
+    /// How many there are, and how many of them are bare. Written under the lock; without it they
+    /// are hints.
     free: AtomicUsize,
     bare: AtomicUsize,
 }
@@ -63,7 +64,7 @@ impl Slots {
         Slots { lists, free: AtomicUsize::new(0), bare: AtomicUsize::new(0) }
     }
 
-    /// A free slot's key, a warm one's if there is one.
+    /// Takes a free slot, a warm one if there is one; returns its key.
     pub fn take(&self) -> Option<usize> {
         if self.counts().0 == 0 {
             return None;
@@ -99,8 +100,9 @@ pub fn lock_stats(sizes: &[Slots]) -> (u64, u64) {
     sizes.iter().map(|slots| slots.lists.stats()).fold((0, 0), |(a, c), (a1, c1)| (a + a1, c + c1))
 }
 
-/// Takes the memory of free slots of any size, up to `most` pages; returns how many. Interrupts every
-/// CPU if there were any. `pages(size, key)`: where a slot has pages, its key's among them.
+/// Takes the memory of free slots of any size, up to `most` pages; returns how many there were.
+/// Interrupts every CPU if there were any. `pages(size, key)` tells which pages a slot has, its
+/// key's among them.
 pub fn strip<const N: usize>(
     sizes: &[Slots; N],
     owner: &Owner,
@@ -108,8 +110,8 @@ pub fn strip<const N: usize>(
     pages: impl Fn(usize, usize) -> Range<usize>,
 ) -> usize {
     let (mut taken, mut count) = (Taken::NONE, 0);
-    // Slots are ours until all CPUs have forgotten their pages: whoever gets one backs it anew, and must
-    // not meet an old translation.
+    // The slots are ours until all CPUs have forgotten their pages: the next owner of one maps it
+    // anew, and must not meet an old translation.
     let mut ours = [Lists::NONE; N];
     for (size, slots) in sizes.iter().enumerate() {
         while count < most {

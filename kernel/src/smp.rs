@@ -1,16 +1,18 @@
 //! Starting the other CPUs, one at a time.
 //!
-//! INIT (apic.rs has sent it to all of them), 10 ms, start-up IPI; a second one only if the first
-//! was lost (Intel SDM vol. 3A, 10.4.4.1). Then there is no guessing by delays: the CPU says that
-//! it is there, and one that does not within `PATIENCE_NS` is reported and left out: its number
-//! goes to the next. It is sent back to INIT, and its letter is withdrawn: it cannot come late and
-//! be taken for another (trampoline.rs). One that came and then hangs has begun to use what belongs
-//! to its number, so that nobody else can have it: no more CPUs are started. On a loaded host a
-//! virtual CPU may not run at all for a second; so patience is long, and only for CPUs that are
-//! missing.
+//! INIT (apic.rs has sent it to all of them), 10 ms, a start-up IPI; a second one only if the first
+//! was lost (Intel SDM vol. 3A, 10.4.4.1). From there on nothing is guessed by delays: the CPU says
+//! that it has come.
 //!
-//! Rejected: broadcasting the start (it wakes CPUs that firmware disabled), and starting all at once (one
-//! letter would not do, and a hang would have no name).
+//! A CPU that does not come within `PATIENCE_NS` is reported and left out, and its number goes to
+//! the next. It is sent back to INIT and its letter is withdrawn, so that it cannot come late and
+//! be taken for another CPU (trampoline.rs). A CPU that came and then hangs has begun to use its
+//! number's stacks and tables, which no other CPU can have then: no more CPUs are started. On a
+//! loaded host a virtual CPU may not run at all for a second. So patience is long, but only missing
+//! CPUs cost it.
+//!
+//! Rejected: broadcasting the start, which wakes CPUs that the firmware disabled; and starting all
+//! at once, which needs several letters, and does not tell which CPU hangs.
 #![allow(unsafe_code)] // CR3.
 
 use crate::apic;
@@ -34,9 +36,9 @@ const BEFORE_SECOND_STARTUP_NS: u64 = MS;
 /// How long a CPU may take to come, and again to set itself up.
 const PATIENCE_NS: u64 = 5_000 * MS;
 
-/// Why a CPU did not come up. After all but the first no more are started.
+/// Why a CPU did not come up. Except after the first, no more are started.
 enum Failure {
-    /// It has touched nothing of its number's.
+    /// It has touched nothing that belongs to its number.
     NeverAnswered,
     Hangs,
     NoMemory(&'static str),
@@ -52,16 +54,15 @@ impl Failure {
     }
 }
 
-/// How far we are.
+/// How far start-up has come.
 struct Progress {
-    /// How many of [`apic::others`] were tried; all, if it makes no sense to go on.
+    /// How many of [`apic::others`] were tried: all, if no more are to be started.
     tried: usize,
-    /// A CPU was called and did not come: whatever it still does, it must find code in the
-    /// trampoline.
+    /// A CPU was called and did not come. It may come yet, and must find code in the trampoline.
     missing: bool,
     /// The g0 stack of the next number, if it was made for a CPU that did not come.
     stack: Option<usize>,
-    /// Made at the first start, gone after the last if none is missing.
+    /// Made at the first start, freed after the last if no CPU is missing.
     trampoline: Option<Trampoline>,
 }
 
@@ -122,8 +123,8 @@ impl Progress {
     }
 }
 
-/// Calls the CPU until it is there, and compares clocks with it. Meanwhile this CPU halts: a host with fewer cores than we
-/// have CPUs needs them for the new one.
+/// Calls the CPU until it has come, and compares clocks with it. Meanwhile this CPU halts, because
+/// a host with fewer cores than the machine has CPUs needs one for the new CPU.
 fn call(apic_id: u32, page: u64, letter: &'static Letter) -> Result<(), Failure> {
     let arrived = |patience: u64| {
         let deadline = now_ns() + patience;
@@ -149,7 +150,7 @@ fn call(apic_id: u32, page: u64, letter: &'static Letter) -> Result<(), Failure>
     }
     let begin = now_ns();
     let backwards = letter.rally.answer(|| now_ns() - begin > PATIENCE_NS).ok_or(Failure::Hangs)?;
-    clock::arm_timer(0); // our waits used it up: the executive's tick asks for what it needs
+    clock::arm_timer(0); // our waits have used it; the executive asks for its ticks itself
     if backwards > 0 {
         clock::distrust_tsc(); // that CPU has done so too, before its last stroke
         let ns = clock::ns_of_ticks(backwards);
@@ -158,9 +159,9 @@ fn call(apic_id: u32, page: u64, letter: &'static Letter) -> Result<(), Failure>
     Ok(())
 }
 
-/// Where the trampoline leads: on the new CPU, on its g0's stack, in the low tables, interrupts off.
+/// The trampoline jumps here: on the new CPU, on its g0's stack, in the low tables, interrupts off.
 extern "C" fn started(letter: &'static Letter) -> ! {
-    // SAFETY: the kernel's own tables, in which this code and this stack are where they are now.
+    // SAFETY: the kernel's own tables, which map this code and this stack at the same addresses.
     unsafe { Cr3::write(PhysFrame::containing_address(PhysAddr::new(letter.tables)), Cr3Flags::empty()) };
     // SAFETY: the executive gave this block for this CPU.
     unsafe { cpu::set_gs(letter.block) };
@@ -172,8 +173,8 @@ extern "C" fn started(letter: &'static Letter) -> ! {
     // Release: partner of the Acquire in `call`.
     letter.arrived.store(1, Ordering::Release);
     machine::wake(0, &letter.arrived);
-    letter.rally.serve(clock::distrust_tsc); // after it the letter is the next CPU's
-    hold::join(); // not before: others wait for who has joined, and this CPU could have been given up
+    letter.rally.serve(clock::distrust_tsc); // after it the letter belongs to the next CPU
+    hold::join(); // not before: others wait for CPUs that have joined, and this one could have been given up
     interrupts::enable();
     entry()
 }

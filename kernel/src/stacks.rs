@@ -1,26 +1,27 @@
 //! Goroutines' stacks: much address space, little memory.
 //!
-//! Each size class owns a range of addresses (layout.rs), cut into slots: of 68 KiB, and of a power of two from 128 KiB to 128 MiB. The
-//! lowest page of a slot is never mapped (the guard); the topmost is mapped when the slot is first given out; the
-//! pages between are mapped one by one by the page-fault handler ([`grow`]) as they are touched.
+//! Each size class owns a range of addresses (layout.rs), cut into slots of 68 KiB, 128 KiB, 256
+//! KiB, .. 128 MiB. The lowest page of a slot is never mapped: it is the guard. The topmost page is
+//! mapped when the slot is first given out. The page-fault handler ([`grow`]) maps the pages
+//! between, one by one, as they are touched.
 //!
 //! ```text
 //! slot:  | guard 4 KiB | .. not touched: no memory .. | touched | top page |
 //!        ^ base        ^ Stack::lo                                         ^ Stack::hi
 //! ```
 //!
-//! A page costs 4096 bytes and 8 of page table; a 68 KiB slot's share of tables is 137 bytes. Slots up to 1 MiB
-//! share a page table with neighbours, so `alloc` makes it with the topmost page; larger ones have page tables of
-//! their own, which [`grow`] makes.
+//! A page costs 4096 bytes and 8 of page table; a 68 KiB slot's share of tables is 137 bytes. Slots
+//! up to 1 MiB share a page table with neighbours, and `alloc` makes it with the topmost page.
+//! Larger slots have page tables of their own, and [`grow`] makes the others of them.
 //!
-//! The one rule: [`grow`] takes no lock (pages.rs).
+//! **Rule:** [`grow`] takes no lock (pages.rs).
 //!
-//! A stack given back goes on a list of its class, threaded through its topmost page, which it keeps. Taking its other
-//! pages away needs every CPU to forget them (flush.rs), so stacks that have any wait on one more list
-//! (`DIRTY`) until there are enough of them for one flush.
+//! A free stack waits in a list of its class and keeps its topmost page. Taking its other pages
+//! away makes every CPU flush (flush.rs), so stacks that have some wait in one more list (`DIRTY`)
+//! until one flush is worth it.
 //!
-//! When memory is short ([`strip`]), free stacks lose their topmost pages too. The list of those is threaded through the page-table
-//! entries that the pages have left: a stack without any memory keeps its addresses, and its share of a page table.
+//! When memory is short ([`strip`]), free stacks lose their topmost pages too (slots.rs). A stack
+//! without memory keeps its addresses, and its share of a page table.
 #![allow(unsafe_code)] // Lists that live in free stacks.
 
 use crate::frames;
@@ -35,18 +36,19 @@ use executive::param::MAX_CPUS;
 use executive::percpu::{Pin, cpu};
 
 const SMALLEST_SLOT: usize = 64 * 1024;
-/// What one page table maps.
+/// Bytes that one page table maps.
 const TABLE_SPAN: usize = 2 * 1024 * 1024;
 
-/// Free stacks of each class. A key is the topmost word. One lock a class: two sizes never wait for
-/// each other.
+/// The free stacks of each class. Their keys are their topmost words. Each class has a lock: two
+/// sizes never wait for each other.
 static FREE: [Slots; STACK_CLASSES] = [const { Slots::new(Rank::Stacks) }; STACK_CLASSES];
 
-/// Slots of each class that were ever dealt to a CPU. Written by `deal` (Release), read by `find` (Acquire):
-/// whoever runs on a slot sees the mark above it.
+/// How many slots of each class were ever dealt to a CPU. Written by `deal` (Release), read by
+/// `find` (Acquire): code that runs on a slot finds it dealt.
 static DEALT: [AtomicUsize; STACK_CLASSES] = [const { AtomicUsize::new(0) }; STACK_CLASSES];
 
-/// The slots that a CPU was dealt and has not given out yet: `[next, end)` of each class. Changed by that CPU only, pinned.
+/// The slots that a CPU was dealt and has not given out yet: `[next, end)` of each class. Only that
+/// CPU changes them, pinned.
 #[repr(align(64))]
 struct Hand {
     next: [AtomicUsize; STACK_CLASSES],
@@ -57,13 +59,15 @@ static HANDS: [Hand; MAX_CPUS] = [const {
     Hand { next: [const { AtomicUsize::new(0) }; STACK_CLASSES], end: [const { AtomicUsize::new(0) }; STACK_CLASSES] }
 }; MAX_CPUS];
 
-/// The smallest has one page more than a power of two: with 16 pages from top to top, all of them would fall into the same few sets of a TLB, which takes
-/// a set by the page number's last bits (4-way and 16 sets in Intel's first level, 64 single entries in QEMU).
+/// The smallest slot has one page more than a power of two. With 16 pages from top to top, the tops
+/// of all stacks would fall into the same few sets of a TLB, which chooses a set by the last bits
+/// of the page number (Intel's first level: 16 sets of 4; QEMU: 64 entries).
 const fn slot_bytes(class: usize) -> usize {
     if class == 0 { SMALLEST_SLOT + PAGE } else { SMALLEST_SLOT << class }
 }
 
-/// Slots come in groups that share a page table, or alone if they need several; of a table's span the smallest leave two pages unused.
+/// Slots come in groups that share a page table; a slot that needs several tables is a group. The
+/// smallest leave two pages of a table's span unused.
 const fn group_span(class: usize) -> usize {
     if slot_bytes(class) < TABLE_SPAN { TABLE_SPAN } else { slot_bytes(class) }
 }
@@ -72,7 +76,7 @@ const fn group(class: usize) -> usize {
     group_span(class) / slot_bytes(class)
 }
 
-/// What a stack of the usual size takes of its page table, in bytes.
+/// Bytes of its page table that a stack of the usual size takes.
 pub const TABLE_SHARE: usize = PAGE.div_ceil(group(0));
 
 /// The first address of a slot.
@@ -81,7 +85,7 @@ const fn slot(class: usize, index: usize) -> usize {
     range_start(class) + index / n * group_span(class) + index % n * slot_bytes(class)
 }
 
-/// The slot in which an address lies, if it lies in one.
+/// The slot in which an address lies, if any.
 const fn index_of(class: usize, address: usize) -> Option<usize> {
     let (offset, span, n) = (address - range_start(class), group_span(class), group(class));
     let in_group = offset % span / slot_bytes(class);
@@ -101,7 +105,7 @@ const fn capacity(class: usize) -> usize {
 const _: () =
     assert!(capacity(0) >= 100_000_000, "docs/performance.md promises room for many more than ten million stacks");
 
-/// The class and the slot's first address, for an address in one that was dealt.
+/// The class and the first address of the slot in which an address lies, if the slot was dealt.
 fn find(address: usize) -> Option<(usize, usize)> {
     let offset = (address as u64).checked_sub(layout::STACKS)?;
     let class = (offset / P4_SLOT).saturating_sub(STACK_SLOTS_SMALLEST - 1) as usize;
@@ -113,7 +117,7 @@ fn find(address: usize) -> Option<(usize, usize)> {
     (index < DEALT[class].load(Ordering::Acquire)).then(|| (class, slot(class, index)))
 }
 
-/// The class for stacks of `size` usable bytes. `None`: larger than we have.
+/// The class for stacks of `size` usable bytes. `None`: larger than the largest.
 pub fn class_for(size: usize) -> Option<usize> {
     (0..STACK_CLASSES).find(|&class| slot_bytes(class) - PAGE >= size)
 }
@@ -127,7 +131,8 @@ const fn key(hi: usize) -> usize {
     hi - size_of::<usize>()
 }
 
-/// Backs the topmost page of a stack. `false`: out of memory. Page tables made so far serve the next try.
+/// Backs the topmost page of a stack. `false`: out of memory. Page tables made so far serve the
+/// next try.
 fn back(hi: usize) -> bool {
     commit(&pages::STACKS, hi - PAGE, frames::alloc_for_new_stack)
 }
@@ -160,8 +165,8 @@ fn take(class: usize) -> Option<Stack> {
     })
 }
 
-/// Slots that were never used, for one CPU: as many as share a page table. So most new stacks take no lock, and CPUs
-/// do not write to each other's page tables.
+/// Deals slots that were never used to one CPU: a group. So most new stacks need no atomic
+/// instruction that CPUs share, and CPUs do not write to each other's page tables.
 #[cold]
 fn deal(class: usize) -> Option<Range<usize>> {
     let after = |start| Some(start + group(class)).filter(|&end| end <= capacity(class));
@@ -193,7 +198,7 @@ pub unsafe fn free(stack: Stack) {
     }
 }
 
-/// Free stacks with pages below their topmost.
+/// Free stacks that have pages below their topmost.
 struct Dirty {
     stacks: Lists,
     pages: usize,
@@ -201,7 +206,7 @@ struct Dirty {
 
 static DIRTY: CountedLock<Dirty> = CountedLock::counted(Rank::Stacks, Dirty { stacks: Lists::NONE, pages: 0 });
 
-/// One flush interrupts every CPU, so it should be worth 2 MiB.
+/// A flush interrupts every CPU, so it should be worth 2 MiB.
 const MOST_DIRTY_PAGES: usize = 512;
 
 /// Makes all dirty stacks clean, with one flush for all. `false`: there were none.
@@ -211,7 +216,7 @@ fn clean() -> bool {
     let class = |key: usize| find(key).expect("it was found when it was freed").0;
     while let Some(key) = dirty.pop_warm() {
         let top = key & !(PAGE - 1);
-        // SAFETY: free, and off every list but ours; its topmost page stays.
+        // SAFETY: the stack is free, and in no list but ours; its topmost page stays.
         unsafe {
             taken.pages(&pages::STACKS, top + 2 * PAGE - slot_bytes(class(key))..top);
             cleaned.push(key);
@@ -226,13 +231,15 @@ fn clean() -> bool {
     some
 }
 
-/// Takes all memory of up to `most` free stacks; returns how many pages that were. Interrupts every CPU if there were any.
+/// Takes the memory of up to `most` free stacks; returns how many pages there were. Interrupts
+/// every CPU if there were any.
 pub fn strip(most: usize) -> usize {
     clean();
     slots::strip(&FREE, &pages::STACKS, most, |_, key| (key & !(PAGE - 1))..key + size_of::<usize>())
 }
 
-/// The pages of a stack that nothing below `sp` uses: all that lie wholly below it, but for a little that its goroutine will touch again as soon as it runs.
+/// The pages of a stack that lie wholly below `sp`, and so are not in use, except those that the
+/// goroutine will touch again as soon as it runs.
 pub fn unused(stack: Stack, sp: usize) -> Range<usize> {
     const SOON: usize = 1024;
     stack.lo..((sp - SOON) & !(PAGE - 1)).max(stack.lo)
@@ -254,7 +261,7 @@ pub fn grow(address: usize) -> Growth {
 pub enum Growth {
     Done,
     NotAStack,
-    /// It ran over its end.
+    /// The stack overflowed.
     Guard,
     OutOfMemory,
 }
@@ -262,7 +269,7 @@ pub enum Growth {
 /// What all stacks take together.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
-    /// Stacks ever made, how many of them are free now, and how many of these have no memory.
+    /// Stacks ever made; how many of them are free now; how many of these have no memory.
     pub made: usize,
     pub free: usize,
     pub bare: usize,

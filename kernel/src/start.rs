@@ -7,26 +7,26 @@ use bootloader_api::config::{BootloaderConfig, Mapping};
 use bootloader_api::info::{BootInfo, MemoryRegion};
 use core::slice;
 
-/// What we ask of the bootloader.
+/// What the kernel asks of the bootloader.
 pub const BOOT: BootloaderConfig = {
     let mut config = BootloaderConfig::new_default();
     config.mappings.physical_memory = Some(Mapping::Dynamic);
     config.mappings.kernel_base = Mapping::FixedAddress(layout::KERNEL);
     config.mappings.dynamic_range_start = Some(layout::DYNAMIC_START);
     config.mappings.dynamic_range_end = Some(layout::DYNAMIC_END);
-    // It becomes the g0 stack of CPU 0, below which a guard page lies.
+    // It becomes the stack of CPU 0's g0; a guard page lies below it.
     config.kernel_stack_size = 128 * 1024;
     config
 };
 
-/// The boot CPU starts here, on the bootloader's stack. `main` becomes goroutine 1; when it returns, the run ends with
-/// status 0.
+/// The boot CPU starts here, on the bootloader's stack. `main` becomes goroutine 1; when it
+/// returns, the run ends with status 0.
 pub fn start(info: &'static mut BootInfo, main: fn()) -> ! {
     bring_up(info);
     executive::start(main)
 }
 
-/// From the bootloader's state to one in which every hook of the machine works.
+/// Brings the machine from the bootloader's state to one in which every hook works.
 pub fn bring_up(info: &'static mut BootInfo) {
     x86_64::instructions::interrupts::disable(); // the bootloader leaves them as the firmware did
     // SAFETY: this is CPU 0.
@@ -43,14 +43,14 @@ pub fn bring_up(info: &'static mut BootInfo) {
     idt::load(); // faults are reported from here on
     let platform = acpi::init(boot.rsdp);
     apic::init_this_cpu();
-    hold::join(); // the APIC takes interrupts: not before
+    hold::join(); // not before the APIC takes interrupts
     clock::init(platform);
     ioapic::init();
     ioapic::route_isa(ISA_COM1, 0);
     serial::enable_input();
 }
 
-/// What the bootloader tells, as plain values.
+/// What the bootloader tells, as plain numbers and slices.
 struct Boot {
     window: u64,
     map: &'static [MemoryRegion],
@@ -64,7 +64,7 @@ struct Boot {
 impl Boot {
     fn read(info: &'static mut BootInfo) -> Boot {
         let ramdisk = match info.ramdisk_addr.into_option() {
-            // SAFETY: the bootloader mapped that many bytes there, and nobody writes them.
+            // SAFETY: the bootloader mapped as many bytes there, and nobody writes them.
             Some(at) => unsafe { slice::from_raw_parts(at as *const u8, info.ramdisk_len as usize) },
             None => &[],
         };
@@ -80,9 +80,10 @@ impl Boot {
     }
 }
 
-/// Makes `fn main()` goroutine 1 of a bootable kernel. Say it once, in a `no_std`, `no_main` binary.
+/// Makes `fn main()` goroutine 1 of a bootable kernel. Once, in a `no_std`, `no_main` binary.
 ///
-/// `entry!(machine: main)` is for tests of the machine: `fn main() -> !` runs on CPU 0 with the machine up, interrupts on, and no executive.
+/// `entry!(machine: main)` is for tests of the machine: `fn main() -> !` runs on CPU 0 with the
+/// machine up, interrupts on, and no executive.
 #[macro_export]
 macro_rules! entry {
     (machine: $main:path) => {

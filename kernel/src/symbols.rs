@@ -1,7 +1,9 @@
-//! Function names for backtraces: read from the kernel's own ELF file, which the bootloader left in memory.
+//! Function names for backtraces: read from the kernel's own ELF file, which the bootloader left in
+//! memory.
 //!
-//! A linear walk over the symbol table for each address: slow and simple, allocates nothing, and works as long as memory
-//! can be read. Every offset of the file is checked, for a crash report must not crash.
+//! Each address is looked up by a linear walk over the symbol table. That is slow and simple,
+//! allocates nothing, and works as long as memory can be read. Every offset in the file is checked,
+//! because a crash report must not crash.
 
 use crate::window::phys_to_virt;
 use core::fmt::{self, Write};
@@ -9,7 +11,7 @@ use spin::Once;
 
 struct Image {
     file: &'static [u8],
-    /// What was added to the file's addresses when it was loaded.
+    /// The difference between an address in memory and in the file.
     offset: u64,
 }
 
@@ -17,7 +19,7 @@ static IMAGE: Once<Image> = Once::new();
 
 /// Notes where the file is: its physical address and length, and the offset at which it was loaded.
 pub fn init(phys: u64, length: u64, offset: u64) {
-    // SAFETY: the bootloader keeps the file in memory that the map does not call usable; nobody writes it.
+    // SAFETY: the file lies in memory that the memory map does not call usable; nobody writes it.
     #[allow(unsafe_code)]
     let file = unsafe { core::slice::from_raw_parts(phys_to_virt(phys), length as usize) };
     IMAGE.call_once(|| Image { file, offset });

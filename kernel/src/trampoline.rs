@@ -1,12 +1,14 @@
-//! The first instructions of a CPU that another one starts: from 16-bit real mode to 64-bit code in the kernel.
+//! The first instructions of a CPU that another one starts: from 16-bit real mode to 64-bit code in
+//! the kernel.
 //!
-//! They run from a page below 1 MiB, which also holds their GDT and the [`Letter`] with all they need to know. Nothing
-//! here knows at link time which page that is: real mode addresses relative to CS, and what must be an address
-//! `lay_out` fills in.
+//! They run from a page below 1 MiB, which also holds their GDT and the [`Letter`] with all that
+//! they need to know. Which page that is, is not known at link time. Real mode addresses are
+//! relative to CS; `Trampoline::invite` writes the others into the letter.
 //!
-//! Two things are on the way in nobody else's sight: page tables of their own (`tables`), in which this page is mapped where
-//! it physically is, executable and writable, as the kernel's own tables never have it; and below
-//! 4 GiB, as 32-bit code must load them. The CPU leaves both with its jump into the kernel.
+//! On the way the CPU uses page tables of its own (`map_page`). They map this page at its physical
+//! address, executable and writable, as no page is in the kernel's own tables. They lie below 4
+//! GiB, because 32-bit code loads them. With its jump into the kernel the CPU leaves the page and
+//! the tables.
 //!
 //! ```text
 //! page:  0          code, then the GDT          0x800    Letter             0x1000
@@ -26,7 +28,7 @@ use x86_64::registers::control::EferFlags;
 /// Where the letter lies in the page.
 const LETTER: usize = 0x800;
 
-/// What the starting CPU must know, and how it answers. One CPU reads it at a time: its addressee.
+/// What the starting CPU must know, and how it answers. One CPU at a time reads it, its addressee.
 #[repr(C)]
 pub struct Letter {
     gdt_pointer: GdtPointer,
@@ -36,23 +38,23 @@ pub struct Letter {
     low_tables: u32,
     /// EFER as it must be before paging is on: long mode, and NX, which the kernel's tables use.
     efer: u32,
-    /// xAPIC's registers, mapped; 0: the APIC speaks x2APIC.
+    /// Where xAPIC's registers are mapped; 0 in x2APIC mode.
     pub apic: u64,
     /// The APIC id of the CPU that may come, or one of the states below. A CPU claims the letter by
-    /// an exchange that expects its own id, and the boot CPU withdraws it by one: either wins. So
-    /// whoever comes too late, or was not called, halts, even if meanwhile the letter has become
-    /// another's.
+    /// a compare-exchange that expects its own id, and the boot CPU withdraws the letter by
+    /// another: one of them wins. So a CPU that comes too late, or was not called, halts, even if
+    /// the letter is for another CPU by then.
     addressee: AtomicU64,
-    /// It runs kernel code, and is set up: 1.
+    /// 1: the CPU runs kernel code, and is set up.
     pub arrived: AtomicU32,
-    /// The stack to begin on, and where to go on it: out of this page.
+    /// The stack to begin on, and the function to call there, which leaves this page.
     pub stack: usize,
     pub main: extern "C" fn(&'static Letter) -> !,
     /// This letter's address in the physical window, for `main`.
     this: *const Letter,
 
-    // Below: of no interest to the assembly.
-    /// The kernel's own tables: physical address of the top one.
+    // The assembly does not use what follows.
+    /// Physical address of the kernel's own top-level table.
     pub tables: u64,
     pub cpu: usize,
     pub block: *const (),
@@ -61,12 +63,13 @@ pub struct Letter {
 }
 
 impl Letter {
-    /// Whether the CPU with this id, for whom it is, has not come yet.
+    /// Whether the addressee, the CPU with this id, has not come yet.
     pub fn awaits(&self, apic_id: u32) -> bool {
         self.addressee.load(Ordering::Relaxed) == apic_id.into()
     }
 
-    /// The CPU with this id, for whom it is, may not come any more; `false`: it has.
+    /// From here on the addressee, the CPU with this id, cannot come any more. `false`: it has
+    /// come.
     pub fn withdraw(&self, apic_id: u32) -> bool {
         self.addressee.compare_exchange(apic_id.into(), WITHDRAWN, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
@@ -85,7 +88,7 @@ struct FarPointer {
 
 /// Nobody is expected. (APIC ids have 32 bits.)
 const WITHDRAWN: u64 = 1 << 32;
-/// The addressee has come: set by the trampoline.
+/// The addressee has come. Set by the trampoline.
 const CLAIMED: u64 = 2 << 32;
 
 const CODE_32: u16 = 0x08;
@@ -184,7 +187,7 @@ trampoline_end:
 );
 
 unsafe extern "C" {
-    // Only their addresses mean something.
+    // Labels: only their addresses mean something.
     static trampoline_begin: u8;
     static trampoline_32: u8;
     static trampoline_64: u8;
@@ -192,7 +195,7 @@ unsafe extern "C" {
     static trampoline_end: u8;
 }
 
-/// Where something of the trampoline's lies in its page.
+/// The offset of a label in the page.
 fn offset_in_page(label: *const u8) -> usize {
     label as usize - &raw const trampoline_begin as usize
 }
@@ -207,11 +210,12 @@ pub struct Trampoline {
     tables: [u64; 3],
 }
 
-// SAFETY: plain addresses; what they lead to is the trampoline's own.
+// SAFETY: plain addresses of frames that belong to the trampoline.
 unsafe impl Send for Trampoline {}
 
 impl Trampoline {
-    /// Finds two frames below 1 MiB and three anywhere, and lays everything out. `None`: there are not that many.
+    /// Finds two frames below 1 MiB and three anywhere, and lays everything out. `None`: there are
+    /// not that many.
     pub fn new() -> Option<Trampoline> {
         let page = frames::take_low_frame()?;
         let low_tables = frames::take_low_frame()?;
@@ -220,14 +224,15 @@ impl Trampoline {
         let code = &raw const trampoline_begin;
         let bytes = offset_in_page(&raw const trampoline_end);
         assert!(bytes <= LETTER);
-        // SAFETY: the frame is ours, seen through the window; the code's bytes lie between its labels.
+        // SAFETY: the frame is ours, seen through the window; the code's bytes lie between its
+        // labels.
         unsafe { code.copy_to_nonoverlapping(phys_to_virt(page), bytes) };
         let letter = phys_to_virt(page + LETTER as u64).cast();
         Some(Trampoline { page, letter, low_tables: low_tables as u32, tables })
     }
 
-    /// Writes the letter; whom it is for may come from now on. Nobody has claimed the letter
-    /// before, or the one that has is done with it.
+    /// Writes the letter; from here on its addressee may come. The CPU that has claimed the letter
+    /// before, if any, is done with it.
     pub fn invite(&mut self, addressee: Addressee) -> &'static Letter {
         let at = |label| self.page as u32 + offset_in_page(label) as u32;
         let gdt = at(&raw const trampoline_gdt);
@@ -250,8 +255,8 @@ impl Trampoline {
             entry: addressee.entry,
             rally: Rally::new(),
         };
-        // SAFETY: ours, aligned, within the page; the last addressee has left (tsc.rs), or has not
-        // come and cannot claim it any more.
+        // SAFETY: ours, aligned, within the page. The last addressee is done with it (tsc.rs), or
+        // has not come and cannot claim it any more.
         let letter = unsafe {
             self.letter.write(letter);
             &*self.letter
@@ -261,16 +266,17 @@ impl Trampoline {
         letter
     }
 
-    /// Gives back what the frame allocator takes back, when every CPU is there. Nobody may come any more.
+    /// Frees the tables that can be freed. Every CPU has come, and none may come any more.
     pub fn retire(self) {
         for table in self.tables {
-            // SAFETY: reached from the low tables only, which no CPU uses now: all have loaded the kernel's.
+            // SAFETY: reached from the low tables only, which no CPU uses now: all have loaded the
+            // kernel's.
             unsafe { frames::free(table) };
         }
     }
 }
 
-/// A CPU to start, and what for.
+/// A CPU to start, and what it needs.
 pub struct Addressee {
     pub apic_id: u32,
     /// The number that it gets.
@@ -281,12 +287,14 @@ pub struct Addressee {
     pub entry: extern "C" fn() -> !,
 }
 
-/// The low tables: the kernel's top table, with the bottom 512 GiB replaced by the page alone, where it
-/// physically is. Nothing of the kernel's lives there, and the top table never changes (layout.rs).
+/// Makes the low tables: the kernel's top-level table, in which the lowest 512 GiB map the page
+/// alone, at its physical address. The kernel has nothing there, and its top-level table never
+/// changes (layout.rs).
 fn map_page(page: u64, low_tables: u64, tables: [u64; 3]) {
     const PRESENT_WRITABLE: u64 = 0b11;
     let table = |frame| phys_to_virt(frame).cast::<u64>();
-    // SAFETY: five tables of 512 entries: the kernel's, mapped in the window and not changing, and four frames of ours.
+    // SAFETY: five tables of 512 entries: the kernel's, mapped in the window and not changing, and
+    // four frames of ours.
     unsafe {
         table(paging::top_table()).copy_to_nonoverlapping(table(low_tables), 512);
         let mut parent = low_tables;

@@ -1,8 +1,7 @@
-//! What happens when the CPU leaves our code on its own: exceptions and interrupts, after the stubs of idt.rs have
-//! saved every register.
+//! Exceptions and interrupts, after the stubs of idt.rs have saved every register.
 //!
-//! The one rule (IRQ-CLEAN): nothing here takes a lock that interrupted code could hold, allocates, or yields. The stack
-//! is one of this CPU's interrupt stacks, so whatever the goroutine's looks like, it is not touched.
+//! **Rule (IRQ-CLEAN):** nothing here takes a lock that interrupted code could hold, allocates, or
+//! yields. It runs on one of this CPU's interrupt stacks, and never touches a goroutine's stack.
 #![allow(unsafe_code)] // Control registers; the frame belongs to the interrupted code.
 
 use crate::pages::PAGE;
@@ -16,8 +15,8 @@ use executive::machine::Interrupted;
 use executive::percpu::cpu;
 use x86_64::registers::control::Cr2;
 
-/// Everything the interrupted code had, in the order in which the stubs push it; the last five are the CPU's own pushes
-/// (Intel SDM vol. 3A, figure 7-9).
+/// The registers of the interrupted code, in the order in which the stubs push them. The CPU itself
+/// pushes the last five (Intel SDM vol. 3A, figure 7-9).
 #[repr(C)]
 #[derive(Debug)]
 pub struct Frame {
@@ -66,7 +65,7 @@ impl fmt::Display for Frame {
     }
 }
 
-/// The stubs' only call. On return they restore what is in the frame.
+/// The stubs call this. On return they restore what is in the frame.
 pub extern "C" fn dispatch(frame: &mut Frame) {
     match frame.vector as u8 {
         exception::NMI => nmi(frame),
@@ -79,14 +78,15 @@ pub extern "C" fn dispatch(frame: &mut Frame) {
 fn interrupt(vector: u8, frame: &mut Frame) {
     match vector {
         vectors::TIMER | vectors::KICK => {
-            // Before the call: if the goroutine is made to yield, the next timer must not wait for it.
+            // Before the call: if the goroutine is made to yield, the next timer interrupt must not
+            // wait for it.
             apic::eoi();
             let mut at = frame.interrupted();
             executive::on_tick(&mut at);
             frame.rip = at.pc as u64;
             frame.rsp = at.sp as u64;
         }
-        // Its arrival has ended the `hlt`; that was its purpose.
+        // It has ended the `hlt`, which was its purpose.
         vectors::WAKE => apic::eoi(),
         vectors::FLUSH => {
             flush::on_interrupt();
@@ -103,12 +103,9 @@ fn interrupt(vector: u8, frame: &mut Frame) {
             }
             apic::eoi();
         }
-        // Not in service at the APIC: an EOI would end another interrupt.
+        // The APIC has it not in service: an EOI would end another interrupt.
         vectors::SPURIOUS => {}
-        _ => executive::crash::fault(
-            format_args!("interrupt {vector:#x} that nobody asked for\n{frame}"),
-            &frame.interrupted(),
-        ),
+        _ => executive::crash::fault(format_args!("unexpected interrupt {vector:#x}\n{frame}"), &frame.interrupted()),
     }
 }
 
@@ -153,15 +150,16 @@ fn fault(vector: u8, frame: &Frame) -> ! {
     executive::crash::fault(format_args!("{name} (exception {vector})\n{frame}"), &frame.interrupted())
 }
 
-/// Set once one CPU reports, or is about to: the others stop where they are.
+/// A CPU reports, or is about to: the others stop where they are.
 static STOPPING: AtomicBool = AtomicBool::new(false);
-/// How many have. Each adds itself (Release); the writer of the report waits for them (Acquire).
+/// How many have stopped. Each adds itself (Release); the CPU that reports waits for them
+/// (Acquire).
 static STOPPED: AtomicUsize = AtomicUsize::new(0);
 
-/// Stops the other CPUs, by an interrupt that cannot be held off, and waits for them: but not for long, for the
-/// report must come out even if one is lost.
+/// Stops the other CPUs by an interrupt that cannot be masked, and waits for them, but not for
+/// long: the report must come out even if one never stops.
 pub fn freeze_others() {
-    /// A fifth of a second or so. Counted, not timed: the clock may be what failed.
+    /// About a fifth of a second. Counted, because the clock may be what failed.
     const PATIENCE: usize = 2_000_000;
     if flush::online() == 0 {
         return; // no APIC is there yet, and nobody else runs
@@ -178,13 +176,15 @@ pub fn freeze_others() {
     }
 }
 
-/// Ours, to stop this CPU; or somebody wants to know where a machine stands that does not answer (a server's button, QEMU's `nmi`); or memory or a bus has failed.
+/// An NMI comes from another CPU, to stop this one; or from a person (a server's button, QEMU's
+/// `nmi`) who wants to know where a machine that does not answer stands; or because memory or a bus
+/// has failed.
 fn nmi(frame: &Frame) {
     let reporter = executive::crash::reporter();
     if reporter == Some(cpu()) {
-        return; // it is at it
+        return; // this CPU reports
     }
-    // A button's reaches all CPUs at once: the first reports.
+    // A button's NMI reaches all CPUs at once: the first reports.
     if reporter.is_some() || STOPPING.swap(true, Ordering::SeqCst) {
         executive::crash::stopped(&frame.interrupted());
         STOPPED.fetch_add(1, Ordering::Release);
@@ -196,7 +196,7 @@ fn nmi(frame: &Frame) {
 /// This CPU stops for good.
 pub fn halt() -> ! {
     loop {
-        // SAFETY: nothing of ours runs on this CPU again. An NMI can end the `hlt`; hence the loop.
+        // SAFETY: no code of ours runs on this CPU again. An NMI can end the `hlt`; hence the loop.
         unsafe { asm!("cli", "hlt", options(nomem, nostack)) };
     }
 }

@@ -1,14 +1,15 @@
 //! The time stamp counter: reading it, and finding out whether two CPUs' counters agree.
 //!
-//! One time for all CPUs rests on counters that started together. They do on any recent machine, and firmware
-//! still spoils it now and then; so each CPU's counter is compared with the boot CPU's as it starts ([`Rally`]).
+//! One time for all CPUs needs counters that started together. On recent machines they do, but some
+//! firmware spoils it. So each CPU's counter is compared with the boot CPU's when the CPU starts
+//! ([`Rally`]).
 #![allow(unsafe_code)] // One instruction.
 
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// Ticks of this CPU's counter. Not read before what precedes it in the program is done, so that who
-/// hears of an event after us also reads a later time (Intel SDM vol. 2B, RDTSC).
+/// Ticks of this CPU's counter. It is read after everything that precedes it in the program, so
+/// that a CPU that hears of our event reads a later time (Intel SDM vol. 2B, RDTSC).
 #[inline]
 pub fn read() -> u64 {
     let (low, high): (u32, u32);
@@ -17,12 +18,14 @@ pub fn read() -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
-/// Times served to and fro between the boot CPU and a starting one. Time that goes backwards on the way shows that the
-/// counters differ by more than the way takes. Each direction is tried once: more would find smaller differences, but on a host with
-/// more virtual CPUs than cores a stroke can cost a time slice. Slots are used once, so neither waits for the other to forget.
+/// Two CPUs, the boot CPU and a starting one, send each other the time, to and fro. If time goes
+/// backwards on the way, their counters differ by more than the way takes. Each direction is tried
+/// once: more tries would find smaller differences, but on a host with more virtual CPUs than cores
+/// each can cost a time slice. A place is used once, so that neither CPU waits for the other to
+/// clear it.
 pub struct Rally {
-    /// Strokes in order: the starting CPU's, the boot CPU's, ... 0: not yet played. Each is written by one CPU and waited
-    /// for by the other; the partner of each Release store is the other's Acquire load.
+    /// The strokes in order: the starting CPU's, the boot CPU's, and so on. 0: not yet played. One
+    /// CPU stores each (Release); the other waits for it (Acquire, its partner).
     strokes: [AtomicU64; 3],
 }
 
@@ -32,9 +35,9 @@ impl Rally {
         Rally { strokes: [const { AtomicU64::new(0) }; 3] }
     }
 
-    /// The starting CPU's half. `disagree` is called if time was seen to go backwards, before the boot CPU can go on: the last
-    /// stroke is this CPU's, and its last use of `self`. Waits for the other without end: a boot CPU that gives up stops
-    /// this CPU.
+    /// The starting CPU's half. If time went backwards, `disagree` is called before the boot CPU
+    /// can go on: the last stroke is this CPU's, and its last use of `self`. Waits for the boot CPU
+    /// without end, because one that gives up stops this CPU.
     pub fn serve(&self, disagree: impl FnOnce()) {
         let [first, answer, last] = &self.strokes;
         let begin = read();
@@ -47,7 +50,8 @@ impl Rally {
         last.store(end, Ordering::Release);
     }
 
-    /// The boot CPU's half: by how many ticks time was seen to go backwards. `None`: `gave_up` said so while waiting.
+    /// The boot CPU's half: by how many ticks time went backwards. `None`: `gave_up` was true while
+    /// it waited.
     pub fn answer(&self, mut gave_up: impl FnMut() -> bool) -> Option<u64> {
         let [first, answer, last] = &self.strokes;
         let begin = wait_for(first, &mut gave_up)?;

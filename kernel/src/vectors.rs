@@ -1,10 +1,12 @@
-//! Interrupt vectors: which number means what. The one rule: a vector is named here or not used.
+//! Interrupt vectors: which number means what.
+//!
+//! **Rule:** a vector is named here or not used.
 //!
 //! The local APIC takes a higher number first (Intel SDM vol. 3A, 12.8.3.1), in classes of 16. The
-//! kernel's own share one class, so that none starves another; devices' are in the class below.
-//! 0..32 are the CPU's exceptions.
+//! kernel's own vectors share one class, so that none starves another; the devices' are in the
+//! class below. 0..32 are the CPU's exceptions.
 
-/// The first vector that is not an exception of the CPU's.
+/// The first vector that is not a CPU exception.
 pub const FIRST_IRQ: u8 = 0x20;
 
 /// ISA interrupts 0 to 15, in order. Their lines ([`executive::on_irq`]) have the same numbers.
@@ -24,5 +26,5 @@ pub const FLUSH: u8 = 0x33;
 /// Another CPU wants this one to stand still for a moment (hold.rs).
 pub const HOLD: u8 = 0x34;
 
-/// The local APIC's spurious vector: not acknowledged. Its low four bits must be set on old APICs.
+/// The local APIC's spurious vector, which gets no EOI. Its low four bits must be set on old APICs.
 pub const SPURIOUS: u8 = 0xff;

@@ -1,6 +1,7 @@
-//! The physical window: all physical memory, seen at one offset. The bootloader mapped it (writable, never executable).
+//! The physical window: all physical memory, mapped at one offset by the bootloader (writable,
+//! never executable).
 //!
-//! The one rule: what is reached through it belongs to whoever allocated the frame.
+//! **Rule:** a frame seen through the window belongs to whoever allocated it.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
