@@ -1,9 +1,9 @@
-//! What can be said at the console: one table, and how a line becomes calls.
+//! The commands of the console: one table, and how a line becomes calls.
 //!
-//! A line is commands separated by `;`. A command is a small function from [`Args`] to `Result<(), String>`; `Err` is the one
-//! line that says what is wrong, and makes the command a failed one.
+//! A line is commands separated by `;`. A command is a small function from [`Args`] to `Result<(),
+//! String>`. `Err` means that it failed, and is the line that says why.
 //!
-//! The one rule: a command is in [`TABLE`] or does not exist. How many words it takes is read from its usage.
+//! **Rule:** a command is in [`TABLE`] or does not exist. Its usage tells how many words it takes.
 
 mod counts;
 mod crash;
@@ -28,7 +28,7 @@ type Outcome = Result<(), String>;
 
 struct Command {
     name: &'static str,
-    /// Its words: `N`, `[N]` may be left out, `KIND...` are one or more.
+    /// Its words: `N` is one, `[N]` may be left out, `KIND...` are one or more.
     usage: &'static str,
     help: &'static str,
     run: fn(&Args) -> Outcome,
@@ -43,34 +43,34 @@ static TABLE: &[Command] = &[
     command("help", "", "this list", help),
     // What is going on.
     command("cpus", "", "each CPU: what it does and what it has done", reports::cpus),
-    command("gs", "[MOST]", "every goroutine, those that are alike in one line: what it does, for how long, where it was started, its stack", reports::gs),
+    command("gs", "[MOST]", "every goroutine, alike ones in one line: what it does, since when, its stack", reports::gs),
     command("mem", "", "where the memory is", reports::mem),
-    command("stacks", "", "what goroutines' stacks take and took, by where they were started", reports::stacks),
-    command("locks", "[MOST]", "each lock: taken, and spun for; fails if the scheduler's was more than MOST times", reports::locks),
+    command("stacks", "", "goroutines' stacks by where they were started: memory now, and the deepest", reports::stacks),
+    command("locks", "[MOST]", "each lock: times taken and spun for; fails if the scheduler's was taken more than MOST times", reports::locks),
     // Goroutines at play.
     command("sieve", "N", "the N-th prime, by a chain of N goroutines", playing::sieve),
     command("skynet", "N", "the sum of 0..N, by a tree of goroutines with N leaves", playing::skynet),
-    command("pingpong", "N", "two goroutines hand a ball to and fro, N times", playing::pingpong),
+    command("pingpong", "N", "two goroutines hand a ball to and fro N times", playing::pingpong),
     command("pipeline", "N", "the sum of the first N squares, by a pipeline of channels", playing::pipeline),
     command("spawn", "N", "N goroutines park, are woken and counted on the CPUs they wake on", playing::spawn),
     // Claims, put to the test.
-    command("hogs", "N SECONDS [PERCENT]", "N goroutines that never yield share CPUs, to PERCENT", proofs::hogs),
-    command("ipi-wake", "[ROUNDS]", "a goroutine made ready wakes a halted CPU, and no tick does it", proofs::ipi_wake),
+    command("hogs", "N SECONDS [PERCENT]", "N goroutines that never yield get equal shares, to PERCENT", proofs::hogs),
+    command("ipi-wake", "[ROUNDS]", "a goroutine made ready wakes a halted CPU, without a tick", proofs::ipi_wake),
     command("registers", "[PREEMPTIONS]", "a preempted goroutine gets back every register and flag", registers::registers),
     command("idle", "[SECONDS]", "a kernel with nothing to do does nothing", proofs::idle),
-    command("heap", "MIB", "so much of the heap is taken, written, read and freed", pressure::heap),
-    command("divers", "N MIB", "N goroutines use most of their stacks and park; then MIB MiB are taken, from there if need be", pressure::divers),
-    command("churn", "[SECONDS]", "blocks of the heap and crowds of goroutines compete for all the memory there is", pressure::churn),
-    command("full", "COMMAND...", "a command, while parked goroutines hold all the memory: some die of that", pressure::full),
-    command("stress", "[SECONDS]", "everything at once, with sums that show that nothing was lost", stress::stress),
-    command("scenario", "NAME...", "claims of the tests that have NAME in theirs, or `all`", suites::scenario),
+    command("heap", "MIB", "takes MIB MiB of the heap, writes, reads and frees them", pressure::heap),
+    command("divers", "N MIB", "N goroutines use most of their stacks and park; then MIB MiB are taken, from these if need be", pressure::divers),
+    command("churn", "[SECONDS]", "blocks of the heap and crowds of goroutines compete for all memory", pressure::churn),
+    command("full", "COMMAND...", "a command while parked goroutines hold all memory: some die of that", pressure::full),
+    command("stress", "[SECONDS]", "everything at once, with sums that show whether anything was lost", stress::stress),
+    command("scenario", "NAME...", "runs the scenarios of the tests whose names contain NAME, or `all`", suites::scenario),
     command("count", "", "what operations cost in instructions (with --icount)", counts::count),
-    command("growth", "[MOST]", "the same with 10 to MOST goroutines, and many of them at a time", counts::growth),
-    command("bench", "[NAME...]", "measures: all rows, or those named", suites::bench),
+    command("growth", "[MOST]", "the same beside 10 to MOST parked goroutines, and among as many", counts::growth),
+    command("bench", "[NAME...]", "benchmarks: all rows, or those named", suites::bench),
     command("time", "COMMAND...", "how long a command takes", time),
-    command("trace", "COMMAND...", "what each CPU does meanwhile, for Perfetto or chrome://tracing", suites::trace),
+    command("trace", "COMMAND...", "records what each CPU does during a command, for Perfetto or chrome://tracing", suites::trace),
     #[cfg(fuzz)]
-    command("seed", "N", "from here on the scheduler's free choices come from N, and CPUs stand still now and then", seed),
+    command("seed", "N", "from here on N decides the scheduler's free choices, and CPUs stand still now and then", seed),
     // Ends.
     command("crash", "KIND", crash::HELP, crash::crash),
     command("exit", "[CODE]", "powers off; CODE is the status, 0 to 95", exit),
@@ -87,7 +87,7 @@ pub struct Args<'a> {
     depth: usize,
 }
 
-/// Each is a few calls more on the goroutine's stack.
+/// The deepest nesting: each command within another takes some of the goroutine's stack.
 const DEEPEST: usize = 8;
 
 impl<'a> Args<'a> {
@@ -96,7 +96,8 @@ impl<'a> Args<'a> {
     }
 
     /// The word as a number in `accepted`; `default` if there is none. A command accepts what it
-    /// can do in a machine's memory and before anyone gives up; more is refused here, in one line.
+    /// can do with the machine's memory and in a reasonable time; other numbers are refused here,
+    /// in one line.
     fn number(&self, nth: usize, default: u64, accepted: RangeInclusive<u64>) -> Result<u64, String> {
         let Some(word) = self.word(nth) else { return Ok(default) };
         let number = word.parse().ok().filter(|number| accepted.contains(number));
@@ -104,7 +105,7 @@ impl<'a> Args<'a> {
         number.ok_or_else(|| format!("a number from {least} to {most} is needed, not '{word:.40}'"))
     }
 
-    /// The word as a number of seconds, up to 11 days; Ctrl-C is heard meanwhile.
+    /// The word as a number of seconds, up to 11 days.
     fn seconds(&self, nth: usize, default: u64) -> Result<Duration, String> {
         self.number(nth, default, 1..=1_000_000).map(Duration::from_secs)
     }
@@ -125,12 +126,13 @@ impl<'a> Args<'a> {
     }
 }
 
-/// Does a line of commands for nobody in particular; returns the status for the run's end.
+/// Runs a line of commands without a person; returns the status to end with.
 pub fn run_alone(line: &str) -> i32 {
     (!run_line(line, &AtomicBool::new(false))) as i32
 }
 
-/// Does a line of commands in turn, the later ones even if an earlier one failed. Returns whether all succeeded. Stops early when `stop` is set.
+/// Runs the commands of a line in turn, the later ones even if an earlier one failed. Returns
+/// whether all succeeded. Stops early when `stop` is set.
 pub fn run_line(line: &str, stop: &AtomicBool) -> bool {
     let mut failed = false;
     for text in line.split(';') {
@@ -153,7 +155,7 @@ fn run_command(name: &str, args: &Args) -> Outcome {
         return Err(format!("no such command\n{}", Names));
     };
     if args.depth > DEEPEST {
-        return Err(format!("a command may be within {DEEPEST} others, not more"));
+        return Err(format!("a command may stand within {DEEPEST} others, not more"));
     }
     let usage = || command.usage.split_whitespace();
     let least = usage().filter(|word| !word.starts_with('[')).count();
@@ -177,12 +179,12 @@ fn help(_: &Args) -> Outcome {
     for c in TABLE {
         println!("{:<24}  {}", format!("{} {}", c.name, c.usage), c.help);
     }
-    println!("`A; B` does A, then B. Ctrl-C stops what runs, the arrow keys bring lines back.");
+    println!("`A; B` runs A, then B. Ctrl-C stops a command; the arrow keys bring earlier lines back.");
     Ok(())
 }
 
 fn exit(args: &Args) -> Outcome {
-    // More do not fit into the status that QEMU ends with.
+    // The status that QEMU ends with has no room for more.
     let code = args.number(0, args.failed as u64, 0..=95)?;
     machine::exit(code as i32)
 }

@@ -1,10 +1,11 @@
 //! The console: a person at the first serial port.
 //!
-//! Two goroutines. One reads the port (keyboard.rs). The other, this file's, edits the line (crate
-//! `noline`) and starts a third for each line of commands; so Ctrl-C is heard while commands run. The first Ctrl-C asks a command
-//! to stop; a second leaves it running behind and gives the prompt back: a goroutine can't be stopped from outside.
+//! Two goroutines. One reads the port (keyboard.rs). The other, in this file, edits the line (crate
+//! `noline`), and starts a third for each line of commands, so that it can react to Ctrl-C while
+//! they run. The first Ctrl-C asks a command to stop. A second leaves it running and gives the
+//! prompt back, because a goroutine cannot be stopped from outside.
 //!
-//! The one rule: everything comes to this goroutine through [`Tty::wait`].
+//! **Rule:** everything comes to this goroutine through [`Tty::wait`].
 
 mod keys;
 mod screen;
@@ -21,7 +22,7 @@ use noline::builder::EditorBuilder;
 use tty::Tty;
 
 const PROMPT: &str = "> ";
-/// The longest line, and what is kept of earlier ones, in bytes.
+/// The longest line, and the room for earlier ones, in bytes.
 const LINE: usize = 1000;
 const HISTORY: usize = 8000;
 const CTRL_C: u8 = 3;
@@ -33,19 +34,19 @@ const STOPS_WITHIN: Duration = Duration::from_secs(2);
 pub enum Event {
     /// A byte came over the line.
     Byte(u8),
-    /// The command line of this number is done; whether all of its commands succeeded.
+    /// The line of this number has ended; `true` if all of its commands succeeded.
     Done(u64, bool),
     /// Time is up.
     Alarm(u64),
 }
 
-/// Talks with a person until one says `exit`, or until Ctrl-D: the end of what is typed. Its status
-/// is 0 if all that was typed was taken in, and all commands succeeded.
+/// Talks with a person until `exit`, or until Ctrl-D, which ends what is typed. The status is then
+/// 0 if no byte was lost and all commands succeeded.
 pub fn run() {
     let mut tty = Tty::new();
     let keys = tty.keys();
     drop(Builder::new().name("keyboard").spawn(move || keyboard::read(keys)).expect("memory at the start"));
-    // Room for one more character: a line that was cut is longer than the longest.
+    // Room for one more character, so that a line that is too long is longer than `LINE`.
     let (mut line, mut history) = ([0; LINE + 4], alloc::vec![0; HISTORY]);
     let mut editor = EditorBuilder::from_slice(&mut line)
         .with_slice_history(&mut history)
@@ -59,7 +60,7 @@ pub fn run() {
         if lost > 0 {
             overruns += lost;
             all_well = false;
-            println!("typed too fast: the serial port has dropped bytes, {lost} times");
+            println!("typed too fast: the serial port has dropped bytes {lost} times");
         }
         tty.begin_line();
         let read = editor.readline(PROMPT, &mut tty).map(String::from);
@@ -79,7 +80,7 @@ pub fn run() {
     }
 }
 
-/// Does a line of commands, listening for Ctrl-C. Whether all of them succeeded.
+/// Runs a line of commands, and reacts to Ctrl-C meanwhile. Returns whether all succeeded.
 fn perform(tty: &mut Tty, number: u64, line: String) -> bool {
     if line.trim().is_empty() {
         return true;

@@ -1,7 +1,7 @@
 //! The goroutine that reads the serial port, byte by byte.
 //!
-//! It can be ended, because a goroutine that waits for an interrupt is one that may still be woken:
-//! while it lives, goroutines that all sleep are no deadlock.
+//! It can be ended: while a goroutine waits for an interrupt, something may still wake the others,
+//! so that goroutines that all wait are no deadlock.
 
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use executive::chan::Sender;
@@ -10,10 +10,10 @@ use executive::percpu::Pin;
 use kernel::serial;
 use kernel::vectors::ISA_COM1;
 
-/// Says to stop the keyboard: from then on nobody can type, and goroutines that all sleep are dead.
+/// The keyboard is to end: nobody can type any more, and goroutines that all wait are a deadlock.
 static HUNG_UP: AtomicBool = AtomicBool::new(false);
 
-/// Sends what arrives at the port, parked until its interrupt comes.
+/// Sends the bytes that arrive at the port; parks while there are none.
 pub fn read(keys: Sender<u8>) {
     let arrived = Irq::new(ISA_COM1 as usize);
     let mut bytes = [0; 64];
@@ -33,7 +33,7 @@ pub fn read(keys: Sender<u8>) {
 /// Ends the goroutine that reads the keyboard.
 pub fn hang_up() {
     HUNG_UP.store(true, Relaxed);
-    // As the port's handler does, so that the reader looks. Pinned, as a handler is.
+    // As the port's interrupt handler does, so that the reader looks. Pinned, as a handler is.
     let _pin = Pin::new();
     executive::on_irq(ISA_COM1 as usize);
 }

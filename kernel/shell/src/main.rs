@@ -1,8 +1,8 @@
-//! The bootable kernel: a console on the first serial port. Read console.rs for the person's side,
-//! commands.rs for what can be said. Each module uses only those above it.
+//! The bootable kernel: a console on the first serial port. console.rs talks with the person;
+//! commands.rs has the commands. Each module uses only those above it.
 //!
-//! With commands on the kernel's command line (`./qemu-run.sh --run "A; B"`) it does these and ends; status 0 only if all
-//! succeeded.
+//! With commands on the kernel's command line (`./qemu-run.sh --run "A; B"`) it runs these and
+//! ends, with status 0 only if all succeeded.
 #![no_std]
 #![no_main]
 #![deny(unsafe_code)] // allowed in the files that say why at their top

@@ -1,4 +1,5 @@
-//! What operations cost in instructions, on a machine whose time is made of them (`./qemu-run.sh --icount`).
+//! What operations cost in instructions, on a machine whose clock counts them (`./qemu-run.sh
+//! --icount`).
 
 use super::{Args, Outcome};
 use bench::count::{GROWING, Meter, OPERATIONS, OthersHeld, PERIODS};
@@ -9,10 +10,14 @@ use x86_64::instructions::hlt;
 const METER: Meter = Meter { read: tsc::read, times: PERIODS, repeats: 5, halt: hlt };
 
 fn check() -> Outcome {
-    if METER.counts_instructions() { Ok(()) } else { Err("time is not instructions here: boot with --icount".into()) }
+    if METER.counts_instructions() {
+        Ok(())
+    } else {
+        Err("the clock does not count instructions: boot with --icount".into())
+    }
 }
 
-/// Each operation on a CPU of its own, all others being held; then a wake, all others being idle.
+/// Each operation on one CPU while all others are held; then a wake while all others are idle.
 pub fn count(_: &Args) -> Outcome {
     check()?;
     let row = |name, cost| println!("{name:<20} {cost:>9.1} instructions");
@@ -29,17 +34,19 @@ pub fn count(_: &Args) -> Outcome {
     Ok(())
 }
 
-/// How often `ready` is counted: each time for itself, so no more than to even out where ticks fall.
+/// How often `ready` is counted. Each time counts alone, so this need only even out where ticks
+/// fall.
 const READIES: usize = 1000;
 
-/// What an operation costs beside so many parked goroutines, and among so many that take part.
+/// What an operation costs beside 10, 100, .. MOST parked goroutines, and among as many that take
+/// part.
 pub fn growth(args: &Args) -> Outcome {
-    // What a parked one takes (docs/performance.md), and a little more.
+    // A little more than a parked goroutine takes (docs/performance.md).
     const BYTES: usize = 5000;
     let most = (frames::total_bytes() / BYTES).min(1_000_000) as u64;
     let most = args.number(0, most, 10..=most)? as usize;
     check()?;
-    println!("{:>10} {:^44} {:^44}", "", "beside so many that are parked", "among so many");
+    println!("{:>10} {:^44} {:^44}", "", "beside as many parked ones", "among as many");
     let names = || GROWING.iter().for_each(|o| kernel::print!(" {:>15}", o.name));
     kernel::print!("{:>10}", "goroutines");
     names();

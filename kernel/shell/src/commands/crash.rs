@@ -1,4 +1,4 @@
-//! Ways to die, to see what is said then. Each must end the run with status 2 and a report.
+//! Ways to crash, to see the report. Each must end the run with status 2 and a report.
 #![allow(unsafe_code)] // A wild read, and a wild jump.
 
 use super::{Args, Outcome};
@@ -8,7 +8,8 @@ use core::hint::black_box;
 use executive::{affinity, chan};
 use kernel::{apic, println};
 
-pub const HELP: &str = "dies, and says of what: panic fault jump nmi overflow deadlock throw-mcall throw-systemstack";
+pub const HELP: &str =
+    "ends the run with a crash report: panic fault jump nmi overflow deadlock throw-mcall throw-systemstack";
 
 pub fn crash(args: &Args) -> Outcome {
     match args.words[0] {
@@ -25,27 +26,31 @@ pub fn crash(args: &Args) -> Outcome {
         "throw-schedule" => provoke::schedule_holding_locks(1),
         "throw-ready" => provoke::ready_not_waiting(),
         kind => {
-            return Err(format!("'{kind}' is no kind; it {HELP} throw-mcall-returns throw-schedule throw-ready go"));
+            return Err(format!(
+                "'{kind}' is not a KIND; the command {HELP} throw-mcall-returns throw-schedule throw-ready go"
+            ));
         }
     }
-    Err("it goes on".into())
+    Err("the run goes on".into())
 }
 
 /// Reads where nothing is mapped.
 fn fault() {
     const NOWHERE: usize = 0x6666_6666_6000;
-    // SAFETY: none; the page fault is what we want. Nothing is ever mapped in that part of the lower half.
+    // SAFETY: none: the page fault is the purpose. Nothing is ever mapped in that part of the lower
+    // half.
     black_box(unsafe { (NOWHERE as *const u64).read_volatile() });
 }
 
 /// Calls a function at 0.
 #[inline(never)]
 fn jump() {
-    // SAFETY: none; the page fault is what we want.
+    // SAFETY: none: the page fault is the purpose.
     unsafe { core::arch::asm!("call {}", in(reg) 0usize, clobber_abi("C")) };
 }
 
-/// Interrupts all other CPUs as a button would. One of them tells where all stand; this one among them.
+/// Sends all other CPUs an NMI, as a button would. One of them reports where every CPU stands, this
+/// one included.
 #[inline(never)]
 fn nmi() {
     apic::send_nmi_others();
@@ -63,7 +68,7 @@ fn overflow(depth: u64) -> u64 {
 
 /// Waits for what nobody sends.
 fn deadlock() {
-    crate::keyboard::hang_up(); // somebody who may type is somebody who may wake us
+    crate::keyboard::hang_up(); // while somebody may type, it is no deadlock
     let (_tx, rx) = chan::<()>(0);
     rx.recv();
 }

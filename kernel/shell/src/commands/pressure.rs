@@ -1,4 +1,5 @@
-//! When memory is short: what is kept and not needed must come back, nothing that is used may go, and who asks for too much must be told so.
+//! When memory is short: what is kept and not needed must come back, what is used must stay, and a
+//! request for too much must be refused.
 
 use super::{Args, Outcome, run_command};
 use alloc::format;
@@ -14,20 +15,22 @@ use kernel::println;
 
 const MIB: usize = 1 << 20;
 
-/// Takes so much of the heap, piece by piece, and writes it; looks whether all of it holds what was written, and frees it.
+/// Takes MIB MiB of the heap piece by piece and writes them, checks that all hold what was written,
+/// and frees them.
 pub fn heap(args: &Args) -> Outcome {
     let pieces = take_heap(args.mib(0)?)?;
     println!("{} MiB of the heap were written and read", pieces.len());
     Ok(())
 }
 
-/// As much of the heap, in pieces of 1 MiB, each made by its number; fails when there is not enough, without taking the last bit of it from others.
+/// Takes `mib` MiB of the heap in pieces of 1 MiB, each filled with its number. Fails when there is
+/// not enough, but leaves the last of it to others.
 fn take_heap(mib: usize) -> Result<Vec<Vec<usize>>, String> {
     let words = MIB / size_of::<usize>();
     let mut pieces = Vec::new();
     for n in 0..mib {
         let mut piece = Vec::new();
-        piece.try_reserve_exact(words).map_err(|_| format!("there are no more than {n} MiB"))?;
+        piece.try_reserve_exact(words).map_err(|_| format!("only {n} MiB could be taken"))?;
         piece.resize(words, n);
         pieces.push(piece);
     }
@@ -37,35 +40,38 @@ fn take_heap(mib: usize) -> Result<Vec<Vec<usize>>, String> {
     }
 }
 
-/// Room for what will be kept of goroutines, before they take all the memory.
+/// Room for `n` handles of goroutines, taken before the goroutines take all memory.
 fn room_for<T>(n: usize) -> Result<Vec<T>, String> {
     let mut room = Vec::new();
     room.try_reserve_exact(n).map_err(|_| "there is no memory to begin with")?;
     Ok(room)
 }
 
-/// Divers that do not park until the heap was taken.
+/// Divers that go on diving until the heap was taken.
 const BUSY: usize = 64;
-/// What a diver uses of its stack: in [`dive`]'s units, and in bytes, a little more.
+/// How deep a diver dives, in the units of [`dive`]; and a little more than it then uses of its
+/// stack, in bytes.
 const DEPTH: usize = 36;
 const DIVER: usize = 40 << 10;
 
-/// Uses a KiB of stack or so for each unit of depth, and sums what it wrote there after it was deeper still.
+/// Uses about a KiB of stack for each unit of depth; on the way up it sums what it wrote there.
 fn dive(depth: usize, seed: usize) -> usize {
     let frame = black_box([seed + depth; 64]);
     let below = if depth == 0 { 0 } else { dive(depth - 1, seed) };
     below + black_box(&frame).iter().sum::<usize>()
 }
 
-/// What that must come to.
+/// The sum that [`dive`] must return.
 fn sum(depth: usize, seed: usize) -> usize {
     (0..=depth).map(|depth| 64 * (seed + depth)).sum()
 }
 
-/// N goroutines use their stacks and come up again; some go on doing so while the others are parked, and MIB MiB of the heap are taken: where there is not so much, from the pages below the
-/// parked ones. Then the heap gives it back, and all are woken and dive once more. What any of them reads on its stack must be what it wrote.
+/// N goroutines dive down their stacks and come up again. Some go on doing so while the others are
+/// parked, and MIB MiB of the heap are taken, if need be from the pages that the parked ones do not
+/// use. Then the heap is freed, and all are woken and dive once more. Each must read on its stack
+/// what it wrote.
 pub fn divers(args: &Args) -> Outcome {
-    // As many as fit before any has parked: one that is at it has to have its pages.
+    // As many as fit before any has parked: a goroutine that dives needs its pages.
     let n = args.number(0, 1, 1..=(kernel::frames::total_bytes() / DIVER) as u64)? as usize;
     let mib = args.mib(1)?;
     let mut divers = room_for(n)?;
@@ -97,7 +103,7 @@ pub fn divers(args: &Args) -> Outcome {
     }
     let heap = take_heap(mib);
     enough.store(true, Ordering::Relaxed);
-    let taken = heap.map(drop); // before the others need memory again
+    let taken = heap.map(drop); // freed before the divers need memory again
     drop(gate_keeper);
     let right = divers.into_iter().fold(true, |right, diver| diver.join() & right);
     all.map_err(|e| format!("{e}"))?;
@@ -106,13 +112,14 @@ pub fn divers(args: &Args) -> Outcome {
     if right { Ok(()) } else { Err("wrong: a stack was changed".into()) }
 }
 
-/// Goroutines take blocks of the heap of 16 KiB to 2 MiB until one is refused, and then free half of theirs, while crowds of goroutines come and go. What a block holds when it is
-/// freed must be what was written, and a crowd must wake as large as it was. Fails too if either side never got any memory.
+/// Goroutines take blocks of the heap of 16 KiB to 2 MiB until one is refused, and then free half
+/// of theirs, while crowds of goroutines come and go. A block must hold what was written until it
+/// is freed, and every member of a crowd must wake. Fails too if either side never got memory.
 pub fn churn(args: &Args) -> Outcome {
     const TAKERS: usize = 8;
     const CROWD: usize = 2000;
     let span = args.seconds(0, 5)?;
-    // What has to be there is taken before anybody takes all the rest.
+    // What this command needs is taken before the goroutines take all the rest.
     let mut crowd = room_for(CROWD)?;
     let rooms = (0..TAKERS).map(|_| room_for(BLOCKS)).collect::<Result<Vec<_>, _>>()?;
     let over = Arc::new(AtomicBool::new(false));
@@ -149,10 +156,10 @@ pub fn churn(args: &Args) -> Outcome {
     if blocks > 0 && came > 0 { Ok(()) } else { Err("one side got no memory".into()) }
 }
 
-/// The most blocks that a taker has at a time.
+/// The most blocks that a taker holds at a time.
 const BLOCKS: usize = 1000;
 
-/// How many blocks it had, and how many it was refused. `None`: one did not hold what was written.
+/// How many blocks it took, and how many were refused. `None`: one did not hold what was written.
 fn take_and_free(seed: u64, mut blocks: Vec<Vec<u64>>, over: &AtomicBool) -> Option<(usize, usize)> {
     let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut next = |below: u64| {
@@ -183,10 +190,10 @@ fn take_and_free(seed: u64, mut blocks: Vec<Vec<u64>>, over: &AtomicBool) -> Opt
     blocks.iter().all(holds).then_some((had, refused))
 }
 
-/// Parks goroutines until there is no memory for one more, does a command, and lets them go.
+/// Parks goroutines until there is no memory for one more, runs a command, and lets them go.
 pub fn full(args: &Args) -> Outcome {
     let (gate_keeper, gate) = chan::<()>(0);
-    // Each takes a frame at least, for its stack.
+    // Each takes at least a frame, for its stack.
     let mut parked = room_for(kernel::frames::total_bytes() / kernel::frames::FRAME as usize)?;
     let refused = loop {
         if args.stopped() {
@@ -198,7 +205,7 @@ pub fn full(args: &Args) -> Outcome {
             Err(refused) => break refused,
         }
     };
-    println!("{} goroutines are there; one more is refused: {refused}", parked.len());
+    println!("{} goroutines were started; one more is refused: {refused}", parked.len());
     let outcome = run_command(args.words[0], &args.rest());
     drop(gate_keeper);
     let all = parked.into_iter().fold(true, |all, goroutine| goroutine.join() & all);

@@ -1,4 +1,5 @@
-//! Claims about the scheduler, put to the test on this very machine. Each can fail, and says then what it saw.
+//! Claims about the scheduler, put to the test on this machine. Each can fail, and then says what
+//! it saw.
 
 use super::{Args, Outcome};
 use alloc::format;
@@ -16,16 +17,17 @@ use kernel::println;
 
 const MS: u64 = 1_000_000;
 
-/// How far a hog's share may lie from a fair one when nobody says (percent). An emulator's CPUs are threads, and a busy host
-/// does not serve these evenly; on a quiet one it is a tenth of that.
+/// How far a hog's share may lie from a fair one, by default (percent). An emulator's CPUs are
+/// threads, which a busy host does not serve evenly; a quiet one needs a tenth of this.
 const UNEVEN: u64 = 20;
 
-/// N goroutines count, each for itself, without ever calling anything; only preemption lets the others count too.
+/// N goroutines count, each for itself, without ever calling anything. Only preemption lets the
+/// others count too.
 pub fn hogs(args: &Args) -> Outcome {
     let n = args.number(0, 1, 1..=1000)? as usize;
     let span = args.seconds(1, 1)?;
     let uneven = args.number(2, UNEVEN, 1..=1_000_000)?;
-    /// A cache line each, so that they don't slow each other down.
+    /// A cache line each, so that they do not slow each other down.
     #[repr(align(64))]
     #[derive(Default)]
     struct Count(AtomicU64);
@@ -47,7 +49,7 @@ pub fn hogs(args: &Args) -> Outcome {
         executive::yield_now();
     }
     let begin = look();
-    // In pieces, so that Ctrl-C is heard.
+    // In pieces, so that Ctrl-C stops it soon.
     let end = time::Instant::now() + span;
     while time::Instant::now() < end && !args.stopped() {
         time::sleep((end - time::Instant::now()).min(Duration::from_millis(100)));
@@ -64,19 +66,21 @@ pub fn hogs(args: &Args) -> Outcome {
         println!("hog {i}: {}% of a fair share", work * 100 / fair);
     }
     let worst = work.iter().map(|work| work.abs_diff(fair) * 100 / fair).max().unwrap_or(0);
-    // With a CPU for each nobody has to share, and the emulator's threads are as fast as the host lets them be.
+    // With a CPU for each goroutine none has to share, and the emulator's threads are as fast as
+    // the host lets them be.
     if n > cpu_reports().count() && worst > uneven {
-        return Err(format!("uneven: one is {worst}% off a fair share"));
+        return Err(format!("uneven: one hog is {worst}% off a fair share"));
     }
     Ok(())
 }
 
-/// A goroutine is made ready on a CPU whose own goroutine holds on to it, pinned, while every other CPU is halted. So it
-/// can run only if one of them is woken; and if that CPU's tick count did not move, no timer has done it.
+/// A goroutine is made ready on a CPU whose own goroutine stays there, pinned, while every other
+/// CPU is halted. So it can run only if another CPU is woken. If that CPU's tick count did not
+/// change, no timer has woken it.
 pub fn ipi_wake(args: &Args) -> Outcome {
     let rounds = args.number(0, 100, 1..=1_000_000)?;
     if cpu_reports().count() < 2 {
-        return Err("it takes 2 CPUs".into());
+        return Err("this needs 2 CPUs".into());
     }
     let (mut ran_on, mut longest) = (alloc::vec![0; cpu_reports().count()], 0);
     for round in 1..=rounds {
@@ -92,11 +96,12 @@ pub fn ipi_wake(args: &Args) -> Outcome {
     Ok(())
 }
 
-/// How long the CPUs may take to come to rest, and a woken one to run what it was woken for. The host may be busy.
+/// How long the CPUs may take to become idle, and a woken one to run the goroutine. The host may be
+/// busy.
 const PATIENCE: u64 = 5_000 * MS;
 const NOBODY: usize = usize::MAX;
 
-/// Where and how a goroutine was run; written by itself as the first thing it does there.
+/// Where a goroutine ran, and that CPU's counts; the goroutine writes them first.
 struct Ran {
     on: AtomicUsize,
     wakes_received: AtomicU64,
@@ -117,14 +122,14 @@ fn one_wake() -> Result<(usize, u64), String> {
         tell.ticks.store(here.stats.ticks.get(), Ordering::Relaxed);
         tell.on.store(here.cpu, Ordering::Release); // partner: the Acquire below
     });
-    executive::yield_now(); // to it, unless a thief has it
+    executive::yield_now(); // runs it, unless a thief has taken it
     let result = {
-        let _pin = Pin::new(); // from here on this CPU is ours, and nobody else's
+        let _pin = Pin::new(); // from here on this CPU runs nothing else
         let me = cpu();
         others_halted(me).map(|()| {
             let before: Vec<_> = cpu_reports().map(|c| (c.stats.wakes_received.get(), c.stats.ticks.get())).collect();
             let begin = now();
-            tx.send(()).expect("it waits"); // and so does not park us
+            tx.send(()).expect("it waits"); // and so this does not park
             while ran.on.load(Ordering::Acquire) == NOBODY && now() - begin < PATIENCE {
                 core::hint::spin_loop();
             }
@@ -133,25 +138,25 @@ fn one_wake() -> Result<(usize, u64), String> {
     };
     let (other, took, me, before) = result?;
     if other == NOBODY {
-        return Err("nobody was woken".into());
+        return Err("no CPU was woken".into());
     }
     sleeper.join();
     let (wakes_received, ticks) = before[other];
     match () {
-        _ if other == me => Err("it ran on the CPU that was held".into()),
+        _ if other == me => Err("the goroutine ran on the CPU that was held".into()),
         _ if ran.wakes_received.load(Ordering::Relaxed) == wakes_received => {
             Err(format!("CPU {other} ran it, but was not woken"))
         }
-        _ if ran.ticks.load(Ordering::Relaxed) != ticks => Err(format!("CPU {other} had a tick meanwhile")),
+        _ if ran.ticks.load(Ordering::Relaxed) != ticks => Err(format!("CPU {other} had a tick")),
         _ => Ok((other, took)),
     }
 }
 
-/// Waits until every CPU but `me` has been idle for a while. Spins.
+/// Spins until every CPU but `me` has been idle for a while.
 ///
-/// CPU 0 is not idle before it has started the others, so one that is offline then is not coming.
+/// CPU 0 is not idle before it has started the others, so a CPU that is offline then will not come.
 fn others_halted(me: usize) -> Result<(), String> {
-    /// From saying that it is idle to `hlt` a CPU needs far less.
+    /// More than a CPU needs from its idle bit to `hlt`.
     const A_WHILE: u64 = 2 * MS;
     let begin = now();
     let halts = || cpu_reports().map(|c| c.stats.halts.get()).collect::<Vec<_>>();
@@ -163,22 +168,24 @@ fn others_halted(me: usize) -> Result<(), String> {
             let state = states[cpu];
             cpu == me || state == CpuState::Offline || state == CpuState::Idle && look[cpu] == seen[cpu]
         });
-        // Judged by this look, not by the clock alone: our own CPU may have stood still meanwhile.
+        // Look once more: the clock alone would not do, because our own CPU may have stood still
+        // meanwhile.
         match (at_rest, now() - since >= A_WHILE) {
             (true, true) => return Ok(()),
             (true, false) => {}
             (false, _) => (seen, since) = (look, now()),
         }
         if now() - begin > PATIENCE {
-            return Err("the other CPUs do not come to rest".into());
+            return Err("the other CPUs do not become idle".into());
         }
     }
 }
 
-/// With everyone parked, but for one timer at the end, CPUs neither tick nor wake; and whom a timer wakes, and who then runs alone, is not interrupted.
+/// While everyone is parked CPUs neither tick nor wake, except for one timer at the end. A
+/// goroutine that a timer wakes, and that then runs alone, is not interrupted.
 pub fn idle(args: &Args) -> Outcome {
     let span = args.seconds(0, 1)?;
-    // What went before comes to rest: CPUs search for a moment before they sleep.
+    // Let CPUs become idle: they search for a moment before they sleep.
     time::sleep(Duration::from_millis(10));
     let cpus = cpu_reports().count();
     let sums = || {
@@ -191,21 +198,24 @@ pub fn idle(args: &Args) -> Outcome {
     let after = sums();
     let [ticks, halts, runs] = core::array::from_fn(|n| after[n] - before[n]);
     println!("in {} s on {} CPUs: {ticks} ticks, {halts} halts, {runs} runs of a goroutine", span.as_secs(), cpus);
-    // Ours: we sleep (a halt), a timer wakes us (a tick; two if it rings early), and we run. A CPU that is woken to help may halt once more.
+    // Caused by this command: it sleeps (a halt), a timer wakes it (a tick; two if it rings early),
+    // and it runs. A CPU that is woken to help may halt once more.
     if ticks > 2 || halts > 2 * cpus as u64 || runs > 2 {
-        return Err("somebody is busy".into());
+        return Err("some CPU is busy".into());
     }
     const NAPS: u64 = 20;
     let ticks: u64 = (0..NAPS).map(|_| ticks_after_a_nap()).sum();
     println!("{NAPS} naps, and work for longer than a slice after each: {ticks} ticks meanwhile");
-    // None but where a host held our CPU back until the nap was over: the tick that was asked for, in case that we run then, comes still.
+    // There is a tick only where the host held our CPU back until the nap was over: the one that
+    // was asked for in case that we still ran.
     if ticks > NAPS / 2 {
-        return Err("ticks that nobody waited for".into());
+        return Err("there were ticks that nobody waited for".into());
     }
     Ok(())
 }
 
-/// Sleeps, and then works for longer than a slice: how many ticks its CPU has had meanwhile.
+/// Sleeps, and then works for longer than a slice. Returns how many ticks its CPU has had
+/// meanwhile.
 fn ticks_after_a_nap() -> u64 {
     time::sleep(Duration::from_millis(10));
     let _pin = Pin::new();

@@ -1,8 +1,9 @@
 //! Does a preempted goroutine get back every register and flag that it had?
 //!
-//! A goroutine on each CPU sits in a loop of assembly that keeps a known value in every general register and every flag that
-//! a program may set, and looks at them all, round after round. Sleepers on the same CPUs have it interrupted at whatever instruction it is. The
-//! stack pointer is looked at too: what lies on top of the stack is the address of the word that ends the loop.
+//! On each CPU a goroutine runs a loop of assembly that keeps a known value in every general
+//! register and in every flag that a program may set, and checks them all in each round. Goroutines
+//! that sleep on the same CPUs have it interrupted at any instruction. The stack pointer is checked
+//! too: the address of the word that ends the loop lies on top of the stack.
 #![allow(unsafe_code)] // The loop.
 
 use super::{Args, Outcome};
@@ -16,10 +17,11 @@ use executive::census::cpu_reports;
 use executive::{go, time};
 use kernel::println;
 
-/// CF PF AF ZF SF DF OF set, and IF, and the bit that always is (Intel SDM vol. 1, 3.4.3).
+/// CF PF AF ZF SF DF OF and IF set, and the bit that is always set (Intel SDM vol. 1, 3.4.3).
 const FLAGS: u64 = 0xed7;
 
-/// Holds on until `*stop` is not 0. Returns 0, or the number of the first register that was not as it had been left (16: the flags).
+/// Runs until `*stop` is not 0. Returns 0, or the number of the first register that had changed
+/// (16: the flags).
 #[unsafe(naked)]
 extern "C" fn hold(stop: *const AtomicU64) -> u64 {
     naked_asm!(
@@ -93,7 +95,7 @@ pub fn registers(args: &Args) -> Outcome {
             })
         })
         .collect();
-    // The holders may end early, with bad news; a preemption more is then not to be had.
+    // The holders may end early, when a register has changed; then there is no further preemption.
     while preemptions() - before < wanted && !args.stopped() && !holders.iter().any(|h| h.is_finished()) {
         time::sleep(Duration::from_millis(10));
     }
@@ -103,10 +105,10 @@ pub fn registers(args: &Args) -> Outcome {
     for holder in holders {
         match holder.join() {
             0 => {}
-            16 => return Err("the flags were not what they had been".into()),
-            n => return Err(format!("register {} was not what it had been", n % 100)),
+            16 => return Err("the flags had changed".into()),
+            n => return Err(format!("register {} had changed", n % 100)),
         }
     }
-    println!("{seen} preemptions, and every register and flag was as it had been");
+    println!("{seen} preemptions, and every register and flag was kept");
     Ok(())
 }

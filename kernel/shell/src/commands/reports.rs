@@ -1,5 +1,5 @@
-//! What is going on: tables of what the executive and the machine count anyway. Nothing here stops anybody, so a line is a
-//! moment's truth, and lines need not agree to the last unit.
+//! What is going on: tables of what the executive and the machine count. Nothing is stopped for
+//! them, so a line is a snapshot, and lines need not agree with each other.
 
 use super::{Args, Outcome};
 use alloc::collections::BTreeMap;
@@ -38,7 +38,7 @@ pub fn gs(args: &Args) -> Outcome {
         !args.stopped()
     });
     if left_out > 0 {
-        println!("... and {left_out} more (`gs MOST` shows so many lines)");
+        println!("... and {left_out} more (`gs MOST` shows MOST lines)");
     }
     Ok(())
 }
@@ -63,7 +63,7 @@ pub fn mem(_: &Args) -> Outcome {
     line(m.free, "free");
     line(m.stacks, &format!("goroutines' stacks: {} goroutines", census.goroutines));
     line(m.stack_tables, "page tables of these stacks");
-    line(m.heap, &format!("heap, {} of it cut to blocks, {} in use", m.heap_given / 1024, m.heap_in_use / 1024));
+    line(m.heap, &format!("heap, {} of it cut into blocks, {} in use", m.heap_given / 1024, m.heap_in_use / 1024));
     line(m.cpu_stacks, "CPUs' own stacks");
     line(m.reserves, "CPUs' reserves for page faults");
     line(m.tables, "other page tables");
@@ -77,8 +77,9 @@ pub fn mem(_: &Args) -> Outcome {
     Ok(())
 }
 
-/// By the place where goroutines were started: what looks like a leak, or like too small a stack, has a line there. "Deepest" is of any goroutine that was ever started
-/// there; where all have ended, places where none outgrew its first page are left out.
+/// Stacks by the place where goroutines were started: a leak, or a stack that is too small, shows
+/// in a line. "Deepest" counts every goroutine that was ever started there. A place whose
+/// goroutines have all ended is left out if none outgrew its first page.
 pub fn stacks(args: &Args) -> Outcome {
     #[derive(Default)]
     struct Site {

@@ -1,19 +1,24 @@
-//! Everything at once: spawn and exit, channels, sleeps, yields, and goroutines that nobody waits for, on all CPUs, again and
-//! again. Each part knows the sum that must come out, so whatever is lost or done twice shows; in the end there are as
-//! many goroutines as in the beginning, and as much memory is in use as after the first minute.
+//! Everything at once: spawn and exit, channels, sleeps, yields, and goroutines that nobody waits
+//! for, on all CPUs, again and again. Each part knows its sum, so that whatever is lost or done
+//! twice shows. In the end there must be as many goroutines as in the beginning, and as much memory
+//! in use as after the first minute.
 //!
-//! **What counts as a leak.** Memory is compared when all is quiet and settled ([`InUse::settled`]): every g that does not live is free, and
-//! free ones have given their stacks back. Then these must be as before, exactly:
+//! **What counts as a leak.** Memory is compared when all is quiet ([`InUse::settled`]): every g
+//! that is not alive is free, and the free ones have given their stacks back. Then these must be
+//! exactly as before:
 //!
-//! - The goroutines, and the g's and stacks that are neither free nor a living goroutine's (none).
-//! - What is in use of the heap, but for what the executive keeps for the next time, as much as it ever needed at once ([`InUse::kept`]): g's, whose number is the largest number of goroutines alive at
-//!   the same time so far, which a schedule decides, and room for timers.
+//! - The goroutines; and the g's and stacks that are neither free nor belong to a living goroutine
+//!   (none).
+//! - What is in use of the heap, except what the executive keeps for later use ([`InUse::kept`]).
+//!   That is room for timers, and g's: as many as goroutines were ever alive at the same time,
+//!   which depends on the schedule.
 //!
-//! And these may have grown, but not by more than this:
+//! And these may have grown, but by no more than this:
 //!
-//! - Frames that are not stacks': by a g's share of a page table for each new g, and by what the heap has mapped and nobody has: chains of blocks that CPUs and classes keep, the rest of a
-//!   chunk and of a growth (`kernel::heap::slack`).
-//! - The stacks of goroutines that live on (ours, the console's): by their size, for they may have been deeper since.
+//! - Frames other than those of stacks: by a stack's share of a page table for each new g, and by
+//!   what the heap has mapped beyond what is in use (`kernel::heap::slack`).
+//! - The stacks of goroutines that live on (this command's, the console's): by their size, because
+//!   they may have been deeper since.
 
 use super::{Args, Outcome};
 use alloc::format;
@@ -36,7 +41,7 @@ pub fn stress(args: &Args) -> Outcome {
     let first = Duration::from_secs(60).min(span / 10);
     let mut rounds = 0;
     let mut in_use = None;
-    // At least one more round after the first look.
+    // There is at least one more round after the first look.
     while begin.elapsed() < span && !args.stopped() || in_use.is_none() {
         round(rounds).map_err(|what| format!("round {rounds}: {what}"))?;
         rounds += 1;
@@ -46,7 +51,7 @@ pub fn stress(args: &Args) -> Outcome {
             in_use = Some(settled);
         }
     }
-    let (then, now) = (in_use.expect("the loop saw to it"), InUse::settled(before)?);
+    let (then, now) = (in_use.expect("the loop has set it"), InUse::settled(before)?);
     println!("after {} s and {rounds} rounds: {now}", begin.elapsed().as_secs());
     now.no_leak_since(&then)?;
     println!("every sum right; no goroutine more than before; no memory lost");
@@ -54,30 +59,32 @@ pub fn stress(args: &Args) -> Outcome {
 }
 
 const G_BYTES: usize = heap::block_bytes(Layout::new::<G>());
-/// How long all may take to come to rest. The host may be busy.
+/// How long it may take until all is quiet. The host may be busy.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Memory in use while nothing goes on: what is kept for the next time, and can be had back, is not.
+/// Memory in use while all is quiet. What is kept for later use and can be got back does not count.
 struct InUse {
     /// G's ever made.
     gs: usize,
-    /// The heap's blocks that somebody has, and what the executive keeps of them.
+    /// The heap's blocks in use, and those of them that the executive keeps for later use.
     heap: usize,
     kept: usize,
-    /// Frames that are not free and not in a CPU's reserve, but for stacks: the heap, page tables, CPUs' stacks.
+    /// Frames that are neither free, nor in a CPU's reserve, nor part of a stack: the heap, page
+    /// tables, CPUs' own stacks.
     frames: usize,
     /// Living goroutines' stacks.
     stacks: usize,
 }
 
 impl InUse {
-    /// Waits until no more than so many goroutines live, all free g's are on everyone's lists, and no free one has memory for its stack.
+    /// Waits until no more than `goroutines` live, every other g and stack is free, and no free
+    /// stack has memory.
     fn settled(goroutines: u64) -> Result<InUse, String> {
         let patience = Instant::now() + PATIENCE;
         loop {
             reclaim::all_free();
             let (census, stacks) = (census::take(), stacks::usage());
-            // Less than nothing if they change meanwhile.
+            // Negative if they change meanwhile.
             let lost = |made: usize, free: usize| made as i64 - free as i64 - census.goroutines as i64;
             let (lost_gs, lost_stacks) = (lost(census.made, census.free), lost(stacks.made, stacks.free));
             if census.goroutines <= goroutines && lost_gs == 0 && lost_stacks == 0 && stacks.free == stacks.bare {
@@ -97,7 +104,7 @@ impl InUse {
                     stacks.free - stacks.bare
                 ));
             }
-            // The others come to rest; those that nobody waits for end.
+            // Let other goroutines end, which nobody waits for.
             sleep(Duration::from_millis(1));
         }
     }
@@ -170,11 +177,11 @@ fn crowd() -> bool {
     receivers.into_iter().map(|receiver| receiver.join()).sum::<u64>() == all * (all - 1) / 2
 }
 
-/// Nobody wakes early, everybody wakes.
+/// Nobody wakes early, and everybody wakes.
 fn sleepers(seed: u64) -> bool {
     let sleepers: Vec<_> = (0..100u64)
         .map(|i| {
-            // Up to 2 ms, in an order that is none (Knuth's multiplier).
+            // Up to 2 ms, in no order (Knuth's multiplier).
             let ns = (seed * 100 + i).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 43;
             go(move || {
                 let begin = Instant::now();
@@ -186,7 +193,7 @@ fn sleepers(seed: u64) -> bool {
     sleepers.into_iter().fold(true, |right, sleeper| sleeper.join() & right)
 }
 
-/// A number goes round a ring of goroutines; each adds one, and yields before it hands it on.
+/// A number goes round a ring of goroutines. Each yields, adds one, and hands it on.
 fn ring() -> bool {
     const LAPS: u64 = 20;
     const MEMBERS: u64 = 50;
@@ -221,11 +228,11 @@ fn strays() -> bool {
         });
     }
     drop(done);
-    all_done.recv(); // `None`: the last is done, and what all added is seen
+    all_done.recv(); // `None`: the last has ended, and what all added is seen
     count.load(Ordering::Relaxed) == STRAYS * (STRAYS - 1) / 2
 }
 
-/// Stacks that grow, on pages that others gave back.
+/// Stacks that grow, on pages that others have given back.
 fn deep() -> bool {
     fn down(depth: u64) -> u64 {
         let frame = core::hint::black_box([depth; 64]);
@@ -235,7 +242,7 @@ fn deep() -> bool {
     divers.into_iter().all(|diver| diver.join() == 60 * 61 / 2)
 }
 
-/// Made on one CPU, freed on another.
+/// Blocks that are allocated on one CPU and freed on another.
 fn gifts() -> bool {
     let (tx, rx) = chan::<Vec<u64>>(8);
     let receiver = go(move || rx.iter().map(|gift| gift.len() as u64).sum::<u64>());

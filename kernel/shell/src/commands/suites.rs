@@ -5,7 +5,7 @@ use alloc::format;
 use kernel::{frames, print, println};
 use scenarios::{DEATHS, SCENARIOS, SLEEPERS};
 
-/// Runs rows of the race (package `bench`).
+/// Runs benchmarks (package `bench`).
 pub fn bench(args: &Args) -> Outcome {
     let host = bench::Host {
         emit: |row| println!("{row}"),
@@ -16,9 +16,10 @@ pub fn bench(args: &Args) -> Outcome {
     if bench::run(args.words, &host) { Ok(()) } else { Err("no such row".into()) }
 }
 
-/// Runs scenarios (package `scenarios`): those whose name has one of the words in it, or all. One whose claim is wrong panics,
-/// and so ends the run. A death runs when its whole name is given: it must end the run. So does a
-/// sleeper, called `sleepers::NAME`: it must go on for ever, and nobody is at the keyboard then.
+/// Runs scenarios (package `scenarios`): those whose names contain one of the words, or all. A
+/// wrong claim panics, and so ends the run. A death runs only when its whole name is given, and
+/// must end the run. So does a sleeper, `sleepers::NAME`, which must never return: the keyboard is
+/// hung up, so that it could be taken for a deadlock.
 pub fn scenario(args: &Args) -> Outcome {
     let mut ran = 0;
     for word in args.words {
@@ -33,11 +34,11 @@ pub fn scenario(args: &Args) -> Outcome {
         if let Some((_, die, _)) = DEATHS.iter().find(|(name, ..)| name == word) {
             crate::keyboard::hang_up(); // it may be a deadlock
             die();
-            return Err(format!("{word} goes on"));
+            return Err(format!("{word}: the run goes on"));
         }
         let sleeper = word.strip_prefix("sleepers::");
         if let Some((_, sleep)) = SLEEPERS.iter().find(|(name, _)| Some(*name) == sleeper) {
-            crate::keyboard::hang_up(); // so that it could be taken for a deadlock
+            crate::keyboard::hang_up();
             println!("{word}");
             sleep();
             return Err(format!("{word} is over"));
@@ -50,7 +51,8 @@ pub fn scenario(args: &Args) -> Outcome {
     Ok(())
 }
 
-/// Records what every CPU does while a command runs, and prints it for chrome://tracing or Perfetto.
+/// Records what every CPU does while a command runs, and prints it for chrome://tracing or
+/// Perfetto.
 pub fn trace(args: &Args) -> Outcome {
     struct Out;
     impl core::fmt::Write for Out {

@@ -1,12 +1,12 @@
-//! What arrives from a terminal, sorted: keys for the line editor, and the terminal's answers (`ESC [ row ; column R`), which may
-//! come at any time between them.
+//! What arrives from a terminal, sorted: keys for the line editor, and the terminal's answers (`ESC
+//! [ row ; column R`), which may come at any time between them.
 //!
-//! The one rule: what the editor is given is well-formed. (It panics at `ESC [ R`, and takes bytes
-//! for UTF-8 that are not.) Pure: nothing here touches a device.
+//! **Rule:** what the editor is given is well-formed. (It panics at `ESC [ R`, and takes any bytes
+//! for UTF-8.) Pure: nothing here touches a device.
 
 use alloc::collections::VecDeque;
 
-/// Parameters of a control sequence that we keep; a longer one is no key's.
+/// The longest parameters of a control sequence that are kept; no key has longer ones.
 const LONGEST: usize = 12;
 
 #[derive(Default)]
@@ -14,7 +14,7 @@ pub struct Keys {
     state: State,
     parameters: [u8; LONGEST],
     length: usize,
-    /// A character of which more bytes are to come.
+    /// A character that is not complete yet.
     character: [u8; 4],
     have: usize,
     /// For the editor.
@@ -39,7 +39,7 @@ pub struct Place {
     pub column: usize,
 }
 
-/// The most that a byte makes for the editor.
+/// The most bytes for the editor that come of one byte.
 const MOST: usize = 4;
 
 impl Keys {
@@ -48,7 +48,7 @@ impl Keys {
         Keys { ready: VecDeque::with_capacity(bytes + MOST), ..Keys::default() }
     }
 
-    /// Takes in a byte; returns an answer when that was its last.
+    /// Takes in a byte; returns an answer when the byte completes one.
     pub fn arrived(&mut self, byte: u8) -> Option<Place> {
         match (self.state, byte) {
             (_, 0x1b) => self.state = State::Escape,
@@ -87,8 +87,8 @@ impl Keys {
         None
     }
 
-    /// Text, a character at a time. What is no UTF-8 becomes U+FFFD, which no command takes for
-    /// something else.
+    /// Text, a character at a time. Bytes that are not UTF-8 become U+FFFD, which is part of no
+    /// command.
     fn text(&mut self, byte: u8) {
         let begun = self.have > 0;
         self.character[self.have] = byte;
@@ -99,7 +99,7 @@ impl Keys {
             Err(_) => {
                 self.ready.extend("\u{fffd}".bytes());
                 self.have = 0;
-                // The byte that spoilt it may begin another.
+                // The byte that spoilt it may begin another character.
                 if begun {
                     self.text(byte);
                 }
@@ -109,7 +109,7 @@ impl Keys {
         self.have = 0;
     }
 
-    /// A special key, in the words that the editor knows; others are dropped.
+    /// A special key, as a sequence that the editor knows; other keys are dropped.
     fn key(&mut self, last: u8, parameters: &[u8]) {
         let word: &[u8] = match (last, parameters) {
             (b'A', _) => b"\x1b[A",
@@ -146,7 +146,7 @@ impl Keys {
 fn place(parameters: &[u8]) -> Option<Place> {
     let mut numbers = core::str::from_utf8(parameters).ok()?.split(';').map(str::parse);
     match (numbers.next(), numbers.next(), numbers.next()) {
-        // A terminal larger than that is none, and the editor cannot print larger numbers.
+        // No terminal is larger than that, and the editor cannot print larger numbers.
         (Some(Ok(row @ 1..=9999)), Some(Ok(column @ 1..=9999)), None) => Some(Place { row, column }),
         _ => None,
     }
@@ -159,7 +159,7 @@ mod tests {
     use alloc::string::String;
     use alloc::vec::Vec;
 
-    /// Keys for the editor, and answers, that come of these bytes.
+    /// The bytes for the editor, and the answers, that come of these bytes.
     fn of(bytes: &[u8]) -> (Vec<u8>, Vec<Place>) {
         let mut keys = Keys::default();
         let places = bytes.iter().filter_map(|&byte| keys.arrived(byte)).collect();

@@ -1,22 +1,25 @@
-//! What the line editor draws, for a terminal whose cursor we don't know.
+//! What the line editor draws, for a terminal whose cursor position is not known.
 //!
-//! The editor asks the terminal where the cursor is, waits for the answer, and then moves it to absolute places. At the end
-//! of a serial line that is a wait for something that comes late, comes between keys typed ahead, or never comes (a pipe, a
-//! log). So it asks us: we let it believe in a screen of very many lines with its prompt in the middle, and turn its absolute moves into
-//! moves up and down from where the cursor is.
+//! The editor asks the terminal where the cursor is, waits for the answer, and then moves it to
+//! absolute places. Over a serial line the answer comes late, or between keys that were typed
+//! ahead, or never (from a pipe, say). So the answer is ours: the editor is made to believe in a
+//! screen of very many lines with its prompt in the middle. Its absolute moves become moves up and
+//! down from where the cursor is.
 //!
-//! The one rule: only columns are absolute here; nothing depends on which line of the real screen we are. Pure: bytes in, bytes out.
+//! **Rule:** only columns are absolute here; nothing depends on the line of the real screen. Pure:
+//! bytes in, bytes out.
 
 use alloc::format;
 use alloc::vec::Vec;
 
-/// The screen that the editor believes in: so many lines that no line of text reaches its ends. It can print four digits.
+/// Lines of the screen that the editor believes in. No text reaches its ends. (The editor can print
+/// four digits.)
 pub const ROWS: usize = 9000;
 pub const PROMPT_ROW: usize = ROWS / 2;
 
 #[derive(Default)]
 pub struct Screen {
-    /// The line of the believed screen where the cursor is, counted from 1.
+    /// The line of that screen where the cursor is, counted from 1.
     row: usize,
     state: State,
     /// The sequence so far.
@@ -53,7 +56,8 @@ impl Screen {
                     self.state = State::Sequence;
                     self.sequence.clear();
                 }
-                // Saves and restores the cursor around its look at the far corner, where it does not go.
+                // The editor saves and restores the cursor around its move to the far corner, which
+                // is not made.
                 (State::Escape, _) => self.state = State::Text,
                 (State::Sequence, 0x20..=0x3f) => self.sequence.push(byte),
                 (State::Sequence, _) => {

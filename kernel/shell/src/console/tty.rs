@@ -1,10 +1,10 @@
 //! The terminal, as the line editor sees it: bytes in, bytes out, and answers to its questions.
 //!
-//! The one rule: nobody waits for the terminal. What the editor asks we answer (screen.rs); the terminal is asked for its width
-//! at each prompt, and an answer counts from the next line on.
+//! **Rule:** nobody waits for the terminal. The editor's questions are answered here (screen.rs).
+//! The terminal is asked for its width at each prompt, and its answer counts from the next line on.
 //!
-//! While a command runs, keys are taken in and kept for the editor, so that Ctrl-C is heard. But no
-//! more than [`AHEAD`]: then they stay in the channel, the ring and the port behind it, and hold
+//! While a command runs, keys are taken in and kept for the editor, so that Ctrl-C is seen. But no
+//! more than [`AHEAD`]: further ones stay in the channel, the ring and the port behind it, and hold
 //! the sender back.
 
 use super::keys::Keys;
@@ -20,11 +20,11 @@ use executive::chan::{Receiver, Sender};
 use executive::{Builder, chan, select, time};
 use kernel::serial;
 
-/// Asks where the cursor is when it is sent to the far corner, and leaves it where it was (ECMA-48: CUP, DSR).
+/// Sends the cursor to the far corner, asks where it is, and puts it back (ECMA-48: CUP, DSR).
 const HOW_WIDE: &[u8] = b"\x1b7\x1b[999;999H\x1b[6n\x1b8";
 const USUAL_COLUMNS: usize = 80;
-/// The most bytes that are typed ahead of a command that runs. A Ctrl-C behind them is heard when
-/// the command is done.
+/// The most bytes that are taken in while a command runs. A Ctrl-C behind them is seen when the
+/// command has ended.
 const AHEAD: usize = 16 << 10;
 
 pub struct Tty {
@@ -32,13 +32,13 @@ pub struct Tty {
     /// Where the keyboard sends them.
     to_bytes: Sender<u8>,
     events: Receiver<Event>,
-    /// Alarms come here too.
+    /// Alarms are sent here too.
     to_events: Sender<Event>,
     keys: Keys,
     screen: Screen,
-    /// Not sent yet: what the editor writes between two reads goes out in one piece.
+    /// Not sent yet: what the editor writes between two reads is sent in one piece.
     out: Vec<u8>,
-    /// Questions of the editor at this line, and answers on their way to it.
+    /// How often the editor has asked at this line, and answers on their way to it.
     asked: usize,
     answers: VecDeque<u8>,
     columns: usize,
@@ -88,7 +88,7 @@ impl Tty {
             recv(bytes) -> byte => {
                 let byte = byte.expect("we hold a sender ourselves");
                 if let Some(corner) = self.keys.arrived(byte) {
-                    // The editor does sums with it: it must be wider than the prompt.
+                    // The editor calculates with it: it must be wider than the prompt.
                     self.columns = corner.column.max(PROMPT.len() + 2);
                 }
                 Event::Byte(byte)
@@ -111,7 +111,8 @@ impl Tty {
         self.to_events.clone()
     }
 
-    /// [`Event::Alarm`] with this number comes after so long (or never, if there is no memory for a goroutine).
+    /// [`Event::Alarm`] with the returned number comes after `span`, or never if there is no memory
+    /// for a goroutine.
     pub fn alarm_in(&mut self, span: Duration) -> u64 {
         self.alarm += 1;
         let (alarm, events) = (self.alarm, self.to_events.clone());
@@ -148,7 +149,8 @@ impl Read for Tty {
 impl Write for Tty {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
         for _ in 0..self.screen.draw(bytes, &mut self.out) {
-            // Its first question at a line is for the size, its second for the place behind the prompt.
+            // Its first question at a line is for the size of the screen, its second for the place
+            // behind the prompt.
             let (row, column) = match self.asked {
                 0 => (ROWS, self.columns),
                 _ => (PROMPT_ROW, PROMPT.len() + 1),
