@@ -66,7 +66,7 @@ question "all pages are there from the start" stack.rs "alloc_stack: its topmost
 question "only the last part of a stack is counted" stack.rs "alloc_stack: its topmost page is committed, the others are when touched" \
     's/total \+= pages/total = pages/'
 question "every stack is deep" linux.rs "stack_is_deep: not if only the topmost page is there" \
-    's/false( \/\/ to know takes)/true$1/'
+    's/false( \/\/ finding out takes)/true$1/'
 question "the size wraps around" stack.rs "alloc_stack: what makes no sense is refused" \
     's/size\.checked_add\(GUARD\)\?/size.wrapping_add(GUARD)/'
 question "what is too large gets the largest" stack.rs "alloc_stack: what makes no sense is refused" \

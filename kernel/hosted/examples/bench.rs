@@ -1,7 +1,9 @@
-//! `cargo run --release -p hosted --example bench -- [NAME...] [--cpus N]`: what the executive's operations cost here.
+//! `cargo run --release -p hosted --example bench -- [NAME...] [--cpus N]`: what the executive's
+//! operations cost here.
 //!
-//! Prints `name,value,unit,min,max,n` lines, `value` being the median. NAME may be the beginning of several. The same
-//! rows are measured in the kernel by its console's `bench`, and in Go by tests/bench.
+//! Prints `name,value,unit,min,max,n` lines, `value` being the median. NAME may be the beginning of
+//! several. The same rows are measured in the kernel by its console's `bench`, and in Go by
+//! tests/bench.
 
 use std::sync::OnceLock;
 

@@ -1,5 +1,6 @@
-//! `count OPERATION [TIMES]`: does one operation on one CPU and nothing else, for callgrind (tests/bench/steps.sh).
-//! `count` and `count growth [MOST]`: nanoseconds, medians of nine; the kernel's console tells instructions by the same names.
+//! `count OPERATION [TIMES]`: does one operation on one CPU and nothing else, for callgrind
+//! (tests/bench/steps.sh). `count` and `count growth [MOST]`: nanoseconds, medians of nine; the
+//! kernel's console tells instructions by the same names.
 
 use bench::count::{GROWING, Meter, OPERATIONS, PERIODS};
 

@@ -1,4 +1,5 @@
-//! All demos with their answers: `cargo run --release -p hosted --example demos`. Ends with an error if one is wrong.
+//! All demos with their answers: `cargo run --release -p hosted --example demos`. Ends with an
+//! error if one is wrong.
 fn main() {
     hosted::run(|| {
         assert_eq!(demos::sieve(1), Ok(2));

@@ -1,5 +1,6 @@
-//! All scenarios in one process, for tests/fuzz.sh to run under many seeds (`--cfg fuzz`); without a seed they are a smoke test. First some short ones of its
-//! own, which leave the scheduler many choices, then the list that every machine runs (tests/scenarios).
+//! All scenarios in one process, for tests/fuzz.sh to run under many seeds (`--cfg fuzz`); without
+//! a seed they are a smoke test. First some short ones of its own, which leave the scheduler many
+//! choices, then the list that every machine runs (tests/scenarios).
 //!
 //!     cargo run -p hosted --example fuzz [NAME...] [-NAME...]   (parts of names: only these; not these)
 
@@ -323,7 +324,8 @@ fn stacks() {
     }
 }
 
-/// A device raises its line as a goroutine waits, looks, or has not begun to wait: all that it had is seen.
+/// A device raises its line as a goroutine waits, looks, or has not begun to wait: all that it had
+/// is seen.
 fn interrupts() {
     const LINE: usize = 5;
     let device = Arc::new(AtomicUsize::new(0));
@@ -373,8 +375,8 @@ fn ring_of_goroutines() {
 /// whatever is due. (Asked where the clock is the seed's: elsewhere a host may stop us for long.)
 fn turns() {
     const ROUNDS: usize = 300;
-    // A goroutine may begin in the middle of its predecessor's slice, and has one more then. And the
-    // seed's clock jumps by 20 ms now and then (src/fuzz.rs).
+    // A goroutine may begin in the middle of its predecessor's slice, and has one more then. And
+    // the seed's clock jumps by 20 ms now and then (src/fuzz.rs).
     const SLICE: u64 = 2 * executive::param::SLICE_NS + 20_000_000;
     let mut mixture = Instant::now().as_nanos();
     let mut one_of = |n| {

@@ -1,11 +1,11 @@
-//! CPUs as threads: how many, who is who, and GS.
+//! CPUs as threads: how many there are, which thread is which, and GS.
 //!
-//! The one rule: a thread is a CPU from the moment its number is in its thread-local, and the number is set after
-//! GS. A signal handler that finds no number knows that there is no executive on this thread (another thread of
-//! the program, or one of ours in its first microseconds) and keeps its hands off.
+//! **Rule:** a thread is a CPU from the moment its number is in its thread-local, and the number is
+//! set after GS. A signal handler that finds no number does nothing with the executive: this is
+//! another thread of the program, or one of ours in its first microseconds.
 //!
-//! Left: pinning threads to processors. The kernel moves an idle process's threads to where
-//! there is room, which on a shared machine is worth more than a warm cache.
+//! Rejected: pinning threads to processors. Linux moves threads to where there is room, which on a
+//! shared machine is worth more than a warm cache.
 #![allow(unsafe_code)] // system calls and the GS base
 
 use crate::stack;
@@ -18,16 +18,17 @@ use std::time::Duration;
 /// How many CPUs; 0 until [`init`].
 static CPUS: AtomicUsize = AtomicUsize::new(0);
 
-/// Does this kernel let user programs write GS base by an instruction?
+/// Whether this Linux lets programs write GS base by an instruction.
 static FSGSBASE: AtomicBool = AtomicBool::new(false);
 
-/// What others need to know of a CPU. A line of its own each: `asleep` is written at every sleep.
+/// What others need to know of a CPU. A cache line each, because `asleep` is written at every
+/// sleep.
 #[repr(align(64))]
 pub struct Cpu {
-    /// The thread's id, for signals; 0 while it isn't running. Set by the thread itself (Release, once it is
-    /// ready for signals), read by those who send them (Acquire).
+    /// The thread's id, for signals; 0 while it does not run. The thread sets it when it is ready
+    /// for signals (Release); senders read it (Acquire).
     pub tid: AtomicI32,
-    /// In, or on its way into, a futex wait. See `sleep`.
+    /// The CPU is in a futex wait, or on its way there (sleep.rs).
     pub asleep: AtomicBool,
 }
 
@@ -48,11 +49,11 @@ pub fn count() -> usize {
 
 /// Which CPU this thread is, if any.
 ///
-/// Never inlined, and opaque to the optimiser: a goroutine may come back from a switch on another thread, so a
-/// thread-local's address must not outlive one call (GS-CURRENT says the same of GS).
+/// Never inlined, and opaque to the optimiser: a goroutine may come back from a switch on another
+/// thread, so a thread-local's address must not outlive one call (GS-CURRENT says the same of GS).
 #[inline(never)]
 pub fn this() -> Option<usize> {
-    // SAFETY: does nothing; as a volatile asm it keeps calls of this function from being merged.
+    // SAFETY: does nothing; a volatile asm, it keeps calls of this function from being merged.
     unsafe { core::arch::asm!("", options(nostack, preserves_flags)) }
     NUMBER.get()
 }
@@ -65,7 +66,7 @@ pub fn this_cpu() -> usize {
 /// Decides how many CPUs there are.
 pub fn init(cpus: Option<usize>) {
     let n = cpus.or_else(from_environment).unwrap_or_else(|| {
-        // The affinity mask (and a cgroup's quota), which is what `taskset` and containers set.
+        // What `taskset` and containers set: the affinity mask, and a cgroup's quota.
         std::thread::available_parallelism().map_or(1, |n| n.get()).min(MAX_CPUS)
     });
     assert!((1..=MAX_CPUS).contains(&n), "hosted: {n} CPUs: must be 1 to {MAX_CPUS}");
@@ -81,7 +82,8 @@ fn from_environment() -> Option<usize> {
     Some(n.unwrap_or_else(|_| panic!("EXECUTIVE_CPUS={value}: not a number")))
 }
 
-/// Makes the calling thread CPU `cpu`: from here on it has a GS base, takes ticks and counts as running.
+/// Makes the calling thread CPU `cpu`: from here on it has a GS base, takes ticks, and counts as
+/// running.
 pub fn become_cpu(cpu: usize, block: *const ()) {
     assert!(this().is_none(), "hosted: this thread is a CPU already");
     set_gs_base(block);
@@ -95,8 +97,8 @@ pub fn become_cpu(cpu: usize, block: *const ()) {
 
 pub fn set_gs_base(block: *const ()) {
     if FSGSBASE.load(Ordering::Relaxed) {
-        // SAFETY: HWCAP2 said that the instruction is enabled (Intel SDM vol. 2, WRGSBASE); nothing else in a Linux
-        // process uses GS.
+        // SAFETY: HWCAP2 said that the instruction is enabled (Intel SDM vol. 2, WRGSBASE); nothing
+        // else in a Linux process uses GS.
         unsafe { core::arch::asm!("wrgsbase {}", in(reg) block, options(nostack, preserves_flags)) }
         return;
     }
@@ -108,7 +110,7 @@ pub fn set_gs_base(block: *const ()) {
 
 /// A CPU other than the boot CPU: a thread. Waits until it runs.
 pub fn start(cpu: usize, block: *const (), entry: extern "C" fn() -> !) -> bool {
-    let block = block as usize; // raw pointers aren't Send; this one is the new thread's own
+    let block = block as usize; // raw pointers are not Send; this one belongs to the new thread
     let (up, is_up) = mpsc::channel();
     let thread = std::thread::Builder::new().name(format!("cpu{cpu}")).stack_size(G0_STACK_BYTES);
     let spawned = thread.spawn(move || {
@@ -122,8 +124,8 @@ pub fn start(cpu: usize, block: *const (), entry: extern "C" fn() -> !) -> bool 
             eprintln!("hosted: CPU {cpu} did not start: {error}");
             false
         }
-        // The thread exists, so the kernel will run it; the bound is for the day when that is wrong. After it, the
-        // thread must never be heard of again, which nobody can promise: give up altogether.
+        // The thread exists, so Linux will run it; the limit is for the day when that is wrong. The
+        // thread could still run after it, so the process ends.
         Ok(_) => is_up.recv_timeout(Duration::from_secs(30)).map_or_else(
             |_| {
                 eprintln!("hosted: CPU {cpu} did not run within 30 s");
@@ -134,5 +136,6 @@ pub fn start(cpu: usize, block: *const (), entry: extern "C" fn() -> !) -> bool 
     }
 }
 
-/// The scheduler's own stack on CPUs 1 and up; CPU 0 uses the main thread's. Generous: what isn't touched costs nothing.
+/// The stack of g0 on CPUs 1 and up; CPU 0 uses the main thread's. It is generous, because what is
+/// not touched costs nothing.
 const G0_STACK_BYTES: usize = 512 * 1024;

@@ -1,17 +1,17 @@
 //! The ways to die: a CPU fault becomes the executive's crash report, and so does a panic.
 //!
-//! A fault's handler runs on the thread's alternate stack, so that a goroutine that ran off its own stack into the
-//! guard can still be told about. A panic stops here and doesn't unwind: goroutines end in `goexit`, not
-//! in a caller that could catch, and the kernel couldn't unwind either. An `abort` is one of the faults, as in Go: std
-//! aborts when a panic's message panics, libc when its heap is broken. And `kill -QUIT` asks for a report, as in Go. All
-//! end the process with status 2.
+//! A fault's handler runs on the thread's alternate stack, so that it can report a goroutine that
+//! ran off its own stack into the guard. A panic stops here and does not unwind: a goroutine ends
+//! in `goexit`, which does not catch, and the kernel cannot unwind either. As in Go an `abort` is
+//! one of the faults (std aborts when a panic's message panics, libc when its heap is broken), and
+//! `kill -QUIT` asks for a report. All end the process with status 2.
 #![allow(unsafe_code)] // signal handlers
 
 use crate::{cpu, foreign, tick};
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::panic::PanicHookInfo;
 
-/// A report is being printed: nothing may be waited for any more.
+/// A report is being printed: from here on this process must wait for nothing.
 static CRASHING: AtomicBool = AtomicBool::new(false);
 
 pub fn init() {
@@ -22,7 +22,7 @@ pub fn init() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if cpu::this().is_none() {
-            return default(info); // a thread that isn't ours, or not yet
+            return default(info); // a thread that is not a CPU, or not yet
         }
         panicked(info)
     }));
@@ -38,9 +38,9 @@ extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context:
     let address = unsafe { (*info).si_addr() } as usize;
     if cpu::this().is_none() {
         if signal == libc::SIGSEGV && foreign::welcome(address) {
-            return; // the instruction is executed again, and GS points somewhere now
+            return; // the instruction is executed again, with GS pointing at a block
         }
-        // Not the executive's: as if we had never been here. The instruction faults again when we return.
+        // Not the executive's fault: give it back. The instruction faults again after the return.
         // SAFETY: restores the default action.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
         return;
@@ -58,7 +58,7 @@ extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context:
     }
 }
 
-/// Someone wants to know. The signal may have come to any thread; the report is a CPU's.
+/// A person wants a report. The signal may have come to any thread; a CPU reports.
 extern "C" fn on_quit(signal: libc::c_int, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
     if cpu::this().is_none() {
         return tick::send(0, signal);
@@ -81,14 +81,14 @@ pub fn write(mut bytes: &[u8]) {
             if n < 0 && unsafe { *libc::__errno_location() } == libc::EINTR {
                 continue;
             }
-            return; // nobody listens
+            return; // nobody reads it
         }
         bytes = &bytes[n as usize..];
     }
 }
 
-/// An orderly end flushes std's output, as `main`'s return would. After a crash we only leave: the report may have
-/// come out of a signal handler, and another CPU may be frozen with any lock held.
+/// An orderly end flushes std's output, as a return of `main` does. After a crash the process just
+/// ends: this may be a signal handler, and another CPU may be frozen with any lock held.
 pub fn exit(code: i32) -> ! {
     if CRASHING.load(Ordering::Relaxed) {
         // SAFETY: ends the process.

@@ -1,10 +1,13 @@
-//! `--cfg fuzz`: a seed from the environment, and on one CPU a clock that is the seed's too. Without the cfg nothing of it is there.
+//! `--cfg fuzz`: a seed from the environment, which on one CPU decides the clock too. Without the
+//! cfg nothing of it is compiled.
 //!
-//! The clock goes on by a little whenever it is read, and now and then by more. A CPU that sleeps until a deadline is there at once, and one that sleeps for
-//! good ends the run: nothing could wake it. `on_tick` runs when the clock is read at or after the time asked for: a moment that a signal could
-//! have chosen.
+//! The clock goes on by a little whenever it is read, and now and then by more. A sleep until a
+//! deadline moves it there at once. A sleep for good ends the run, because nothing could wake the
+//! only CPU. `on_tick` runs when the clock is read at or after the time asked for, at a point where
+//! a signal could have come.
 //!
-//! So a run is a function of its seed, unless the program itself asks the outer world (the real clock, `HashMap`'s keys, addresses).
+//! So a run is a function of its seed, unless the program depends on the outer world (the real
+//! clock, `HashMap`'s keys, addresses).
 
 #[cfg(not(fuzz))]
 mod real {
@@ -35,12 +38,12 @@ mod seeded {
     use executive::chaos::{one_in, random, seed};
     use executive::machine::{Interrupted, NEVER};
 
-    /// One CPU: time is ours.
+    /// There is one CPU, and the clock is ours.
     static VIRTUAL: AtomicBool = AtomicBool::new(false);
     static NOW: AtomicU64 = AtomicU64::new(1_000_000_000);
     static TICK: AtomicU64 = AtomicU64::new(NEVER);
     static SEED: AtomicU64 = AtomicU64::new(0);
-    /// A sleep beyond it is for good: the clock could not go on from there.
+    /// A sleep until later is for good: the clock could not go on from there.
     const END_OF_TIME: u64 = NEVER / 2;
 
     pub fn init() {
@@ -61,7 +64,7 @@ mod seeded {
             r => r % 100,
         };
         let now = NOW.fetch_add(u64::from(step), Relaxed) + u64::from(step);
-        // One thread: what is between the load and the store is on_tick's own reading of the clock, with no tick asked for.
+        // There is one thread. Only `on_tick` reads the clock in between, with no tick asked for.
         if TICK.load(Relaxed) <= now {
             TICK.store(NEVER, Relaxed);
             executive::on_tick(&mut Interrupted { pc: 0, sp: 0, fp: 0 });
@@ -70,14 +73,14 @@ mod seeded {
     }
 
     pub fn wait(word: &AtomicU32, expect: u32, deadline: u64) -> bool {
-        // It may use the timer up; a futex would not, but some machines do.
+        // A wait may use up the timer. A futex does not, but some machines do.
         if one_in(2) && !tick_at(NEVER) {
             tick::tick_at(NEVER);
         }
         if !VIRTUAL.load(Relaxed) {
             return false;
         }
-        // It may return early, and a wakeup can only have come before: there is no other CPU.
+        // It may return early, and no wakeup can come meanwhile: there is no other CPU.
         if word.load(Relaxed) == expect && !one_in(4) {
             if deadline > END_OF_TIME {
                 executive::fatal::throw("hosted: the only CPU sleeps for good");
@@ -95,7 +98,7 @@ mod seeded {
         ours
     }
 
-    /// Says how to have a bad run again; and, asked to, what time it is: a digest of all that was chosen.
+    /// Says how to repeat a run that failed; and, if asked, the time: a digest of all choices.
     pub fn on_exit(code: i32) {
         if std::env::var_os("EXECUTIVE_DIGEST").is_some() {
             eprintln!("digest {}", NOW.load(Relaxed));

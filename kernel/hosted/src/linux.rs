@@ -1,4 +1,4 @@
-//! The contract, signed: each hook names the file that keeps it.
+//! The hooks of the machine; each names the file that keeps its promises.
 #![allow(unsafe_code)] // an unsafe trait
 
 use crate::{cpu, crash, fuzz, sleep, stack, symbols, tick};
@@ -11,7 +11,8 @@ pub struct Linux;
 
 executive::machine!(Linux);
 
-// SAFETY: kept by the files named; each promise has a test (contract, run by tests/contract.rs).
+// SAFETY: the files named keep the promises; each has a test (crate contract, run by
+// tests/contract.rs).
 unsafe impl Machine for Linux {
     fn cpus() -> usize {
         cpu::count()
@@ -49,12 +50,12 @@ unsafe impl Machine for Linux {
         // SAFETY: the caller's promise, passed on.
         unsafe { stack::free(stack) }
     }
-    fn refill() {} // Linux's pages are Linux's business: nobody asks for it
+    fn refill() {} // Linux cares for its pages: nobody calls it
     fn stack_committed(stack: Stack) -> usize {
         stack::committed(stack)
     }
     fn stack_is_deep(_: Stack) -> bool {
-        false // to know takes a system call for each goroutine that ends
+        false // finding out takes a system call for each goroutine that ends
     }
 
     fn write(bytes: &[u8]) {
@@ -63,7 +64,7 @@ unsafe impl Machine for Linux {
     /// Straight to standard output, as `std`'s does.
     fn print(bytes: &[u8]) {
         use std::io::Write;
-        let _ = std::io::stdout().write_all(bytes); // nobody listens
+        let _ = std::io::stdout().write_all(bytes); // nobody reads it
     }
     fn freeze_others() {
         crash::freeze_others()

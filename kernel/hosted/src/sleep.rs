@@ -1,13 +1,16 @@
 //! wait and wake: a futex, and a flag that saves the waker the system call.
 //!
-//! Why no wake is lost. The waiter sets `asleep`, then (in the kernel) compares the word; the waker changes the word,
-//! then reads `asleep`. Both have a full fence in between, so at least one of them sees the other's write:
-//! - the waker sees `asleep`: it calls FUTEX_WAKE. Either the waiter is queued by then and is woken, or it is
-//!   not, and then the kernel's comparison, made under the lock of the same futex bucket after the wake went by, sees the new word;
-//! - the waker doesn't see `asleep`: then the waiter's comparison sees the new word, and doesn't sleep.
+//! Why no wake is lost. The waiter sets `asleep`, then (in Linux) compares the word; the waker
+//! changes the word, then reads `asleep`. Both have a full fence in between, so at least one of
+//! them sees the other's write:
+//! - The waker sees `asleep` and calls FUTEX_WAKE. If the waiter is queued by then it is woken. If
+//!   not, Linux compares the word after the wake, under the lock of the same futex bucket, and sees
+//!   the new one.
+//! - The waker does not see `asleep`. Then the waiter's comparison sees the new word, and it does
+//!   not sleep.
 //!
-//! Left: a fence-free handshake by a three-state word (awake, asleep, woken). It costs the waiter a second locked
-//! instruction and saves the waker nothing.
+//! Rejected: a handshake without fences by a three-state word (awake, asleep, woken). It costs the
+//! waiter a second locked instruction and saves the waker nothing.
 #![allow(unsafe_code)] // the futex system call
 
 use crate::cpu;
@@ -21,8 +24,8 @@ pub fn wait(word: &AtomicU32, expect: u32, deadline: u64) {
     me.asleep.swap(true, Ordering::SeqCst);
     let until = timespec(deadline);
     let until = if deadline == NEVER { core::ptr::null() } else { &raw const until };
-    // SAFETY: `word` and `until` outlive the call. Whatever it returns (woken, EAGAIN, EINTR, ETIMEDOUT), `wait`
-    // may return early, so the caller looks for itself.
+    // SAFETY: `word` and `until` outlive the call. Its result (woken, EAGAIN, EINTR, ETIMEDOUT)
+    // does not matter: `wait` may return early, and the caller looks at the word.
     unsafe {
         libc::syscall(
             libc::SYS_futex,
@@ -39,7 +42,8 @@ pub fn wait(word: &AtomicU32, expect: u32, deadline: u64) {
 }
 
 pub fn wake(cpu: usize, word: &AtomicU32) {
-    // The caller's change of the word before our look at the flag. Partner: the swap in `wait`.
+    // The caller's change of the word comes before our load of the flag. Partner: the swap in
+    // `wait`.
     full_fence();
     if cpu::table(cpu).asleep.load(Ordering::Relaxed) {
         // SAFETY: wakes whoever sleeps on this address; touches no memory of ours.
@@ -52,7 +56,7 @@ pub fn wake(cpu: usize, word: &AtomicU32) {
 /// CLOCK_MONOTONIC in nanoseconds, by the vDSO: about 25 ns, no system call. Async-signal-safe.
 pub fn now() -> u64 {
     let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: writes `t`. It can't fail for this clock.
+    // SAFETY: writes `t`. It cannot fail for this clock.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut t) };
     t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
 }

@@ -1,15 +1,19 @@
-//! Goroutines' stacks, and those of signal handlers: slots cut from large mappings, each with a guard page at its low end.
+//! Goroutines' stacks, and those of signal handlers: slots cut from large mappings, each with a
+//! guard page at its low end.
 //!
-//! A slot is a power of two, guard included, so a stack of 60 KiB lies in 64 KiB. Slots of one size are cut
-//! from regions of at least 64 MiB, and free ones are linked through their own topmost word: both ways are O(1).
+//! A slot is a power of two, guard included, so a stack of 60 KiB lies in 64 KiB. Slots of one size
+//! are cut from regions of at least 64 MiB. Free ones are linked through their topmost words, so
+//! that alloc and free are O(1).
 //!
-//! The guards are the difficulty. Linux allows a process 65,530 mappings (vm.max_map_count), and a page that is protected
-//! by `mprotect` splits a mapping in two, so that 32,000 stacks would be the end. Linux 6.13 has guard pages that live
-//! in the page table only (MADV_GUARD_INSTALL): a region stays one mapping, and a million stacks are 64 KiB apart in
-//! a thousand of them. On an older kernel we use `mprotect`, and `alloc_stack` says `None` when the kernel refuses: a
-//! stack without a guard would break the contract, and silently. (`sysctl vm.max_map_count` moves that end.)
+//! The guards are the difficulty. Linux allows a process 65,530 mappings (vm.max_map_count), and a
+//! page that is protected by `mprotect` splits a mapping in two, so that there could be no more
+//! than 32,000 stacks. Since Linux 6.13 there are guard pages in the page table alone
+//! (MADV_GUARD_INSTALL): a region stays one mapping, and a million stacks take a thousand of them.
+//! Older ones get `mprotect`, and `alloc_stack` returns `None` when Linux refuses that: a stack
+//! without a guard would break the contract silently. (`sysctl vm.max_map_count` raises the limit.)
 //!
-//! Left: one `mmap` per stack (a mapping each), and guards only for the first so many (see above).
+//! Rejected: one `mmap` per stack (a mapping each), and no guards beyond some number of stacks (see
+//! above).
 #![allow(unsafe_code)] // mappings, and the free list that lives in them
 
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -24,21 +28,22 @@ const SMALLEST_SLOT: usize = 4 * PAGE;
 const CLASSES: usize = 14;
 const REGION: usize = 64 << 20;
 
-/// Do page-table guards work here? Until one was refused, yes.
+/// Whether guards in the page table work; true until one is refused.
 static LIGHT_GUARDS: AtomicBool = AtomicBool::new(true);
 
 /// The slots of one size.
 struct Class {
-    /// The top (`hi`) of the first free stack; its word at `hi - 8` holds the next one's; 0 ends the list.
+    /// The top (`hi`) of the first free stack. The word at `hi - 8` holds the next one's; 0 ends
+    /// the list.
     free: usize,
-    /// The uncut rest of the newest region.
+    /// The rest of the newest region, not cut yet.
     next: usize,
     end: usize,
 }
 
 static TABLE: [Mutex<Class>; CLASSES] = [const { Mutex::new(Class { free: 0, next: 0, end: 0 }) }; CLASSES];
 
-/// Which class, and its slot size.
+/// The class for stacks of `size` bytes, and its slot size.
 fn class(size: usize) -> Option<(usize, usize)> {
     let slot = size.checked_add(GUARD)?.checked_next_power_of_two()?.max(SMALLEST_SLOT);
     let class = (slot / SMALLEST_SLOT).trailing_zeros() as usize;
@@ -50,7 +55,7 @@ pub fn alloc(size: usize) -> Option<Stack> {
     cut(class, slot).or_else(|| if give_back(usize::MAX) > 0 { cut(class, slot) } else { None })
 }
 
-/// A stack of a class, which has slots of this size.
+/// A stack of the class, whose slots have this size.
 fn cut(class: usize, slot: usize) -> Option<Stack> {
     let mut class = TABLE[class].lock().unwrap();
     let hi = class.free;
@@ -78,7 +83,7 @@ fn cut(class: usize, slot: usize) -> Option<Stack> {
 /// Gives the calling thread a stack for its signal handlers. It is never given back: CPU threads do
 /// not end. The one that std makes is too small for a crash report.
 pub fn for_signals() {
-    /// The kernel's frame takes up to 11 KiB of it (AVX-512, AMX); printing a report a few KiB.
+    /// A signal frame takes up to 11 KiB of it (AVX-512, AMX); printing a report a few KiB.
     const BYTES: usize = 124 * 1024;
     let stack = alloc(BYTES).expect("hosted: no memory for a signal stack");
     let new = libc::stack_t { ss_sp: stack.lo as _, ss_flags: 0, ss_size: stack.size() };
@@ -90,7 +95,7 @@ pub fn for_signals() {
 /// # Safety
 /// As [`executive::machine::Machine::free_stack`].
 pub unsafe fn free(stack: Stack) {
-    // SAFETY: within one of our mappings, and the caller gave up what stands there.
+    // SAFETY: within one of our mappings, and the caller has given up its contents.
     unsafe { libc::madvise(stack.lo as _, stack.size() - PAGE, libc::MADV_DONTNEED) };
     let (class, slot) = class(stack.size()).expect("free_stack: no stack of ours");
     debug_assert!(stack.size() + GUARD == slot);
@@ -104,9 +109,10 @@ fn link(hi: usize) -> *mut usize {
     core::ptr::without_provenance_mut::<usize>(hi - size_of::<usize>())
 }
 
-/// Addresses without memory: NORESERVE, so that a thousand of these pass the kernel's overcommit check.
+/// Maps addresses without memory. NORESERVE, so that a thousand regions pass Linux's overcommit
+/// check.
 fn map_region(bytes: usize) -> Option<usize> {
-    // SAFETY: a new anonymous mapping at an address that the kernel chooses.
+    // SAFETY: a new anonymous mapping at an address that Linux chooses.
     let region = unsafe {
         libc::mmap(
             core::ptr::null_mut(),
@@ -140,7 +146,7 @@ fn guard(at: usize) -> bool {
     unsafe { libc::mprotect(at as _, GUARD, libc::PROT_NONE) == 0 }
 }
 
-/// Bytes of the stack that are backed by memory, as the kernel tells.
+/// Bytes of the stack that are backed by memory, as Linux tells.
 pub fn committed(stack: Stack) -> usize {
     let mut pages = [0u8; 256];
     let mut total = 0;

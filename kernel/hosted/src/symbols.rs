@@ -1,7 +1,8 @@
-//! Names for a crash report: this program's own symbol table, mapped at the start and searched line by line.
+//! Names for a crash report: this program's own symbol table, mapped at the start and searched
+//! linearly.
 //!
-//! A crash asks for a few dozen names once, so a linear search over the table is fast enough, and it needs no
-//! memory: mapped file in, name out. Left: DWARF with file and line (`addr2line` on the printed address gives it).
+//! A crash needs a few dozen names once, so a linear search is fast enough, and it allocates
+//! nothing. Rejected: file and line from DWARF, which `addr2line` gives for the printed address.
 #![allow(unsafe_code)] // maps the executable; the dynamic linker's list
 
 use core::fmt;
@@ -14,13 +15,13 @@ type Header = elf::FileHeader64<object::Endianness>;
 
 struct Executable {
     symbols: SymbolTable<'static, Header>,
-    /// What the loader added to the addresses in the file.
+    /// The difference between an address in memory and in the file.
     bias: usize,
 }
 
 static EXECUTABLE: OnceLock<Executable> = OnceLock::new();
 
-/// Without a readable symbol table (a stripped program) there are no names, and nothing else fails.
+/// Without a readable symbol table (in a stripped program) there are no names; nothing else fails.
 pub fn init() {
     if let Some(executable) = open() {
         let _ = EXECUTABLE.set(executable);
@@ -30,7 +31,8 @@ pub fn init() {
 fn open() -> Option<Executable> {
     let file = std::fs::File::open("/proc/self/exe").ok()?;
     let len = file.metadata().ok()?.len() as usize;
-    // SAFETY: a private mapping of a file, never unmapped. Whoever truncates the program while it runs loses anyway.
+    // SAFETY: a private mapping of a file, never unmapped. A program that is truncated while it
+    // runs is lost anyway.
     let data: &'static [u8] = unsafe {
         let at = libc::mmap(core::ptr::null_mut(), len, libc::PROT_READ, libc::MAP_PRIVATE, file.as_raw_fd(), 0);
         if at == libc::MAP_FAILED {
@@ -45,7 +47,7 @@ fn open() -> Option<Executable> {
     Some(Executable { symbols, bias: bias() })
 }
 
-/// Where the program was loaded: what `dl_iterate_phdr` tells first is the program itself.
+/// Where the program was loaded: `dl_iterate_phdr` begins with the program itself.
 fn bias() -> usize {
     extern "C" fn first(info: *mut libc::dl_phdr_info, _: usize, out: *mut libc::c_void) -> i32 {
         // SAFETY: `info` is the linker's, `out` is our local below.
@@ -68,7 +70,7 @@ pub fn write(pc: usize, out: &mut dyn fmt::Write) -> bool {
     let address = pc.wrapping_sub(executable.bias) as u64;
     let symbol = executable.symbols.iter().find(|symbol| {
         let start = symbol.st_value(endian);
-        // A naked function has a size too; labels and data don't count.
+        // Naked functions have a size too; labels and data are left out.
         symbol.st_type() == elf::STT_FUNC && start <= address && address - start < symbol.st_size(endian).max(1)
     });
     let Some(symbol) = symbol else { return false };

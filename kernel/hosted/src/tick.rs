@@ -1,11 +1,13 @@
 //! tick_at and kick: the CPU's timer and the interrupt between CPUs, both as one signal.
 //!
-//! The signal is SIGURG, as in Go: debuggers pass it, libc doesn't use it, it is ignored by default, and a program that
-//! really uses urgent socket data must expect it spuriously anyway. Not queued, so a storm of kicks is one
-//! signal. A thread's timer is made when it first asks for a tick.
+//! The signal is SIGURG, as in Go: debuggers pass it on, libc does not use it, it is ignored by
+//! default, and a program that uses urgent socket data must expect it spuriously anyway. It is not
+//! queued, so a storm of kicks is one signal. A thread's timer is made when it first asks for a
+//! tick.
 //!
-//! The handler runs on the thread's alternate stack (IRQ-CLEAN: never on a goroutine's), with SA_RESTART, so
-//! that a goroutine's system call doesn't fail for it. See the crate's head for why `pc` isn't written back.
+//! The handler runs on the thread's alternate stack (IRQ-CLEAN: never on a goroutine's), with
+//! SA_RESTART, so that no system call of a goroutine fails because of it. lib.rs tells why `pc` is
+//! not written back.
 #![allow(unsafe_code)] // signal handlers and timers
 
 use crate::{cpu, sleep};
@@ -17,7 +19,7 @@ const SIGNAL: libc::c_int = libc::SIGURG;
 
 /// The CPU (plus one) that prints a crash report while all others stand still; 0: none.
 static FROZEN_BY: AtomicUsize = AtomicUsize::new(0);
-/// How many have stopped for it.
+/// How many CPUs have stopped for it.
 static FROZEN: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
@@ -25,8 +27,8 @@ thread_local! {
     static TIMER: Cell<Option<KernelTimer>> = const { Cell::new(None) };
 }
 
-/// The kernel's name for a timer. libc's own wrapper may allocate, and `on_tick` asks for its next tick from within the
-/// signal handler.
+/// Linux's name for a timer. libc's wrapper may allocate, and `on_tick` asks for its next tick
+/// within the signal handler.
 type KernelTimer = libc::c_int;
 
 pub fn init() {
@@ -60,7 +62,7 @@ pub fn interrupted(context: *mut libc::c_void) -> Interrupted {
 
 /// Async-signal-safe: `on_tick` takes no lock and allocates nothing, and we do neither.
 extern "C" fn on_signal(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    let Some(me) = cpu::this() else { return }; // not a CPU: no executive here
+    let Some(me) = cpu::this() else { return }; // not a CPU
     let frozen_by = FROZEN_BY.load(Ordering::Acquire);
     if frozen_by != 0 && frozen_by != me + 1 {
         executive::crash::stopped(&interrupted(context));
@@ -72,14 +74,14 @@ extern "C" fn on_signal(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut l
     }
     // SAFETY: errno is this thread's; the interrupted code may be about to read it.
     let errno = unsafe { *libc::__errno_location() };
-    executive::on_tick(&mut interrupted(context)); // a copy: what it writes there goes nowhere
+    executive::on_tick(&mut interrupted(context)); // a copy, which is dropped
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
 }
 
 /// Arms (or with [`NEVER`] disarms) this thread's timer.
 ///
-/// Never inlined: see [`cpu::this`]. The caller is pinned or on g0, so the thread stays the same within.
+/// Never inlined: see [`cpu::this`]. The caller is pinned or on g0, and so stays on its thread.
 #[inline(never)]
 pub fn tick_at(deadline: u64) {
     let timer = match TIMER.get() {
@@ -87,7 +89,7 @@ pub fn tick_at(deadline: u64) {
         None if deadline == NEVER => return,
         None => make_timer(),
     };
-    // A time of zero disarms; a deadline long past fires at once.
+    // A time of zero disarms; a past deadline fires at once.
     let value = sleep::timespec(if deadline == NEVER { 0 } else { deadline.max(1) });
     let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     let spec = libc::itimerspec { it_interval: zero, it_value: value };
@@ -128,7 +130,7 @@ pub fn kick(cpu: usize) {
 
 /// Sends a CPU a signal, if it has come up.
 pub fn send(cpu: usize, signal: libc::c_int) {
-    // Acquire: the thread that has a tid has GS. Partner: the store in `cpu::become_cpu`.
+    // Acquire: a thread that has a tid has GS. Partner: the store in `cpu::become_cpu`.
     let tid = cpu::table(cpu).tid.load(Ordering::Acquire);
     if tid != 0 {
         // SAFETY: a signal to a thread of this process which handles it; CPU threads never end.
@@ -136,8 +138,8 @@ pub fn send(cpu: usize, signal: libc::c_int) {
     }
 }
 
-/// Stops all other CPUs, for good. Waits for them 20 ms: one that doesn't come is in a system call that it
-/// can't be got out of, or gone.
+/// Stops all other CPUs for good. Waits for them 20 ms: a CPU that has not stopped by then is in a
+/// system call that no signal ends, or is gone.
 pub fn freeze_others() {
     let me = cpu::this().map_or(usize::MAX, |cpu| cpu + 1);
     if FROZEN_BY.compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed).is_err() {
@@ -152,7 +154,7 @@ pub fn freeze_others() {
     }
     let until = sleep::now() + 20_000_000;
     while FROZEN.load(Ordering::Acquire) < others && sleep::now() < until {
-        // SAFETY: gives the processor away; no memory involved.
+        // SAFETY: yields the processor; touches no memory.
         unsafe { libc::sched_yield() };
     }
 }
