@@ -1,4 +1,4 @@
-//! Where this host keeps OVMF, QEMU's UEFI firmware. Distributions agree on nothing, so this is a list.
+//! Where this host keeps OVMF, QEMU's UEFI firmware. Distributions do not agree, so this is a list.
 
 use anyhow::{Context, Result};
 use std::path::Path;
@@ -11,7 +11,7 @@ const FLASH: &[(&str, &str)] = &[
     ("/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"), // Fedora
 ];
 
-/// QEMU's arguments for UEFI. Nothing is written to the host's files: the store is a throw-away copy.
+/// QEMU's arguments for UEFI. The host's files are not written: the store is a throw-away copy.
 pub fn uefi() -> Result<Vec<String>> {
     let (code, vars) = FLASH
         .iter()

@@ -1,10 +1,10 @@
 //! A kernel's ELF file -> a disk image that boots it.
 //!
-//! The BIOS reads the disk in small pieces, so the image must be small: debug information stays out. The symbol
-//! table stays in, for the kernel reads its own names when it crashes.
+//! The BIOS reads the disk in small pieces, so the image must be small: debug information stays
+//! out. The symbol table stays in, because the kernel reads its own names when it crashes.
 //!
-//! Left: the `object` crate's rewriter (moves sections of an executable about); the toolchain's llvm-objcopy, which
-//! `bootloader` needs anyway, doesn't.
+//! Rejected: the rewriter of the crate `object`, which moves sections of an executable. The
+//! toolchain's llvm-objcopy, which `bootloader` needs anyway, does not.
 
 use crate::medium::Medium;
 use anyhow::{Context, Result, ensure};
@@ -20,7 +20,7 @@ pub enum Firmware {
     Uefi,
 }
 
-/// The image of `kernel`, beside it; made anew only if the kernel (or this tool) is newer.
+/// The image of `kernel`, beside it; made again only if the kernel or this tool is newer.
 pub fn cached(kernel: &Path, firmware: Firmware) -> Result<PathBuf> {
     let image = kernel.with_extension(match firmware {
         Firmware::Bios => "bios.img",
@@ -28,7 +28,7 @@ pub fn cached(kernel: &Path, firmware: Firmware) -> Result<PathBuf> {
     });
     let tool = std::env::current_exe()?;
     if !(newer(&image, kernel) && newer(&image, &tool)) {
-        // Moved there when whole: of two runs at a time neither sees half an image.
+        // Moved there when it is whole, so that another run never sees half an image.
         make(kernel, firmware, None, |whole| Ok(fs::rename(whole, &image)?))
             .with_context(|| format!("cannot make the image {}", image.display()))?;
     }
@@ -40,15 +40,15 @@ fn newer(a: &Path, b: &Path) -> bool {
     matches!((time(a), time(b)), (Some(a), Some(b)) if a > b)
 }
 
-/// Writes the image to the file or disk at `path`, with `command_line` in it for machines without
-/// fw_cfg: it is the image's ramdisk. Returns its bytes.
+/// Writes the image to the file or disk at `path`. `command_line` is in it, as its ramdisk, for
+/// machines without fw_cfg. Returns its length in bytes.
 pub fn write(kernel: &Path, firmware: Firmware, command_line: Option<&str>, path: &Path) -> Result<u64> {
     let written =
         Medium::open(path).and_then(|medium| make(kernel, firmware, command_line, |image| medium.take(image)));
     written.with_context(|| format!("cannot write the image to {}", path.display()))
 }
 
-/// Makes the image in a file beside the kernel, which is gone again when `take` has had it.
+/// Makes the image in a file beside the kernel; the file is removed after `take`.
 fn make<T>(
     kernel: &Path,
     firmware: Firmware,
@@ -72,12 +72,12 @@ fn make<T>(
         take(&whole)
     })();
     for leftover in [small, whole, ramdisk] {
-        let _ = fs::remove_file(leftover); // some may not have been made, or moved
+        let _ = fs::remove_file(leftover); // some were not made, or were moved
     }
     taken
 }
 
-/// The serial line is the kernel's: the bootloader speaks only when something is wrong.
+/// The serial line belongs to the kernel: the bootloader writes there only when something is wrong.
 fn quiet() -> BootConfig {
     let mut config = BootConfig::default();
     config.log_level = LevelFilter::Warn;

@@ -3,7 +3,7 @@
 use boot::{options, run};
 use std::process::ExitCode;
 
-/// We could not do what was asked: no such kernel, no QEMU.
+/// The status when this tool fails: no such kernel, no QEMU.
 const CANNOT: u8 = 126;
 const USAGE_ERROR: u8 = 2;
 

@@ -1,11 +1,11 @@
 //! Where a disk image is put: a file, or a disk.
 //!
-//! The one rule: what is there stays what it is. A disk is written, a link followed, a file keeps its
-//! mode and its other names; whatever else is found there is refused, in words.
+//! **Rule:** what is there stays what it is. A disk is written, a link is followed, a file keeps
+//! its mode and its other names. Whatever else is there is refused, and the error says why.
 //!
-//! That nobody uses a disk is asked of the host's kernel, not looked up: `O_EXCL` opens a block device
-//! only if neither it nor a partition of it is mounted, swapped to, or part of something else
-//! (open(2)), and keeps others from it until it is closed. What it says is then put into words.
+//! Whether a disk is in use, the host's kernel tells: `O_EXCL` opens a block device only if neither
+//! it nor a partition of it is mounted, swapped to, or part of another device (open(2)), and keeps
+//! others from it until it is closed. The users are looked up only for the error message.
 
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File, FileType, OpenOptions};
@@ -20,12 +20,12 @@ pub struct Medium {
     path: PathBuf,
     /// A disk's size, in bytes.
     room: Option<u64>,
-    /// We made the file: if no image comes into it, it goes again.
+    /// The file is new: it is removed if no image is written to it.
     made: bool,
 }
 
 impl Medium {
-    /// Opens it and changes nothing; makes a file where nothing is.
+    /// Opens it without changing it; creates a file if nothing is there.
     pub fn open(path: &Path) -> Result<Medium> {
         let found = match fs::metadata(path) {
             Ok(found) => Some(found.file_type()),
@@ -36,7 +36,7 @@ impl Medium {
             bail!("it is {what}: an image is written to a file or to a disk");
         }
         let is_disk = found.is_some_and(|what| what.is_block_device());
-        // O_NONBLOCK: should it have become a pipe meanwhile, we wait for nobody.
+        // O_NONBLOCK: does not wait, should it have become a pipe meanwhile.
         let flags = libc::O_NONBLOCK | if is_disk { libc::O_EXCL } else { 0 };
         let file = match OpenOptions::new().write(true).create(!is_disk).truncate(false).custom_flags(flags).open(path)
         {
@@ -58,7 +58,7 @@ impl Medium {
         Ok(medium)
     }
 
-    /// Writes the image, and waits until it is on the disk; returns its bytes.
+    /// Writes the image, and waits until it is on the disk; returns its length in bytes.
     pub fn take(mut self, image: &Path) -> Result<u64> {
         let mut from = File::open(image)?;
         let bytes = from.metadata()?.len();
@@ -84,7 +84,7 @@ impl Drop for Medium {
     }
 }
 
-/// What it is, if no image can be put there.
+/// What is there, if it can take no image.
 fn unfit(what: FileType) -> Option<&'static str> {
     match what {
         _ if what.is_file() || what.is_block_device() => None,
@@ -100,7 +100,7 @@ fn sys(device: u64) -> PathBuf {
     format!("/sys/dev/block/{}:{}", libc::major(device), libc::minor(device)).into()
 }
 
-/// Who has a disk or a partition of it, as far as it can be found.
+/// Who uses a disk or a partition of it, as far as that can be found.
 fn users(disk: u64) -> String {
     let numbers = |sys: &Path| fs::read_to_string(sys.join("dev")).ok().map(|text| text.trim().to_owned());
     let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -152,7 +152,7 @@ mod tests {
         fn at(&self, name: &str) -> PathBuf {
             self.0.join(name)
         }
-        /// An image of this many bytes, no two blocks of it alike.
+        /// An image of this length, no two blocks of it alike.
         fn image(&self, bytes: usize) -> (PathBuf, Vec<u8>) {
             let image: Vec<u8> = (0..bytes).map(|i| (i / 512 + i) as u8).collect();
             fs::write(self.at("image"), &image).unwrap();
@@ -166,15 +166,15 @@ mod tests {
         }
     }
 
-    /// Puts the image there; the error in one line.
+    /// Puts the image there; the error is one line.
     fn put(image: &Path, to: &Path) -> Result<u64, String> {
         Medium::open(to).and_then(|medium| medium.take(image)).map_err(|e| format!("{e:#}"))
     }
 
-    /// Runs it; `None` if it fails. (Whether it can be done here, the test says.)
+    /// Runs a program; `None` if it fails.
     ///
-    /// One at a time: until it has executed its program a child has what this process has open, a file on a
-    /// file system that another test unmounts, say.
+    /// One at a time: until it has executed its program, a child has all files of this process
+    /// open, such as one on a file system that another test unmounts.
     fn run(command: &[&str]) -> Option<String> {
         static ONE: Mutex<()> = Mutex::new(());
         let _one = ONE.lock().unwrap_or_else(|e| e.into_inner());
@@ -252,7 +252,7 @@ mod tests {
         }
     }
 
-    /// A node of the test's own for a block device, at `node`.
+    /// Makes a node for a block device at `node`, for the test alone.
     fn make_node(node: &Path, sys: &Path) {
         let numbers = fs::read_to_string(sys.join("dev")).expect("Linux tells a device's numbers");
         let (major, minor) = numbers.trim().split_once(':').expect("two numbers");
@@ -289,7 +289,7 @@ mod tests {
         let (image, _) = dir.image(100_000);
         fs::write(dir.at("contents"), vec![0; 4 << 20]).unwrap();
         let Some(disk) = Disk::new(&dir.at("contents")) else { return eprintln!("{SKIPPED}") };
-        // Told to the host's kernel, which may know no tables of partitions.
+        // By hand: the host's kernel may not read partition tables.
         run(&["addpart", &disk.0, "1", "2048", "4096"]).expect("util-linux has it");
         let whole = sys(fs::metadata(&disk.0).unwrap().rdev());
         let name = Path::new(&disk.0).file_name().unwrap().to_str().unwrap();

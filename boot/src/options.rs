@@ -1,11 +1,12 @@
-//! What the person asked for. qemu-run.sh passes its own options through, so these are its options too.
+//! What the person asked for. qemu-run.sh passes most of its options on, so these are its options
+//! too.
 
 use lexopt::prelude::*;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long a run without a person may take when nobody says.
+/// How long a run without a person may take, by default.
 pub const DEFAULT_LIMIT: Duration = Duration::from_secs(300);
 
 pub const USAGE: &str = "\
@@ -24,7 +25,7 @@ usage: boot --kernel ELF [OPTIONS] [-- QEMU-ARGUMENTS]
 #[derive(Debug, Default, PartialEq)]
 pub struct Options {
     pub kernel: PathBuf,
-    /// 0: nobody said.
+    /// 0: not given.
     pub smp: usize,
     pub mem: Option<String>,
     pub uefi: bool,
@@ -33,7 +34,7 @@ pub struct Options {
     pub gdb: bool,
     pub icount: bool,
     pub image: Option<PathBuf>,
-    /// Goes to QEMU as it is.
+    /// Passed to QEMU unchanged.
     pub rest: Vec<OsString>,
 }
 
@@ -69,7 +70,7 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Opti
     Ok(Some(o))
 }
 
-/// What the kernel keeps of its command line (kernel/src/fwcfg.rs).
+/// The longest command line that the kernel keeps (kernel/src/fwcfg.rs).
 const MOST: usize = 4096;
 
 fn commands(line: String) -> Result<String, lexopt::Error> {
@@ -80,7 +81,8 @@ fn commands(line: String) -> Result<String, lexopt::Error> {
     }
 }
 
-/// What the kernel starts (kernel/executive/src/param.rs); QEMU has not many more.
+/// The most CPUs that the kernel starts (`MAX_CPUS` of the executive); QEMU does not have many
+/// more.
 const MOST_CPUS: usize = 256;
 
 fn cpus(s: &str) -> Result<usize, String> {

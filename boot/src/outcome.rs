@@ -1,6 +1,6 @@
-//! How a run ended. The kernel says so through QEMU's isa-debug-exit device: it writes `code + 0x10`, and QEMU ends with
-//! status `(value << 1) | 1`. So the kernel's statuses are odd and from 0x21 on, and cannot be taken for QEMU's own:
-//! 0 (the machine reset or was closed) and 1 (QEMU could not start).
+//! How a run ended. The kernel tells by QEMU's device isa-debug-exit: it writes `code + 0x10`, and
+//! QEMU ends with status `(value << 1) | 1`. So the kernel's statuses are odd and at least 0x21.
+//! QEMU's own are 0 (the machine reset or was closed) and 1 (QEMU could not start).
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -12,13 +12,13 @@ const BASE: i32 = 0x10;
 /// How the machine's run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The kernel said `exit(code)`.
+    /// The kernel called `exit(code)`.
     Exited(u8),
-    /// The machine went away without a word: a triple fault, or somebody closed QEMU.
+    /// The machine ended without a status: a triple fault, or somebody closed QEMU.
     Died,
     /// QEMU itself failed; it has said why.
     QemuFailed(ExitStatus),
-    /// We ended it.
+    /// This tool ended it, at its time limit.
     TimedOut(Duration),
 }
 
@@ -32,7 +32,8 @@ impl Outcome {
         }
     }
 
-    /// The status to hand on: the kernel's code, or one that no kernel uses (`timeout` and `env` chose the numbers).
+    /// The status to end with: the kernel's code, or a number that no kernel uses (taken from
+    /// `timeout` and `env`).
     pub fn status(self) -> u8 {
         match self {
             Outcome::Exited(code) => code,
@@ -42,7 +43,7 @@ impl Outcome {
         }
     }
 
-    /// One line for the person, unless the kernel has said it all.
+    /// One line for the person, unless the kernel has said enough.
     pub fn complaint(self) -> Option<String> {
         match self {
             Outcome::Exited(_) => None,

@@ -1,11 +1,12 @@
 //! The machine: QEMU's command line.
 //!
-//! TCG, never KVM: it is on every host, and the same everywhere. `-no-reboot`: a triple fault ends QEMU. The disk
-//! is a throw-away copy (`snapshot`), so that several machines can share one image.
+//! TCG, never KVM: every host has it, and it is the same everywhere. With `-no-reboot` a triple
+//! fault ends QEMU. The disk is a throw-away copy (`snapshot`), so that several machines can share
+//! one image.
 //!
-//! With `--icount` the CPUs take turns in one thread of the host, and the machine's clocks, its TSC too, show the number of
-//! instructions that they have executed, as nanoseconds. When all CPUs halt time jumps to the next timer. Nothing of the host's time is left
-//! in it: a run repeats.
+//! With `--icount` the CPUs take turns in one thread of the host. The machine's clocks, its TSC
+//! too, show the number of instructions executed, as nanoseconds. When all CPUs halt, time jumps to
+//! the next timer. The host's time does not matter, so a run repeats.
 
 use crate::firmware;
 use crate::image::Firmware;
@@ -14,12 +15,13 @@ use anyhow::Result;
 use std::path::Path;
 use std::process::Command;
 
-/// How the machine's serial line is tied to us.
+/// How the machine's serial line is connected to this tool.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Line {
-    /// A person's terminal: every key goes to the guest, Ctrl-C too; Ctrl-A X ends QEMU, Ctrl-A C is its monitor.
+    /// By a person's terminal: every key goes to the guest, Ctrl-C too; Ctrl-A X ends QEMU, Ctrl-A
+    /// C is its monitor.
     Terminal,
-    /// Two pipes.
+    /// By two pipes.
     Pipes,
 }
 
@@ -27,7 +29,8 @@ pub fn command(o: &Options, image: &Path, firmware: Firmware, line: Line) -> Res
     let mut qemu = Command::new("qemu-system-x86_64");
     let accel = if o.icount { "tcg,thread=single" } else { "tcg,thread=multi" };
     qemu.args(["-machine", "q35", "-accel", accel, "-cpu", "max", "-no-reboot"])
-        // Only what the kernel drives, and the VGA that the bootloader wants: firmware tries to boot from everything else.
+        // Only devices that the kernel drives, and the VGA that the bootloader wants: the firmware
+        // would try to boot from any other.
         .args(["-nodefaults", "-vga", "std", "-display", "none"])
         .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"])
         .args(["-smp", &cpus(o).to_string()])
@@ -55,7 +58,8 @@ fn quoted(value: &str) -> String {
     value.replace(',', ",,")
 }
 
-/// Twice the host's CPUs shows more of the scheduler than it costs; from 5 on, TCG's threads get in each other's way.
+/// Twice the host's CPUs, which shows more of the scheduler. From 5 on, TCG's threads slow each
+/// other down.
 fn cpus(o: &Options) -> usize {
     match o.smp {
         0 => std::thread::available_parallelism().map_or(4, |n| (2 * n.get()).min(4)),

@@ -1,6 +1,7 @@
-//! Starts the machine, watches the clock, reads how it ended.
+//! Starts the machine, limits its time, and reads how it ended.
 //!
-//! The one rule: QEMU never outlives us. On time-out we end it ourselves; if we are killed, the host's kernel does.
+//! **Rule:** QEMU never outlives this tool, which ends it at the time limit. If the tool is killed,
+//! the host's kernel ends QEMU.
 #![allow(unsafe_code)] // Two system calls that std has no name for: prctl and kill.
 
 use crate::image::{self, Firmware};
@@ -33,7 +34,8 @@ pub fn run(o: &Options) -> Result<Option<Outcome>> {
         eprintln!("{}", debugger_hint(&o.kernel));
     }
     let mut command = qemu::command(o, &image, firmware, line)?;
-    // With commands given nobody types. Otherwise what is piped in is typed, once somebody listens.
+    // With commands given nobody types. Otherwise what is piped in is typed, once the console
+    // reads.
     command.stdin(match line {
         Line::Terminal => Stdio::inherit(),
         Line::Pipes if o.run.is_none() => Stdio::piped(),
@@ -51,11 +53,11 @@ fn drive(mut qemu: Command, line: Line, limit: Option<Duration>) -> Result<Outco
     if line == Line::Pipes {
         qemu.stdout(Stdio::piped());
     }
-    qemu.stderr(Stdio::piped()); // what it says, and its end: the pipe closes
+    qemu.stderr(Stdio::piped()); // its messages, and its end: the pipe closes
     die_with_us(&mut qemu);
     let mut child = qemu.spawn().context("cannot start qemu-system-x86_64")?;
 
-    // QEMU's end, or an error of our input: its rest is lost, and the console would wait for it.
+    // Wait for QEMU's end, or for an error of our input: the console would wait for its rest.
     let (ended, end) = channel::<io::Result<()>>();
     let unread = ended.clone();
     let keys = child.stdin.take();
@@ -70,14 +72,14 @@ fn drive(mut qemu: Command, line: Line, limit: Option<Duration>) -> Result<Outco
                     });
                 }
             };
-            // A reader that went away (`| head`) is no reason to stop the machine.
+            // If the reader of our output goes away (`| head`), the machine runs on.
             let _ = serial::copy(out, io::stdout(), prompted);
         })
     });
     let errors = child.stderr.take().context("no pipe")?;
     let err = thread::spawn(move || {
         for line in BufReader::new(errors).lines().map_while(Result::ok) {
-            // What it says when we end it: we tell that better.
+            // QEMU's message when it is ended: ours is better.
             if !line.contains("terminating on signal") {
                 eprintln!("{line}");
             }
@@ -106,10 +108,11 @@ fn drive(mut qemu: Command, line: Line, limit: Option<Duration>) -> Result<Outco
     })
 }
 
-/// Asks the host's kernel to end QEMU when this thread ends: a killed test leaves no machine behind.
+/// Asks the host's kernel to end QEMU when this thread ends, so that a killed test leaves no
+/// machine behind.
 fn die_with_us(qemu: &mut Command) {
     #[cfg(target_os = "linux")]
-    // SAFETY: between fork and exec only async-signal-safe calls are made: one system call.
+    // SAFETY: between fork and exec there is one call, a system call, which is async-signal-safe.
     unsafe {
         qemu.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) {
             0 => Ok(()),
@@ -118,13 +121,14 @@ fn die_with_us(qemu: &mut Command) {
     }
 }
 
-/// Ends QEMU by SIGTERM, which it obeys in an orderly way: it takes its terminal settings back.
+/// Ends QEMU by SIGTERM, so that it ends in order and restores the terminal.
 fn terminate(qemu: &Child) {
-    // SAFETY: a system call on our own child, which has not been waited for: its id is still its own.
+    // SAFETY: a system call on our own child. It has not been waited for, so its id is still its
+    // own.
     unsafe { libc::kill(qemu.id() as i32, libc::SIGTERM) };
 }
 
-/// Runs `f` and then gives the terminal back as it was, whatever QEMU left.
+/// Runs `f` and then restores the terminal, whatever QEMU did to it.
 fn with_terminal<T>(f: impl FnOnce() -> T) -> T {
     let saved = Command::new("stty").arg("-g").stdin(Stdio::inherit()).output().ok();
     let result = f();

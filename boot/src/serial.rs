@@ -1,11 +1,12 @@
 //! The machine's serial line, as bytes that come and go.
 //!
-//! Firmware draws on it as on a screen (it clears it, moves the cursor, sets colours). A log must not do that: such
-//! sequences are taken out, plain text stays.
+//! Firmware draws on it as on a screen: it clears it, moves the cursor, sets colours. A log must
+//! not, so such sequences are taken out; plain text stays.
 
 use std::io::{self, Read, Write};
 
-/// Takes control sequences (ESC `[` .. letter, ECMA-48 section 5.4) out of a stream of bytes, wherever it is cut.
+/// Takes control sequences (ESC `[` .. letter, ECMA-48 section 5.4) out of a stream of bytes,
+/// wherever it is cut.
 #[derive(Default)]
 pub struct Plain {
     state: State,
@@ -37,10 +38,11 @@ impl Plain {
     }
 }
 
-/// What the kernel's console says when it wants a line. Before, keys would be the firmware's, or lost.
+/// What the kernel's console says when it wants a line. Keys sent before go to the firmware, or are
+/// lost.
 const PROMPT: &[u8] = b"> ";
 
-/// Copies the line to `to` until the machine closes it; calls `prompted` when the console is there.
+/// Copies the line to `to` until the machine closes it; calls `prompted` when the console reads.
 pub fn copy(mut line: impl Read, mut to: impl Write, prompted: impl FnOnce()) -> io::Result<()> {
     let (mut plain, mut buffer, mut text) = (Plain::default(), [0; 4096], Vec::new());
     let mut prompted = Some(prompted);
@@ -66,8 +68,8 @@ pub fn copy(mut line: impl Read, mut to: impl Write, prompted: impl FnOnce()) ->
     }
 }
 
-/// Types what comes from `from`, and at its end what a person would: Ctrl-D. Fails if `from` can't
-/// be read; that the machine takes no more is its own end, and no failure.
+/// Types what comes from `from`, and at its end Ctrl-D, as a person would. Fails if `from` cannot
+/// be read. If the machine takes no more it has ended, which is no failure.
 pub fn type_in(mut from: impl Read, mut line: impl Write) -> io::Result<()> {
     let mut buffer = [0; 256];
     let mut last = b'\r';
@@ -86,7 +88,8 @@ pub fn type_in(mut from: impl Read, mut line: impl Write) -> io::Result<()> {
         }
         last = buffer[n - 1];
     }
-    // A last line that nobody ended is one all the same; and the end is one at the beginning of a line.
+    // A last line without its end is one all the same; and Ctrl-D counts only at the beginning of a
+    // line.
     let _ = line.write_all(if last == b'\r' { b"\x04" } else { b"\r\x04" }).and_then(|()| line.flush());
     Ok(())
 }
