@@ -102,7 +102,7 @@ question "the word is not compared" sleep.rs "wait: returns at once when the wor
 question "the deadline is taken for a duration" sleep.rs "wait: ends at its deadline" \
     's/libc::FUTEX_WAIT_BITSET/libc::FUTEX_WAIT/'
 question "the deadline is looked up on another clock" sleep.rs "wait: ends at its deadline" \
-    's/libc::FUTEX_PRIVATE_FLAG,( \/\/ BITSET)/libc::FUTEX_PRIVATE_FLAG | libc::FUTEX_CLOCK_REALTIME,$1/'
+    's/(FUTEX_WAIT_BITSET \| libc::FUTEX_PRIVATE_FLAG),/$1 | libc::FUTEX_CLOCK_REALTIME,/'
 question "nobody says that it sleeps" sleep.rs "wake: ends a wait, however close the two come" \
     's/me\.asleep\.swap\(true, /me.asleep.swap(false, /'
 question "compared before it sleeps, not as it does" sleep.rs "wake: ends a wait, however close the two come" \

@@ -42,9 +42,14 @@ fn newer(a: &Path, b: &Path) -> bool {
 
 /// Writes the image to the file or disk at `path`. `command_line` is in it, as its ramdisk, for
 /// machines without fw_cfg. Returns its length in bytes.
-pub fn write(kernel: &Path, firmware: Firmware, command_line: Option<&str>, path: &Path) -> Result<u64> {
-    let written =
-        Medium::open(path).and_then(|medium| make(kernel, firmware, command_line, |image| medium.take(image)));
+pub fn write(
+    kernel: &Path,
+    firmware: Firmware,
+    command_line: Option<&str>,
+    path: &Path,
+) -> Result<u64> {
+    let written = Medium::open(path)
+        .and_then(|medium| make(kernel, firmware, command_line, |image| medium.take(image)));
     written.with_context(|| format!("cannot write the image to {}", path.display()))
 }
 

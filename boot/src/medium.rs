@@ -38,7 +38,12 @@ impl Medium {
         let is_disk = found.is_some_and(|what| what.is_block_device());
         // O_NONBLOCK: does not wait, should it have become a pipe meanwhile.
         let flags = libc::O_NONBLOCK | if is_disk { libc::O_EXCL } else { 0 };
-        let file = match OpenOptions::new().write(true).create(!is_disk).truncate(false).custom_flags(flags).open(path)
+        let file = match OpenOptions::new()
+            .write(true)
+            .create(!is_disk)
+            .truncate(false)
+            .custom_flags(flags)
+            .open(path)
         {
             Err(error) if is_disk && error.raw_os_error() == Some(libc::EBUSY) => {
                 bail!("it is in use: {}", users(fs::metadata(path)?.rdev()));
@@ -46,8 +51,12 @@ impl Medium {
             file => file?,
         };
         let opened = file.metadata()?;
-        ensure!(found.is_none_or(|found| found == opened.file_type()), "it has just become something else");
-        let mut medium = Medium { file, path: fs::canonicalize(path)?, room: None, made: found.is_none() };
+        ensure!(
+            found.is_none_or(|found| found == opened.file_type()),
+            "it has just become something else"
+        );
+        let mut medium =
+            Medium { file, path: fs::canonicalize(path)?, room: None, made: found.is_none() };
         if is_disk {
             ensure!(
                 !sys(opened.rdev()).join("partition").exists(),
@@ -68,7 +77,8 @@ impl Medium {
             self.file.set_len(0)?;
         }
         self.file.rewind()?;
-        let written = io::copy(&mut from, &mut self.file).and_then(|n| self.file.sync_all().map(|()| n));
+        let written =
+            io::copy(&mut from, &mut self.file).and_then(|n| self.file.sync_all().map(|()| n));
         let written = written.context("the image is not whole there")?;
         ensure!(written == bytes, "the image changed while it was written");
         self.made = false;
@@ -102,8 +112,10 @@ fn sys(device: u64) -> PathBuf {
 
 /// Who uses a disk or a partition of it, as far as that can be found.
 fn users(disk: u64) -> String {
-    let numbers = |sys: &Path| fs::read_to_string(sys.join("dev")).ok().map(|text| text.trim().to_owned());
-    let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let numbers =
+        |sys: &Path| fs::read_to_string(sys.join("dev")).ok().map(|text| text.trim().to_owned());
+    let entries =
+        |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
     let parts = entries(&sys(disk)).filter(|part| part.join("partition").exists());
     let all: Vec<PathBuf> = parts.chain([sys(disk)]).collect();
     let devices: Vec<String> = all.iter().filter_map(|sys| numbers(sys)).collect();
@@ -145,7 +157,8 @@ mod tests {
 
     impl Dir {
         fn new(test: &str) -> Dir {
-            let dir = std::env::temp_dir().join(format!("executive-medium-{test}-{}", std::process::id()));
+            let dir = std::env::temp_dir()
+                .join(format!("executive-medium-{test}-{}", std::process::id()));
             fs::create_dir(&dir).unwrap();
             Dir(dir)
         }
@@ -193,7 +206,10 @@ mod tests {
         assert_eq!(put(&image, &dir.at("link")), Ok(3000));
         assert!(fs::symlink_metadata(dir.at("link")).unwrap().is_symlink());
         assert_eq!(fs::metadata(dir.at("file")).unwrap().mode() & 0o777, 0o600);
-        assert!(fs::read(dir.at("file")).unwrap() == bytes && fs::read(dir.at("name")).unwrap() == bytes);
+        assert!(
+            fs::read(dir.at("file")).unwrap() == bytes
+                && fs::read(dir.at("name")).unwrap() == bytes
+        );
     }
 
     #[test]
@@ -256,7 +272,8 @@ mod tests {
     fn make_node(node: &Path, sys: &Path) {
         let numbers = fs::read_to_string(sys.join("dev")).expect("Linux tells a device's numbers");
         let (major, minor) = numbers.trim().split_once(':').expect("two numbers");
-        run(&["mknod", node.to_str().unwrap(), "b", major, minor]).expect("who can make a loop device can do that");
+        run(&["mknod", node.to_str().unwrap(), "b", major, minor])
+            .expect("who can make a loop device can do that");
     }
 
     const SKIPPED: &str = "skipped: no loop device can be made here";
@@ -275,7 +292,10 @@ mod tests {
             let there = fs::read(&node).unwrap();
             if size > bytes.len() {
                 assert_eq!(told, Ok(100_000));
-                assert!(there.len() == size && there[..bytes.len()] == bytes, "it is not what was written");
+                assert!(
+                    there.len() == size && there[..bytes.len()] == bytes,
+                    "it is not what was written"
+                );
             } else {
                 assert!(told.unwrap_err().contains("100000 bytes, and the disk 65536"));
                 assert!(there.iter().all(|&byte| byte == 0), "it was written in part");
@@ -302,11 +322,15 @@ mod tests {
         let (part, place) = (dir.at("part"), dir.at("place"));
         let (part, place) = (part.to_str().unwrap(), place.to_str().unwrap());
         run(&["mkfs.ext4", "-q", part]).expect("e2fsprogs is there");
-        run(&["mount", part, place]).expect("a disk can be mounted where a loop device can be made");
+        run(&["mount", part, place])
+            .expect("a disk can be mounted where a loop device can be made");
         let told = [put(&image, &dir.at("disk")), put(&image, &dir.at("part"))];
         run(&["umount", place]).expect("it was mounted");
         for told in told {
-            assert!(told.as_ref().is_err_and(|t| t.contains(&format!("mounted at {place}"))), "{told:?}");
+            assert!(
+                told.as_ref().is_err_and(|t| t.contains(&format!("mounted at {place}"))),
+                "{told:?}"
+            );
         }
         assert_eq!(put(&image, &dir.at("disk")), Ok(100_000), "nobody uses it any more");
     }

@@ -16,7 +16,8 @@ usage: boot --kernel ELF [OPTIONS] [-- QEMU-ARGUMENTS]
   --mem SIZE        memory, as QEMU writes it: 64M, 2G (default 512M)
   --uefi            boot from UEFI (default: BIOS)
   --run \"A; B\"      run these console commands, then power off; status 0 only if all succeeded
-  --timeout SECONDS end the machine after so long, status 124 (default: 300 without a person, else never)
+  --timeout SECONDS end the machine after so long, status 124
+                    (default: 300 without a person, otherwise never)
   --gdb             wait for a debugger on port 1234
   --icount          its time is the instructions executed, 1 ns each, and repeats: for `count`
   --image PATH      only write the disk image, to a file or to a whole disk that nobody uses;
@@ -39,7 +40,9 @@ pub struct Options {
 }
 
 /// `None`: the person wants [`USAGE`].
-pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Option<Options>, lexopt::Error> {
+pub fn parse(
+    args: impl IntoIterator<Item = impl Into<OsString>>,
+) -> Result<Option<Options>, lexopt::Error> {
     let mut o = Options::default();
     let mut args = lexopt::Parser::from_iter(args);
     loop {
@@ -100,7 +103,8 @@ fn memory(s: &str) -> Result<String, String> {
 
 fn seconds(s: &str) -> Result<Duration, String> {
     let n = s.parse().ok().filter(|&n: &f64| n > 0.0);
-    n.and_then(|n| Duration::try_from_secs_f64(n).ok()).ok_or("a number of seconds is needed".into())
+    n.and_then(|n| Duration::try_from_secs_f64(n).ok())
+        .ok_or("a number of seconds is needed".into())
 }
 
 #[cfg(test)]

@@ -51,9 +51,10 @@ impl Outcome {
                 "no end after {} s: stopped the machine (--timeout SECONDS gives it longer)",
                 limit.as_secs_f64()
             )),
-            Outcome::Died => {
-                Some("the machine is gone, and the kernel gave no exit code: a triple fault, or QEMU was closed".into())
-            }
+            Outcome::Died => Some(
+                "the machine is gone without an exit code: a triple fault, or QEMU was closed"
+                    .into(),
+            ),
             Outcome::QemuFailed(status) => Some(format!("QEMU failed: {status}")),
         }
     }
@@ -79,14 +80,19 @@ mod tests {
     fn qemus_own_statuses_are_not_the_kernels() {
         assert_eq!(ended(0), Outcome::Died);
         assert!(matches!(ended(1), Outcome::QemuFailed(_)));
-        assert!(matches!(ended(127), Outcome::Exited(_)), "127 is code 47, not a shell's complaint");
+        assert!(
+            matches!(ended(127), Outcome::Exited(_)),
+            "127 is code 47, not a shell's complaint"
+        );
         assert!(matches!(Outcome::of(ExitStatus::from_raw(libc::SIGKILL)), Outcome::QemuFailed(_)));
     }
 
     #[test]
     fn only_success_is_status_0() {
         assert_eq!(Outcome::Exited(0).status(), 0);
-        for bad in [Outcome::Exited(2), Outcome::Died, Outcome::TimedOut(Duration::from_secs(1)), ended(1)] {
+        for bad in
+            [Outcome::Exited(2), Outcome::Died, Outcome::TimedOut(Duration::from_secs(1)), ended(1)]
+        {
             assert_ne!(bad.status(), 0);
         }
     }

@@ -35,7 +35,10 @@ pub fn command(o: &Options, image: &Path, firmware: Firmware, line: Line) -> Res
         .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"])
         .args(["-smp", &cpus(o).to_string()])
         .args(["-m", o.mem.as_deref().unwrap_or("512M")])
-        .args(["-drive", &format!("format=raw,snapshot=on,file={}", quoted(&image.display().to_string()))])
+        .args([
+            "-drive",
+            &format!("format=raw,snapshot=on,file={}", quoted(&image.display().to_string())),
+        ])
         .args(["-serial", if line == Line::Terminal { "mon:stdio" } else { "stdio" }]);
     if firmware == Firmware::Uefi {
         qemu.args(firmware::uefi()?);

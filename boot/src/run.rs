@@ -146,7 +146,8 @@ fn debugger_hint(kernel: &Path) -> String {
     let kernel = kernel.canonicalize().unwrap_or(kernel.to_owned());
     format!(
         "the machine waits for a debugger; in another terminal, here:\n  \
-         gdb -ex 'add-symbol-file {} -o {KERNEL_AT}' -ex 'source kernel/executive/gdb.py' -ex 'target remote :1234'\n\
+         gdb -ex 'add-symbol-file {} -o {KERNEL_AT}' -ex 'source kernel/executive/gdb.py' \
+         -ex 'target remote :1234'\n\
          then `break kernel::start::start`, `continue`; `goroutines` lists them",
         kernel.display()
     )

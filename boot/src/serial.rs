@@ -90,7 +90,8 @@ pub fn type_in(mut from: impl Read, mut line: impl Write) -> io::Result<()> {
     }
     // A last line without its end is one all the same; and Ctrl-D counts only at the beginning of a
     // line.
-    let _ = line.write_all(if last == b'\r' { b"\x04" } else { b"\r\x04" }).and_then(|()| line.flush());
+    let _ =
+        line.write_all(if last == b'\r' { b"\x04" } else { b"\r\x04" }).and_then(|()| line.flush());
     Ok(())
 }
 

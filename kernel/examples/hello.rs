@@ -5,5 +5,9 @@
 kernel::entry!(main);
 
 fn main() {
-    executive::println!("hello from goroutine {} on {} CPUs", executive::goid(), executive::affinity::cpus());
+    executive::println!(
+        "hello from goroutine {} on {} CPUs",
+        executive::goid(),
+        executive::affinity::cpus()
+    );
 }

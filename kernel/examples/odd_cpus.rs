@@ -16,7 +16,8 @@ const LISTED: [u8; 4] = [0, 2, 40, 1];
 entry_point!(start, config = &kernel::start::BOOT);
 
 fn start(info: &'static mut BootInfo) -> ! {
-    let tables = Tables { window: info.physical_memory_offset.into_option().expect("BOOT asks for it") };
+    let tables =
+        Tables { window: info.physical_memory_offset.into_option().expect("BOOT asks for it") };
     tables.list_cpus(info.rsdp_addr.into_option().expect("the firmware has tables"));
     kernel::start::start(info, main)
 }
@@ -29,7 +30,9 @@ fn main() {
         assert_eq!(apic::id(), apic::id_of(n), "as the report tells it");
         println!("cpu {n} has apic id {}", apic::id());
     }
-    for (name, holds) in scenarios::SCENARIOS.iter().filter(|(name, _)| name.starts_with("affinity::")) {
+    for (name, holds) in
+        scenarios::SCENARIOS.iter().filter(|(name, _)| name.starts_with("affinity::"))
+    {
         holds();
         println!("ok {name}");
     }
@@ -73,11 +76,16 @@ impl Tables {
 
     fn find(&self, rsdp: u64, signature: [u8; 4]) -> u64 {
         let wide = self.read::<u8>(rsdp + 15) >= 2;
-        let (root, size) =
-            if wide { (self.read::<u64>(rsdp + 24), 8) } else { (self.read::<u32>(rsdp + 16).into(), 4) };
+        let (root, size) = if wide {
+            (self.read::<u64>(rsdp + 24), 8)
+        } else {
+            (self.read::<u32>(rsdp + 16).into(), 4)
+        };
         let length = u64::from(self.read::<u32>(root + 4));
         let entry = |at| if wide { self.read::<u64>(at) } else { self.read::<u32>(at).into() };
         let mut tables = (root + 36..root + length).step_by(size).map(entry);
-        tables.find(|&table| self.read::<[u8; 4]>(table) == signature).expect("the firmware lists its CPUs")
+        tables
+            .find(|&table| self.read::<[u8; 4]>(table) == signature)
+            .expect("the firmware lists its CPUs")
     }
 }

@@ -95,18 +95,21 @@ fn read_madt(found: &mut Platform, madt: &PhysicalMapping<Window, Madt>) {
     // An entry of length 0 would be read for ever; no machine has this many entries.
     for entry in madt.get().entries().take(4096) {
         match entry {
-            MadtEntry::LocalApic(e) if e.apic_id != 0xff => add_cpu(found, e.apic_id.into(), e.flags),
+            MadtEntry::LocalApic(e) if e.apic_id != 0xff => {
+                add_cpu(found, e.apic_id.into(), e.flags)
+            }
             MadtEntry::LocalX2Apic(e) => add_cpu(found, e.x2apic_id, e.flags),
-            MadtEntry::IoApic(e) => found
-                .io_apics
-                .push(IoApic { address: e.io_apic_address.into(), first_gsi: e.global_system_interrupt_base }),
+            MadtEntry::IoApic(e) => found.io_apics.push(IoApic {
+                address: e.io_apic_address.into(),
+                first_gsi: e.global_system_interrupt_base,
+            }),
             MadtEntry::LocalApicNmi(e) => found.nmi_at_lint1 |= e.nmi_line == 1,
             MadtEntry::X2ApicNmi(e) => found.nmi_at_lint1 |= e.nmi_line == 1,
             MadtEntry::InterruptSourceOverride(e) if e.bus == 0 => {
                 // "As the bus does" means active high and edge-triggered on ISA. So do flags that
                 // make no sense.
-                let (polarity, trigger) =
-                    parse_mps_inti_flags(e.flags).unwrap_or((Polarity::SameAsBus, TriggerMode::SameAsBus));
+                let (polarity, trigger) = parse_mps_inti_flags(e.flags)
+                    .unwrap_or((Polarity::SameAsBus, TriggerMode::SameAsBus));
                 found.overrides.push(IsaOverride {
                     irq: e.irq,
                     gsi: e.global_system_interrupt,
@@ -152,7 +155,8 @@ impl Handler for Window {
     unsafe fn map_physical_region<T>(&self, at: usize, size: usize) -> PhysicalMapping<Self, T> {
         PhysicalMapping {
             physical_start: at,
-            virtual_start: NonNull::new(phys_to_virt(at as u64).cast()).expect("the window is above 0"),
+            virtual_start: NonNull::new(phys_to_virt(at as u64).cast())
+                .expect("the window is above 0"),
             region_length: size,
             mapped_length: size,
             handler: Window,

@@ -184,7 +184,8 @@ pub fn send_ipi(cpu: usize, vector: u8) {
 /// CPUs that were never started or given up.
 pub fn send_nmi_others() {
     let own = id();
-    for cpu in (0..MAX_CPUS).filter(|&cpu| ONLINE[cpu].load(Ordering::Acquire) && id_of(cpu) != own) {
+    for cpu in (0..MAX_CPUS).filter(|&cpu| ONLINE[cpu].load(Ordering::Acquire) && id_of(cpu) != own)
+    {
         command(id_of(cpu), ICR_ASSERT | ICR_NMI);
     }
 }
@@ -268,9 +269,13 @@ fn silence_8259s() {
     // Intel 8259A data sheet: ICW1 to the command port, then ICW2 (vectors), ICW3 (wiring), ICW4
     // (8086 mode), mask.
     for (command, wiring) in [(0x20, 1 << 2), (0xa0, 2)] {
-        for (port, value) in
-            [(command, 0x11), (command + 1, BASE), (command + 1, wiring), (command + 1, 1), (command + 1, 0xff)]
-        {
+        for (port, value) in [
+            (command, 0x11),
+            (command + 1, BASE),
+            (command + 1, wiring),
+            (command + 1, 1),
+            (command + 1, 0xff),
+        ] {
             // SAFETY: these ports are the 8259s' on every PC; no other code of ours uses them.
             unsafe { x86_64::instructions::port::Port::<u8>::new(port).write(value) };
         }

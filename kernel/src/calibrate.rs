@@ -70,8 +70,12 @@ pub fn measure(platform: &Platform) -> Rates {
         }
         let (measured, apic_per_tsc) = compare(&clocks, (FIRST_NS << round).min(LONGEST_NS));
         let claims: Vec<Claim> = told.iter().copied().chain(measured).collect();
-        let rates =
-            |(source, tsc_hz), witness| Rates { tsc_hz, apic_timer_hz: scale(tsc_hz, apic_per_tsc), source, witness };
+        let rates = |(source, tsc_hz), witness| Rates {
+            tsc_hz,
+            apic_timer_hz: scale(tsc_hz, apic_per_tsc),
+            source,
+            witness,
+        };
         if let Some((claim, witness)) = agreed(&claims) {
             return rates(claim, Some(witness));
         }
@@ -96,7 +100,8 @@ fn compare(clocks: &[Clock], ns: u64) -> (Vec<Claim>, Fraction) {
     let apic_begin = apic.sample();
     // Long enough by any of them: a clock that stands still must not hold us up.
     let ended = |(clock, begin): (&Clock, &Sample)| {
-        u128::from(clock.since(begin, clock.read())) * 1_000_000_000 > u128::from(ns) * u128::from(clock.hz)
+        u128::from(clock.since(begin, clock.read())) * 1_000_000_000
+            > u128::from(ns) * u128::from(clock.hz)
     };
     for _ in 0..READINGS {
         if clocks.iter().zip(&begin).any(ended) {
@@ -178,7 +183,12 @@ impl Clock {
     /// 24 bits count on every chipset; the bits above may read as anything (ACPI specification
     /// 4.8.3.3).
     fn pm_timer(port: u16) -> Clock {
-        Clock { source: Source::PmTimer, hz: 3_579_545, mask: 0xff_ffff, counter: Counter::PmTimer(port) }
+        Clock {
+            source: Source::PmTimer,
+            hz: 3_579_545,
+            mask: 0xff_ffff,
+            counter: Counter::PmTimer(port),
+        }
     }
 
     /// Starts channel 2 counting down from its maximum once, the speaker off (Intel 8254 data

@@ -44,10 +44,15 @@ static LATEST: AtomicU64 = AtomicU64::new(0);
 pub fn init(platform: &Platform) -> Rates {
     let rates = calibrate::measure(platform);
     if rates.witness.is_none() {
-        println!("clock: {} says that the TSC runs at {} Hz; no other clock agrees", rates.source, rates.tsc_hz);
+        println!(
+            "clock: {} says that the TSC runs at {} Hz; no other clock agrees",
+            rates.source, rates.tsc_hz
+        );
     }
     let per_ns = |hz: u64| ((u128::from(hz) << 32) / 1_000_000_000) as u64;
-    SCALE.ns_per_tick.store(((1_000_000_000u128 << 32) / u128::from(rates.tsc_hz)) as u64, Ordering::Relaxed);
+    SCALE
+        .ns_per_tick
+        .store(((1_000_000_000u128 << 32) / u128::from(rates.tsc_hz)) as u64, Ordering::Relaxed);
     SCALE.ticks_per_ns.store(per_ns(rates.tsc_hz), Ordering::Relaxed);
     SCALE.counts_per_ns.store(per_ns(rates.apic_timer_hz), Ordering::Relaxed);
     SCALE.zero.store(tsc::read(), Ordering::Relaxed);
@@ -88,7 +93,11 @@ pub fn arm_timer(deadline_ns: u64) {
         apic::timer_deadline(if deadline_ns == NEVER { 0 } else { tsc });
     } else {
         let counts = scaled(deadline_ns.saturating_sub(now_ns()), &SCALE.counts_per_ns) + 1;
-        apic::timer_count(if deadline_ns == NEVER { 0 } else { counts.min(u32::MAX.into()) as u32 });
+        apic::timer_count(if deadline_ns == NEVER {
+            0
+        } else {
+            counts.min(u32::MAX.into()) as u32
+        });
     }
 }
 

@@ -22,7 +22,8 @@ struct Cpu {
     flushed: AtomicU64,
 }
 
-static CPUS: [Cpu; MAX_CPUS] = [const { Cpu { online: AtomicBool::new(false), flushed: AtomicU64::new(0) } }; MAX_CPUS];
+static CPUS: [Cpu; MAX_CPUS] =
+    [const { Cpu { online: AtomicBool::new(false), flushed: AtomicU64::new(0) } }; MAX_CPUS];
 
 /// From here on the calling CPU answers flushes. By [`hold::join`](crate::hold::join) alone.
 pub(crate) fn join() {
@@ -60,7 +61,8 @@ pub fn everywhere() {
     debug_assert!(interrupts::are_enabled());
     let _pin = Pin::new();
     let number = DRAWN.fetch_add(1, Ordering::AcqRel) + 1;
-    let others = || CPUS.iter().enumerate().filter(|(n, c)| *n != cpu() && c.online.load(Ordering::Acquire));
+    let others =
+        || CPUS.iter().enumerate().filter(|(n, c)| *n != cpu() && c.online.load(Ordering::Acquire));
     for (n, _) in others() {
         apic::send_ipi(n, vectors::FLUSH);
     }

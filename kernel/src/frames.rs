@@ -19,7 +19,9 @@
 
 use crate::window::phys_to_virt;
 use bootloader_api::info::{MemoryRegion, MemoryRegionKind};
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
+use core::sync::atomic::{
+    AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst, compiler_fence,
+};
 use executive::param::MAX_CPUS;
 use executive::percpu::{Pin, cpu};
 use spin::mutex::{SpinMutex, SpinMutexGuard};
@@ -52,7 +54,8 @@ struct Frames {
     low: u64,
 }
 
-static FRAMES: SpinMutex<Frames> = SpinMutex::new(Frames { map: &[], region: 0, cursor: 0, free: 0, low: FRAME });
+static FRAMES: SpinMutex<Frames> =
+    SpinMutex::new(Frames { map: &[], region: 0, cursor: 0, free: 0, low: FRAME });
 
 /// What belongs to one CPU. That CPU alone touches it, pinned or in its page-fault handler.
 #[repr(align(64))]
@@ -63,8 +66,9 @@ struct Cpu {
     reserve: [AtomicU64; RESERVE],
 }
 
-static CPUS: [Cpu; MAX_CPUS] =
-    [const { Cpu { busy: AtomicBool::new(false), reserve: [const { AtomicU64::new(0) }; RESERVE] } }; MAX_CPUS];
+static CPUS: [Cpu; MAX_CPUS] = [const {
+    Cpu { busy: AtomicBool::new(false), reserve: [const { AtomicU64::new(0) }; RESERVE] }
+}; MAX_CPUS];
 
 /// Frames of usable RAM from 1 MiB on, and how many of them are given out (reserves included).
 static TOTAL: AtomicUsize = AtomicUsize::new(0);
@@ -189,7 +193,8 @@ pub fn left_to_others() -> usize {
 
 /// Whether [`alloc()`] can give `bytes` and `keep` more, not counting the CPUs' reserves.
 pub fn has(bytes: usize, keep: usize) -> bool {
-    let available = TOTAL.load(Relaxed).saturating_sub(USED.load(Relaxed) + MARGIN) * FRAME as usize;
+    let available =
+        TOTAL.load(Relaxed).saturating_sub(USED.load(Relaxed) + MARGIN) * FRAME as usize;
     bytes.saturating_add(keep) <= available
 }
 
@@ -261,7 +266,9 @@ pub fn take_low_frame() -> Option<u64> {
     locked(|mut frames| {
         let low = frames.low;
         let start = |r: &MemoryRegion| r.start.max(low).next_multiple_of(FRAME);
-        let fits = |r: &&MemoryRegion| r.kind == MemoryRegionKind::Usable && start(r) + FRAME <= r.end.min(ONE_MIB);
+        let fits = |r: &&MemoryRegion| {
+            r.kind == MemoryRegionKind::Usable && start(r) + FRAME <= r.end.min(ONE_MIB)
+        };
         let frame = frames.map.iter().find(fits).map(start)?;
         frames.low = frame + FRAME;
         Some(frame)
@@ -278,7 +285,9 @@ pub fn reserved() -> usize {
 pub fn map_bytes() -> (u64, u64, u64) {
     let _pin = Pin::new();
     let map = locked(|frames| frames.map);
-    let sum = |kind: fn(MemoryRegionKind) -> bool| map.iter().filter(|r| kind(r.kind)).map(|r| r.end - r.start).sum();
+    let sum = |kind: fn(MemoryRegionKind) -> bool| {
+        map.iter().filter(|r| kind(r.kind)).map(|r| r.end - r.start).sum()
+    };
     (
         sum(|k| k == MemoryRegionKind::Usable),
         sum(|k| k == MemoryRegionKind::Bootloader),

@@ -60,9 +60,12 @@ struct PerCpu(UnsafeCell<Tables>);
 // SAFETY: element n is written by CPU n, once, in `load`; after that only its hardware looks at it.
 unsafe impl Sync for PerCpu {}
 
-static TABLES: [PerCpu; MAX_CPUS] =
-    [const { PerCpu(UnsafeCell::new(Tables { gdt: GlobalDescriptorTable::new(), tss: TaskStateSegment::new() })) };
-        MAX_CPUS];
+static TABLES: [PerCpu; MAX_CPUS] = [const {
+    PerCpu(UnsafeCell::new(Tables {
+        gdt: GlobalDescriptorTable::new(),
+        tss: TaskStateSegment::new(),
+    }))
+}; MAX_CPUS];
 
 /// Memory in all CPUs' own stacks, for reports.
 static BYTES: AtomicUsize = AtomicUsize::new(0);

@@ -30,8 +30,8 @@ use executive::percpu::{Pin, cpu};
 /// Block sizes: at most a quarter is wasted. Chunks are aligned to the largest size, so a block is
 /// aligned to the largest power of two that divides its size: all to 16, those of 192 bytes to 64.
 const SIZES: [usize; 32] = [
-    16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 1792,
-    2048, 2560, 3072, 3584, 4096, 5120, 6144, 7168, 8192,
+    16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024,
+    1280, 1536, 1792, 2048, 2560, 3072, 3584, 4096, 5120, 6144, 7168, 8192,
 ];
 const LARGEST: usize = 8192;
 
@@ -83,7 +83,10 @@ const _: () = {
     let mut size = 1;
     while size <= LARGEST {
         let class = smallest(size);
-        assert!(SIZES[class] >= size && (class == 0 || SIZES[class - 1] < size), "class_of and SIZES disagree");
+        assert!(
+            SIZES[class] >= size && (class == 0 || SIZES[class - 1] < size),
+            "class_of and SIZES disagree"
+        );
         size += 1;
     }
 };
@@ -162,9 +165,9 @@ struct Shared {
 // SAFETY: the pointers lead to free blocks, which belong to the holder of the lock around this.
 unsafe impl Send for Shared {}
 
-static SHARED: [CountedLock<Shared>; SIZES.len()] =
-    [const { CountedLock::counted(Rank::Heap, Shared { chains: ptr::null_mut(), fresh: 0, fresh_end: 0 }) };
-        SIZES.len()];
+static SHARED: [CountedLock<Shared>; SIZES.len()] = [const {
+    CountedLock::counted(Rank::Heap, Shared { chains: ptr::null_mut(), fresh: 0, fresh_end: 0 })
+}; SIZES.len()];
 
 /// The backing heap and how far its range is mapped.
 struct Backing {
@@ -172,8 +175,10 @@ struct Backing {
     end: u64,
 }
 
-static BACKING: CountedLock<Backing> =
-    CountedLock::counted(Rank::Heap, Backing { heap: linked_list_allocator::Heap::empty(), end: layout::HEAP });
+static BACKING: CountedLock<Backing> = CountedLock::counted(
+    Rank::Heap,
+    Backing { heap: linked_list_allocator::Heap::empty(), end: layout::HEAP },
+);
 
 /// Bytes mapped for the backing heap, and bytes of them that it has given out, for reports.
 static MAPPED: AtomicUsize = AtomicUsize::new(0);
@@ -352,7 +357,8 @@ pub fn in_use() -> usize {
         unsafe { (&raw const (*cpu.0.get())[class].given).as_ref() }.map_or(0, |n| n.load(Relaxed))
     };
     let blocks = |class| CACHES.iter().map(|cpu| given(cpu, class)).sum::<isize>();
-    let small: isize = SIZES.iter().enumerate().map(|(class, &size)| blocks(class) * size as isize).sum();
+    let small: isize =
+        SIZES.iter().enumerate().map(|(class, &size)| blocks(class) * size as isize).sum();
     small as usize + LARGE.load(Relaxed)
 }
 

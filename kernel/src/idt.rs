@@ -6,8 +6,8 @@
 //! Rejected: `extern "x86-interrupt"`, which is not stable, and hides the registers.
 //!
 //! ```text
-//! pushed by:   CPU (ss rsp rflags cs rip [error])   stub ([0] vector)   common (rax .. r15)
-//! addresses:   high ------------------------------------------------------------------> low = &Frame
+//! pushed by:  CPU (ss rsp rflags cs rip [error])   stub ([0] vector)   common (rax .. r15)
+//! addresses:  high ---------------------------------------------------------> low = &Frame
 //! ```
 #![allow(unsafe_code)] // Naked functions and the table that the CPU jumps through.
 
@@ -32,7 +32,8 @@ const _: () = assert!(size_of::<Frame>().is_multiple_of(16));
 extern "C" fn common() {
     naked_asm!(
         "push rax", "push rbx", "push rcx", "push rdx", "push rsi", "push rdi", "push rbp",
-        "push r8", "push r9", "push r10", "push r11", "push r12", "push r13", "push r14", "push r15",
+        "push r8", "push r9", "push r10", "push r11",
+        "push r12", "push r13", "push r14", "push r15",
         "cld",
         "mov rdi, rsp",
         "call {dispatch}",
@@ -108,8 +109,13 @@ fn make() -> InterruptDescriptorTable {
     // SAFETY: a table is 256 gates of one shape (Intel SDM vol. 3A, 7.14.1). The type gives some of
     // them other signatures, which the stubs do not need.
     let gates = unsafe { &mut *(&raw mut idt).cast::<[Entry<HandlerFunc>; 256]>() };
-    let used =
-        [(0x00, sixteen!(0)), (0x10, sixteen!(1)), (0x20, sixteen!(2)), (0x30, sixteen!(3)), (0xf0, sixteen!(15))];
+    let used = [
+        (0x00, sixteen!(0)),
+        (0x10, sixteen!(1)),
+        (0x20, sixteen!(2)),
+        (0x30, sixteen!(3)),
+        (0xf0, sixteen!(15)),
+    ];
     for (first, stubs) in used {
         for (vector, stub) in (first..).zip(stubs) {
             // SAFETY: the stub is an interrupt handler that ends in iretq; its IST entry is set up

@@ -38,7 +38,11 @@ static IO_APICS: Mutex<Vec<IoApic>> = Mutex::new(Vec::new());
 /// [`apic::init_this_cpu`].
 pub fn init() {
     let found = acpi::platform().io_apics.iter().map(|io| {
-        let mut io = IoApic { registers: paging::map_mmio(io.address, 0x20), first_gsi: io.first_gsi, inputs: 0 };
+        let mut io = IoApic {
+            registers: paging::map_mmio(io.address, 0x20),
+            first_gsi: io.first_gsi,
+            inputs: 0,
+        };
         io.inputs = (io.read(VERSION) >> 16 & 0xff) + 1;
         for input in 0..io.inputs {
             io.write(REDIRECTION + 2 * input, MASKED);
@@ -80,11 +84,13 @@ pub fn route_isa(irq: u8, cpu: usize) -> bool {
     let wire = wire(irq);
     without_interrupts(|| {
         let mut all = IO_APICS.lock();
-        let Some(io) = all.iter_mut().find(|io| wire.gsi.wrapping_sub(io.first_gsi) < io.inputs) else {
+        let Some(io) = all.iter_mut().find(|io| wire.gsi.wrapping_sub(io.first_gsi) < io.inputs)
+        else {
             return false;
         };
         let low = REDIRECTION + 2 * (wire.gsi - io.first_gsi);
-        let flags = if wire.active_low { ACTIVE_LOW } else { 0 } | if wire.level { LEVEL } else { 0 };
+        let flags =
+            if wire.active_low { ACTIVE_LOW } else { 0 } | if wire.level { LEVEL } else { 0 };
         // Masked while the halves disagree; the half with the mask comes last.
         io.write(low, MASKED);
         io.write(low + 1, u32::from(destination) << 24);

@@ -55,7 +55,8 @@ fn class_of(layout: Layout) -> Option<usize> {
 /// A slot that was never used.
 fn fresh(class: usize) -> Option<usize> {
     let aligned = |fresh: usize| fresh.next_multiple_of(slot_bytes(class));
-    let after = |fresh| Some(aligned(fresh) + slot_bytes(class)).filter(|&end| end <= LARGE_END as usize);
+    let after =
+        |fresh| Some(aligned(fresh) + slot_bytes(class)).filter(|&end| end <= LARGE_END as usize);
     FRESH.try_update(Relaxed, Relaxed, after).ok().map(aligned)
 }
 
@@ -101,7 +102,8 @@ pub unsafe fn free(block: NonNull<u8>, layout: Layout) {
 fn back(block: usize, size: usize) -> bool {
     let pages = block..block + size;
     let missing = absent(pages.clone()).count() * PAGE;
-    missing == 0 || has(missing) && absent(pages).all(|page| commit(&pages::HEAP, page, frames::alloc))
+    missing == 0
+        || has(missing) && absent(pages).all(|page| commit(&pages::HEAP, page, frames::alloc))
 }
 
 /// Gives back the memory that a block's slot has kept of an earlier block, if it is much.
@@ -117,7 +119,8 @@ fn trim(class: usize, slot: usize, size: usize) {
 
 /// The end of a slot's backed pages.
 fn backed_end(class: usize, slot: usize) -> usize {
-    let (mut low, mut high) = (slot, slot + slot_bytes(class)); // backed below `low`, not from `high` on
+    // Below `low` they are backed, from `high` on they are not.
+    let (mut low, mut high) = (slot, slot + slot_bytes(class));
     while low < high {
         let middle = (low + (high - low) / 2) & !(PAGE - 1);
         if pages::is_present(middle) {

@@ -89,7 +89,12 @@ fn fill(entry: &AtomicU64, source: fn() -> Option<u64>, flags: u64) -> Option<(u
     let frame = source()?;
     // Release: whoever follows the entry (a CPU's page walk, or `load` above) sees the frame's
     // zeroes.
-    match entry.compare_exchange(0, frame | PRESENT | WRITABLE | flags, Ordering::AcqRel, Ordering::Acquire) {
+    match entry.compare_exchange(
+        0,
+        frame | PRESENT | WRITABLE | flags,
+        Ordering::AcqRel,
+        Ordering::Acquire,
+    ) {
         Ok(_) => Some((frame, true)),
         Err(theirs) => {
             frames::put_reserved(frame);
@@ -186,7 +191,8 @@ impl Taken {
     pub unsafe fn pages(&mut self, owner: &Owner, pages: Range<usize>) -> usize {
         let mut count = 0;
         for (_, entry) in entries(pages) {
-            let Some(entry) = entry.filter(|entry| is_set(entry)) else { continue }; // empty, or a link
+            // Others are empty, or hold a link.
+            let Some(entry) = entry.filter(|entry| is_set(entry)) else { continue };
             let frame = entry.swap(0, Ordering::AcqRel) & ADDRESS;
             // SAFETY: the caller's promise; the window maps the frame.
             unsafe { window::phys_to_virt(frame).cast::<u64>().write(self.0) };

@@ -15,7 +15,8 @@ use executive::lock::{CountedLock, Rank};
 use x86_64::registers::control::Cr3;
 use x86_64::structures::paging::mapper::MapToError;
 use x86_64::structures::paging::{
-    FrameAllocator, Mapper, OffsetPageTable, Page, PageTable, PageTableFlags as Flags, PhysFrame, Size4KiB,
+    FrameAllocator, Mapper, OffsetPageTable, Page, PageTable, PageTableFlags as Flags, PhysFrame,
+    Size4KiB,
 };
 use x86_64::{PhysAddr, VirtAddr};
 
@@ -27,7 +28,8 @@ struct Tables {
     mmio: u64,
 }
 
-static TABLES: CountedLock<Tables> = CountedLock::counted(Rank::Paging, Tables { mmio: layout::MMIO });
+static TABLES: CountedLock<Tables> =
+    CountedLock::counted(Rank::Paging, Tables { mmio: layout::MMIO });
 
 /// Page tables come from the frame allocator.
 struct Source;
@@ -75,7 +77,9 @@ fn map(tables: &mut Tables, address: u64, frame: u64, flags: Flags) -> bool {
     let frame = PhysFrame::containing_address(PhysAddr::new(frame));
     let parents = Flags::PRESENT | Flags::WRITABLE;
     // SAFETY: the page lies in a slot of ours and is mapped once; the frame is the caller's.
-    match unsafe { mapper(tables).map_to_with_table_flags(page, frame, flags, parents, &mut Source) } {
+    match unsafe {
+        mapper(tables).map_to_with_table_flags(page, frame, flags, parents, &mut Source)
+    } {
         // Nothing to flush: the page was not present.
         Ok(flush) => flush.ignore(),
         Err(MapToError::FrameAllocationFailed) => return false,
@@ -95,9 +99,16 @@ pub fn map_mmio(phys: u64, len: u64) -> *mut u8 {
     let at = tables.mmio;
     assert!(at + pages * frames::FRAME <= layout::MMIO_END);
     tables.mmio += pages * frames::FRAME;
-    let flags = Flags::PRESENT | Flags::WRITABLE | Flags::NO_EXECUTE | Flags::NO_CACHE | Flags::WRITE_THROUGH;
+    let flags = Flags::PRESENT
+        | Flags::WRITABLE
+        | Flags::NO_EXECUTE
+        | Flags::NO_CACHE
+        | Flags::WRITE_THROUGH;
     for page in (0..pages).map(|n| n * frames::FRAME) {
-        assert!(map(&mut tables, at + page, first + page, flags), "no memory to map device registers");
+        assert!(
+            map(&mut tables, at + page, first + page, flags),
+            "no memory to map device registers"
+        );
     }
     (at + (phys - first)) as *mut u8
 }

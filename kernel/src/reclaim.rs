@@ -183,7 +183,9 @@ impl Reclaim {
         };
         let from_the_start = self.last.map(|_| resting(None)).into_iter().flatten();
         let mut count = 0;
-        for goroutine in resting(self.last).chain(from_the_start).filter(has_unused).take(GOROUTINES) {
+        for goroutine in
+            resting(self.last).chain(from_the_start).filter(has_unused).take(GOROUTINES)
+        {
             self.found[count] = Some(goroutine);
             count += 1;
         }

@@ -118,7 +118,8 @@ pub fn strip<const N: usize>(
             let Some(key) = slots.lists.lock().pop_warm() else { break };
             slots.free.fetch_sub(1, Relaxed);
             let Range { start, end } = pages(size, key);
-            let start = start.max(end.saturating_sub((most - count) * PAGE)); // the key's page goes last
+            // From the end, because the key's page goes last.
+            let start = start.max(end.saturating_sub((most - count) * PAGE));
             // SAFETY: the slot is ours, and holds nothing.
             unsafe {
                 count += taken.pages(owner, start..end);

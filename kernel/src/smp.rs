@@ -66,7 +66,8 @@ struct Progress {
     trampoline: Option<Trampoline>,
 }
 
-static PROGRESS: Mutex<Progress> = Mutex::new(Progress { tried: 0, missing: false, stack: None, trampoline: None });
+static PROGRESS: Mutex<Progress> =
+    Mutex::new(Progress { tried: 0, missing: false, stack: None, trampoline: None });
 
 /// How many CPUs there may be, the boot CPU included.
 pub fn cpus() -> usize {
@@ -107,7 +108,8 @@ impl Progress {
         let stack = stack.ok_or(Failure::NoMemory("no memory for its stack"))?;
         let made = self.trampoline.take().or_else(Trampoline::new);
         let mut trampoline = made.ok_or(Failure::NoMemory("no free page below 1 MiB"))?;
-        let letter = trampoline.invite(Addressee { apic_id, cpu, block, stack, main: started, entry });
+        let letter =
+            trampoline.invite(Addressee { apic_id, cpu, block, stack, main: started, entry });
         let result = call(apic_id, trampoline.page, letter);
         if let Err(why) = &result {
             apic::send_init(apic_id);
@@ -145,7 +147,11 @@ fn call(apic_id: u32, page: u64, letter: &'static Letter) -> Result<(), Failure>
             apic::send_startup(apic_id, page);
         }
         if !arrived(PATIENCE_NS) {
-            return Err(if letter.withdraw(apic_id) { Failure::NeverAnswered } else { Failure::Hangs });
+            return Err(if letter.withdraw(apic_id) {
+                Failure::NeverAnswered
+            } else {
+                Failure::Hangs
+            });
         }
     }
     let begin = now_ns();
@@ -154,7 +160,10 @@ fn call(apic_id: u32, page: u64, letter: &'static Letter) -> Result<(), Failure>
     if backwards > 0 {
         clock::distrust_tsc(); // that CPU has done so too, before its last stroke
         let ns = clock::ns_of_ticks(backwards);
-        println!("cpu {}: its TSC differs from cpu 0's by at least {ns} ns; keeping time the slow way", letter.cpu);
+        println!(
+            "cpu {}: its TSC differs from cpu 0's by at least {ns} ns; keeping time the slow way",
+            letter.cpu
+        );
     }
     Ok(())
 }
@@ -162,7 +171,9 @@ fn call(apic_id: u32, page: u64, letter: &'static Letter) -> Result<(), Failure>
 /// The trampoline jumps here: on the new CPU, on its g0's stack, in the low tables, interrupts off.
 extern "C" fn started(letter: &'static Letter) -> ! {
     // SAFETY: the kernel's own tables, which map this code and this stack at the same addresses.
-    unsafe { Cr3::write(PhysFrame::containing_address(PhysAddr::new(letter.tables)), Cr3Flags::empty()) };
+    unsafe {
+        Cr3::write(PhysFrame::containing_address(PhysAddr::new(letter.tables)), Cr3Flags::empty())
+    };
     // SAFETY: the executive gave this block for this CPU.
     unsafe { cpu::set_gs(letter.block) };
     cpu::init();
@@ -174,7 +185,8 @@ extern "C" fn started(letter: &'static Letter) -> ! {
     letter.arrived.store(1, Ordering::Release);
     machine::wake(0, &letter.arrived);
     letter.rally.serve(clock::distrust_tsc); // after it the letter belongs to the next CPU
-    hold::join(); // not before: others wait for CPUs that have joined, and this one could have been given up
+    // Not before: others wait for CPUs that have joined, and this one could have been given up.
+    hold::join();
     interrupts::enable();
     entry()
 }

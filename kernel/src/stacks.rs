@@ -56,7 +56,10 @@ struct Hand {
 }
 
 static HANDS: [Hand; MAX_CPUS] = [const {
-    Hand { next: [const { AtomicUsize::new(0) }; STACK_CLASSES], end: [const { AtomicUsize::new(0) }; STACK_CLASSES] }
+    Hand {
+        next: [const { AtomicUsize::new(0) }; STACK_CLASSES],
+        end: [const { AtomicUsize::new(0) }; STACK_CLASSES],
+    }
 }; MAX_CPUS];
 
 /// The smallest slot has one page more than a power of two. With 16 pages from top to top, the tops
@@ -102,8 +105,10 @@ const fn capacity(class: usize) -> usize {
     (slots * P4_SLOT) as usize / group_span(class) * group(class)
 }
 
-const _: () =
-    assert!(capacity(0) >= 100_000_000, "docs/performance.md promises room for many more than ten million stacks");
+const _: () = assert!(
+    capacity(0) >= 100_000_000,
+    "docs/performance.md promises room for many more than ten million stacks"
+);
 
 /// The class and the first address of the slot in which an address lies, if the slot was dealt.
 fn find(address: usize) -> Option<(usize, usize)> {
@@ -180,7 +185,9 @@ fn deal(class: usize) -> Option<Range<usize>> {
 /// # Safety
 /// It came from [`alloc()`], and nothing runs on it or points into it.
 pub unsafe fn free(stack: Stack) {
-    let Some((class, _)) = find(stack.lo) else { executive::fatal::throw("free_stack: not a stack of ours") };
+    let Some((class, _)) = find(stack.lo) else {
+        executive::fatal::throw("free_stack: not a stack of ours")
+    };
     let below_top = committed(stack) / PAGE - 1;
     if below_top == 0 {
         // SAFETY: STACK-OWNER: the caller owns the stack and gives it to us.
@@ -204,14 +211,16 @@ struct Dirty {
     pages: usize,
 }
 
-static DIRTY: CountedLock<Dirty> = CountedLock::counted(Rank::Stacks, Dirty { stacks: Lists::NONE, pages: 0 });
+static DIRTY: CountedLock<Dirty> =
+    CountedLock::counted(Rank::Stacks, Dirty { stacks: Lists::NONE, pages: 0 });
 
 /// A flush interrupts every CPU, so it should be worth 2 MiB.
 const MOST_DIRTY_PAGES: usize = 512;
 
 /// Makes all dirty stacks clean, with one flush for all. `false`: there were none.
 fn clean() -> bool {
-    let mut dirty = core::mem::replace(&mut *DIRTY.lock(), Dirty { stacks: Lists::NONE, pages: 0 }).stacks;
+    let mut dirty =
+        core::mem::replace(&mut *DIRTY.lock(), Dirty { stacks: Lists::NONE, pages: 0 }).stacks;
     let (mut taken, mut cleaned, mut some) = (Taken::NONE, Lists::NONE, false);
     let class = |key: usize| find(key).expect("it was found when it was freed").0;
     while let Some(key) = dirty.pop_warm() {
@@ -235,7 +244,9 @@ fn clean() -> bool {
 /// every CPU if there were any.
 pub fn strip(most: usize) -> usize {
     clean();
-    slots::strip(&FREE, &pages::STACKS, most, |_, key| (key & !(PAGE - 1))..key + size_of::<usize>())
+    slots::strip(&FREE, &pages::STACKS, most, |_, key| {
+        (key & !(PAGE - 1))..key + size_of::<usize>()
+    })
 }
 
 /// The pages of a stack that lie wholly below `sp`, and so are not in use, except those that the
@@ -251,7 +262,9 @@ pub fn grow(address: usize) -> Growth {
         None => Growth::NotAStack,
         Some((_, base)) if address < base + PAGE => Growth::Guard,
         Some(_) if pages::link(address & !(PAGE - 1)) != 0 => Growth::NotAStack, // a free one
-        Some(_) if commit(&pages::STACKS, address & !(PAGE - 1), frames::alloc_in_fault) => Growth::Done,
+        Some(_) if commit(&pages::STACKS, address & !(PAGE - 1), frames::alloc_in_fault) => {
+            Growth::Done
+        }
         Some(_) => Growth::OutOfMemory,
     }
 }
@@ -279,10 +292,12 @@ pub struct Usage {
 }
 
 pub fn usage() -> Usage {
-    let sum = |counts: &[AtomicUsize]| counts.iter().map(|n| n.load(Ordering::Relaxed)).sum::<usize>();
+    let sum =
+        |counts: &[AtomicUsize]| counts.iter().map(|n| n.load(Ordering::Relaxed)).sum::<usize>();
     let dealt = |hand: &Hand| sum(&hand.end).saturating_sub(sum(&hand.next));
     let in_hands: usize = HANDS.iter().map(dealt).sum();
-    let (free, bare) = FREE.iter().map(Slots::counts).fold((0, 0), |(f, b), (f1, b1)| (f + f1, b + b1));
+    let (free, bare) =
+        FREE.iter().map(Slots::counts).fold((0, 0), |(f, b), (f1, b1)| (f + f1, b + b1));
     Usage {
         made: sum(&DEALT).saturating_sub(in_hands),
         free,

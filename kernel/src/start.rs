@@ -2,7 +2,10 @@
 #![allow(unsafe_code)] // GS, and slices that the bootloader describes by numbers.
 
 use crate::vectors::ISA_COM1;
-use crate::{acpi, apic, clock, cpu, frames, fwcfg, gdt, hold, idt, ioapic, layout, paging, serial, symbols, window};
+use crate::{
+    acpi, apic, clock, cpu, frames, fwcfg, gdt, hold, idt, ioapic, layout, paging, serial, symbols,
+    window,
+};
 use bootloader_api::config::{BootloaderConfig, Mapping};
 use bootloader_api::info::{BootInfo, MemoryRegion};
 use core::slice;
@@ -65,7 +68,9 @@ impl Boot {
     fn read(info: &'static mut BootInfo) -> Boot {
         let ramdisk = match info.ramdisk_addr.into_option() {
             // SAFETY: the bootloader mapped as many bytes there, and nobody writes them.
-            Some(at) => unsafe { slice::from_raw_parts(at as *const u8, info.ramdisk_len as usize) },
+            Some(at) => unsafe {
+                slice::from_raw_parts(at as *const u8, info.ramdisk_len as usize)
+            },
             None => &[],
         };
         Boot {

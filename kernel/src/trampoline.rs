@@ -71,7 +71,9 @@ impl Letter {
     /// From here on the addressee, the CPU with this id, cannot come any more. `false`: it has
     /// come.
     pub fn withdraw(&self, apic_id: u32) -> bool {
-        self.addressee.compare_exchange(apic_id.into(), WITHDRAWN, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.addressee
+            .compare_exchange(apic_id.into(), WITHDRAWN, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
     }
 }
 
@@ -121,15 +123,15 @@ trampoline_32:
     mov     ds, ax
     mov     es, ax
     mov     ss, ax
-    mov     eax, 0x20                       # CR4: PAE, which long mode needs; the rest waits for the kernel
+    mov     eax, 0x20                       # CR4: PAE, for long mode; the kernel sets the rest
     mov     cr4, eax
     mov     eax, [ebx + {low_tables}]
     mov     cr3, eax
-    mov     ecx, 0xc0000080                 # EFER: long mode enable, and NX before the first walk of tables with NX
+    mov     ecx, 0xc0000080                 # EFER: long mode, and NX, which the tables use
     mov     eax, [ebx + {efer}]
     xor     edx, edx
     wrmsr
-    mov     eax, 0x80010033                 # CR0: PG WP NE ET MP PE. CD and NW, which INIT set, go off: caches on
+    mov     eax, 0x80010033                 # CR0: PG WP NE ET MP PE; not CD and NW: caches on
     mov     cr0, eax
     jmp     fword ptr [ebx + {start_64}]
 
@@ -143,7 +145,7 @@ trampoline_64:
     mov     eax, [rdx + 0x20]               # xAPIC: id register, bits 24..32
     shr     eax, 24
     jmp     3f
-2:  mov     ecx, 0x1b                       # IA32_APIC_BASE: on, x2APIC. It should be so already; as it is on the boot CPU
+2:  mov     ecx, 0x1b                       # IA32_APIC_BASE: on, x2APIC, as the boot CPU's
     rdmsr
     or      eax, 0xc00
     wrmsr
@@ -236,7 +238,8 @@ impl Trampoline {
     pub fn invite(&mut self, addressee: Addressee) -> &'static Letter {
         let at = |label| self.page as u32 + offset_in_page(label) as u32;
         let gdt = at(&raw const trampoline_gdt);
-        let gdt_bytes = offset_in_page(&raw const trampoline_end) - offset_in_page(&raw const trampoline_gdt);
+        let gdt_bytes =
+            offset_in_page(&raw const trampoline_end) - offset_in_page(&raw const trampoline_gdt);
         let letter = Letter {
             gdt_pointer: GdtPointer([gdt_bytes as u16 - 1, gdt as u16, (gdt >> 16) as u16]),
             start_32: FarPointer { offset: at(&raw const trampoline_32), selector: CODE_32 },

@@ -58,10 +58,29 @@ impl fmt::Display for Frame {
             "  rip {:016x}  rsp {:016x}  rflags {:08x}  error {:#x}",
             self.rip, self.rsp, self.rflags, self.error
         )?;
-        writeln!(f, "  rax {:016x}  rbx {:016x}  rcx {:016x}  rdx {:016x}", self.rax, self.rbx, self.rcx, self.rdx)?;
-        writeln!(f, "  rsi {:016x}  rdi {:016x}  rbp {:016x}  r8  {:016x}", self.rsi, self.rdi, self.rbp, self.r8)?;
-        writeln!(f, "  r9  {:016x}  r10 {:016x}  r11 {:016x}  r12 {:016x}", self.r9, self.r10, self.r11, self.r12)?;
-        write!(f, "  r13 {:016x}  r14 {:016x}  r15 {:016x}  cr2 {:016x}", self.r13, self.r14, self.r15, Cr2::read_raw())
+        writeln!(
+            f,
+            "  rax {:016x}  rbx {:016x}  rcx {:016x}  rdx {:016x}",
+            self.rax, self.rbx, self.rcx, self.rdx
+        )?;
+        writeln!(
+            f,
+            "  rsi {:016x}  rdi {:016x}  rbp {:016x}  r8  {:016x}",
+            self.rsi, self.rdi, self.rbp, self.r8
+        )?;
+        writeln!(
+            f,
+            "  r9  {:016x}  r10 {:016x}  r11 {:016x}  r12 {:016x}",
+            self.r9, self.r10, self.r11, self.r12
+        )?;
+        write!(
+            f,
+            "  r13 {:016x}  r14 {:016x}  r15 {:016x}  cr2 {:016x}",
+            self.r13,
+            self.r14,
+            self.r15,
+            Cr2::read_raw()
+        )
     }
 }
 
@@ -105,7 +124,10 @@ fn interrupt(vector: u8, frame: &mut Frame) {
         }
         // The APIC has it not in service: an EOI would end another interrupt.
         vectors::SPURIOUS => {}
-        _ => executive::crash::fault(format_args!("unexpected interrupt {vector:#x}\n{frame}"), &frame.interrupted()),
+        _ => executive::crash::fault(
+            format_args!("unexpected interrupt {vector:#x}\n{frame}"),
+            &frame.interrupted(),
+        ),
     }
 }
 
@@ -117,7 +139,8 @@ fn page_fault(frame: &mut Frame) {
     const FETCH: u64 = 1 << 4;
     let address = Cr2::read_raw() as usize;
     let missing = frame.error & (PRESENT | RESERVED) == 0;
-    let growth = if missing && frame.error & FETCH == 0 { stacks::grow(address) } else { Growth::NotAStack };
+    let growth =
+        if missing && frame.error & FETCH == 0 { stacks::grow(address) } else { Growth::NotAStack };
     let access = match frame.error {
         e if e & FETCH != 0 => "executing",
         e if e & WRITE != 0 => "writing",
@@ -147,7 +170,10 @@ fn page_fault(frame: &mut Frame) {
 
 fn fault(vector: u8, frame: &Frame) -> ! {
     let name = exception::NAMES[vector as usize];
-    executive::crash::fault(format_args!("{name} (exception {vector})\n{frame}"), &frame.interrupted())
+    executive::crash::fault(
+        format_args!("{name} (exception {vector})\n{frame}"),
+        &frame.interrupted(),
+    )
 }
 
 /// A CPU reports, or is about to: the others stop where they are.
@@ -165,7 +191,8 @@ pub fn freeze_others() {
         return; // no APIC is there yet, and nobody else runs
     }
     STOPPING.store(true, Ordering::SeqCst);
-    apic::mask_button(); // a handler's `iret` would let one in on the stack that the report may be using
+    // A handler's `iret` would let an NMI in, on the stack that the report may be using.
+    apic::mask_button();
     apic::send_nmi_others();
     let others = flush::online().saturating_sub(1);
     for _ in 0..PATIENCE {

@@ -14,7 +14,9 @@ use core::sync::atomic::{AtomicU64, Ordering};
 pub fn read() -> u64 {
     let (low, high): (u32, u32);
     // SAFETY: reads a counter. Not `nomem`: memory accesses must not move across.
-    unsafe { asm!("lfence", "rdtsc", out("eax") low, out("edx") high, options(nostack, preserves_flags)) };
+    unsafe {
+        asm!("lfence", "rdtsc", out("eax") low, out("edx") high, options(nostack, preserves_flags))
+    };
     u64::from(high) << 32 | u64::from(low)
 }
 

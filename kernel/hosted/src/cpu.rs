@@ -32,7 +32,8 @@ pub struct Cpu {
     pub asleep: AtomicBool,
 }
 
-static TABLE: [Cpu; MAX_CPUS] = [const { Cpu { tid: AtomicI32::new(0), asleep: AtomicBool::new(false) } }; MAX_CPUS];
+static TABLE: [Cpu; MAX_CPUS] =
+    [const { Cpu { tid: AtomicI32::new(0), asleep: AtomicBool::new(false) } }; MAX_CPUS];
 
 thread_local! {
     /// This thread's CPU number.

@@ -15,7 +15,9 @@ use std::panic::PanicHookInfo;
 static CRASHING: AtomicBool = AtomicBool::new(false);
 
 pub fn init() {
-    for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGABRT] {
+    for signal in
+        [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGABRT]
+    {
         tick::handle(signal, on_fault);
     }
     tick::handle(libc::SIGQUIT, on_quit);
@@ -33,7 +35,11 @@ fn panicked(info: &PanicHookInfo) -> ! {
     executive::crash::panicked_with(format_args!("{message}"), info.location())
 }
 
-extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+extern "C" fn on_fault(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
     // SAFETY: the kernel passes a siginfo_t, and for these signals si_addr is set.
     let address = unsafe { (*info).si_addr() } as usize;
     if cpu::this().is_none() {

@@ -2,11 +2,10 @@
 //!
 //! Linux copies GS base to a new thread, so a thread that a goroutine makes would take itself for
 //! the goroutine's CPU. So `pthread_create`, which makes all threads of std and of C libraries, is
-//! replaced here: a new thread first sets its GS base to 0. (Threads older than `run` have 0
-//! anyway.) Its first call of the executive then faults at an address below a block's size. The
-//! handler of that fault gives the thread a block ([`Foreign`]) and lets it try again. So no
-//! function of the executive has to ask whether it runs on a CPU, and a thread that never calls one
-//! pays nothing.
+//! replaced here: a new thread first sets its GS base to 0. Its first call of the executive then
+//! faults at an address below a block's size. The handler of that fault gives the thread a block
+//! ([`Foreign`]) and lets it try again. So no function of the executive has to ask whether it runs
+//! on a CPU, and a thread that never calls one pays nothing.
 //!
 //! Before `run` there is no such handler: std's stays, and reports a stack overflow. Until then
 //! each thread gets its block when it begins, the first one before `main` ([`BEFORE_MAIN`]). That
@@ -28,14 +27,18 @@ use executive::foreign::Foreign;
 use std::sync::Mutex;
 
 type Start = extern "C-unwind" fn(*mut c_void) -> *mut c_void; // pthread_exit unwinds
-type Create =
-    unsafe extern "C" fn(*mut libc::pthread_t, *const libc::pthread_attr_t, Start, *mut c_void) -> libc::c_int;
+type Create = unsafe extern "C" fn(
+    *mut libc::pthread_t,
+    *const libc::pthread_attr_t,
+    Start,
+    *mut c_void,
+) -> libc::c_int;
 
 /// libc's `pthread_create`; 0: not looked up yet.
 static REAL: AtomicUsize = AtomicUsize::new(0);
 
 /// The pthread key for a thread's block, for [`farewell`]. It is below 32, so that setting a value
-/// allocates nothing. [`NO_KEY`]: there is none yet, and nobody can arrive.
+/// allocates nothing. [`NO_KEY`]: there is none yet, and no thread can get a block.
 static KEY: AtomicU32 = AtomicU32::new(NO_KEY);
 const NO_KEY: u32 = u32::MAX;
 
@@ -64,7 +67,10 @@ static BEFORE_MAIN: extern "C" fn() = {
 pub fn init() {
     // Named, so that the linker takes this one.
     core::hint::black_box((pthread_create as *const (), &BEFORE_MAIN));
-    assert!(KEY.load(Ordering::Relaxed) != NO_KEY, "hosted: libc does not call the functions in .init_array");
+    assert!(
+        KEY.load(Ordering::Relaxed) != NO_KEY,
+        "hosted: libc does not call the functions in .init_array"
+    );
     real();
 }
 
@@ -182,7 +188,9 @@ fn arrive() {
     static ARRIVED: AtomicUsize = AtomicUsize::new(0);
     let guest = a_guest();
     // SAFETY: our key, and a guest for `farewell`.
-    unsafe { libc::pthread_setspecific(KEY.load(Ordering::Relaxed), core::ptr::from_ref(guest).cast()) };
+    unsafe {
+        libc::pthread_setspecific(KEY.load(Ordering::Relaxed), core::ptr::from_ref(guest).cast())
+    };
     set_gs_base(guest.foreign.begin(ARRIVED.fetch_add(1, Ordering::Relaxed)));
 }
 

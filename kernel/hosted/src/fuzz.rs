@@ -48,7 +48,8 @@ mod seeded {
 
     pub fn init() {
         let Ok(text) = std::env::var("EXECUTIVE_SEED") else { return };
-        let value = text.trim().parse().unwrap_or_else(|_| panic!("EXECUTIVE_SEED={text}: not a number"));
+        let value =
+            text.trim().parse().unwrap_or_else(|_| panic!("EXECUTIVE_SEED={text}: not a number"));
         SEED.store(value, Relaxed);
         seed(value);
         VIRTUAL.store(cpu::count() == 1, Relaxed);
@@ -104,7 +105,11 @@ mod seeded {
             eprintln!("digest {}", NOW.load(Relaxed));
         }
         if code != 0 && executive::chaos::is_seeded() {
-            eprintln!("EXECUTIVE_SEED={} EXECUTIVE_CPUS={} makes this run again", SEED.load(Relaxed), cpu::count());
+            eprintln!(
+                "EXECUTIVE_SEED={} EXECUTIVE_CPUS={} makes this run again",
+                SEED.load(Relaxed),
+                cpu::count()
+            );
         }
     }
 }

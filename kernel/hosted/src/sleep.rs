@@ -30,7 +30,8 @@ pub fn wait(word: &AtomicU32, expect: u32, deadline: u64) {
         libc::syscall(
             libc::SYS_futex,
             word.as_ptr(),
-            libc::FUTEX_WAIT_BITSET | libc::FUTEX_PRIVATE_FLAG, // BITSET: the time is absolute, CLOCK_MONOTONIC
+            // BITSET: the time is absolute, by CLOCK_MONOTONIC.
+            libc::FUTEX_WAIT_BITSET | libc::FUTEX_PRIVATE_FLAG,
             expect,
             until,
             core::ptr::null::<u32>(),
@@ -48,7 +49,12 @@ pub fn wake(cpu: usize, word: &AtomicU32) {
     if cpu::table(cpu).asleep.load(Ordering::Relaxed) {
         // SAFETY: wakes whoever sleeps on this address; touches no memory of ours.
         unsafe {
-            libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1);
+            libc::syscall(
+                libc::SYS_futex,
+                word.as_ptr(),
+                libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
+                1,
+            );
         }
     }
 }
@@ -62,5 +68,8 @@ pub fn now() -> u64 {
 }
 
 pub fn timespec(ns: u64) -> libc::timespec {
-    libc::timespec { tv_sec: (ns / 1_000_000_000) as libc::time_t, tv_nsec: (ns % 1_000_000_000) as libc::c_long }
+    libc::timespec {
+        tv_sec: (ns / 1_000_000_000) as libc::time_t,
+        tv_nsec: (ns % 1_000_000_000) as libc::c_long,
+    }
 }

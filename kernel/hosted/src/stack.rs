@@ -41,7 +41,8 @@ struct Class {
     end: usize,
 }
 
-static TABLE: [Mutex<Class>; CLASSES] = [const { Mutex::new(Class { free: 0, next: 0, end: 0 }) }; CLASSES];
+static TABLE: [Mutex<Class>; CLASSES] =
+    [const { Mutex::new(Class { free: 0, next: 0, end: 0 }) }; CLASSES];
 
 /// The class for stacks of `size` bytes, and its slot size.
 fn class(size: usize) -> Option<(usize, usize)> {

@@ -34,7 +34,14 @@ fn open() -> Option<Executable> {
     // SAFETY: a private mapping of a file, never unmapped. A program that is truncated while it
     // runs is lost anyway.
     let data: &'static [u8] = unsafe {
-        let at = libc::mmap(core::ptr::null_mut(), len, libc::PROT_READ, libc::MAP_PRIVATE, file.as_raw_fd(), 0);
+        let at = libc::mmap(
+            core::ptr::null_mut(),
+            len,
+            libc::PROT_READ,
+            libc::MAP_PRIVATE,
+            file.as_raw_fd(),
+            0,
+        );
         if at == libc::MAP_FAILED {
             return None;
         }
@@ -71,7 +78,9 @@ pub fn write(pc: usize, out: &mut dyn fmt::Write) -> bool {
     let symbol = executable.symbols.iter().find(|symbol| {
         let start = symbol.st_value(endian);
         // Naked functions have a size too; labels and data are left out.
-        symbol.st_type() == elf::STT_FUNC && start <= address && address - start < symbol.st_size(endian).max(1)
+        symbol.st_type() == elf::STT_FUNC
+            && start <= address
+            && address - start < symbol.st_size(endian).max(1)
     });
     let Some(symbol) = symbol else { return false };
     let Ok(name) = symbol.name(endian, executable.symbols.strings()) else {

@@ -36,7 +36,10 @@ pub fn init() {
 }
 
 /// Installs a handler that runs on the alternate stack.
-pub fn handle(signal: libc::c_int, handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void)) {
+pub fn handle(
+    signal: libc::c_int,
+    handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void),
+) {
     // SAFETY: all-zero is a valid sigaction; the handlers are async-signal-safe (they say why).
     unsafe {
         let mut action: libc::sigaction = core::mem::zeroed();

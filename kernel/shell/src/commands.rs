@@ -30,50 +30,73 @@ struct Command {
     name: &'static str,
     /// Its words: `N` is one, `[N]` may be left out, `KIND...` are one or more.
     usage: &'static str,
-    help: &'static str,
     run: fn(&Args) -> Outcome,
+    help: &'static str,
 }
 
-const fn command(name: &'static str, usage: &'static str, help: &'static str, run: fn(&Args) -> Outcome) -> Command {
-    Command { name, usage, help, run }
+const fn command(
+    name: &'static str,
+    usage: &'static str,
+    run: fn(&Args) -> Outcome,
+    help: &'static str,
+) -> Command {
+    Command { name, usage, run, help }
 }
 
 #[rustfmt::skip] // a table
 static TABLE: &[Command] = &[
-    command("help", "", "this list", help),
+    command("help", "", help, "this list"),
     // What is going on.
-    command("cpus", "", "each CPU: what it does and what it has done", reports::cpus),
-    command("gs", "[MOST]", "every goroutine, alike ones in one line: what it does, since when, its stack", reports::gs),
-    command("mem", "", "where the memory is", reports::mem),
-    command("stacks", "", "goroutines' stacks by where they were started: memory now, and the deepest", reports::stacks),
-    command("locks", "[MOST]", "each lock: times taken and spun for; fails if the scheduler's was taken more than MOST times", reports::locks),
+    command("cpus", "", reports::cpus, "each CPU: what it does and what it has done"),
+    command("gs", "[MOST]", reports::gs,
+        "every goroutine, alike ones in one line: what it does, since when, its stack"),
+    command("mem", "", reports::mem, "where the memory is"),
+    command("stacks", "", reports::stacks,
+        "goroutines' stacks by where they were started: memory now, and the deepest"),
+    command("locks", "[MOST]", reports::locks,
+        "each lock: times taken and spun for; fails if the scheduler's is above MOST"),
     // Goroutines at play.
-    command("sieve", "N", "the N-th prime, by a chain of N goroutines", playing::sieve),
-    command("skynet", "N", "the sum of 0..N, by a tree of goroutines with N leaves", playing::skynet),
-    command("pingpong", "N", "two goroutines hand a ball to and fro N times", playing::pingpong),
-    command("pipeline", "N", "the sum of the first N squares, by a pipeline of channels", playing::pipeline),
-    command("spawn", "N", "N goroutines park, are woken and counted on the CPUs they wake on", playing::spawn),
+    command("sieve", "N", playing::sieve, "the N-th prime, by a chain of N goroutines"),
+    command("skynet", "N", playing::skynet,
+        "the sum of 0..N, by a tree of goroutines with N leaves"),
+    command("pingpong", "N", playing::pingpong, "two goroutines hand a ball to and fro N times"),
+    command("pipeline", "N", playing::pipeline,
+        "the sum of the first N squares, by a pipeline of channels"),
+    command("spawn", "N", playing::spawn,
+        "N goroutines park, are woken and counted on the CPUs they wake on"),
     // Claims, put to the test.
-    command("hogs", "N SECONDS [PERCENT]", "N goroutines that never yield get equal shares, to PERCENT", proofs::hogs),
-    command("ipi-wake", "[ROUNDS]", "a goroutine made ready wakes a halted CPU, without a tick", proofs::ipi_wake),
-    command("registers", "[PREEMPTIONS]", "a preempted goroutine gets back every register and flag", registers::registers),
-    command("idle", "[SECONDS]", "a kernel with nothing to do does nothing", proofs::idle),
-    command("heap", "MIB", "takes MIB MiB of the heap, writes, reads and frees them", pressure::heap),
-    command("divers", "N MIB", "N goroutines use most of their stacks and park; then MIB MiB are taken, from these if need be", pressure::divers),
-    command("churn", "[SECONDS]", "blocks of the heap and crowds of goroutines compete for all memory", pressure::churn),
-    command("full", "COMMAND...", "a command while parked goroutines hold all memory: some die of that", pressure::full),
-    command("stress", "[SECONDS]", "everything at once, with sums that show whether anything was lost", stress::stress),
-    command("scenario", "NAME...", "runs the scenarios of the tests whose names contain NAME, or `all`", suites::scenario),
-    command("count", "", "what operations cost in instructions (with --icount)", counts::count),
-    command("growth", "[MOST]", "the same beside 10 to MOST parked goroutines, and among as many", counts::growth),
-    command("bench", "[NAME...]", "benchmarks: all rows, or those named", suites::bench),
-    command("time", "COMMAND...", "how long a command takes", time),
-    command("trace", "COMMAND...", "records what each CPU does during a command, for Perfetto or chrome://tracing", suites::trace),
+    command("hogs", "N SECONDS [PERCENT]", proofs::hogs,
+        "N goroutines that never yield get equal shares, to PERCENT"),
+    command("ipi-wake", "[ROUNDS]", proofs::ipi_wake,
+        "a goroutine made ready wakes a halted CPU, without a tick"),
+    command("registers", "[PREEMPTIONS]", registers::registers,
+        "a preempted goroutine gets back every register and flag"),
+    command("idle", "[SECONDS]", proofs::idle, "a kernel with nothing to do does nothing"),
+    command("heap", "MIB", pressure::heap,
+        "takes MIB MiB of the heap, writes, reads and frees them"),
+    command("divers", "N MIB", pressure::divers,
+        "N goroutines use most of their stacks and park; then MIB MiB are taken"),
+    command("churn", "[SECONDS]", pressure::churn,
+        "blocks of the heap and crowds of goroutines compete for all memory"),
+    command("full", "COMMAND...", pressure::full,
+        "a command while parked goroutines hold all memory: some die of that"),
+    command("stress", "[SECONDS]", stress::stress,
+        "everything at once, with sums that show whether anything was lost"),
+    command("scenario", "NAME...", suites::scenario,
+        "runs the scenarios of the tests whose names contain NAME, or `all`"),
+    command("count", "", counts::count, "what operations cost in instructions (with --icount)"),
+    command("growth", "[MOST]", counts::growth,
+        "the same beside 10 to MOST parked goroutines, and among as many"),
+    command("bench", "[NAME...]", suites::bench, "benchmarks: all rows, or those named"),
+    command("time", "COMMAND...", time, "how long a command takes"),
+    command("trace", "COMMAND...", suites::trace,
+        "records what each CPU does during a command, for Perfetto or chrome://tracing"),
     #[cfg(fuzz)]
-    command("seed", "N", "from here on N decides the scheduler's free choices, and CPUs stand still now and then", seed),
+    command("seed", "N", seed,
+        "from here on N decides the scheduler's free choices, and CPUs stand still now and then"),
     // Ends.
-    command("crash", "KIND", crash::HELP, crash::crash),
-    command("exit", "[CODE]", "powers off; CODE is the status, 0 to 95", exit),
+    command("crash", "KIND", crash::crash, crash::HELP),
+    command("exit", "[CODE]", exit, "powers off; CODE is the status, 0 to 95"),
 ];
 
 /// What a command is given.
@@ -98,7 +121,12 @@ impl<'a> Args<'a> {
     /// The word as a number in `accepted`; `default` if there is none. A command accepts what it
     /// can do with the machine's memory and in a reasonable time; other numbers are refused here,
     /// in one line.
-    fn number(&self, nth: usize, default: u64, accepted: RangeInclusive<u64>) -> Result<u64, String> {
+    fn number(
+        &self,
+        nth: usize,
+        default: u64,
+        accepted: RangeInclusive<u64>,
+    ) -> Result<u64, String> {
         let Some(word) = self.word(nth) else { return Ok(default) };
         let number = word.parse().ok().filter(|number| accepted.contains(number));
         let (least, most) = accepted.into_inner();
@@ -179,7 +207,9 @@ fn help(_: &Args) -> Outcome {
     for c in TABLE {
         println!("{:<24}  {}", format!("{} {}", c.name, c.usage), c.help);
     }
-    println!("`A; B` runs A, then B. Ctrl-C stops a command; the arrow keys bring earlier lines back.");
+    println!(
+        "`A; B` runs A, then B. Ctrl-C stops a command; the arrow keys bring earlier lines back."
+    );
     Ok(())
 }
 

@@ -45,7 +45,12 @@ pub enum Event {
 pub fn run() {
     let mut tty = Tty::new();
     let keys = tty.keys();
-    drop(Builder::new().name("keyboard").spawn(move || keyboard::read(keys)).expect("memory at the start"));
+    drop(
+        Builder::new()
+            .name("keyboard")
+            .spawn(move || keyboard::read(keys))
+            .expect("memory at the start"),
+    );
     // Room for one more character, so that a line that is too long is longer than `LINE`.
     let (mut line, mut history) = ([0; LINE + 4], alloc::vec![0; HISTORY]);
     let mut editor = EditorBuilder::from_slice(&mut line)
@@ -53,7 +58,10 @@ pub fn run() {
         .build_sync(&mut tty)
         .expect("building writes nothing");
 
-    println!("{} CPUs; `help` lists the commands, `exit` powers off.", executive::census::cpu_reports().count());
+    println!(
+        "{} CPUs; `help` lists the commands, `exit` powers off.",
+        executive::census::cpu_reports().count()
+    );
     let (mut all_well, mut overruns) = (true, 0);
     for number in 1.. {
         let lost = serial::overruns() - overruns;

@@ -29,7 +29,11 @@ pub fn count(_: &Args) -> Outcome {
     if cpus() > 1 {
         let wake = METER.ready(READIES, true);
         row("wakep", wake.here);
-        println!("and on the other {} CPUs, until they are idle again: {:.0}", cpus() - 1, wake.elsewhere);
+        println!(
+            "and on the other {} CPUs, until they are idle again: {:.0}",
+            cpus() - 1,
+            wake.elsewhere
+        );
     }
     Ok(())
 }

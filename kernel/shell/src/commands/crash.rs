@@ -8,8 +8,8 @@ use core::hint::black_box;
 use executive::{affinity, chan};
 use kernel::{apic, println};
 
-pub const HELP: &str =
-    "ends the run with a crash report: panic fault jump nmi overflow deadlock throw-mcall throw-systemstack";
+pub const HELP: &str = "ends the run with a crash report: \
+    panic fault jump nmi overflow deadlock throw-mcall throw-systemstack";
 
 pub fn crash(args: &Args) -> Outcome {
     match args.words[0] {
@@ -27,7 +27,8 @@ pub fn crash(args: &Args) -> Outcome {
         "throw-ready" => provoke::ready_not_waiting(),
         kind => {
             return Err(format!(
-                "'{kind}' is not a KIND; the command {HELP} throw-mcall-returns throw-schedule throw-ready go"
+                "'{kind}' is not a KIND; the command {HELP} \
+                 throw-mcall-returns throw-schedule throw-ready go"
             ));
         }
     }

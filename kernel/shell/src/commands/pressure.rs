@@ -108,7 +108,10 @@ pub fn divers(args: &Args) -> Outcome {
     let right = divers.into_iter().fold(true, |right, diver| diver.join() & right);
     all.map_err(|e| format!("{e}"))?;
     taken?;
-    println!("{n} goroutines found on their stacks what they had left there; {mib} MiB were taken meanwhile");
+    println!(
+        "{n} goroutines found on their stacks what they had left there; \
+         {mib} MiB were taken meanwhile"
+    );
     if right { Ok(()) } else { Err("wrong: a stack was changed".into()) }
 }
 
@@ -148,10 +151,13 @@ pub fn churn(args: &Args) -> Outcome {
     }
     over.store(true, Ordering::Relaxed);
     let counts: Option<Vec<_>> = takers.into_iter().map(|taker| taker.join()).collect();
-    let Some(counts) = counts.filter(|_| right) else { return Err("wrong: a block or a stack was changed".into()) };
+    let Some(counts) = counts.filter(|_| right) else {
+        return Err("wrong: a block or a stack was changed".into());
+    };
     let (blocks, refused) = counts.iter().fold((0, 0), |(b, r), count| (b + count.0, r + count.1));
     println!(
-        "{blocks} blocks held what was written, {refused} were refused; {came} goroutines woke, of {crowds} crowds"
+        "{blocks} blocks held what was written, {refused} were refused; \
+         {came} goroutines woke, of {crowds} crowds"
     );
     if blocks > 0 && came > 0 { Ok(()) } else { Err("one side got no memory".into()) }
 }
@@ -160,7 +166,11 @@ pub fn churn(args: &Args) -> Outcome {
 const BLOCKS: usize = 1000;
 
 /// How many blocks it took, and how many were refused. `None`: one did not hold what was written.
-fn take_and_free(seed: u64, mut blocks: Vec<Vec<u64>>, over: &AtomicBool) -> Option<(usize, usize)> {
+fn take_and_free(
+    seed: u64,
+    mut blocks: Vec<Vec<u64>>,
+    over: &AtomicBool,
+) -> Option<(usize, usize)> {
     let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut next = |below: u64| {
         random ^= random << 13; // xorshift64 (Marsaglia 2003)

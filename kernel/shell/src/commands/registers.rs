@@ -96,7 +96,10 @@ pub fn registers(args: &Args) -> Outcome {
         })
         .collect();
     // The holders may end early, when a register has changed; then there is no further preemption.
-    while preemptions() - before < wanted && !args.stopped() && !holders.iter().any(|h| h.is_finished()) {
+    while preemptions() - before < wanted
+        && !args.stopped()
+        && !holders.iter().any(|h| h.is_finished())
+    {
         time::sleep(Duration::from_millis(10));
     }
     let seen = preemptions() - before;

@@ -10,7 +10,17 @@ use kernel::{apic, frames, memory, println, reclaim, stacks as machine_stacks};
 pub fn cpus(_: &Args) -> Outcome {
     println!(
         "{:>3} {:>4} {:<9} {:>6} {:>9} {:>7} {:>10} {:>10} {:>7} {:>6} {:>9}",
-        "cpu", "apic", "state", "queued", "run", "steals", "wakes-sent", "wakes-rcvd", "halts", "ticks", "preempted"
+        "cpu",
+        "apic",
+        "state",
+        "queued",
+        "run",
+        "steals",
+        "wakes-sent",
+        "wakes-rcvd",
+        "halts",
+        "ticks",
+        "preempted"
     );
     for c in census::cpu_reports() {
         println!(
@@ -63,7 +73,14 @@ pub fn mem(_: &Args) -> Outcome {
     line(m.free, "free");
     line(m.stacks, &format!("goroutines' stacks: {} goroutines", census.goroutines));
     line(m.stack_tables, "page tables of these stacks");
-    line(m.heap, &format!("heap, {} of it cut into blocks, {} in use", m.heap_given / 1024, m.heap_in_use / 1024));
+    line(
+        m.heap,
+        &format!(
+            "heap, {} of it cut into blocks, {} in use",
+            m.heap_given / 1024,
+            m.heap_in_use / 1024
+        ),
+    );
     line(m.cpu_stacks, "CPUs' own stacks");
     line(m.reserves, "CPUs' reserves for page faults");
     line(m.tables, "other page tables");
@@ -103,7 +120,10 @@ pub fn stacks(args: &Args) -> Outcome {
         let site = sites.entry((at.file(), at.line())).or_default();
         site.deepest = site.deepest.max(bytes);
     }
-    println!("{:>10} {:>13} {:>14} {:>12}  started at", "goroutines", "KiB reserved", "KiB committed", "KiB deepest");
+    println!(
+        "{:>10} {:>13} {:>14} {:>12}  started at",
+        "goroutines", "KiB reserved", "KiB committed", "KiB deepest"
+    );
     for ((file, line), site) in sites {
         println!(
             "{:>10} {:>13} {:>14} {:>12}  {file}:{line}",
@@ -114,6 +134,9 @@ pub fn stacks(args: &Args) -> Outcome {
         );
     }
     let all = machine_stacks::usage();
-    println!("{} stacks were made, {} are free, {} of these without memory", all.made, all.free, all.bare);
+    println!(
+        "{} stacks were made, {} are free, {} of these without memory",
+        all.made, all.free, all.bare
+    );
     Ok(())
 }

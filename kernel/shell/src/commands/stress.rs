@@ -85,10 +85,18 @@ impl InUse {
             reclaim::all_free();
             let (census, stacks) = (census::take(), stacks::usage());
             // Negative if they change meanwhile.
-            let lost = |made: usize, free: usize| made as i64 - free as i64 - census.goroutines as i64;
-            let (lost_gs, lost_stacks) = (lost(census.made, census.free), lost(stacks.made, stacks.free));
-            if census.goroutines <= goroutines && lost_gs == 0 && lost_stacks == 0 && stacks.free == stacks.bare {
-                let frames = frames::counts().1 - frames::reserved() - stacks.committed / frames::FRAME as usize;
+            let lost =
+                |made: usize, free: usize| made as i64 - free as i64 - census.goroutines as i64;
+            let (lost_gs, lost_stacks) =
+                (lost(census.made, census.free), lost(stacks.made, stacks.free));
+            if census.goroutines <= goroutines
+                && lost_gs == 0
+                && lost_stacks == 0
+                && stacks.free == stacks.bare
+            {
+                let frames = frames::counts().1
+                    - frames::reserved()
+                    - stacks.committed / frames::FRAME as usize;
                 return Ok(InUse {
                     gs: census.made,
                     heap: heap::in_use(),
@@ -99,7 +107,8 @@ impl InUse {
             }
             if Instant::now() > patience {
                 return Err(format!(
-                    "it does not settle: {goroutines} goroutines before, {} now; {lost_gs} g's and {lost_stacks} stacks are neither free nor in use, {} free stacks have memory",
+                    "it does not settle: {goroutines} goroutines before, {} now; {lost_gs} g's and \
+                     {lost_stacks} stacks are neither free nor in use, {} free stacks have memory",
                     census.goroutines,
                     stacks.free - stacks.bare
                 ));
@@ -111,12 +120,16 @@ impl InUse {
 
     /// See the head of this file.
     fn no_leak_since(&self, then: &InUse) -> Outcome {
-        let limit = |what: &str, now: usize, then: usize, most: usize| match now.saturating_sub(then) {
-            more if more > most => Err(format!("a leak: {more} bytes more of {what}; {most} can be explained")),
-            _ => Ok(()),
-        };
+        let limit =
+            |what: &str, now: usize, then: usize, most: usize| match now.saturating_sub(then) {
+                more if more > most => {
+                    Err(format!("a leak: {more} bytes more of {what}; {most} can be explained"))
+                }
+                _ => Ok(()),
+            };
         limit("the heap", self.heap - self.kept, then.heap - then.kept, 0)?;
-        let explained = (self.gs - then.gs) * (G_BYTES + stacks::TABLE_SHARE) + heap::slack(executive::machine::cpus());
+        let explained = (self.gs - then.gs) * (G_BYTES + stacks::TABLE_SHARE)
+            + heap::slack(executive::machine::cpus());
         limit("frames", self.frames, then.frames, explained)?;
         let living = census::take().goroutines as usize * executive::param::STACK_BYTES;
         limit("stacks", self.stacks, then.stacks, living)
@@ -133,7 +146,11 @@ impl fmt::Display for InUse {
             stacks / 1024,
             frames / 1024
         )?;
-        write!(f, "; {} bytes of the heap, but for the {gs} g's ever made and timers' room", heap - kept)
+        write!(
+            f,
+            "; {} bytes of the heap, but for the {gs} g's ever made and timers' room",
+            heap - kept
+        )
     }
 }
 
@@ -150,7 +167,9 @@ fn round(seed: u64) -> Result<(), String> {
         ("hogs", go(hogs)),
         ("everything that talks", go(talk)),
     ];
-    parts.into_iter().try_for_each(|(what, part)| if part.join() { Ok(()) } else { Err(format!("{what} went wrong")) })
+    parts.into_iter().try_for_each(|(what, part)| {
+        if part.join() { Ok(()) } else { Err(format!("{what} went wrong")) }
+    })
 }
 
 fn tree() -> bool {

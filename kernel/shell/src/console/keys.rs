@@ -147,7 +147,9 @@ fn place(parameters: &[u8]) -> Option<Place> {
     let mut numbers = core::str::from_utf8(parameters).ok()?.split(';').map(str::parse);
     match (numbers.next(), numbers.next(), numbers.next()) {
         // No terminal is larger than that, and the editor cannot print larger numbers.
-        (Some(Ok(row @ 1..=9999)), Some(Ok(column @ 1..=9999)), None) => Some(Place { row, column }),
+        (Some(Ok(row @ 1..=9999)), Some(Ok(column @ 1..=9999)), None) => {
+            Some(Place { row, column })
+        }
         _ => None,
     }
 }
@@ -168,7 +170,10 @@ mod tests {
 
     #[test]
     fn text_goes_through() {
-        assert_eq!(of("sieve ä\r\x7f\x03".as_bytes()), ("sieve ä\r\x7f\x03".as_bytes().to_vec(), Vec::new()));
+        assert_eq!(
+            of("sieve ä\r\x7f\x03".as_bytes()),
+            ("sieve ä\r\x7f\x03".as_bytes().to_vec(), Vec::new())
+        );
     }
 
     #[test]
@@ -194,14 +199,23 @@ mod tests {
 
     #[test]
     fn an_answer_among_keys_is_found() {
-        assert_eq!(of(b"ab\x1b[24;80Rc"), (b"abc".to_vec(), [Place { row: 24, column: 80 }].to_vec()));
+        assert_eq!(
+            of(b"ab\x1b[24;80Rc"),
+            (b"abc".to_vec(), [Place { row: 24, column: 80 }].to_vec())
+        );
     }
 
     #[test]
     fn a_bad_answer_is_none_and_no_key() {
-        for bad in
-            ["\x1b[R", "\x1b[5R", "\x1b[0;1R", "\x1b[1;2;3R", "\x1b[99999;1R", "\x1b[;R", "\x1b[1111111111111111;1R"]
-        {
+        for bad in [
+            "\x1b[R",
+            "\x1b[5R",
+            "\x1b[0;1R",
+            "\x1b[1;2;3R",
+            "\x1b[99999;1R",
+            "\x1b[;R",
+            "\x1b[1111111111111111;1R",
+        ] {
             assert_eq!(of(bad.as_bytes()), (Vec::new(), Vec::new()), "{bad:?}");
         }
     }

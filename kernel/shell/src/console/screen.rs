@@ -75,10 +75,9 @@ impl Screen {
             b'n' => {}
             b'S' | b'T' => self.clears = true,
             b'H' => {
-                let mut numbers = self
-                    .sequence
-                    .split(|&b| b == b';')
-                    .map(|n| n.iter().fold(0, |n, digit| n * 10 + digit.saturating_sub(b'0') as usize));
+                let mut numbers = self.sequence.split(|&b| b == b';').map(|n| {
+                    n.iter().fold(0, |n, digit| n * 10 + digit.saturating_sub(b'0') as usize)
+                });
                 let (Some(row), Some(column)) = (numbers.next(), numbers.next()) else { return };
                 if (row, column) != (999, 999) {
                     self.move_to(row, column, out);
@@ -129,12 +128,18 @@ mod tests {
 
     #[test]
     fn moves_between_lines_are_from_where_we_are() {
-        assert_eq!(drawn(&["abc", "\n\r", "\x1b[4501;1H", "\x1b[4500;3H"]).0, "abc\n\r\x1b[1G\x1b[1A\x1b[3G");
+        assert_eq!(
+            drawn(&["abc", "\n\r", "\x1b[4501;1H", "\x1b[4500;3H"]).0,
+            "abc\n\r\x1b[1G\x1b[1A\x1b[3G"
+        );
         assert_eq!(drawn(&["\x1b[4502;3H"]).0, "\x1b[2B\x1b[3G");
     }
 
     #[test]
     fn a_cleared_screen_is_cleared_and_its_top_is_known() {
-        assert_eq!(drawn(&["\x1b[4499T\x1b[1;1H\x1b[J> ", "x\x1b[1;4H"]).0, "\x1b[H\x1b[1G\x1b[J> x\x1b[4G");
+        assert_eq!(
+            drawn(&["\x1b[4499T\x1b[1;1H\x1b[J> ", "x\x1b[1;4H"]).0,
+            "\x1b[H\x1b[1G\x1b[J> x\x1b[4G"
+        );
     }
 }
