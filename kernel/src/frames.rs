@@ -17,6 +17,7 @@
 //! for code that starts in real mode ([`take_low_frame`]).
 #![allow(unsafe_code)] // The free list lives in the free frames.
 
+use crate::param::{FOR_FAULTS, MARGIN, RESERVE, SOME_STACKS, STACKS_LEAVE};
 use crate::window::phys_to_virt;
 use bootloader_api::info::{MemoryRegion, MemoryRegionKind};
 use core::sync::atomic::{
@@ -29,18 +30,6 @@ use spin::mutex::{SpinMutex, SpinMutexGuard};
 /// Bytes in a frame.
 pub const FRAME: u64 = 4096;
 const ONE_MIB: u64 = 0x10_0000;
-
-/// Frames in a CPU's reserve, 64 KiB. The lock is taken once in about as many allocations.
-const RESERVE: usize = 16;
-/// Places of a reserve that only the page-fault handler empties: more pages than the code in this
-/// file uses of a stack.
-const FOR_FAULTS: usize = 4;
-/// Frames that only the page-fault handler takes: when every other request is refused, running
-/// goroutines can still use their stacks.
-const MARGIN: usize = 256;
-/// Frames kept back from new stacks, so that existing goroutines can still allocate and report the
-/// failure.
-const STACKS_LEAVE: usize = 1024;
 
 struct Frames {
     /// The firmware's map, as the bootloader left it.
@@ -187,7 +176,6 @@ pub fn alloc_for_new_stack() -> Option<u64> {
 /// Bytes that the heap's blocks of more than 8 KiB leave to others: enough for some new stacks,
 /// without which not even a command can be run.
 pub fn left_to_others() -> usize {
-    const SOME_STACKS: usize = 64;
     (total_bytes() / 64).max((STACKS_LEAVE - MARGIN + SOME_STACKS) * FRAME as usize)
 }
 

@@ -15,6 +15,7 @@
 
 use crate::layout::{CPU_STACKS, CPU_STACKS_END};
 use crate::paging;
+use crate::param::{G0_STACK_BYTES, IST_STACK_BYTES};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use executive::param::MAX_CPUS;
@@ -43,10 +44,6 @@ const ISTS: usize = 6;
 
 /// Distance between the stacks of a CPU; the lower part of each slot is the guard.
 const SLOT: u64 = 256 * 1024;
-/// A g0 runs the scheduler, a crash report, and `systemstack` work.
-const G0_BYTES: u64 = 64 * 1024;
-/// Room for a crash report with its backtrace, in a debug build.
-const IST_BYTES: u64 = 32 * 1024;
 /// g0's slot, then one per IST entry, rounded up to a power of two.
 const CPU_SPAN: u64 = SLOT * 8;
 const _: () = assert!(ISTS < 8 && MAX_CPUS as u64 * CPU_SPAN <= CPU_STACKS_END - CPU_STACKS);
@@ -88,7 +85,7 @@ fn stack(cpu: usize, slot: u64, bytes: u64) -> Option<u64> {
 /// Makes a stack of 64 KiB with a guard for the g0 of CPU `cpu`; returns its top, 16-byte aligned.
 /// Once per CPU. `None`: out of memory.
 pub fn boot_stack_for(cpu: usize) -> Option<usize> {
-    stack(cpu, 0, G0_BYTES).map(|top| top as usize)
+    stack(cpu, 0, G0_STACK_BYTES).map(|top| top as usize)
 }
 
 /// Gives the calling CPU its segments and interrupt stacks. Once per CPU; it runs as `cpu` from
@@ -101,7 +98,8 @@ pub fn load(cpu: usize) {
     let tables: &'static mut Tables = unsafe { &mut *TABLES[cpu].0.get() };
     #[expect(clippy::needless_range_loop, reason = "the TSS is packed: no references into it")]
     for ist in 0..ISTS {
-        let top = stack(cpu, ist as u64 + 1, IST_BYTES).expect("no memory for interrupt stacks");
+        let top =
+            stack(cpu, ist as u64 + 1, IST_STACK_BYTES).expect("no memory for interrupt stacks");
         tables.tss.interrupt_stack_table[ist] = VirtAddr::new(top);
     }
     let code = tables.gdt.append(Descriptor::kernel_code_segment());

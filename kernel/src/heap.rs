@@ -18,6 +18,7 @@
 #![allow(unsafe_code)] // An allocator hands out raw memory.
 
 use crate::pages::{self, PAGE};
+use crate::param::GROWTH;
 use crate::{frames, large, layout, paging};
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
@@ -37,8 +38,6 @@ const LARGEST: usize = 8192;
 
 /// What a class takes from the backing heap at a time. Aligned to the largest block.
 const CHUNK: usize = 32 * 1024;
-/// The backing heap grows by at least this, if there is as much memory.
-const GROWTH: usize = 1024 * 1024;
 
 /// Whether large.rs serves the block.
 fn is_large(layout: Layout) -> bool {

@@ -16,6 +16,7 @@
 use crate::frames;
 use crate::layout::{LARGE, LARGE_END};
 use crate::pages::{self, PAGE, Taken, absent, commit};
+use crate::param::MOST_KEPT;
 use crate::slots::{self, Slots};
 use core::alloc::Layout;
 use core::ptr::{NonNull, null_mut};
@@ -38,9 +39,6 @@ const fn slot_bytes(class: usize) -> usize {
 /// The largest alignment. A block takes at least as many addresses as its alignment, and there are
 /// only some thousand times this many.
 const MOST_ALIGNED: usize = 1 << 30;
-/// A new block gives back what its slot has kept beyond the block's end, if it is more than this:
-/// that interrupts every CPU.
-const KEPT: usize = 2 * 1024 * 1024;
 
 /// The class of blocks of this layout. `None`: there are no such slots.
 fn class_of(layout: Layout) -> Option<usize> {
@@ -109,7 +107,7 @@ fn back(block: usize, size: usize) -> bool {
 /// Gives back the memory that a block's slot has kept of an earlier block, if it is much.
 fn trim(class: usize, slot: usize, size: usize) {
     let rest = (slot + size).next_multiple_of(PAGE);
-    if rest + KEPT < slot + slot_bytes(class) && pages::is_present(rest + KEPT) {
+    if rest + MOST_KEPT < slot + slot_bytes(class) && pages::is_present(rest + MOST_KEPT) {
         let mut taken = Taken::NONE;
         // SAFETY: the slot is ours, and holds nothing yet.
         unsafe { taken.pages(&pages::HEAP, rest..backed_end(class, slot)) };

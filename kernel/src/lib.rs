@@ -12,6 +12,7 @@ extern crate alloc;
 // Numbers.
 pub mod layout;
 pub mod vectors;
+pub mod param;
 // Memory.
 pub mod window;
 pub mod frames;

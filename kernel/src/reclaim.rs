@@ -19,19 +19,12 @@
 
 use crate::heap::Heap;
 use crate::pages::{self, PAGE, Taken, committed, is_present};
+use crate::param::{PAGES_AT_A_TIME, STACKS_AT_A_TIME, TRIMMED_AT_A_TIME};
 use crate::{clock, frames, hold, large, stacks};
 use core::alloc::{GlobalAlloc, Layout};
 use core::sync::atomic::{AtomicU64, Ordering};
 use executive::lock::{Lock, Rank};
 use executive::reclaim::{Resting, give_back, resting};
-
-/// Free stacks that are stripped at a time: 4 MiB, at a page each.
-const FREE_STACKS: usize = 1024;
-/// Pages of the heap that are taken at a time.
-const FREE_PAGES: usize = 1024;
-/// Goroutines that are trimmed at a time. No other CPU runs meanwhile, for a millisecond at the
-/// most.
-const GOROUTINES: usize = 256;
 
 struct Reclaim {
     /// No search for goroutines to trim before this time (ns): the last one was in vain, and a
@@ -40,11 +33,13 @@ struct Reclaim {
     /// Where the last search for goroutines to trim ended.
     last: Option<Resting>,
     /// Those that it found.
-    found: [Option<Resting>; GOROUTINES],
+    found: [Option<Resting>; TRIMMED_AT_A_TIME],
 }
 
-static RECLAIM: Lock<Reclaim> =
-    Lock::new(Rank::Reclaim, Reclaim { rest_until: 0, last: None, found: [None; GOROUTINES] });
+static RECLAIM: Lock<Reclaim> = Lock::new(
+    Rank::Reclaim,
+    Reclaim { rest_until: 0, last: None, found: [None; TRIMMED_AT_A_TIME] },
+);
 
 /// How often something was got back. Written under the lock. A CPU that has read it before a failed
 /// attempt knows whether to try again first.
@@ -103,15 +98,15 @@ pub fn all_free() {
 
 fn free_stacks() -> bool {
     // Those that are free already; only then those that free g's keep.
-    let mut pages = stacks::strip(FREE_STACKS);
-    if pages == 0 && give_back(FREE_STACKS) > 0 {
-        pages = stacks::strip(FREE_STACKS);
+    let mut pages = stacks::strip(STACKS_AT_A_TIME);
+    if pages == 0 && give_back(STACKS_AT_A_TIME) > 0 {
+        pages = stacks::strip(STACKS_AT_A_TIME);
     }
     got_back(&STRIPPED, pages)
 }
 
 fn free_heap() -> bool {
-    got_back(&FREED, large::strip(FREE_PAGES))
+    got_back(&FREED, large::strip(PAGES_AT_A_TIME))
 }
 
 /// Adds to a total; `true` if there were any pages.
@@ -184,12 +179,12 @@ impl Reclaim {
         let from_the_start = self.last.map(|_| resting(None)).into_iter().flatten();
         let mut count = 0;
         for goroutine in
-            resting(self.last).chain(from_the_start).filter(has_unused).take(GOROUTINES)
+            resting(self.last).chain(from_the_start).filter(has_unused).take(TRIMMED_AT_A_TIME)
         {
             self.found[count] = Some(goroutine);
             count += 1;
         }
-        self.last = if count == GOROUTINES { self.found[count - 1] } else { None };
+        self.last = if count == TRIMMED_AT_A_TIME { self.found[count - 1] } else { None };
         count
     }
 }

@@ -10,6 +10,7 @@
 //! room. What the port itself drops is counted ([`overruns`]).
 #![allow(unsafe_code)] // Ports.
 
+use crate::param::SERIAL_RING;
 use crate::vectors::ISA_COM1;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use executive::irq::Irq;
@@ -91,8 +92,7 @@ pub fn write(bytes: &[u8]) {
 }
 
 /// Bytes that have arrived and were not read yet.
-const RING: usize = 1024;
-static BYTES: [AtomicU8; RING] = [const { AtomicU8::new(0) }; RING];
+static BYTES: [AtomicU8; SERIAL_RING] = [const { AtomicU8::new(0) }; SERIAL_RING];
 /// Bytes ever put in: stored by the handler (Release), loaded by the reader (Acquire). And bytes
 /// ever taken out: stored by the reader (Release), loaded by the handler (Acquire).
 static PUT: AtomicUsize = AtomicUsize::new(0);
@@ -107,19 +107,19 @@ static HELD: AtomicBool = AtomicBool::new(false);
 /// reader. On CPU 0, interrupts off.
 ///
 /// The interrupt is edge-triggered: the next edge comes after the port had nothing, or when the
-/// reader unmasks it. At most `RING` bytes are taken at a time, because a port that is gone reads
-/// as one that always has another byte.
+/// reader unmasks it. At most `SERIAL_RING` bytes are taken at a time, because a port that is gone
+/// reads as one that always has another byte.
 pub fn on_interrupt() {
     if !PRESENT.load(Ordering::Relaxed) {
         return;
     }
     let mut port = port();
     let mut put = PUT.load(Ordering::Relaxed);
-    let full = TAKEN.load(Ordering::Acquire) + RING;
+    let full = TAKEN.load(Ordering::Acquire) + SERIAL_RING;
     while put < full
         && let Ok(byte) = port.try_receive_byte()
     {
-        BYTES[put % RING].store(byte, Ordering::Relaxed);
+        BYTES[put % SERIAL_RING].store(byte, Ordering::Relaxed);
         put += 1;
     }
     note_overrun(&mut port);
@@ -176,13 +176,13 @@ pub fn try_read(buffer: &mut [u8]) -> usize {
     let taken = TAKEN.load(Ordering::Relaxed);
     let n = buffer.len().min(PUT.load(Ordering::Acquire) - taken);
     for (i, slot) in buffer[..n].iter_mut().enumerate() {
-        *slot = BYTES[(taken + i) % RING].load(Ordering::Relaxed);
+        *slot = BYTES[(taken + i) % SERIAL_RING].load(Ordering::Relaxed);
     }
     TAKEN.store(taken + n, Ordering::Release);
     // Even if nothing was taken: the handler may have found the ring full before the last call
     // emptied it.
     let waiting = PUT.load(Ordering::Relaxed) - (taken + n);
-    if waiting <= RING / 2 && HELD.swap(false, Ordering::Acquire) {
+    if waiting <= SERIAL_RING / 2 && HELD.swap(false, Ordering::Acquire) {
         let_in(&mut port());
     }
     n

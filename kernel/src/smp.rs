@@ -4,10 +4,10 @@
 //! was lost (Intel SDM vol. 3A, 10.4.4.1). From there on nothing is guessed by delays: the CPU says
 //! that it has come.
 //!
-//! A CPU that does not come within `PATIENCE_NS` is reported and left out, and its number goes to
-//! the next. It is sent back to INIT and its letter is withdrawn, so that it cannot come late and
-//! be taken for another CPU (trampoline.rs). A CPU that came and then hangs has begun to use its
-//! number's stacks and tables, which no other CPU can have then: no more CPUs are started. On a
+//! A CPU that does not come within `CPU_PATIENCE_NS` is reported and left out, and its number goes
+//! to the next. It is sent back to INIT and its letter is withdrawn, so that it cannot come late
+//! and be taken for another CPU (trampoline.rs). A CPU that came and then hangs has begun to use
+//! its number's stacks and tables, which no other CPU can have then: no more CPUs are started. On a
 //! loaded host a virtual CPU may not run at all for a second. So patience is long, but only missing
 //! CPUs cost it.
 //!
@@ -21,6 +21,7 @@ use crate::cpu;
 use crate::gdt;
 use crate::hold;
 use crate::idt;
+use crate::param::CPU_PATIENCE_NS;
 use crate::trampoline::{Addressee, Letter, Trampoline};
 use core::sync::atomic::Ordering;
 use executive::{machine, println};
@@ -33,8 +34,6 @@ use x86_64::structures::paging::PhysFrame;
 const MS: u64 = 1_000_000;
 const AFTER_INIT_NS: u64 = 10 * MS;
 const BEFORE_SECOND_STARTUP_NS: u64 = MS;
-/// How long a CPU may take to come, and again to set itself up.
-const PATIENCE_NS: u64 = 5_000 * MS;
 
 /// Why a CPU did not come up. Except after the first, no more are started.
 enum Failure {
@@ -146,7 +145,7 @@ fn call(apic_id: u32, page: u64, letter: &'static Letter) -> Result<(), Failure>
         if letter.awaits(apic_id) {
             apic::send_startup(apic_id, page);
         }
-        if !arrived(PATIENCE_NS) {
+        if !arrived(CPU_PATIENCE_NS) {
             return Err(if letter.withdraw(apic_id) {
                 Failure::NeverAnswered
             } else {
@@ -155,7 +154,8 @@ fn call(apic_id: u32, page: u64, letter: &'static Letter) -> Result<(), Failure>
         }
     }
     let begin = now_ns();
-    let backwards = letter.rally.answer(|| now_ns() - begin > PATIENCE_NS).ok_or(Failure::Hangs)?;
+    let backwards =
+        letter.rally.answer(|| now_ns() - begin > CPU_PATIENCE_NS).ok_or(Failure::Hangs)?;
     clock::arm_timer(0); // our waits have used it; the executive asks for its ticks itself
     if backwards > 0 {
         clock::distrust_tsc(); // that CPU has done so too, before its last stroke

@@ -27,6 +27,7 @@
 use crate::frames;
 use crate::layout::{self, P4_SLOT, STACK_CLASSES, STACK_SLOTS_SMALLEST};
 use crate::pages::{self, PAGE, Taken, commit, committed};
+use crate::param::MOST_DIRTY_PAGES;
 use crate::slots::{self, Lists, Slots};
 use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -213,9 +214,6 @@ struct Dirty {
 
 static DIRTY: CountedLock<Dirty> =
     CountedLock::counted(Rank::Stacks, Dirty { stacks: Lists::NONE, pages: 0 });
-
-/// A flush interrupts every CPU, so it should be worth 2 MiB.
-const MOST_DIRTY_PAGES: usize = 512;
 
 /// Makes all dirty stacks clean, with one flush for all. `false`: there were none.
 fn clean() -> bool {

@@ -3,8 +3,8 @@
 
 use crate::vectors::ISA_COM1;
 use crate::{
-    acpi, apic, clock, cpu, frames, fwcfg, gdt, hold, idt, ioapic, layout, paging, serial, symbols,
-    window,
+    acpi, apic, clock, cpu, frames, fwcfg, gdt, hold, idt, ioapic, layout, paging, param, serial,
+    symbols, window,
 };
 use bootloader_api::config::{BootloaderConfig, Mapping};
 use bootloader_api::info::{BootInfo, MemoryRegion};
@@ -18,7 +18,7 @@ pub const BOOT: BootloaderConfig = {
     config.mappings.dynamic_range_start = Some(layout::DYNAMIC_START);
     config.mappings.dynamic_range_end = Some(layout::DYNAMIC_END);
     // It becomes the stack of CPU 0's g0; a guard page lies below it.
-    config.kernel_stack_size = 128 * 1024;
+    config.kernel_stack_size = param::BOOT_STACK_BYTES;
     config
 };
 

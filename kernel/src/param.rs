@@ -1,0 +1,56 @@
+//! Every tunable number of the kernel, with its reason. (The executive has its own; layout.rs has
+//! addresses.)
+
+// Frames.
+
+/// Frames in a CPU's reserve, 64 KiB. The lock is taken once in about as many allocations.
+pub const RESERVE: usize = 16;
+/// Places of a reserve that only the page-fault handler empties: more pages than the code of
+/// frames.rs uses of a stack.
+pub const FOR_FAULTS: usize = 4;
+/// Frames that only the page-fault handler takes: when every other request is refused, running
+/// goroutines can still use their stacks.
+pub const MARGIN: usize = 256;
+/// Frames kept back from new stacks, so that existing goroutines can still allocate and report the
+/// failure.
+pub const STACKS_LEAVE: usize = 1024;
+/// Stacks that the heap's larger blocks leave frames for, at least.
+pub const SOME_STACKS: usize = 64;
+
+// Stacks.
+
+/// CPU 0's g0 has the bootloader's stack.
+pub const BOOT_STACK_BYTES: u64 = 128 * 1024;
+/// The other g0s' stacks. A g0 runs the scheduler, a crash report, and `systemstack` work.
+pub const G0_STACK_BYTES: u64 = 64 * 1024;
+/// An interrupt stack: room for a crash report with its backtrace, in a debug build.
+pub const IST_STACK_BYTES: u64 = 32 * 1024;
+/// Pages of free stacks that wait for a flush. It interrupts every CPU, so it should be worth 2
+/// MiB.
+pub const MOST_DIRTY_PAGES: usize = 512;
+
+// The heap.
+
+/// The backing heap grows by at least this, if there is as much memory.
+pub const GROWTH: usize = 1024 * 1024;
+/// A new large block gives back what its slot has kept beyond the block's end, if it is more than
+/// this: that interrupts every CPU.
+pub const MOST_KEPT: usize = 2 * 1024 * 1024;
+
+// Reclaiming: how much at a time, so that nobody waits long.
+
+/// Free stacks that are stripped at a time: 4 MiB, at a page each.
+pub const STACKS_AT_A_TIME: usize = 1024;
+/// Pages of free large blocks that are taken at a time.
+pub const PAGES_AT_A_TIME: usize = 1024;
+/// Goroutines that are trimmed at a time. No other CPU runs meanwhile, for a millisecond at the
+/// most.
+pub const TRIMMED_AT_A_TIME: usize = 256;
+
+// Start-up, and the serial port.
+
+/// How long a CPU may take to come (ns), and again to set itself up. On a loaded host a virtual CPU
+/// may not run at all for a second.
+pub const CPU_PATIENCE_NS: u64 = 5_000_000_000;
+/// Bytes that have arrived at the serial port and were not read yet.
+pub const SERIAL_RING: usize = 1024;
