@@ -26,12 +26,14 @@ pub fn built(example: Option<&str>) -> Built {
 }
 
 fn build(example: Option<&str>) -> Built {
-    if let (None, Some(boot), Some(kernel)) = (example, std::env::var_os("BOOT"), std::env::var_os("KERNEL")) {
+    if let (None, Some(boot), Some(kernel)) =
+        (example, std::env::var_os("BOOT"), std::env::var_os("KERNEL"))
+    {
         return Built { boot: boot.into(), kernel: kernel.into() };
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository");
-    let script =
-        r#"set -e; source tests/lib/build.sh; build_boot; build_kernel "$1"; printf '%s\n%s\n' "$boot" "$kernel""#;
+    let root =
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository");
+    let script = r#"set -e; source tests/lib/build.sh; build_boot; build_kernel "$1"; printf '%s\n%s\n' "$boot" "$kernel""#;
     let done = Command::new("bash")
         .args(["-c", script, "build", example.unwrap_or_default()])
         .current_dir(root)

@@ -25,7 +25,11 @@ pub struct Console {
 
 impl Console {
     pub(crate) fn start(slot: Slot, mut command: Command) -> Console {
-        let mut tool = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the boot tool starts");
+        let mut tool = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the boot tool starts");
         let keys = tool.stdin.take().expect("a pipe");
         let mut out = tool.stdout.take().expect("a pipe");
         let (send, output) = channel();
@@ -37,7 +41,8 @@ impl Console {
                 }
             }
         });
-        let mut console = Console { tool, keys, output, said: Said::default(), seen: 0, _slot: slot };
+        let mut console =
+            Console { tool, keys, output, said: Said::default(), seen: 0, _slot: slot };
         console.until(PROMPT);
         console
     }
@@ -85,7 +90,12 @@ impl Console {
         while let Ok(bytes) = self.output.recv() {
             self.said.add(&bytes);
         }
-        assert_eq!(got, Some(status), "it ended with the wrong status; it said:\n{}", self.said.text());
+        assert_eq!(
+            got,
+            Some(status),
+            "it ended with the wrong status; it said:\n{}",
+            self.said.text()
+        );
     }
 
     /// How much of the host's CPU time the machine uses in `span`: 1.0 is one CPU of the host.
@@ -98,7 +108,8 @@ impl Console {
 
     fn qemu(&self) -> u32 {
         let tool = self.tool.id();
-        let children = fs::read_to_string(format!("/proc/{tool}/task/{tool}/children")).expect("Linux tells children");
+        let children = fs::read_to_string(format!("/proc/{tool}/task/{tool}/children"))
+            .expect("Linux tells children");
         children.trim().parse().expect("the boot tool has one child: QEMU")
     }
 }

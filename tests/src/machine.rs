@@ -125,7 +125,12 @@ impl Boot {
         let got = child.wait().expect("the boot tool can be waited for").code();
         let errors = errors.join().expect("the reader lives").expect("its errors can be read");
 
-        let transcript = Transcript { text: said.text(), said, ended, errors: String::from_utf8_lossy(&errors).into() };
+        let transcript = Transcript {
+            text: said.text(),
+            said,
+            ended,
+            errors: String::from_utf8_lossy(&errors).into(),
+        };
         assert_eq!(got, Some(status), "{asked}\nended with the wrong status\n{transcript}");
         self.check(&asked, &transcript);
         transcript
@@ -140,7 +145,10 @@ impl Boot {
             }
         }
         for unwanted in &self.unwanted {
-            assert!(!transcript.text.contains(unwanted.as_str()), "{asked}\nsaid {unwanted:?}\n{transcript}");
+            assert!(
+                !transcript.text.contains(unwanted.as_str()),
+                "{asked}\nsaid {unwanted:?}\n{transcript}"
+            );
         }
     }
 
@@ -152,7 +160,11 @@ impl Boot {
     fn command(&self) -> Command {
         let built = build::built(self.example);
         let mut command = Command::new(built.boot);
-        command.arg("--kernel").arg(built.kernel).args(["--timeout", &self.limit.to_string()]).args(&self.args);
+        command
+            .arg("--kernel")
+            .arg(built.kernel)
+            .args(["--timeout", &self.limit.to_string()])
+            .args(&self.args);
         if let Some(commands) = &self.run {
             command.args(["--run", commands]);
         }
@@ -201,7 +213,13 @@ impl Transcript {
     pub fn end_after(&self, text: &str) -> Duration {
         let at = self.said.bytes.windows(text.len()).position(|w| w == text.as_bytes());
         let at = at.unwrap_or_else(|| panic!("it did not say {text:?}\n{self}"));
-        let when = self.said.when.iter().find(|(upto, _)| *upto > at).expect("every byte came at some time").1;
+        let when = self
+            .said
+            .when
+            .iter()
+            .find(|(upto, _)| *upto > at)
+            .expect("every byte came at some time")
+            .1;
         self.ended - when
     }
     /// A column of numbers in the table that `cpus` prints, a line for each CPU.
@@ -212,7 +230,9 @@ impl Transcript {
         let nth = nth.unwrap_or_else(|| panic!("no column {name:?}\n{self}"));
         let rows = lines.map(|line| line.split_whitespace().collect::<Vec<_>>());
         rows.take_while(|row| row.first().is_some_and(|cpu| cpu.parse::<usize>().is_ok()))
-            .map(|row| row[nth].parse().unwrap_or_else(|_| panic!("{:?} is no number\n{self}", row[nth])))
+            .map(|row| {
+                row[nth].parse().unwrap_or_else(|_| panic!("{:?} is no number\n{self}", row[nth]))
+            })
             .collect()
     }
 }

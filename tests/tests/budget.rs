@@ -28,13 +28,17 @@ fn counted(cpus: usize) -> Counts {
 
 fn kept() -> Counts {
     let file = fs::read_to_string(KEPT).unwrap_or_default();
-    let row = |line: &str| line.split_once(' ').map(|(name, count)| (name.into(), count.parse().expect("a number")));
+    let row = |line: &str| {
+        line.split_once(' ').map(|(name, count)| (name.into(), count.parse().expect("a number")))
+    };
     file.lines().filter(|line| !line.starts_with('#')).filter_map(row).collect()
 }
 
 fn keep(counts: &Counts) {
     let rows: String = counts.iter().map(|(name, count)| format!("{name} {count}\n")).collect();
-    let head = format!("# Instructions per operation; tests/tests/budget.rs counts them again.\n# {UPDATE}\n");
+    let head = format!(
+        "# Instructions per operation; tests/tests/budget.rs counts them again.\n# {UPDATE}\n"
+    );
     fs::write(KEPT, head + &rows).expect("the file can be written");
 }
 
@@ -58,7 +62,11 @@ fn no_operation_takes_more_instructions_than_is_kept() {
             Some(_) => {}
         }
     }
-    wrong.extend(now.keys().filter(|name| !kept.contains_key(*name)).map(|name| format!("{name} is not kept")));
+    wrong.extend(
+        now.keys()
+            .filter(|name| !kept.contains_key(*name))
+            .map(|name| format!("{name} is not kept")),
+    );
     assert!(
         wrong.is_empty() && !kept.is_empty(),
         "{}\nMake it cheaper again, or say why in the commit that keeps the new figures: {UPDATE}",
@@ -72,7 +80,10 @@ fn with_64_cpus_no_operation_costs_its_cpu_more() {
     let (few, many) = (counted(2), counted(64));
     for (name, few) in &few {
         let many = many[name];
-        assert!((many - few).abs() * 100.0 <= few * FLAT, "{name}: {few} instructions on 2 CPUs, {many} on 64");
+        assert!(
+            (many - few).abs() * 100.0 <= few * FLAT,
+            "{name}: {few} instructions on 2 CPUs, {many} on 64"
+        );
     }
 }
 
@@ -84,13 +95,18 @@ fn beside_10000_goroutines_no_operation_costs_more() {
     assert_eq!((first[0], last[0]), (10.0, 10_000.0), "{said}");
     // Three beside so many, and three among so many: see docs/performance.md for those.
     for (few, many) in first[1..4].iter().zip(&last[1..4]) {
-        assert!((many - few).abs() * 100.0 <= few * FLAT, "{few} instructions grew to {many}\n{said}");
+        assert!(
+            (many - few).abs() * 100.0 <= few * FLAT,
+            "{few} instructions grew to {many}\n{said}"
+        );
     }
 }
 
 /// The lines of `growth`, as numbers.
 fn growth(said: &Transcript) -> Vec<Vec<f64>> {
-    let row = |line: &str| line.split_whitespace().map(|word| word.parse().ok()).collect::<Option<Vec<f64>>>();
+    let row = |line: &str| {
+        line.split_whitespace().map(|word| word.parse().ok()).collect::<Option<Vec<f64>>>()
+    };
     said.text.lines().filter_map(row).filter(|row| row.len() == 7).collect()
 }
 

@@ -27,7 +27,10 @@ fn commands() -> Vec<Command> {
         })
     };
     let all: Vec<_> = said.text.lines().filter_map(command).filter(|c| c.name != "exit").collect();
-    assert!(all.len() > 20 && all.iter().any(|c| c.name == "hogs" && c.words == 3), "not the list\n{said}");
+    assert!(
+        all.len() > 20 && all.iter().any(|c| c.name == "hogs" && c.words == 3),
+        "not the list\n{said}"
+    );
     all
 }
 
@@ -66,13 +69,18 @@ fn no_argument_of_any_command_ends_the_kernel() {
     for cpus in [1, 2, 4] {
         // 1: some of the commands fail, as they should.
         let said = boots().smp(cpus).mem("128M").within_secs(300).typed(typed.clone()).dies(1);
-        let answers: Vec<&str> = said.text.split_inclusive(ALIVE).filter(|part| part.ends_with(ALIVE)).collect();
+        let answers: Vec<&str> =
+            said.text.split_inclusive(ALIVE).filter(|part| part.ends_with(ALIVE)).collect();
         assert_eq!(answers.len(), lines.len(), "the console did not do all\n{said}");
         for (line, answer) in lines.iter().zip(answers) {
             // The line itself, as it is drawn: in pieces, if it is long.
-            assert!(answer.contains(&format!("> {}", &line[..line.len().min(70)])), "{line:?} became\n{answer}");
+            assert!(
+                answer.contains(&format!("> {}", &line[..line.len().min(70)])),
+                "{line:?} became\n{answer}"
+            );
             let (name, _) = line.split_once(' ').expect("there is one");
-            let complaints = answer.lines().filter(|told| told.starts_with(&format!("{name}: "))).count();
+            let complaints =
+                answer.lines().filter(|told| told.starts_with(&format!("{name}: "))).count();
             assert!(complaints <= 1, "{line:?} complains at length\n{answer}");
         }
     }
@@ -88,16 +96,34 @@ fn the_most_that_a_command_accepts_ends_no_kernel() {
         most.split(' ').next().expect("a number").to_owned()
     };
     let (divers, heap, growth) = (most("divers"), most("heap"), most("growth"));
-    let commands =
-        format!("divers {divers} 1; divers 1 {heap}; heap {heap}; spawn 10000000; skynet 10000000; sieve 30");
-    boots().smp(2).mem("128M").within_secs(120).run(&commands).says("on their stacks").says("is 113").dies(1);
-    let said = boots().smp(1).mem("128M").icount().within_secs(300).run(&format!("growth {growth}; sieve 30"));
+    let commands = format!(
+        "divers {divers} 1; divers 1 {heap}; heap {heap}; spawn 10000000; skynet 10000000; sieve 30"
+    );
+    boots()
+        .smp(2)
+        .mem("128M")
+        .within_secs(120)
+        .run(&commands)
+        .says("on their stacks")
+        .says("is 113")
+        .dies(1);
+    let said = boots()
+        .smp(1)
+        .mem("128M")
+        .icount()
+        .within_secs(300)
+        .run(&format!("growth {growth}; sieve 30"));
     said.says("10000 ").says("is 113").ok();
 }
 
 #[test]
 fn commands_within_commands_have_an_end() {
     let deep = "time ".repeat(800);
-    boots().run(&format!("{deep} sieve 10; sieve 100")).never_says("is 29").says("8 others").says("is 541").dies(1);
+    boots()
+        .run(&format!("{deep} sieve 10; sieve 100"))
+        .never_says("is 29")
+        .says("8 others")
+        .says("is 541")
+        .dies(1);
     boots().run("time time trace sieve 10").says("is 29").ok();
 }

@@ -61,7 +61,8 @@ fn questions(lines: usize) -> (String, Vec<String>) {
     const PRIMES: [u64; 10] = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29];
     let n = |line: usize| line * 7 % 10;
     let typed = (0..lines).map(|line| format!("sieve {}\n", n(line) + 1)).collect();
-    let answers = (0..lines).map(|line| format!("prime {} is {}", n(line) + 1, PRIMES[n(line)])).collect();
+    let answers =
+        (0..lines).map(|line| format!("prime {} is {}", n(line) + 1, PRIMES[n(line)])).collect();
     (typed, answers)
 }
 
@@ -76,7 +77,11 @@ fn everything_typed_ahead_is_answered_in_order() {
         for lines in [200, 2000] {
             let (typed, wanted) = questions(lines);
             let said = boots().smp(cpus).within_secs(120).typed(typed).ok();
-            assert!(answers(&said) == wanted, "{} of {lines} answers on {cpus} CPUs\n{said}", answers(&said).len());
+            assert!(
+                answers(&said) == wanted,
+                "{} of {lines} answers on {cpus} CPUs\n{said}",
+                answers(&said).len()
+            );
         }
     }
 }
@@ -86,8 +91,13 @@ fn everything_typed_ahead_is_answered_in_order() {
 fn what_is_typed_while_a_command_runs_is_answered_after_it() {
     for cpus in [1, 2, 4] {
         let (typed, wanted) = questions(3000);
-        let said = boots().smp(cpus).within_secs(120).typed(format!("hogs 8 2 100000\n{typed}")).ok();
-        assert!(answers(&said) == wanted, "{} answers on {cpus} CPUs\n{said}", answers(&said).len());
+        let said =
+            boots().smp(cpus).within_secs(120).typed(format!("hogs 8 2 100000\n{typed}")).ok();
+        assert!(
+            answers(&said) == wanted,
+            "{} answers on {cpus} CPUs\n{said}",
+            answers(&said).len()
+        );
         assert!(said.text.contains("hog 7: "), "{said}");
     }
 }
@@ -103,7 +113,12 @@ fn an_input_that_ends_within_a_line_ends_with_that_line() {
 
 #[test]
 fn the_end_of_the_input_is_a_success_only_if_every_line_was() {
-    boots().typed("sieve 10\nsive 10\nsieve 100\n").says("is 29").says("commands:").says("is 541").dies(1);
+    boots()
+        .typed("sieve 10\nsive 10\nsieve 100\n")
+        .says("is 29")
+        .says("commands:")
+        .says("is 541")
+        .dies(1);
     boots().typed("sieve 10\nexit 7\nsieve 100\n").says("is 29").never_says("is 541").dies(7);
 }
 
@@ -113,7 +128,11 @@ fn a_line_that_is_too_long_is_not_done_in_part() {
     let said = boots().typed(format!("{}\n{}\nsieve 100\n", long(1000), long(1001))).dies(1);
     assert_eq!(answers(&said), ["prime 10 is 29", "prime 100 is 541"], "{said}");
     assert!(said.text.contains("a line has at most 1000 bytes"), "{said}");
-    boots().typed(format!("{}0\nsieve 100\n", long(100_000))).never_says("is 29").says("is 541").dies(1);
+    boots()
+        .typed(format!("{}0\nsieve 100\n", long(100_000)))
+        .never_says("is 29")
+        .says("is 541")
+        .dies(1);
 }
 
 /// What the port itself drops is told, and is a failure. Here QEMU's monitor puts more into the

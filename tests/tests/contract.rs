@@ -33,7 +33,8 @@ fn a_program_s_own_heap_keeps_it_if_it_is_pinned() {
 
 #[test]
 fn a_heap_whose_holder_can_be_preempted_is_found() {
-    const FOUND: &str = "BROKEN  the allocator: its holder is not preempted: who was preempted in it";
+    const FOUND: &str =
+        "BROKEN  the allocator: its holder is not preempted: who was preempted in it";
     boots().smp(1).example("own_heap").run("ask unpinned").says(FOUND).dies(1);
 }
 

@@ -6,8 +6,12 @@ use tests::boots;
 
 /// `crash KIND` says `words` and all that a crash report has to tell, within 5 seconds.
 fn dies_saying(kind: &str, words: &str) {
-    let said =
-        boots().run(&format!("sieve 10; crash {kind}; sieve 100")).says("29").says(words).never_says("541").dies(2);
+    let said = boots()
+        .run(&format!("sieve 10; crash {kind}; sieve 100"))
+        .says("29")
+        .says(words)
+        .never_says("541")
+        .dies(2);
     let took = said.end_after("29");
     assert!(took < Duration::from_secs(5), "took {took:?}\n{said}");
     let (_, report) = said.text.split_once(words).expect("looked at above");
@@ -15,7 +19,11 @@ fn dies_saying(kind: &str, words: &str) {
     let is_who = |line: &&str| line.starts_with("g") && line.contains(" CPU ");
     let heading = report.lines().find(is_who);
     assert!(heading.is_some(), "no goroutine, or no CPU, in the report\n{said}");
-    let frames = report.lines().skip_while(|line| Some(*line) != heading).skip(1).take_while(|line| !line.is_empty());
+    let frames = report
+        .lines()
+        .skip_while(|line| Some(*line) != heading)
+        .skip(1)
+        .take_while(|line| !line.is_empty());
     let frames: Vec<_> = frames.collect();
     let named = |frame: &&str| frame.trim_start().starts_with("0x") && frame.contains("::");
     assert!(frames.iter().any(named), "no function's name in the backtrace\n{said}");
@@ -45,15 +53,24 @@ fn a_wild_jump_names_who_jumped() {
 
 #[test]
 fn a_button_s_interrupt_tells_where_every_cpu_stands() {
-    let said = boots().run("crash nmi").says("non-maskable interrupt (exception 2)").says("\nCPUs:").dies(2);
+    let said = boots()
+        .run("crash nmi")
+        .says("non-maskable interrupt (exception 2)")
+        .says("\nCPUs:")
+        .dies(2);
     let (_, cpus) = said.text.split_once("\nCPUs:").expect("looked at above");
     let (cpus, _) = cpus.split_once("\ngoroutines:").expect("they follow");
-    let (_, ours) = cpus.split_once("goroutine 1 (main)\n").unwrap_or_else(|| panic!("main runs nowhere\n{said}"));
+    let (_, ours) = cpus
+        .split_once("goroutine 1 (main)\n")
+        .unwrap_or_else(|| panic!("main runs nowhere\n{said}"));
     let (ours, _) = ours.split_once("  CPU ").expect("three more follow");
     assert!(ours.contains("commands::crash::nmi") && ours.contains("kernel::main"), "{said}");
     // One of the three others has written this; the other two stood still.
     let lines: Vec<_> = cpus.lines().collect();
-    let told = lines.windows(2).filter(|pair| pair[0].starts_with("  CPU ") && pair[1].starts_with("\t0x")).count();
+    let told = lines
+        .windows(2)
+        .filter(|pair| pair[0].starts_with("  CPU ") && pair[1].starts_with("\t0x"))
+        .count();
     assert_eq!(told, 3, "{said}");
 }
 
@@ -69,7 +86,12 @@ fn when_nothing_can_run_again_it_is_a_deadlock() {
 
 #[test]
 fn a_deadlock_tells_what_every_goroutine_waits_for() {
-    boots().run("crash deadlock").says("deadlock!").says("goroutines:").says("1 (main) [chan receive").dies(2);
+    boots()
+        .run("crash deadlock")
+        .says("deadlock!")
+        .says("goroutines:")
+        .says("1 (main) [chan receive")
+        .dies(2);
 }
 
 #[test]
@@ -99,7 +121,14 @@ fn systemstack_from_a_wrong_g_throws() {
 
 #[test]
 fn a_fault_shows_the_registers() {
-    boots().run("crash fault").says("page fault at ").says("rip ").says("rsp ").says("rbp ").says("cr2 ").dies(2);
+    boots()
+        .run("crash fault")
+        .says("page fault at ")
+        .says("rip ")
+        .says("rsp ")
+        .says("rbp ")
+        .says("cr2 ")
+        .dies(2);
 }
 
 #[test]

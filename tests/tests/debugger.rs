@@ -8,8 +8,7 @@ use tests::{Socket, boots, kernel, until_all_halt};
 /// Where kernel/src/layout.rs has the bootloader load the kernel.
 const KERNEL_AT: &str = "0xffffffff80000000";
 /// Runs `bt` where the goroutine stands that reads the keyboard.
-const BACKTRACE: &str =
-    "python gdb.execute('goroutine %d bt' % next(g.id for g in Map().gs() if g.name == 'keyboard'))";
+const BACKTRACE: &str = "python gdb.execute('goroutine %d bt' % next(g.id for g in Map().gs() if g.name == 'keyboard'))";
 /// Stands between answers.
 const NEXT: &str = "--- next ---\n";
 
@@ -40,16 +39,25 @@ fn gdb_shows_goroutines_and_leaves_the_machine_as_it_was() {
             gdb.args(["-ex", &format!("echo {NEXT}"), "-ex", command]);
         }
         let asked = gdb.args(["-ex", "detach"]).output().expect("timeout is there");
-        let (said, errors) = (String::from_utf8_lossy(&asked.stdout), String::from_utf8_lossy(&asked.stderr));
+        let (said, errors) =
+            (String::from_utf8_lossy(&asked.stdout), String::from_utf8_lossy(&asked.stderr));
         let [_, list, backtrace, list_again] = said.split(NEXT).collect::<Vec<_>>()[..] else {
             panic!("three answers are wanted\n{said}{errors}");
         };
-        let line = list.lines().find(|line| line.contains("(keyboard) started at kernel/shell/src/console.rs:"));
+        let line = list
+            .lines()
+            .find(|line| line.contains("(keyboard) started at kernel/shell/src/console.rs:"));
         assert!(line.is_some_and(|line| line.contains(" waiting [IRQ wait] ")), "{list}{errors}");
         assert!(list.contains(" (main) started at "), "{list}{errors}");
         let frames: Vec<_> = backtrace.lines().collect();
-        assert!(frames.iter().any(|frame| frame.contains("::keyboard::read ")), "{backtrace}{errors}");
-        assert!(frames.last().is_some_and(|frame| frame.contains("::switch::goexit ")), "{backtrace}{errors}");
+        assert!(
+            frames.iter().any(|frame| frame.contains("::keyboard::read ")),
+            "{backtrace}{errors}"
+        );
+        assert!(
+            frames.last().is_some_and(|frame| frame.contains("::switch::goexit ")),
+            "{backtrace}{errors}"
+        );
         assert!(!backtrace.contains("::schedule"), "these are a CPU's\n{backtrace}");
         assert!(list_again.starts_with(list), "{list}\n{list_again}{errors}");
 

@@ -10,7 +10,11 @@ fn root() -> &'static Path {
 }
 
 fn qemu_run(args: &[&str]) -> Output {
-    Command::new(root().join("qemu-run.sh")).args(args).stdin(Stdio::null()).output().expect("qemu-run.sh starts")
+    Command::new(root().join("qemu-run.sh"))
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .expect("qemu-run.sh starts")
 }
 
 #[test]
@@ -47,9 +51,19 @@ fn help_names_every_option() {
     let got = qemu_run(&["--help"]);
     let said = String::from_utf8_lossy(&got.stdout);
     assert!(got.status.success());
-    for option in
-        ["--smp", "--mem", "--uefi", "--run", "--timeout", "--gdb", "--icount", "--example", "--image", "--help", "-- "]
-    {
+    for option in [
+        "--smp",
+        "--mem",
+        "--uefi",
+        "--run",
+        "--timeout",
+        "--gdb",
+        "--icount",
+        "--example",
+        "--image",
+        "--help",
+        "-- ",
+    ] {
         assert!(said.contains(option), "{option} is missing in\n{said}");
     }
 }
@@ -91,7 +105,9 @@ fn scratch(name: &str) -> PathBuf {
 fn an_image_carries_its_command_line_to_a_machine_that_has_no_fw_cfg_item() {
     // Through a link, into a file that is there: both stay what they are.
     let (image, link) = (scratch("image"), scratch("link"));
-    fs::write(&image, "old").and_then(|()| fs::set_permissions(&image, Permissions::from_mode(0o600))).unwrap();
+    fs::write(&image, "old")
+        .and_then(|()| fs::set_permissions(&image, Permissions::from_mode(0o600)))
+        .unwrap();
     symlink(&image, &link).unwrap();
     let made = qemu_run(&["--image", link.to_str().expect("UTF-8"), "--run", "sieve 100; exit 3"]);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -102,8 +118,25 @@ fn an_image_carries_its_command_line_to_a_machine_that_has_no_fw_cfg_item() {
     assert!(fs::symlink_metadata(&link).expect("it is there").is_symlink());
     let drive = format!("format=raw,file={}", image.display());
     let got = Command::new("timeout")
-        .args(["60", "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "256M", "-no-reboot"])
-        .args(["-display", "none", "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"])
+        .args([
+            "60",
+            "qemu-system-x86_64",
+            "-accel",
+            "tcg",
+            "-cpu",
+            "max",
+            "-m",
+            "256M",
+            "-no-reboot",
+        ])
+        .args([
+            "-display",
+            "none",
+            "-serial",
+            "stdio",
+            "-device",
+            "isa-debug-exit,iobase=0xf4,iosize=4",
+        ])
         .args(["-drive", &drive])
         .stdin(Stdio::null())
         .output()
@@ -120,7 +153,11 @@ fn an_image_carries_its_command_line_to_a_machine_that_has_no_fw_cfg_item() {
 fn an_image_does_not_take_the_place_of_a_device() {
     // Another /dev/null: should it be replaced, nobody misses it.
     let node = scratch("null");
-    let made = Command::new("mknod").arg(&node).args(["c", "1", "3"]).output().expect("coreutils has mknod");
+    let made = Command::new("mknod")
+        .arg(&node)
+        .args(["c", "1", "3"])
+        .output()
+        .expect("coreutils has mknod");
     if !made.status.success() {
         return eprintln!("skipped: no device node can be made here");
     }

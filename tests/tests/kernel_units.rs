@@ -19,7 +19,11 @@ mod map;
 
 /// Nobody may name what stands below.
 fn layers(src: &str, least: usize) -> map::Map {
-    map::Map { src: std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernel").join(src), upward: &[], least }
+    map::Map {
+        src: std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernel").join(src),
+        upward: &[],
+        least,
+    }
 }
 
 #[test]

@@ -7,7 +7,8 @@ const REFUSED: &str = "out of memory for a goroutine's stack";
 
 /// The number before `what` in what `mem` tells.
 fn told(said: &Transcript, what: &str) -> u64 {
-    let number = said.text.lines().find_map(|line| line.trim().strip_suffix(what)?.trim().parse().ok());
+    let number =
+        said.text.lines().find_map(|line| line.trim().strip_suffix(what)?.trim().parse().ok());
     number.unwrap_or_else(|| panic!("`mem` does not tell\n{said}"))
 }
 
@@ -86,7 +87,8 @@ fn on_4_cpus_blocks_and_stacks_compete() {
 
 /// 10,000 stacks of 20 KiB and 400 MiB of the heap are more than there is, unless what lies below parked goroutines is taken, while others run.
 fn parked_ones_give(machine: Boot) {
-    let said = machine.mem("512M").within_secs(120).run("divers 10000 400; mem; divers 10000 100").ok();
+    let said =
+        machine.mem("512M").within_secs(120).run("divers 10000 400; mem; divers 10000 100").ok();
     assert!(told(&said, "KiB from below parked goroutines") > 0, "{said}");
 }
 
@@ -125,13 +127,23 @@ fn with_all_memory_in_use_the_console_answers() {
 
 #[test]
 fn go_says_how_many_goroutines_there_are_when_there_is_no_memory_for_one_more() {
-    boots().smp(1).mem("128M").run("full crash go").says("panic: go: out of memory").says("bytes of stack").dies(2);
+    boots()
+        .smp(1)
+        .mem("128M")
+        .run("full crash go")
+        .says("panic: go: out of memory")
+        .says("bytes of stack")
+        .dies(2);
 }
 
 #[test]
 fn how_deep_a_stack_was_is_told_after_its_goroutine_has_ended() {
     let said = boots().run("gs; divers 20 1; stacks").says("stack 4 of 64 KiB").ok();
-    let line = said.text.lines().find(|line| line.contains("pressure.rs")).unwrap_or_else(|| panic!("{said}"));
+    let line = said
+        .text
+        .lines()
+        .find(|line| line.contains("pressure.rs"))
+        .unwrap_or_else(|| panic!("{said}"));
     let columns: Vec<_> = line.split_whitespace().map(str::parse::<u64>).collect();
     let [Ok(0), Ok(0), Ok(0), Ok(deepest), ..] = columns[..] else { panic!("{line}\n{said}") };
     assert!((16..=64).contains(&deepest), "{line}\n{said}");

@@ -32,7 +32,10 @@ fn a_sleep_until_the_end_of_time_is_no_deadlock() {
         until_all_halt(&mut monitor, cpus);
         writeln!(monitor, "nmi").expect("QEMU listens");
         let report = console.until("\ngoroutines:\n");
-        assert!(report.contains("non-maskable interrupt") && !report.contains("deadlock"), "{report}");
+        assert!(
+            report.contains("non-maskable interrupt") && !report.contains("deadlock"),
+            "{report}"
+        );
         console.until("(command) [sleep, ");
         console.ends(2);
     }
@@ -73,5 +76,11 @@ fn hogs_share_their_cpus() {
 
 #[test]
 fn a_million_goroutines_hardly_touch_the_scheduler_s_lock() {
-    boots().smp(4).mem("2G").run("skynet 1000000; locks 20000").says("499999500000").within_secs(240).ok();
+    boots()
+        .smp(4)
+        .mem("2G")
+        .run("skynet 1000000; locks 20000")
+        .says("499999500000")
+        .within_secs(240)
+        .ok();
 }

@@ -12,8 +12,12 @@ const CUT: &str = r#"/^{"displayTimeUnit"/,/^]}/p"#;
 /// A trace of a command, on 4 CPUs.
 fn trace_of(command: &str) -> Value {
     let said = boots().run(&format!("{command}; trace {command}; cpus")).ok();
-    let mut sed =
-        Command::new("sed").args(["-n", CUT]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("sed starts");
+    let mut sed = Command::new("sed")
+        .args(["-n", CUT])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("sed starts");
     let mut text = sed.stdin.take().expect("a pipe");
     let all = said.text.clone();
     let writer = std::thread::spawn(move || text.write_all(all.as_bytes()));
@@ -37,8 +41,12 @@ fn events(trace: &Value, kind: &str) -> Vec<(u64, String, f64, f64)> {
 fn a_captured_trace_is_json_and_shows_halts_that_end() {
     let trace = trace_of("ipi-wake 20");
     let halts: Vec<_> = events(&trace, "X").into_iter().filter(|event| event.1 == "halt").collect();
-    let woken =
-        trace["traceEvents"].as_array().expect("a list").iter().filter(|e| e["args"]["until"] == "wake").count();
+    let woken = trace["traceEvents"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|e| e["args"]["until"] == "wake")
+        .count();
     assert!(halts.len() >= 20 && woken >= 20, "{} halts, {woken} ended: {trace}", halts.len());
     assert!(halts.iter().all(|(_, _, from, to)| from < to), "{halts:?}");
     let runs = events(&trace, "X").len() - halts.len();
@@ -48,12 +56,17 @@ fn a_captured_trace_is_json_and_shows_halts_that_end() {
 #[test]
 fn all_cpus_of_a_trace_show_the_same_time() {
     let trace = trace_of("sieve 500");
-    let time = |name: &str| trace["otherData"][name].as_f64().unwrap_or_else(|| panic!("no {name}: {trace}"));
+    let time = |name: &str| {
+        trace["otherData"][name].as_f64().unwrap_or_else(|| panic!("no {name}: {trace}"))
+    };
     let (from, to) = (time("from_us"), time("to_us"));
     assert!(trace["otherData"]["cut"] != "nothing", "500 goroutines fill no ring?");
     for (cpu, name, begins, ends) in events(&trace, "X").into_iter().chain(events(&trace, "i")) {
         // (Times have three decimals; the sum of two may miss the third by one.)
-        assert!(from <= begins && ends <= to + 0.001, "{name} on CPU {cpu}: {begins} to {ends}, not {from} to {to}");
+        assert!(
+            from <= begins && ends <= to + 0.001,
+            "{name} on CPU {cpu}: {begins} to {ends}, not {from} to {to}"
+        );
     }
 }
 

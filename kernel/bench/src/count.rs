@@ -69,7 +69,8 @@ pub static OPERATIONS: [Operation; 5] = [
 
 /// `n` switches: goroutines that yield, each to the next.
 fn switches(n: usize, among: usize) {
-    let all: Vec<_> = (0..among).map(|_| go(move || (0..n / among).for_each(|_| yield_now()))).collect();
+    let all: Vec<_> =
+        (0..among).map(|_| go(move || (0..n / among).for_each(|_| yield_now()))).collect();
     all.into_iter().for_each(|g| g.join());
 }
 
@@ -143,8 +144,10 @@ impl Meter {
             (self.read)() - begin
         };
         cost(n); // for nothing: the first time touches memory
-        let mut figures: Vec<f64> =
-            (0..self.repeats).map(|_| -(cost(n) as f64) + cost(3 * n) as f64).map(|d| d / (2 * n) as f64).collect();
+        let mut figures: Vec<f64> = (0..self.repeats)
+            .map(|_| -(cost(n) as f64) + cost(3 * n) as f64)
+            .map(|d| d / (2 * n) as f64)
+            .collect();
         figures.sort_by(f64::total_cmp);
         figures[self.repeats / 2]
     }
@@ -317,7 +320,11 @@ impl Meter {
         let crowd = Crowd::of(goroutines);
         let beside = GROWING.map(|operation| self.cost_of(operation));
         crowd.leave();
-        Growth { goroutines, beside, among: GROWING.map(|operation| self.cost_among(operation, goroutines)) }
+        Growth {
+            goroutines,
+            beside,
+            among: GROWING.map(|operation| self.cost_among(operation, goroutines)),
+        }
     }
 }
 

@@ -81,7 +81,10 @@ static GROUPS: &[Group] = &[
     (&["skynet1m"], work::skynet1m),
     (&["blocked1m_spawn", "blocked1m_bytes", "blocked1m_wake"], million::blocked),
     (&["spawn_1000th", "spawn_1000000th"], million::spawns),
-    (&["timer100k_total", "timer100k_late_p50", "timer100k_late_p99", "timer100k_late_max"], million::timers),
+    (
+        &["timer100k_total", "timer100k_late_p50", "timer100k_late_p99", "timer100k_late_max"],
+        million::timers,
+    ),
     (&["wake_p50", "wake_p99"], latency::wake),
     (&["fair_p50", "fair_p99", "fair_max"], latency::fair),
 ];
@@ -95,7 +98,9 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// are measured together come together. Returns whether every name meant something. Blocks; call it on a goroutine.
 pub fn run(wanted: &[&str], host: &Host) -> bool {
     let known = wanted.iter().all(|w| names().any(|name| name.starts_with(w)));
-    let hit = |name: &&str| wanted.iter().any(|w| name == w || !names().any(|n| n == *w) && name.starts_with(w));
+    let hit = |name: &&str| {
+        wanted.iter().any(|w| name == w || !names().any(|n| n == *w) && name.starts_with(w))
+    };
     for (names, measure) in GROUPS {
         if known && (wanted.is_empty() || names.iter().any(hit)) {
             floor::calibration(host);
@@ -106,7 +111,13 @@ pub fn run(wanted: &[&str], host: &Host) -> bool {
 }
 
 /// Calls `measure` once for nothing and then `n` times, and emits the median.
-fn repeat(host: &Host, name: &'static str, unit: &'static str, n: usize, mut measure: impl FnMut() -> f64) {
+fn repeat(
+    host: &Host,
+    name: &'static str,
+    unit: &'static str,
+    n: usize,
+    mut measure: impl FnMut() -> f64,
+) {
     measure();
     emit(host, name, unit, (0..n).map(|_| measure()).collect());
 }
@@ -118,7 +129,12 @@ fn emit(host: &Host, name: &'static str, unit: &'static str, mut values: Vec<f64
 }
 
 /// Emits three quantiles of one large sample, each as a row of its own (min and max are the sample's).
-fn emit_quantiles(host: &Host, unit: &'static str, mut values: Vec<f64>, rows: &[(&'static str, usize)]) {
+fn emit_quantiles(
+    host: &Host,
+    unit: &'static str,
+    mut values: Vec<f64>,
+    rows: &[(&'static str, usize)],
+) {
     values.sort_by(f64::total_cmp);
     let n = values.len();
     for &(name, percent) in rows {

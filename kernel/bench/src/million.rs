@@ -109,6 +109,7 @@ pub fn timers(host: &Host) {
     }
     emit(host, "timer100k_total", "s", total);
     let late = late.iter().map(|ns| ns.load(Relaxed) as f64 / 1000.0).collect();
-    let rows = [("timer100k_late_p50", 50), ("timer100k_late_p99", 99), ("timer100k_late_max", 100)];
+    let rows =
+        [("timer100k_late_p50", 50), ("timer100k_late_p99", 99), ("timer100k_late_max", 100)];
     emit_quantiles(host, "us", late, &rows);
 }

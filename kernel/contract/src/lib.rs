@@ -36,7 +36,10 @@ static ONE_CPU: &[Check] = &[
     ("symbol: a function is found by an address within it", one_cpu::symbol_names_a_function),
     ("alloc_stack: all of it can be used", one_cpu::stacks_are_usable),
     ("alloc_stack: two stacks never share a page", one_cpu::stacks_are_disjoint),
-    ("alloc_stack: its topmost page is committed, the others are when touched", one_cpu::stacks_commit_on_touch),
+    (
+        "alloc_stack: its topmost page is committed, the others are when touched",
+        one_cpu::stacks_commit_on_touch,
+    ),
     ("stack_is_deep: not if only the topmost page is there", one_cpu::shallow_stacks_are_not_deep),
     ("alloc_stack: what makes no sense is refused", one_cpu::absurd_stacks_are_refused),
     ("refill: a stack in use keeps what is in it", one_cpu::refill_leaves_what_is_used),
@@ -47,12 +50,18 @@ static ONE_CPU: &[Check] = &[
     ("tick_at: a time in the past ticks now", one_cpu::a_past_tick_comes_now),
     ("tick_at: NEVER takes it back", one_cpu::a_tick_can_be_taken_back),
     ("kick: a CPU can kick itself", one_cpu::kick_myself),
-    ("the allocator: its holder is not preempted", goroutines::the_allocators_holder_is_not_preempted),
+    (
+        "the allocator: its holder is not preempted",
+        goroutines::the_allocators_holder_is_not_preempted,
+    ),
 ];
 
 /// These need a second CPU.
 static TWO_CPUS: &[Check] = &[
-    ("start_cpu: the other CPU finds its own block in GS and has room on its stack", two_cpus::the_other_cpu_starts),
+    (
+        "start_cpu: the other CPU finds its own block in GS and has room on its stack",
+        two_cpus::the_other_cpu_starts,
+    ),
     ("now: what one CPU saw is past for another", two_cpus::now_is_shared),
     ("wake: ends a wait, however close the two come", two_cpus::wakes_are_not_lost),
     ("wake: a CPU that doesn't sleep is left alone", two_cpus::waking_the_awake_is_harmless),

@@ -45,14 +45,18 @@ pub(super) fn symbol_names_a_function() -> Verdict {
 
 /// Writes a word to each page and reads all back.
 fn use_all_of(stack: Stack) -> Verdict {
-    let words = || (stack.lo..stack.hi).step_by(4096).map(core::ptr::with_exposed_provenance_mut::<usize>);
+    let words =
+        || (stack.lo..stack.hi).step_by(4096).map(core::ptr::with_exposed_provenance_mut::<usize>);
     for word in words() {
         // SAFETY: within a stack that is ours and runs nothing.
         unsafe { word.write_volatile(word.addr() ^ 0x5a) };
     }
     for word in words() {
         // SAFETY: as above.
-        expect(unsafe { word.read_volatile() } == word.addr() ^ 0x5a, "doesn't hold what is written")?;
+        expect(
+            unsafe { word.read_volatile() } == word.addr() ^ 0x5a,
+            "doesn't hold what is written",
+        )?;
     }
     Ok(())
 }
@@ -73,7 +77,10 @@ pub(super) fn stacks_are_disjoint() -> Verdict {
     for (i, a) in stacks.iter().enumerate() {
         for b in &stacks[..i] {
             // A guard lies below each, so there is a page between any two.
-            expect(a.lo >= b.hi + 4096 || b.lo >= a.hi + 4096, "they overlap, or share a guard's place")?;
+            expect(
+                a.lo >= b.hi + 4096 || b.lo >= a.hi + 4096,
+                "they overlap, or share a guard's place",
+            )?;
         }
     }
     stacks.into_iter().for_each(free);
@@ -87,7 +94,10 @@ pub(super) fn stacks_commit_on_touch() -> Verdict {
     expect(fresh >= 4096, "its topmost page isn't committed")?;
     expect(fresh <= big.size() / 2, "committed before it was touched")?;
     use_all_of(big)?;
-    expect(machine::stack_committed(big) == big.size(), "touched, and yet not counted as committed")?;
+    expect(
+        machine::stack_committed(big) == big.size(),
+        "touched, and yet not counted as committed",
+    )?;
     free(big);
     Ok(())
 }
@@ -96,7 +106,10 @@ pub(super) fn shallow_stacks_are_not_deep() -> Verdict {
     let stack = stack(STACK_BYTES)?;
     for _ in 0..2 {
         let committed = machine::stack_committed(stack);
-        expect(!machine::stack_is_deep(stack) || committed > 4096, "only its topmost page is committed")?;
+        expect(
+            !machine::stack_is_deep(stack) || committed > 4096,
+            "only its topmost page is committed",
+        )?;
         use_all_of(stack)?;
     }
     free(stack);

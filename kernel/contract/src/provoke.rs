@@ -26,7 +26,8 @@ pub fn mcall_on_g0() -> ! {
 pub fn mcall_returns() -> ! {
     unsafe extern "C" fn returns(_: &'static G, _: *mut ()) {}
     // SAFETY: the same but for what it does at its end, which is what `mcall` must catch.
-    let returns = unsafe { core::mem::transmute::<unsafe extern "C" fn(&'static G, *mut ()), OnG0>(returns) };
+    let returns =
+        unsafe { core::mem::transmute::<unsafe extern "C" fn(&'static G, *mut ()), OnG0>(returns) };
     // SAFETY: none; see above.
     unsafe { mcall(returns, null_mut()) };
     throw("provoke: mcall came back")

@@ -8,13 +8,17 @@ fn main() {
     hosted::run_with(1, || {
         let args: Vec<_> = std::env::args().skip(1).collect();
         let number = |default| args.get(1).map_or(default, |n| n.parse().expect("a number"));
-        let meter = Meter { read: executive::machine::now, times: 16 * PERIODS, repeats: 9, halt: || () };
+        let meter =
+            Meter { read: executive::machine::now, times: 16 * PERIODS, repeats: 9, halt: || () };
         match args.first().map(String::as_str) {
-            None => OPERATIONS.iter().for_each(|o| println!("{:<20} {:>9.1} ns", o.name, meter.cost_of(o))),
+            None => OPERATIONS
+                .iter()
+                .for_each(|o| println!("{:<20} {:>9.1} ns", o.name, meter.cost_of(o))),
             Some("growth") => growth(&meter, number(1_000_000)),
             Some("nothing") => {}
             Some(name) => {
-                let operation = OPERATIONS.iter().find(|o| o.name == name).expect("no such operation");
+                let operation =
+                    OPERATIONS.iter().find(|o| o.name == name).expect("no such operation");
                 (operation.run)(number(PERIODS), operation.among);
             }
         }
@@ -28,7 +32,8 @@ fn growth(meter: &Meter, most: usize) {
     let mut goroutines = 10;
     while goroutines <= most {
         let growth = meter.growth(goroutines);
-        let costs: Vec<_> = growth.beside.iter().chain(&growth.among).map(|cost| format!("{cost:>15.1}")).collect();
+        let costs: Vec<_> =
+            growth.beside.iter().chain(&growth.among).map(|cost| format!("{cost:>15.1}")).collect();
         println!("{goroutines:>10} {}", costs.join(" "));
         goroutines *= 10;
     }

@@ -12,6 +12,8 @@ fn main() {
         assert_eq!(demos::pipeline(1000, 4), 333_833_500);
         let counts = demos::spawn(5000).expect("memory");
         assert_eq!(counts.iter().sum::<usize>(), 5000);
-        println!("sieve, skynet, ping-pong, pipeline and spawn are right; 5000 goroutines ran on CPUs: {counts:?}");
+        println!(
+            "sieve, skynet, ping-pong, pipeline and spawn are right; 5000 goroutines ran on CPUs: {counts:?}"
+        );
     })
 }

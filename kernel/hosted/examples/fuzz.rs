@@ -142,7 +142,8 @@ fn close() {
         .collect();
     let first = *rx.recv().unwrap();
     drop(rx);
-    let back: Vec<u32> = join_all(senders).into_iter().filter_map(|sent| sent.err().map(|e| *e.0)).collect();
+    let back: Vec<u32> =
+        join_all(senders).into_iter().filter_map(|sent| sent.err().map(|e| *e.0)).collect();
     assert_eq!(back.len(), 5);
     assert!(!back.contains(&first));
 }

@@ -2,6 +2,10 @@
 //! does is the same.
 fn main() {
     hosted::run(|| {
-        executive::println!("hello from goroutine {} on {} CPUs", executive::goid(), executive::affinity::cpus());
+        executive::println!(
+            "hello from goroutine {} on {} CPUs",
+            executive::goid(),
+            executive::affinity::cpus()
+        );
     })
 }

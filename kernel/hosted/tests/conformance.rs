@@ -7,9 +7,9 @@ const LIST: &str = include_str!("../../../docs/conformance.md");
 #[test]
 fn every_rule_names_a_scenario_or_a_reason() {
     let mut rules = 0;
-    for line in
-        LIST.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| rule") && !line.starts_with("| ---"))
-    {
+    for line in LIST.lines().filter(|line| {
+        line.starts_with("| ") && !line.starts_with("| rule") && !line.starts_with("| ---")
+    }) {
         let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
         let [_rule, shown] = cells[..] else { panic!("not a rule and what shows it: {line}") };
         rules += 1;
@@ -22,7 +22,10 @@ fn every_rule_names_a_scenario_or_a_reason() {
         for name in &names {
             assert!(scenarios::find(name).is_some(), "there is no scenario {name}: {line}");
         }
-        assert!(!names.is_empty() || shown.starts_with("does not apply: "), "neither scenario nor reason: {line}");
+        assert!(
+            !names.is_empty() || shown.starts_with("does not apply: "),
+            "neither scenario nor reason: {line}"
+        );
     }
     assert!(rules >= 120, "{rules} rules");
 }
@@ -30,7 +33,8 @@ fn every_rule_names_a_scenario_or_a_reason() {
 #[test]
 fn no_name_stands_for_two() {
     let deaths = scenarios::DEATHS.iter().chain(scenarios::DEBUG_DEATHS).map(|d| d.0);
-    let mut names: Vec<&str> = scenarios::SCENARIOS.iter().chain(scenarios::ALONE).map(|s| s.0).chain(deaths).collect();
+    let mut names: Vec<&str> =
+        scenarios::SCENARIOS.iter().chain(scenarios::ALONE).map(|s| s.0).chain(deaths).collect();
     let n = names.len();
     names.sort();
     names.dedup();

@@ -35,15 +35,31 @@ fn main() {
         std::process::exit(1)
     }
     let (status, said) = again("die-in-the-guard");
-    tell("alloc_stack: the page below faults", status == Some(2) && said.contains("SIGSEGV"), &said);
+    tell(
+        "alloc_stack: the page below faults",
+        status == Some(2) && said.contains("SIGSEGV"),
+        &said,
+    );
     let (status, said) = again("die-in-the-guard-of-a-goroutine");
-    tell("a fault is told with the goroutine", status == Some(2) && said.contains("goroutine 1"), &said);
+    tell(
+        "a fault is told with the goroutine",
+        status == Some(2) && said.contains("goroutine 1"),
+        &said,
+    );
     let (status, said) = again("a-cpu-does-not-come");
     let reported = said.contains("CPU 2 did not start");
-    tell("start_cpu: the number of one that did not come is the next one's", status == Some(0) && reported, &said);
+    tell(
+        "start_cpu: the number of one that did not come is the next one's",
+        status == Some(0) && reported,
+        &said,
+    );
     let print = me("print").output().expect("a test can run itself");
     let printed = contract::printed(&String::from_utf8_lossy(&print.stdout));
-    tell("print: gets out, in one piece", print.status.success() && printed.is_ok(), printed.err().unwrap_or_default());
+    tell(
+        "print: gets out, in one piece",
+        print.status.success() && printed.is_ok(),
+        printed.err().unwrap_or_default(),
+    );
     let (status, said) = again("write-and-exit-7");
     tell("write: gets out", said.contains("written by the hook\n"), &said);
     tell("exit: ends the run with its code", status == Some(7), &said);
@@ -53,7 +69,11 @@ fn main() {
 
 /// On CPU 0 of two, without goroutines.
 fn questions() -> ! {
-    tell("cpus: as many as were asked for", machine::cpus() == 2, "or half of the questions is left out");
+    tell(
+        "cpus: as many as were asked for",
+        machine::cpus() == 2,
+        "or half of the questions is left out",
+    );
     tell("free_stack: the memory is gone at once", is_gone_when_free(), "it stays");
     contract::run(&mut |question, verdict| {
         tell(question, verdict.is_ok(), verdict.err().unwrap_or_default());

@@ -25,7 +25,9 @@ fn main() -> ExitCode {
         let live = ask("live", cpus, &at.join("gdb.core"));
         let gdb_core = ask("gdb-core", cpus, &at.join("gdb.core"));
         let core = core_file(cpus, &at).map(|core| ask("core", cpus, &core));
-        for (how, said) in [("live", Some(live)), ("a core file of gdb's", Some(gdb_core)), ("a core file", core)] {
+        for (how, said) in
+            [("live", Some(live)), ("a core file of gdb's", Some(gdb_core)), ("a core file", core)]
+        {
             match said {
                 None => {
                     println!("skipped: {how}, {cpus} CPUs: this system puts it elsewhere");
@@ -60,10 +62,17 @@ fn ask(how: &str, cpus: &str, core: &Path) -> Result<(), String> {
     let end = if how == "live" { UNHARMED } else { "ok   a core file will do" };
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut gdb = Command::new("timeout");
-    gdb.args(["-k", "5", "100", "gdb", "--batch", "--nx", "-x"]).arg(here.join("tests/debugger.py")).arg(me());
-    gdb.env("HOW", how).env("CORE", core).env("GDB_PY", here.join("../executive/gdb.py")).env("EXECUTIVE_CPUS", cpus);
-    let asked = gdb.stdin(Stdio::null()).output().expect("timeout is there, and gdb was a moment ago");
-    let (said, errors) = (String::from_utf8_lossy(&asked.stdout), String::from_utf8_lossy(&asked.stderr));
+    gdb.args(["-k", "5", "100", "gdb", "--batch", "--nx", "-x"])
+        .arg(here.join("tests/debugger.py"))
+        .arg(me());
+    gdb.env("HOW", how)
+        .env("CORE", core)
+        .env("GDB_PY", here.join("../executive/gdb.py"))
+        .env("EXECUTIVE_CPUS", cpus);
+    let asked =
+        gdb.stdin(Stdio::null()).output().expect("timeout is there, and gdb was a moment ago");
+    let (said, errors) =
+        (String::from_utf8_lossy(&asked.stdout), String::from_utf8_lossy(&asked.stderr));
     let good = asked.status.success() && said.contains(end) && !said.contains("FAIL");
     if good { Ok(()) } else { Err(format!("{said}{errors}")) }
 }
@@ -72,9 +81,16 @@ fn ask(how: &str, cpus: &str, core: &Path) -> Result<(), String> {
 fn core_file(cpus: &str, at: &Path) -> Option<PathBuf> {
     let mut dies = Command::new("sh");
     dies.args(["-c", "ulimit -c unlimited; exec \"$0\" leave-a-core-file"]).arg(me());
-    dies.current_dir(at).env("EXECUTIVE_CPUS", cpus).stderr(Stdio::null()).status().expect("sh starts");
-    let files = std::fs::read_dir(at).expect("our own folder").map(|file| file.expect("readable").path());
-    files.into_iter().find(|file| file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"core")))
+    dies.current_dir(at)
+        .env("EXECUTIVE_CPUS", cpus)
+        .stderr(Stdio::null())
+        .status()
+        .expect("sh starts");
+    let files =
+        std::fs::read_dir(at).expect("our own folder").map(|file| file.expect("readable").path());
+    files.into_iter().find(|file| {
+        file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"core"))
+    })
 }
 
 fn leave_a_core_file() -> ! {
@@ -96,7 +112,8 @@ fn be_looked_at() {
 
 fn start_the_receiver() -> (chan::Sender<u64>, JoinHandle<u64>) {
     let (tx, rx) = chan::<u64>(0);
-    let receiver = Builder::new().name("receiver").spawn(move || three_calls_deep(&rx)).expect("memory");
+    let receiver =
+        Builder::new().name("receiver").spawn(move || three_calls_deep(&rx)).expect("memory");
     while receiver.waiting().is_none() {
         executive::yield_now();
     }

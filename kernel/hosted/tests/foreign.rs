@@ -55,10 +55,22 @@ static QUESTIONS: &[Question] = &[
     ("many_threads_at_once", many_threads_at_once, End::Well),
     ("a_thread_receives_nothing", |t| parks(t, receive_for_ever), End::Dead(NOT_ON_A_GOROUTINE)),
     ("a_thread_yields", |t| parks(t, yield_now), End::Dead(NOT_ON_A_GOROUTINE)),
-    ("a_thread_sleeps", |t| parks(t, || executive::time::sleep(Duration::from_secs(1))), End::Dead(NOT_ON_A_GOROUTINE)),
+    (
+        "a_thread_sleeps",
+        |t| parks(t, || executive::time::sleep(Duration::from_secs(1))),
+        End::Dead(NOT_ON_A_GOROUTINE),
+    ),
     ("a_thread_waits_for_a_lock", |t| parks(t, lock_twice), End::Dead(NOT_ON_A_GOROUTINE)),
-    ("a_thread_waits_for_a_future", |t| parks(t, || block_on(std::future::pending())), End::Dead(NOT_ON_A_GOROUTINE)),
-    ("a_thread_without_a_goroutine_is_told_of", |t| parks(t, yield_now), End::Dead("a thread that is no CPU:")),
+    (
+        "a_thread_waits_for_a_future",
+        |t| parks(t, || block_on(std::future::pending())),
+        End::Dead(NOT_ON_A_GOROUTINE),
+    ),
+    (
+        "a_thread_without_a_goroutine_is_told_of",
+        |t| parks(t, yield_now),
+        End::Dead("a thread that is no CPU:"),
+    ),
     ("an_outside_is_waited_for", an_outside_is_waited_for, End::Asleep),
     ("the_last_outside_leaves_a_deadlock", the_last_outside_leaves_a_deadlock, End::Dead(DEADLOCK)),
     ("a_thread_without_outside_hides_no_deadlock", a_thread_without_outside, End::Dead(DEADLOCK)),
@@ -73,18 +85,24 @@ fn main() -> ExitCode {
     if let Ok(name) = std::env::var("SCENARIO") {
         ask(&name);
     }
-    let wanted = |name: &str, names: &[String]| names.is_empty() || names.iter().any(|n| name.contains(n.as_str()));
+    let wanted = |name: &str, names: &[String]| {
+        names.is_empty() || names.iter().any(|n| name.contains(n.as_str()))
+    };
     let names: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let mut runs = Vec::new();
     for (name, _, end) in QUESTIONS {
-        for (suffix, cpus) in ["old", "new"].into_iter().flat_map(|s| [1, 2, 4].map(|cpus| (s, cpus))) {
+        for (suffix, cpus) in
+            ["old", "new"].into_iter().flat_map(|s| [1, 2, 4].map(|cpus| (s, cpus)))
+        {
             let name = format!("{name}:{suffix}");
             if wanted(&name, &names) {
                 runs.push(runner::Run { name, cpus, end: *end, patience: runner::PATIENCE });
             }
         }
     }
-    for (name, cpus) in BEFORE.iter().flat_map(|(name, _)| [1, 2, 4].map(|cpus| (format!("{name}:before"), cpus))) {
+    for (name, cpus) in
+        BEFORE.iter().flat_map(|(name, _)| [1, 2, 4].map(|cpus| (format!("{name}:before"), cpus)))
+    {
         if wanted(&name, &names) {
             runs.push(runner::Run { name, cpus, end: End::Well, patience: runner::PATIENCE });
         }
@@ -292,7 +310,8 @@ fn a_thread_releases_and_notifies(t: Thread) {
 
 fn a_thread_cancels(t: Thread) {
     let token = Token::new();
-    let children: Vec<_> = (0..50).map(|_| token.child()).map(|child| go(move || child.wait())).collect();
+    let children: Vec<_> =
+        (0..50).map(|_| token.child()).map(|child| go(move || child.wait())).collect();
     children.iter().for_each(|h| until_waits(h, WaitReason::ChanReceive));
     let theirs = token.clone();
     t.does(move || theirs.cancel());

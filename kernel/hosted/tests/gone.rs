@@ -41,7 +41,9 @@ fn main() {
                     drop(done);
                 }) as fn(&Token),
             ),
-            ("a token whose channel goes first", |parent| drop(parent.child_for(HOUR).done().clone())),
+            ("a token whose channel goes first", |parent| {
+                drop(parent.child_for(HOUR).done().clone())
+            }),
             ("a token that a deadline below needs", |parent| {
                 let child = parent.child_for(HOUR);
                 let below = child.child().child();
@@ -69,7 +71,12 @@ fn main() {
             let before = IN_USE.load(Relaxed);
             (0..1000).for_each(|_| round(&parent));
             let after = IN_USE.load(Relaxed);
-            assert_eq!(before, after, "{what}: {} bytes are left of each", (after as isize - before as isize) / 1000);
+            assert_eq!(
+                before,
+                after,
+                "{what}: {} bytes are left of each",
+                (after as isize - before as isize) / 1000
+            );
         }
         assert!(!parent.is_cancelled());
         println!("test result: ok. 1 passed; 0 failed;");

@@ -8,7 +8,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
 /// What the process is at when it is asked; and how often that is tried.
-const DOING: [(&str, u32); 4] = [("idle", 1), ("switching", 10), ("in libc", 10), ("on another thread", 1)];
+const DOING: [(&str, u32); 4] =
+    [("idle", 1), ("switching", 10), ("in libc", 10), ("on another thread", 1)];
 
 fn main() {
     if let Ok(doing) = std::env::var("DOING") {
@@ -48,7 +49,9 @@ fn asked(doing: &str, cpus: usize) {
     let mut said = String::new();
     child.stderr.take().expect("piped").read_to_string(&mut said).expect("a report");
     let status = child.wait().expect("our own child").code();
-    let told = said.contains("SIGQUIT") && said.contains("1 (main)") && said.contains("(waiter) [chan receive");
+    let told = said.contains("SIGQUIT")
+        && said.contains("1 (main)")
+        && said.contains("(waiter) [chan receive");
     assert!(status == Some(2) && told, "{doing}, {cpus} CPUs: status {status:?}\n{said}");
 }
 
@@ -86,7 +89,8 @@ fn allocate() {
 fn at(say: fn(), what: fn()) {
     let _outside = Outside::new();
     let (_tx, rx) = chan::<u8>(0);
-    let waiter = Builder::new().name("waiter").spawn(move || rx.recv()).expect("memory for a stack");
+    let waiter =
+        Builder::new().name("waiter").spawn(move || rx.recv()).expect("memory for a stack");
     while waiter.waiting().is_none() {
         yield_now();
     }

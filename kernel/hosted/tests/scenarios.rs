@@ -27,11 +27,18 @@ fn main() -> ExitCode {
 
     let mut runs = Vec::new();
     if let Some(seconds) = stress {
-        let patience = PATIENCE + 2 * Duration::from_secs(seconds.parse().expect("--stress SECONDS"));
-        runs.extend(cpus.iter().map(|&cpus| Run { name: format!("stress={seconds}"), cpus, end: End::Well, patience }));
+        let patience =
+            PATIENCE + 2 * Duration::from_secs(seconds.parse().expect("--stress SECONDS"));
+        runs.extend(cpus.iter().map(|&cpus| Run {
+            name: format!("stress={seconds}"),
+            cpus,
+            end: End::Well,
+            patience,
+        }));
     } else {
         let wanted = |name: &str| args.is_empty() || args.iter().any(|a| name.contains(a.as_str()));
-        for (name, _) in scenarios::SCENARIOS.iter().chain(scenarios::ALONE).filter(|s| wanted(s.0)) {
+        for (name, _) in scenarios::SCENARIOS.iter().chain(scenarios::ALONE).filter(|s| wanted(s.0))
+        {
             runs.extend(cpus.iter().map(|&cpus| Run {
                 name: name.to_string(),
                 cpus,
@@ -44,12 +51,26 @@ fn main() -> ExitCode {
             let name = format!("deaths::{name}");
             if wanted(&name) {
                 let end = End::Dead(words);
-                runs.extend(cpus.iter().map(|&cpus| Run { name: name.clone(), cpus, end, patience: PATIENCE }));
+                runs.extend(cpus.iter().map(|&cpus| Run {
+                    name: name.clone(),
+                    cpus,
+                    end,
+                    patience: PATIENCE,
+                }));
             }
         }
-        for name in scenarios::SLEEPERS.iter().map(|s| format!("sleepers::{}", s.0)).filter(|name| wanted(name)) {
+        for name in scenarios::SLEEPERS
+            .iter()
+            .map(|s| format!("sleepers::{}", s.0))
+            .filter(|name| wanted(name))
+        {
             let end = End::Asleep;
-            runs.extend(cpus.iter().map(|&cpus| Run { name: name.clone(), cpus, end, patience: PATIENCE }));
+            runs.extend(cpus.iter().map(|&cpus| Run {
+                name: name.clone(),
+                cpus,
+                end,
+                patience: PATIENCE,
+            }));
         }
     }
     report(runs)

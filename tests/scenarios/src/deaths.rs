@@ -18,7 +18,10 @@ pub type Death = (&'static str, fn(), &'static str);
 /// ` in one stands for anything within that line.
 pub fn says(text: &str, words: &str) -> bool {
     let has = |line: &str, parts: &str| {
-        parts.split(" .. ").try_fold(line, |rest, part| rest.split_once(part).map(|(_, after)| after)).is_some()
+        parts
+            .split(" .. ")
+            .try_fold(line, |rest, part| rest.split_once(part).map(|(_, after)| after))
+            .is_some()
     };
     let mut lines = text.lines();
     words.lines().all(|parts| lines.by_ref().any(|line| has(line, parts)))
@@ -30,7 +33,11 @@ pub static DEATHS: &[Death] = &[
     ("panic_in_a_goroutine", panic_in_doomed, "(doomed) [running on CPU"),
     ("panic_names_its_place", || panic!("x"), "deaths.rs:"),
     ("panic_whose_message_panics", || panic!("{Unspeakable}"), "from within a message"),
-    ("panic_whose_message_panics_is_reported", || panic!("{Unspeakable}"), "1 (main) [running on CPU"),
+    (
+        "panic_whose_message_panics_is_reported",
+        || panic!("{Unspeakable}"),
+        "1 (main) [running on CPU",
+    ),
     ("close_of_closed_channel", close_twice, "panic: close of closed channel"),
     ("negative_wait_group", || WaitGroup::new().done(), "panic: sync: negative WaitGroup counter"),
     ("wait_group_of_too_many", add_too_many, "panic: sync: negative WaitGroup counter"),
@@ -40,16 +47,36 @@ pub static DEATHS: &[Death] = &[
         "panic: semaphore: released more than held",
     ),
     ("chan_too_large", || drop(chan::<u64>(usize::MAX)), "panic: makechan: size out of range"),
-    ("chan_larger_than_memory", || drop(chan::<[u64; 512]>(1 << 50)), "panic: makechan: size out of range"),
-    ("chan_of_too_many_nothings", || drop(chan::<()>(usize::MAX)), "panic: makechan: size out of range"),
+    (
+        "chan_larger_than_memory",
+        || drop(chan::<[u64; 512]>(1 << 50)),
+        "panic: makechan: size out of range",
+    ),
+    (
+        "chan_of_too_many_nothings",
+        || drop(chan::<()>(usize::MAX)),
+        "panic: makechan: size out of range",
+    ),
     (
         "ticker_of_no_period",
         || drop(executive::time::Ticker::new(core::time::Duration::ZERO)),
         "panic: non-positive interval for NewTicker",
     ),
-    ("ticker_reset_to_no_period", reset_to_nothing, "panic: non-positive interval for Ticker.Reset"),
-    ("lock_to_no_cpu", || drop(executive::lock_to_cpu(executive::affinity::cpus())), "panic: lock_to_cpu: no CPU"),
-    ("irq_line_out_of_range", || executive::irq::Irq::new(core::hint::black_box(64)).wait(), "panic: assertion"),
+    (
+        "ticker_reset_to_no_period",
+        reset_to_nothing,
+        "panic: non-positive interval for Ticker.Reset",
+    ),
+    (
+        "lock_to_no_cpu",
+        || drop(executive::lock_to_cpu(executive::affinity::cpus())),
+        "panic: lock_to_cpu: no CPU",
+    ),
+    (
+        "irq_line_out_of_range",
+        || executive::irq::Irq::new(core::hint::black_box(64)).wait(),
+        "panic: assertion",
+    ),
     ("two_wait_on_one_line", two_wait_on_one_line, "two goroutines wait on interrupt line 63"),
     ("deadlock_receive", receive_for_ever, DEADLOCK),
     ("deadlock_send", send_for_ever, DEADLOCK),
@@ -59,14 +86,26 @@ pub static DEATHS: &[Death] = &[
     ("deadlock_switched_off_select", select_nothing, DEADLOCK),
     ("deadlock_with_cpus_off", switch_off_and_receive, DEADLOCK),
     ("deadlock_future_without_wakers", || block_on(core::future::pending()), DEADLOCK_OF_A_FUTURE),
-    ("deadlock_future_started_without_wakers", || go_future(core::future::pending()).join(), DEADLOCK),
+    (
+        "deadlock_future_started_without_wakers",
+        || go_future(core::future::pending()).join(),
+        DEADLOCK,
+    ),
     ("deadlock_future_that_woke_itself", woken_by_itself, DEADLOCK),
-    ("deadlock_future_whose_waker_a_goroutine_drops", || waker_is_dropped_by(|drop| drop()), DEADLOCK),
+    (
+        "deadlock_future_whose_waker_a_goroutine_drops",
+        || waker_is_dropped_by(|drop| drop()),
+        DEADLOCK,
+    ),
     ("deadlock_future_whose_waker_a_timer_drops", || waker_is_dropped_by(after_a_time), DEADLOCK),
     ("deadlock_future_in_a_future", pending_in_a_poll, DEADLOCK),
     ("deadlock_names_the_reason", receive_for_ever, "[chan receive"),
     ("deadlock_lists_every_goroutine", deadlock_of_many, "(tenth) [chan send"),
-    ("report_of_400_shows_who_holds_the_mutex", two_of_400, "(left) [sync.Mutex.Lock 0x .. , held by .. (right), "),
+    (
+        "report_of_400_shows_who_holds_the_mutex",
+        two_of_400,
+        "(left) [sync.Mutex.Lock 0x .. , held by .. (right), ",
+    ),
     (
         "report_shows_which_writer_a_reader_is_behind",
         rwlocks,
@@ -82,7 +121,11 @@ pub static DEATHS: &[Death] = &[
         rwlocks,
         "(writer) [sync.RWMutex.Lock 0x .. , held by 2 readers when it queued, ",
     ),
-    ("report_of_400_folds_those_that_are_alike", two_of_400, "398 @ .. (one of many) [chan receive 0x"),
+    (
+        "report_of_400_folds_those_that_are_alike",
+        two_of_400,
+        "398 @ .. (one of many) [chan receive 0x",
+    ),
     ("report_of_400_begins_with_who_waits_longest", two_of_400, IN_ORDER),
     ("report_of_400_has_a_stack_for_each_line", two_of_400, WITH_STACKS),
     ("stack_overflow", overflow, "stack overflow in goroutine"),
@@ -93,7 +136,11 @@ pub static DEATHS: &[Death] = &[
         || provoke::systemstack_wrong_g(),
         "fatal error: systemstack: called from unexpected goroutine",
     ),
-    ("schedule_holding_locks", || provoke::schedule_holding_locks(1), "fatal error: schedule: holding locks"),
+    (
+        "schedule_holding_locks",
+        || provoke::schedule_holding_locks(1),
+        "fatal error: schedule: holding locks",
+    ),
     // A loop that forgets a `Pin` each time holds so many within seconds.
     (
         "schedule_holding_2_31_locks",
@@ -101,7 +148,11 @@ pub static DEATHS: &[Death] = &[
         "fatal error: schedule: holding locks",
     ),
     ("park_with_a_spin_lock_held", park_with_lock, "fatal error: schedule: holding locks"),
-    ("ready_not_waiting", || provoke::ready_not_waiting(), "fatal error: ready: goroutine is not waiting"),
+    (
+        "ready_not_waiting",
+        || provoke::ready_not_waiting(),
+        "fatal error: ready: goroutine is not waiting",
+    ),
 ];
 
 /// Those that only a build with debug assertions notices.
@@ -109,10 +160,12 @@ pub static DEBUG_DEATHS: &[Death] =
     &[("lock_out_of_rank", lock_out_of_rank, "fatal error: lock: taken out of rank order")];
 
 const DEADLOCK: &str = "fatal error: all goroutines are asleep - deadlock!";
-const DEADLOCK_OF_A_FUTURE: &str = "fatal error: all goroutines are asleep - deadlock!\n1 (main) [future";
+const DEADLOCK_OF_A_FUTURE: &str =
+    "fatal error: all goroutines are asleep - deadlock!\n1 (main) [future";
 
 const IN_ORDER: &str = "goroutines:\n(main) [join, \n(left) [\n(right) [\n(one of many) [";
-const WITH_STACKS: &str = "(left) [\ntwo_of_400\n(right) [\ntwo_of_400\n(one of many) [\ntwo_of_400";
+const WITH_STACKS: &str =
+    "(left) [\ntwo_of_400\n(right) [\ntwo_of_400\n(one of many) [\ntwo_of_400";
 
 /// Two readers keep a writer waiting, who is in front of another writer and of a third reader.
 fn rwlocks() {

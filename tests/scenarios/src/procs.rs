@@ -250,7 +250,9 @@ fn until_off_from(n: usize) {
 
 /// The same, but for the last, where somebody may be about to sleep.
 fn until_off_or_locked(n: usize) {
-    until(|| cpu_reports().skip(n).all(|c| c.state == CpuState::Offline || c.cpu == num_cpus() - 1));
+    until(|| {
+        cpu_reports().skip(n).all(|c| c.state == CpuState::Offline || c.cpu == num_cpus() - 1)
+    });
 }
 
 /// A goroutine that yields to nobody on that CPU, where nobody else waits and no slice runs, and is

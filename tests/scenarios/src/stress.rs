@@ -62,7 +62,8 @@ pub fn stress(how_long: Duration) -> u64 {
 fn one_round(seed: u64) -> u64 {
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let ledger = Arc::new(Ledger::default());
-    let (txs, rxs): (Vec<_>, Vec<_>) = (0..4).map(|_| chan::<u64>(random.below(4) as usize)).unzip();
+    let (txs, rxs): (Vec<_>, Vec<_>) =
+        (0..4).map(|_| chan::<u64>(random.below(4) as usize)).unzip();
     let stop = Token::new();
     let turn = Mutex::new(0u64);
     scope(|s| {
@@ -74,7 +75,8 @@ fn one_round(seed: u64) -> u64 {
             })
             .collect();
         for _ in 0..5 {
-            let (rxs, ledger, stop, seed) = (rxs.clone(), ledger.clone(), stop.child(), random.below(u64::MAX) | 1);
+            let (rxs, ledger, stop, seed) =
+                (rxs.clone(), ledger.clone(), stop.child(), random.below(u64::MAX) | 1);
             s.go(move || receive_until(&rxs, &ledger, &stop, Random(seed)));
         }
         // A closer: one channel is closed under everybody's hands. Its senders get their values back and go elsewhere.
@@ -93,8 +95,16 @@ fn one_round(seed: u64) -> u64 {
     for rx in &rxs {
         rx.try_iter().for_each(|v| ledger.received(v));
     }
-    assert_eq!(ledger.sent.load(SeqCst), ledger.received.load(SeqCst), "round {seed}: number of values");
-    assert_eq!(ledger.sent_sum.load(SeqCst), ledger.received_sum.load(SeqCst), "round {seed}: their sum");
+    assert_eq!(
+        ledger.sent.load(SeqCst),
+        ledger.received.load(SeqCst),
+        "round {seed}: number of values"
+    );
+    assert_eq!(
+        ledger.sent_sum.load(SeqCst),
+        ledger.received_sum.load(SeqCst),
+        "round {seed}: their sum"
+    );
     assert_eq!(*turn.lock(), ledger.sent.load(SeqCst), "round {seed}: the count under the mutex");
     ledger.sent.load(SeqCst)
 }

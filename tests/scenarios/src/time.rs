@@ -433,7 +433,8 @@ pub static SLEEPERS: &[crate::Scenario] = &[
     }),
     // And one that waits for no time, but somebody might wake it.
     ("future_whose_waker_is_kept", || {
-        static KEPT: executive::sync::Mutex<Option<core::task::Waker>> = executive::sync::Mutex::new(None);
+        static KEPT: executive::sync::Mutex<Option<core::task::Waker>> =
+            executive::sync::Mutex::new(None);
         executive::block_on(core::future::poll_fn(|context| {
             *KEPT.lock() = Some(context.waker().clone());
             core::task::Poll::<()>::Pending

@@ -34,7 +34,11 @@ const SP: usize = offset_of!(G, sched_sp);
 /// Words of a newborn's first frame, from sched_sp up.
 const NEWBORN_FRAME: usize = 8;
 
-core::arch::global_asm!(".pushsection executive_switch, \"ax\", @progbits", ".p2align 12", ".popsection");
+core::arch::global_asm!(
+    ".pushsection executive_switch, \"ax\", @progbits",
+    ".p2align 12",
+    ".popsection"
+);
 
 macro_rules! switch_section {
     ($(#[$meta:meta])* $vis:vis unsafe extern "C" fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? { $($body:tt)* }) => {
@@ -181,7 +185,8 @@ pub fn systemstack<R>(f: impl FnOnce() -> R) -> R {
     fn pick<F: FnOnce() -> R, R>(_: &Call<F, R>) -> unsafe extern "C" fn(*mut ()) {
         call::<F, R>
     }
-    let mut c = Call { f: core::mem::ManuallyDrop::new(f), result: core::mem::MaybeUninit::uninit() };
+    let mut c =
+        Call { f: core::mem::ManuallyDrop::new(f), result: core::mem::MaybeUninit::uninit() };
     let call = pick(&c);
     // SAFETY: `call` fits `c`; `systemstack_raw` keeps what the ABI wants kept.
     unsafe {
@@ -236,7 +241,9 @@ pub(crate) unsafe extern "C" fn goexit() -> ! {
 #[inline(always)]
 pub(crate) unsafe fn call_mcall(f: unsafe extern "C" fn(&'static G, *mut ()) -> !, arg: *mut ()) {
     // SAFETY: the caller's promise; `mcall` keeps what the ABI wants kept.
-    unsafe { core::arch::asm!("call {mcall}", mcall = sym mcall, in("rdi") f, in("rsi") arg, clobber_abi("C")) }
+    unsafe {
+        core::arch::asm!("call {mcall}", mcall = sym mcall, in("rdi") f, in("rsi") arg, clobber_abi("C"))
+    }
 }
 
 /// [`gogo`], directly.
@@ -290,6 +297,7 @@ pub(crate) fn contains(pc: usize) -> bool {
         static __start_executive_switch: u8;
         static __stop_executive_switch: u8;
     }
-    let (start, stop) = (&raw const __start_executive_switch as usize, &raw const __stop_executive_switch as usize);
+    let (start, stop) =
+        (&raw const __start_executive_switch as usize, &raw const __stop_executive_switch as usize);
     (start..stop).contains(&pc)
 }

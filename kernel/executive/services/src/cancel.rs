@@ -146,7 +146,8 @@ impl Token {
     fn make(parent: Option<&Arc<Node>>, own: Option<Instant>) -> Self {
         let above = parent.and_then(|p| p.deadline);
         let deadline = own.into_iter().chain(above).min();
-        let clock = |p: &Arc<Node>| if p.timer.is_some() { Some(p.clone()) } else { p.clock.clone() };
+        let clock =
+            |p: &Arc<Node>| if p.timer.is_some() { Some(p.clone()) } else { p.clock.clone() };
         let node = Arc::new(Node {
             tree: parent.map_or_else(|| Arc::new(Lock::new(Rank::Cancel, ())), |p| p.tree.clone()),
             deadline,
@@ -172,7 +173,9 @@ impl Token {
             }
         }
         match (&node.timer, deadline) {
-            (Some(_), Some(deadline)) if deadline <= Instant::now() => node.cancel(Cause::DeadlineExceeded),
+            (Some(_), Some(deadline)) if deadline <= Instant::now() => {
+                node.cancel(Cause::DeadlineExceeded)
+            }
             (Some(timer), Some(deadline)) if !token.is_cancelled() => {
                 timer.arg.set(Arc::as_ptr(node).cast());
                 // SAFETY: in no heap; in a box of the node's, which takes it back when dropped.
@@ -330,7 +333,11 @@ impl Node {
     fn unlink(&self) {
         // SAFETY: in the tree, whose lock is held.
         let (parent, prev, next) = unsafe {
-            (self.parent.replace(null()).as_ref(), self.prev.replace(null()).as_ref(), self.next.replace(null()))
+            (
+                self.parent.replace(null()).as_ref(),
+                self.prev.replace(null()).as_ref(),
+                self.next.replace(null()),
+            )
         };
         match (prev, parent) {
             (Some(prev), _) => prev.next.set(next),

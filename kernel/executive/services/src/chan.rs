@@ -50,7 +50,13 @@ impl<T> Chan<T> {
         Arc::new(Chan {
             core: Lock::new(
                 Rank::Chan,
-                Core { receivers: WaitQ::new(), senders: WaitQ::new(), head: 0, len: 0, life: Life::Open },
+                Core {
+                    receivers: WaitQ::new(),
+                    senders: WaitQ::new(),
+                    head: 0,
+                    len: 0,
+                    life: Life::Open,
+                },
             ),
             buffer: buffer(capacity),
             sender_count: AtomicUsize::new(senders),

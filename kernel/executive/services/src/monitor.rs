@@ -13,7 +13,8 @@ use executive_core::g::{WaitReason, getg};
 use executive_core::lock::{Lock, LockGuard, Rank};
 use executive_core::percpu::Pin;
 use executive_core::wait::{
-    Alarm, Claim, Parked, WaitQ, Waiter, claim_without_lock, park, park_unlock, prepare, unlock_ready,
+    Alarm, Claim, Parked, WaitQ, Waiter, claim_without_lock, park, park_unlock, prepare,
+    unlock_ready,
 };
 
 /// How many goroutines `ready_all` takes off in one hold of the lock.
@@ -121,7 +122,12 @@ impl<T> MonitorGuard<'_, T> {
     /// The same with a deadline or without; `unlocked` is called when the goroutine stands in the
     /// queue and the monitor is unlocked. It must not park.
     #[inline(never)] // or every condition variable's `wait` would be 200 bytes
-    pub fn unlock_and_wait(mut self, deadline: Option<u64>, reason: WaitReason, unlocked: impl FnOnce()) -> bool {
+    pub fn unlock_and_wait(
+        mut self,
+        deadline: Option<u64>,
+        reason: WaitReason,
+        unlocked: impl FnOnce(),
+    ) -> bool {
         let (me, monitor) = (getg(), self.monitor);
         prepare(me);
         let place = self.next_place(0, true);
@@ -188,7 +194,9 @@ impl<T> MonitorGuard<'_, T> {
         let (end, monitor) = (self.state.tickets, self.monitor); // whoever waits again is not meant
         loop {
             let batch: [Option<Taken>; BATCH] =
-                core::array::from_fn(|_| if self.has_below(end) { self.take_first() } else { None });
+                core::array::from_fn(
+                    |_| if self.has_below(end) { self.take_first() } else { None },
+                );
             let more = self.has_below(end);
             drop(self);
             batch.into_iter().flatten().filter_map(|taken| taken.0).for_each(Parked::ready);

@@ -23,7 +23,8 @@ use executive_core::join::{Builder, JoinHandle};
 /// assert_eq!(halves.concat(), [1, 2, 0, 3, 4, 0]);
 /// ```
 pub fn scope<'env, R>(f: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R) -> R {
-    let scope = Scope { running: Count::new(), unjoined: Mutex::new(Vec::new()), _lifetimes: PhantomData };
+    let scope =
+        Scope { running: Count::new(), unjoined: Mutex::new(Vec::new()), _lifetimes: PhantomData };
     let _at_end = AtEnd(|| {
         loop {
             scope.running.wait();
@@ -106,7 +107,9 @@ impl<'scope> Scope<'scope, '_> {
         };
         // SAFETY: `scope` returns when all have said `done`, which is after the closure's end; results are joined, or dropped by `scope`, or have no drop.
         match unsafe { how.spawn_unchecked(body) } {
-            Ok(handle) => ScopedJoinHandle { handle: ManuallyDrop::new(handle), unjoined: &self.unjoined },
+            Ok(handle) => {
+                ScopedJoinHandle { handle: ManuallyDrop::new(handle), unjoined: &self.unjoined }
+            }
             Err(e) => panic!("go: {e}"),
         }
     }
@@ -158,6 +161,8 @@ impl<T: Send> Drop for ScopedJoinHandle<'_, T> {
         }
         let join: Box<dyn Unjoined + '_> = Box::new(Join(Some(handle)));
         // SAFETY: only the lifetime changes; `scope` drops it before that ends.
-        self.unjoined.lock().push(unsafe { transmute::<Box<dyn Unjoined + '_>, Box<dyn Unjoined>>(join) });
+        self.unjoined
+            .lock()
+            .push(unsafe { transmute::<Box<dyn Unjoined + '_>, Box<dyn Unjoined>>(join) });
     }
 }

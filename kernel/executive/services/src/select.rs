@@ -81,7 +81,13 @@ impl<'a> Case<'a> {
         attempt: unsafe fn(*const (), &mut Core, *mut ()) -> Attempt,
         slot: *mut (),
     ) -> Self {
-        Self::new(What::Chan(Op { core, chan, dir, attempt, waiter: Waiter::of_select(getg(), slot) }))
+        Self::new(What::Chan(Op {
+            core,
+            chan,
+            dir,
+            attempt,
+            waiter: Waiter::of_select(getg(), slot),
+        }))
     }
     pub fn never() -> Self {
         Self::new(What::Never)
@@ -105,7 +111,12 @@ pub fn choose<const N: usize>(mut cases: [Case<'_>; N], or_default: bool) -> Opt
 }
 
 /// As [`choose`]; `order` and `locks` are as long as `cases`, and scratch.
-fn choose_of(cases: &mut [Case<'_>], order: &mut [u16], locks: &mut [u16], or_default: bool) -> Option<Chosen> {
+fn choose_of(
+    cases: &mut [Case<'_>],
+    order: &mut [u16],
+    locks: &mut [u16],
+    or_default: bool,
+) -> Option<Chosen> {
     shuffle(order);
     for &i in &*order {
         if let Some((success, woken)) = cases[i as usize].what.look() {
@@ -239,7 +250,9 @@ fn look_at_all(cases: &[Case<'_>], order: &[u16], locks: &[u16]) -> Option<Chose
 fn look_locked(cases: &[Case<'_>], order: &[u16]) -> Option<(Chosen, Option<Parked>)> {
     for &i in order {
         // SAFETY: held.
-        if let Some(Attempt::Done(success, woken)) = op(cases, i).map(|op| unsafe { op.look_locked() }) {
+        if let Some(Attempt::Done(success, woken)) =
+            op(cases, i).map(|op| unsafe { op.look_locked() })
+        {
             return Some((Chosen { index: i as usize, success }, woken));
         }
     }
@@ -325,7 +338,9 @@ fn chosen(cases: &[Case<'_>]) -> Chosen {
     let mark = winner();
     for (index, case) in cases.iter().enumerate() {
         let (mine, success) = match &case.what {
-            What::Chan(op) => (core::ptr::from_ref(&op.waiter).cast_mut().cast(), op.waiter.success()),
+            What::Chan(op) => {
+                (core::ptr::from_ref(&op.waiter).cast_mut().cast(), op.waiter.success())
+            }
             What::After(_, alarm) => (alarm.mark(), true),
             What::Irq(line) => (line.mark(), true),
             What::Never => continue,

@@ -170,7 +170,11 @@ fn owner_then(g: &G) -> (usize, &'static str) {
     (g.behind(), " when it queued")
 }
 
-fn write_owner(f: &mut fmt::Formatter<'_>, how: &str, (owner, when): (usize, &'static str)) -> fmt::Result {
+fn write_owner(
+    f: &mut fmt::Formatter<'_>,
+    how: &str,
+    (owner, when): (usize, &'static str),
+) -> fmt::Result {
     match all().find(|(_, seen)| seen.stack.contains(owner)) {
         Some((_, seen)) => write!(f, ", {how} {}{when}", Named(seen)),
         None => write!(f, ", {how} no goroutine{when}"),
@@ -211,7 +215,9 @@ impl fmt::Display for Report<'_> {
                 write!(f, ", {ms} ms")?;
             }
             Status::Running => {
-                match (0..kit::cpus()).find(|&cpu| kit::curg_of(cpu).is_some_and(|curg| core::ptr::eq(curg, g))) {
+                match (0..kit::cpus())
+                    .find(|&cpu| kit::curg_of(cpu).is_some_and(|curg| core::ptr::eq(curg, g)))
+                {
                     Some(cpu) => write!(f, "running on CPU {cpu}")?,
                     None => write!(f, "running")?,
                 }

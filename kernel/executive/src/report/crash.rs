@@ -46,7 +46,10 @@ pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
 }
 
 /// As [`panicked`], for panics that come in another shape (`std`'s hook).
-pub fn panicked_with(message: fmt::Arguments<'_>, location: Option<&core::panic::Location<'_>>) -> ! {
+pub fn panicked_with(
+    message: fmt::Arguments<'_>,
+    location: Option<&core::panic::Location<'_>>,
+) -> ! {
     let mut out = begin();
     let first = MESSAGE.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_ok();
     let _ = writeln!(out, "panic: {message}");
@@ -73,7 +76,12 @@ pub fn page_fault(address: usize, what: fmt::Arguments<'_>, at: &Interrupted) ->
         && let stack = seen.stack
         && (stack.lo.saturating_sub(GUARD_REACH)..stack.lo).contains(&address)
     {
-        let _ = writeln!(out, "fatal error: stack overflow in goroutine {}, {} bytes", Named(seen), stack.size());
+        let _ = writeln!(
+            out,
+            "fatal error: stack overflow in goroutine {}, {} bytes",
+            Named(seen),
+            stack.size()
+        );
     }
     let _ = writeln!(out, "{what}");
     report(&mut out, Some((at, at.pc == address)))
@@ -81,7 +89,8 @@ pub fn page_fault(address: usize, what: fmt::Arguments<'_>, at: &Interrupted) ->
 
 /// Where CPUs stood when they were stopped for a report: pc (0: it was not), stack and frame pointer. Written before the machine counts a CPU as stopped, and read after
 /// it has counted; a CPU that came too late is told of in part, or not.
-static STOPPED: [[AtomicUsize; 3]; MAX_CPUS] = [const { [const { AtomicUsize::new(0) }; 3] }; MAX_CPUS];
+static STOPPED: [[AtomicUsize; 3]; MAX_CPUS] =
+    [const { [const { AtomicUsize::new(0) }; 3] }; MAX_CPUS];
 
 /// This CPU stops for good, for another's report, at `at`. Called by the machine's handler of whatever [`machine::freeze_others`] sends, before it says that it has stopped.
 pub fn stopped(at: &Interrupted) {
@@ -114,7 +123,9 @@ fn begin() -> Out {
     kit::pin_for_good();
     let me = percpu::cpu() as u32 + 1;
     if let Err(first) = REPORTER.compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed) {
-        if first == me && MESSAGE.compare_exchange(1, 2, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        if first == me
+            && MESSAGE.compare_exchange(1, 2, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
             machine::write(b"(this message panicked while it was formatted)\n");
             return Out;
         }
@@ -136,7 +147,8 @@ fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
     let here = if on_g0() { None } else { Some(getg()) };
     match here.or(curg()).and_then(G::seen) {
         Some(seen) => {
-            let _ = write!(out, "\ngoroutine {} [running on CPU {}]:\n", Named(seen), percpu::cpu());
+            let _ =
+                write!(out, "\ngoroutine {} [running on CPU {}]:\n", Named(seen), percpu::cpu());
         }
         None if kit::is_foreign() => {
             let _ = write!(out, "\na thread that is no CPU:\n");
@@ -248,7 +260,8 @@ fn backtrace(out: &mut Out, fp: usize) -> bool {
     };
     // What called a foreign thread's first function is not ours, and in its rbp may be anything.
     let ours = Cell::new(true);
-    walk(fp, |_| ours.get(), may_jump, |pc| ours.set(frame_line(out, pc) || !kit::is_foreign())) && !jumped.get()
+    walk(fp, |_| ours.get(), may_jump, |pc| ours.set(frame_line(out, pc) || !kit::is_foreign()))
+        && !jumped.get()
 }
 
 /// Frames of a goroutine that `mcall` has saved; nothing outside of its stack is read.
@@ -304,7 +317,9 @@ fn walk(
             return false;
         }
         // SAFETY: a frame made with frame pointers (we and our std are built so), or one that `readable` vouches for.
-        let (next, pc) = unsafe { ((fp as *const usize).read_volatile(), (fp as *const usize).add(1).read_volatile()) };
+        let (next, pc) = unsafe {
+            ((fp as *const usize).read_volatile(), (fp as *const usize).add(1).read_volatile())
+        };
         if pc == 0 {
             return true;
         }
@@ -332,7 +347,9 @@ fn frame_line(out: &mut Out, pc: usize) -> bool {
 fn frame_pointer() -> usize {
     let fp: usize;
     // SAFETY: reads a register.
-    unsafe { core::arch::asm!("mov {}, rbp", out(reg) fp, options(nomem, nostack, preserves_flags)) };
+    unsafe {
+        core::arch::asm!("mov {}, rbp", out(reg) fp, options(nomem, nostack, preserves_flags))
+    };
     fp
 }
 

@@ -21,13 +21,22 @@ pub use executive_core::trace::{start, stop};
 pub fn dump(out: &mut dyn Write) -> fmt::Result {
     let [started, to] = span();
     let from = rings().filter_map(|(_, ring)| ring.lost_until()).fold(started, u64::max);
-    let cut = if from > started { "a busy CPU has overwritten what came before" } else { "nothing" };
-    write!(out, r#"{{"displayTimeUnit":"ns","otherData":{{"from_us":{},"to_us":{},"#, Micros(from), Micros(to))?;
+    let cut =
+        if from > started { "a busy CPU has overwritten what came before" } else { "nothing" };
+    write!(
+        out,
+        r#"{{"displayTimeUnit":"ns","otherData":{{"from_us":{},"to_us":{},"#,
+        Micros(from),
+        Micros(to)
+    )?;
     write!(out, r#""cut":"{cut}"}},"traceEvents":["#)?;
     let mut comma = "";
     for (cpu, ring) in rings() {
         writeln!(out, "{comma}")?;
-        write!(out, r#"{{"name":"thread_name","ph":"M","pid":0,"tid":{cpu},"args":{{"name":"CPU {cpu}"}}}}"#)?;
+        write!(
+            out,
+            r#"{{"name":"thread_name","ph":"M","pid":0,"tid":{cpu},"args":{{"name":"CPU {cpu}"}}}}"#
+        )?;
         comma = ",";
         dump_ring(ring, out, cpu, from, to)?;
     }
@@ -58,7 +67,12 @@ fn dump_ring(ring: &Ring, out: &mut dyn Write, cpu: usize, from: u64, to: u64) -
             return Ok(());
         }
         writeln!(out, ",")?;
-        write!(out, r#"{{"name":"{what}","ph":"X","ts":{},"dur":{},"#, Micros(since), Micros(end - since))?;
+        write!(
+            out,
+            r#"{{"name":"{what}","ph":"X","ts":{},"dur":{},"#,
+            Micros(since),
+            Micros(end - since)
+        )?;
         write!(out, r#""pid":0,"tid":{cpu},"args":{{"until":"{until}"}}}}"#)
     };
     let mut doing = None;
@@ -66,7 +80,10 @@ fn dump_ring(ring: &Ring, out: &mut dyn Write, cpu: usize, from: u64, to: u64) -
         match (event, doing) {
             (Event::Run, _) => doing = Some((Doing::Goroutine(goid), when)),
             (Event::Halt, _) => doing = Some((Doing::Halt, when)),
-            (Event::Park | Event::Yield | Event::Preempt | Event::End | Event::Wake, Some(begun)) => {
+            (
+                Event::Park | Event::Yield | Event::Preempt | Event::End | Event::Wake,
+                Some(begun),
+            ) => {
                 slice(out, begun, when, event.name())?;
                 doing = None;
             }

@@ -46,7 +46,10 @@ pub fn report(runs: Vec<Run>) -> ExitCode {
                         Ok(()) => println!("ok   {name} ({cpus} CPUs, {ms} ms)"),
                         Err(why) => {
                             println!("FAIL {name} ({cpus} CPUs, {ms} ms)");
-                            failures.lock().unwrap().push(format!("---- {name} ({cpus} CPUs) ----\n{why}"));
+                            failures
+                                .lock()
+                                .unwrap()
+                                .push(format!("---- {name} ({cpus} CPUs) ----\n{why}"));
                         }
                     }
                 }
@@ -64,7 +67,11 @@ pub fn report(runs: Vec<Run>) -> ExitCode {
 
 /// Runs one in a process of its own, and says what is wrong with its end.
 fn watch(run: &Run) -> Result<(), String> {
-    let log = std::env::temp_dir().join(format!("scenario-{}-{:?}", std::process::id(), std::thread::current().id()));
+    let log = std::env::temp_dir().join(format!(
+        "scenario-{}-{:?}",
+        std::process::id(),
+        std::thread::current().id()
+    ));
     let file = std::fs::File::create(&log).map_err(|e| e.to_string())?;
     let mut child = Command::new(std::env::current_exe().expect("a test knows where it is"))
         .env("SCENARIO", &run.name)
@@ -76,7 +83,8 @@ fn watch(run: &Run) -> Result<(), String> {
         .map_err(|e| e.to_string())?;
     let fell_asleep = || said(&log).contains(NEARLY_ASLEEP);
     let (id, sleeper) = (child.id(), matches!(run.end, End::Asleep));
-    let status = wait(&mut child, run.patience, || sleeper && fell_asleep() && all_threads_sleep(id));
+    let status =
+        wait(&mut child, run.patience, || sleeper && fell_asleep() && all_threads_sleep(id));
     let said = said(&log);
     let _ = std::fs::remove_file(&log);
     match (status, run.end) {
@@ -84,8 +92,12 @@ fn watch(run: &Run) -> Result<(), String> {
         (Ended::Asleep, _) | (Ended::With(0), End::Well) => Ok(()),
         (Ended::With(2), End::Dead(words)) if scenarios::says(&said, words) => Ok(()),
         (Ended::With(status), End::Well) => Err(format!("status {status}\n{said}")),
-        (Ended::With(status), End::Dead(words)) => Err(format!("status {status}, and it must say `{words}`\n{said}")),
-        (Ended::With(status), End::Asleep) => Err(format!("status {status}, and it must not end\n{said}")),
+        (Ended::With(status), End::Dead(words)) => {
+            Err(format!("status {status}, and it must say `{words}`\n{said}"))
+        }
+        (Ended::With(status), End::Asleep) => {
+            Err(format!("status {status}, and it must not end\n{said}"))
+        }
     }
 }
 

@@ -91,7 +91,10 @@ pub fn ipi_wake(args: &Args) -> Outcome {
             return Err("stopped".into());
         }
     }
-    println!("{rounds} of {rounds} wakes ended a halt, none by a tick; the longest took {} us", longest / 1000);
+    println!(
+        "{rounds} of {rounds} wakes ended a halt, none by a tick; the longest took {} us",
+        longest / 1000
+    );
     println!("woken on each CPU: {ran_on:?}");
     Ok(())
 }
@@ -111,8 +114,11 @@ struct Ran {
 /// One wake; returns which CPU it woke and how long that took (ns).
 fn one_wake() -> Result<(usize, u64), String> {
     let (tx, rx) = chan::<()>(0);
-    let ran =
-        Arc::new(Ran { on: AtomicUsize::new(NOBODY), wakes_received: AtomicU64::new(0), ticks: AtomicU64::new(0) });
+    let ran = Arc::new(Ran {
+        on: AtomicUsize::new(NOBODY),
+        wakes_received: AtomicU64::new(0),
+        ticks: AtomicU64::new(0),
+    });
     let tell = ran.clone();
     let sleeper = go(move || {
         rx.recv();
@@ -127,7 +133,9 @@ fn one_wake() -> Result<(usize, u64), String> {
         let _pin = Pin::new(); // from here on this CPU runs nothing else
         let me = cpu();
         others_halted(me).map(|()| {
-            let before: Vec<_> = cpu_reports().map(|c| (c.stats.wakes_received.get(), c.stats.ticks.get())).collect();
+            let before: Vec<_> = cpu_reports()
+                .map(|c| (c.stats.wakes_received.get(), c.stats.ticks.get()))
+                .collect();
             let begin = now();
             tx.send(()).expect("it waits"); // and so this does not park
             while ran.on.load(Ordering::Acquire) == NOBODY && now() - begin < PATIENCE {
@@ -166,7 +174,9 @@ fn others_halted(me: usize) -> Result<(), String> {
         let look = halts();
         let at_rest = (0..look.len()).all(|cpu| {
             let state = states[cpu];
-            cpu == me || state == CpuState::Offline || state == CpuState::Idle && look[cpu] == seen[cpu]
+            cpu == me
+                || state == CpuState::Offline
+                || state == CpuState::Idle && look[cpu] == seen[cpu]
         });
         // Look once more: the clock alone would not do, because our own CPU may have stood still
         // meanwhile.
@@ -197,7 +207,11 @@ pub fn idle(args: &Args) -> Outcome {
     time::sleep(span);
     let after = sums();
     let [ticks, halts, runs] = core::array::from_fn(|n| after[n] - before[n]);
-    println!("in {} s on {} CPUs: {ticks} ticks, {halts} halts, {runs} runs of a goroutine", span.as_secs(), cpus);
+    println!(
+        "in {} s on {} CPUs: {ticks} ticks, {halts} halts, {runs} runs of a goroutine",
+        span.as_secs(),
+        cpus
+    );
     // Caused by this command: it sleeps (a halt), a timer wakes it (a tick; two if it rings early),
     // and it runs. A CPU that is woken to help may halt once more.
     if ticks > 2 || halts > 2 * cpus as u64 || runs > 2 {

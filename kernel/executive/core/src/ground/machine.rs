@@ -180,7 +180,11 @@ macro_rules! machine {
                 unsafe { <M as Machine>::start_cpu(cpu, block, entry) }
             }
             #[unsafe(no_mangle)]
-            extern "Rust" fn _executive_wait(word: &$crate::atomic::AtomicU32, expect: u32, deadline: u64) {
+            extern "Rust" fn _executive_wait(
+                word: &$crate::atomic::AtomicU32,
+                expect: u32,
+                deadline: u64,
+            ) {
                 <M as Machine>::wait(word, expect, deadline)
             }
             #[unsafe(no_mangle)]
@@ -233,7 +237,10 @@ macro_rules! machine {
                 <M as Machine>::freeze_others()
             }
             #[unsafe(no_mangle)]
-            extern "Rust" fn _executive_symbol(pc: usize, out: &mut dyn ::core::fmt::Write) -> bool {
+            extern "Rust" fn _executive_symbol(
+                pc: usize,
+                out: &mut dyn ::core::fmt::Write,
+            ) -> bool {
                 <M as Machine>::symbol(pc, out)
             }
             #[unsafe(no_mangle)]
@@ -252,7 +259,11 @@ mod link {
         /// [`Machine::cpus`].
         pub safe fn _executive_cpus() -> usize;
         /// [`Machine::start_cpu`].
-        pub unsafe fn _executive_start_cpu(cpu: usize, block: *const (), entry: extern "C" fn() -> !) -> bool;
+        pub unsafe fn _executive_start_cpu(
+            cpu: usize,
+            block: *const (),
+            entry: extern "C" fn() -> !,
+        ) -> bool;
         /// [`Machine::wait`].
         pub safe fn _executive_wait(word: &AtomicU32, expect: u32, deadline: u64);
         /// [`Machine::wake`].
@@ -287,9 +298,10 @@ mod link {
 }
 pub use link::{
     _executive_alloc_stack as alloc_stack, _executive_cpus as cpus, _executive_exit as exit,
-    _executive_free_stack as free_stack, _executive_freeze_others as freeze_others, _executive_kick as kick,
-    _executive_now as now, _executive_print as print, _executive_refill as refill,
-    _executive_stack_committed as stack_committed, _executive_stack_is_deep as stack_is_deep,
-    _executive_start_cpu as start_cpu, _executive_symbol as symbol, _executive_tick_at as tick_at,
-    _executive_wait as wait, _executive_wake as wake, _executive_write as write,
+    _executive_free_stack as free_stack, _executive_freeze_others as freeze_others,
+    _executive_kick as kick, _executive_now as now, _executive_print as print,
+    _executive_refill as refill, _executive_stack_committed as stack_committed,
+    _executive_stack_is_deep as stack_is_deep, _executive_start_cpu as start_cpu,
+    _executive_symbol as symbol, _executive_tick_at as tick_at, _executive_wait as wait,
+    _executive_wake as wake, _executive_write as write,
 };

@@ -111,7 +111,17 @@ impl WaitReason {
     /// Whether it is a wait for one thing, which the g names (`G::waits_for`).
     pub const fn is_for_one_thing(self) -> bool {
         use WaitReason::*;
-        matches!(self, ChanReceive | ChanSend | MutexLock | RwLockRead | RwLockWrite | Semacquire | WaitGroup | Barrier)
+        matches!(
+            self,
+            ChanReceive
+                | ChanSend
+                | MutexLock
+                | RwLockRead
+                | RwLockWrite
+                | Semacquire
+                | WaitGroup
+                | Barrier
+        )
     }
     /// Whether a report tells who has what it waits for (`G::behind`).
     pub const fn is_for_a_lock(self) -> bool {
@@ -294,7 +304,12 @@ impl G {
     }
     /// It is the goroutine of this number, which is new. By who owns the g, which is nobody's.
     #[inline]
-    pub(crate) fn is_born(&self, id: u64, name: Option<&'static str>, at: &'static Location<'static>) {
+    pub(crate) fn is_born(
+        &self,
+        id: u64,
+        name: Option<&'static str>,
+        at: &'static Location<'static>,
+    ) {
         // All Release: partners of the Acquires in `seen`.
         match name {
             Some(name) => {
@@ -331,7 +346,10 @@ impl G {
         let name = self.name.load(Ordering::Acquire).cast_const();
         let name_len = self.name_len.load(Ordering::Acquire);
         let started_at = self.started_at.load(Ordering::Acquire);
-        let stack = Stack { lo: self.stack_lo.load(Ordering::Acquire), hi: self.stack_hi.load(Ordering::Acquire) };
+        let stack = Stack {
+            lo: self.stack_lo.load(Ordering::Acquire),
+            hi: self.stack_hi.load(Ordering::Acquire),
+        };
         if id == 0 || self.id.load(Ordering::Relaxed) != id {
             return None;
         }

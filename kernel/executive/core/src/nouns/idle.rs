@@ -41,7 +41,9 @@
 //! a submitter that counted as searcher for a moment and found nobody looks once more after it has stopped counting.
 //! That second look is `needspinning`. (docs/decisions/0002)
 
-use crate::ground::atomic::{AtomicU32, AtomicU64, Ordering, atomics, const_fn, full_fence, full_fence_after_exchange};
+use crate::ground::atomic::{
+    AtomicU32, AtomicU64, Ordering, atomics, const_fn, full_fence, full_fence_after_exchange,
+};
 use crate::ground::param::MAX_CPUS;
 
 const WORDS: usize = if cfg!(loom) { 1 } else { MAX_CPUS / 64 };
@@ -65,7 +67,10 @@ pub struct Idle {
 const ONE_OFF: u64 = 1 << 16;
 const ONE_IDLE: u64 = 1 + ONE_OFF;
 const ONE_EPOCH: u64 = 1 << 32;
-const _: () = assert!(MAX_CPUS < 1 << 15, "counted in 16 bits, and a sleeper may be uncounted before it is counted");
+const _: () = assert!(
+    MAX_CPUS < 1 << 15,
+    "counted in 16 bits, and a sleeper may be uncounted before it is counted"
+);
 
 impl Idle {
     const_fn! {
@@ -178,7 +183,9 @@ impl Idle {
     /// May this CPU, which ran dry, search the others' queues? At most half of the busy ones do, or they would mostly find each other.
     /// `true`: it counts as searching. Go: the `2*nmspinning < gomaxprocs - npidle` test, `becomeSpinning`.
     pub fn may_search(&self, cpus: usize) -> bool {
-        if 2 * self.searching.load(Ordering::Relaxed) >= (cpus as u32).wrapping_sub(self.idle_count()) {
+        if 2 * self.searching.load(Ordering::Relaxed)
+            >= (cpus as u32).wrapping_sub(self.idle_count())
+        {
             return false;
         }
         self.searching.fetch_add(1, Ordering::AcqRel);
@@ -250,7 +257,8 @@ impl Idle {
 
     fn stop_as(&self, off: bool, cpu: usize, searching: bool, may_nap: bool, here: &impl Stopping) {
         // One napper is enough. Relaxed: the fence in `go_idle` orders it for those who put a g into a runnext.
-        let naps = may_nap && self.napping.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        let naps = may_nap
+            && self.napping.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_ok();
         if off {
             self.go_off(cpu);
         } else {
@@ -276,7 +284,9 @@ impl Idle {
 
     /// The recheck. Runnexts are the napper's if there is one, and it has yet to look.
     fn has_work(&self, off: bool, here: &impl Stopping) -> bool {
-        here.is_off() != off || here.has_own_work() || !off && here.has_work(self.napping.load(Ordering::Relaxed) == 0)
+        here.is_off() != off
+            || here.has_own_work()
+            || !off && here.has_work(self.napping.load(Ordering::Relaxed) == 0)
     }
 
     /// Those of the CPUs `0..cpus` that are not asleep, once each, from `first` on and round. All
@@ -298,7 +308,8 @@ impl Idle {
             };
             let there = u64::MAX >> (64 - (cpus - word * 64).min(64));
             // Relaxed: a hint for a searcher; for who rechecks, the fences order it.
-            let asleep = self.idle[word].load(Ordering::Relaxed) | self.off[word].load(Ordering::Relaxed);
+            let asleep =
+                self.idle[word].load(Ordering::Relaxed) | self.off[word].load(Ordering::Relaxed);
             let mut bits = !asleep & part & there;
             core::iter::from_fn(move || {
                 let cpu = word * 64 + (bits != 0).then(|| bits.trailing_zeros())? as usize;

@@ -65,7 +65,9 @@ impl<T> Joiner<T> {
     /// The handle is dropped; `true`: it had ended, so the caller frees it.
     #[inline]
     pub fn detach(&self) -> bool {
-        self.0.compare_exchange(null_mut(), Self::detached(), Ordering::AcqRel, Ordering::Acquire).is_err()
+        self.0
+            .compare_exchange(null_mut(), Self::detached(), Ordering::AcqRel, Ordering::Acquire)
+            .is_err()
     }
 
     /// Whether it has ended; if so, its result is seen.

@@ -139,7 +139,10 @@ impl M {
             random: Cell::new(1),
             state: AtomicU8::new(CpuState::Offline as u8),
             park: Note::new(),
-            inbox: Lock::new(Rank::Sched, Inbox { readied: List::new(), in_line: List::new(), off: false }),
+            inbox: Lock::new(
+                Rank::Sched,
+                Inbox { readied: List::new(), in_line: List::new(), off: false },
+            ),
             inbox_state: AtomicU8::new(Inbox::EMPTY),
         }
     }

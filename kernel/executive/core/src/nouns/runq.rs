@@ -198,7 +198,8 @@ impl<T: Linked> Runq<T> {
 
     /// How many g's are here, for reports.
     pub fn len(&self) -> usize {
-        let ring = self.tail.load(Ordering::Relaxed).wrapping_sub(self.head.load(Ordering::Relaxed));
+        let ring =
+            self.tail.load(Ordering::Relaxed).wrapping_sub(self.head.load(Ordering::Relaxed));
         (ring as i32).max(0) as usize + usize::from(!self.runnext.load(Ordering::Relaxed).is_null())
     }
 
@@ -302,7 +303,9 @@ impl<'a, T: Linked> Owner<'a, T> {
         // Read first, own afterwards: the exchange fails if a thief was faster, and then what was read is not ours.
         let half: [*mut T; RUNQ_SIZE / 2] =
             core::array::from_fn(|i| q.slot(head.wrapping_add(i as u32)).load(Ordering::Relaxed));
-        q.head.compare_exchange(head, head.wrapping_add(N / 2), Ordering::Release, Ordering::Relaxed).ok()?;
+        q.head
+            .compare_exchange(head, head.wrapping_add(N / 2), Ordering::Release, Ordering::Relaxed)
+            .ok()?;
         let mut batch = List::new();
         for spilled in half {
             batch.push_back(reference(spilled)?);
@@ -354,7 +357,8 @@ impl<'a, T: Linked> Owner<'a, T> {
 
     /// How many more the ring takes; thieves only make it more.
     pub fn room(&self) -> usize {
-        let used = self.0.tail.load(Ordering::Relaxed).wrapping_sub(self.0.head.load(Ordering::Acquire));
+        let used =
+            self.0.tail.load(Ordering::Relaxed).wrapping_sub(self.0.head.load(Ordering::Acquire));
         (N - used) as usize
     }
 
@@ -389,7 +393,8 @@ impl<'a, T: Linked> Owner<'a, T> {
     #[inline]
     pub fn has_work(&self) -> bool {
         let q = self.0;
-        q.head.load(Ordering::Relaxed) != q.tail.load(Ordering::Relaxed) || !q.runnext.load(Ordering::Relaxed).is_null()
+        q.head.load(Ordering::Relaxed) != q.tail.load(Ordering::Relaxed)
+            || !q.runnext.load(Ordering::Relaxed).is_null()
     }
 }
 
@@ -415,7 +420,10 @@ impl<T: Linked> Thief<'_, T> {
                 let t = q.slot(head.wrapping_add(i)).load(Ordering::Relaxed);
                 into.slot(at.wrapping_add(i)).store(t, Ordering::Relaxed);
             }
-            if q.head.compare_exchange(head, head.wrapping_add(n), Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            if q.head
+                .compare_exchange(head, head.wrapping_add(n), Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+            {
                 return Some(n);
             }
         }
@@ -433,6 +441,10 @@ impl<T: Linked> Thief<'_, T> {
         if next.is_null() {
             return None;
         }
-        self.0.runnext.compare_exchange(next, null_mut(), Ordering::AcqRel, Ordering::Relaxed).ok().and_then(reference)
+        self.0
+            .runnext
+            .compare_exchange(next, null_mut(), Ordering::AcqRel, Ordering::Relaxed)
+            .ok()
+            .and_then(reference)
     }
 }

@@ -132,7 +132,12 @@ impl Sched {
         loop {
             g.alllink.store(head, Ordering::Relaxed);
             // Release: partner of the Acquire in `all`.
-            match self.allgs.compare_exchange_weak(head, g.as_ptr(), Ordering::Release, Ordering::Relaxed) {
+            match self.allgs.compare_exchange_weak(
+                head,
+                g.as_ptr(),
+                Ordering::Release,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => break,
                 Err(now) => head = now,
             }

@@ -237,7 +237,9 @@ fn gfget_slowly(p: &P, own: Option<&'static G>, stack_bytes: usize) -> Option<&'
     {
         return Some(g);
     }
-    let Some(g) = g.or_else(|| SCHED.gfree_bare.take(1).pop_front()) else { return malg(stack_bytes) };
+    let Some(g) = g.or_else(|| SCHED.gfree_bare.take(1).pop_front()) else {
+        return malg(stack_bytes);
+    };
     // Usual stacks stay with their g's: if the size is unusual, this one's goes first. Go does likewise.
     free_stack(g);
     let Some(stack) = alloc_stack(stack_bytes) else {

@@ -39,7 +39,12 @@ pub fn set_up(cpu: usize) {
     m.seed(0x9e37_79b9 ^ (cpu as u32 + 1).wrapping_mul(0x85eb_ca6b));
     m.g0.set_status(Status::Idle, Status::Running, "set_up: g0 was used");
     let g0: *const G = &m.g0;
-    percpu::set_up(cpu, g0.cast(), core::ptr::from_ref(m).cast(), core::ptr::from_ref(p_of(cpu)).cast());
+    percpu::set_up(
+        cpu,
+        g0.cast(),
+        core::ptr::from_ref(m).cast(),
+        core::ptr::from_ref(p_of(cpu)).cast(),
+    );
 }
 
 /// What CPU 0 runs first.
@@ -62,7 +67,12 @@ extern "C" fn boot_cpu_on_g0() -> ! {
             SCHED.set_cpus(cpu); // reported by the machine; we go on without it
         }
     }
-    let start = Start { name: Some("main"), stack_bytes: STACK_BYTES, at: Location::caller(), detached: true };
+    let start = Start {
+        name: Some("main"),
+        stack_bytes: STACK_BYTES,
+        at: Location::caller(),
+        detached: true,
+    };
     if birth::newproc(start, main_goroutine).is_err() {
         crate::tools::fatal::throw("start: no memory for the main goroutine");
     }

@@ -95,7 +95,12 @@ impl Builder {
         F: FnOnce() -> T + Send,
         T: Send,
     {
-        let start = Start { name: self.name, stack_bytes: self.stack_bytes, at: Location::caller(), detached: false };
+        let start = Start {
+            name: self.name,
+            stack_bytes: self.stack_bytes,
+            at: Location::caller(),
+            detached: false,
+        };
         match newproc::<F, T>(start, f) {
             Ok(g) => Ok(JoinHandle { g, take: take::<F, T>, result: PhantomData }),
             Err((e, _f)) => Err(e),

@@ -94,7 +94,8 @@ pub fn yield_now() {
         g.set_status(Status::Running, Status::Runnable, "yield: goroutine is not running");
         trace::record(Event::Yield, || g.id());
         let (p, m) = (p(), m());
-        let queued = g.locked_to.load(Relaxed) == ANY_CPU && !SCHED.has_global() && p.runq().put_in_room(g);
+        let queued =
+            g.locked_to.load(Relaxed) == ANY_CPU && !SCHED.has_global() && p.runq().put_in_room(g);
         if !queued || !m.in_slice() {
             yield_slowly(p, m, (!queued).then_some(g))
         }

@@ -84,5 +84,8 @@ impl Resting {
 
 /// Goroutines that are off their CPUs, from `after` on (exclusive) in an order that does not change, newer ones first. Takes no lock; a moment's truth.
 pub fn resting(after: Option<Resting>) -> impl Iterator<Item = Resting> {
-    SCHED.all_after(after.map(|resting| resting.0)).map(Resting).filter(|resting| resting.stack().is_some())
+    SCHED
+        .all_after(after.map(|resting| resting.0))
+        .map(Resting)
+        .filter(|resting| resting.stack().is_some())
 }

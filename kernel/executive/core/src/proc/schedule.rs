@@ -6,9 +6,14 @@
 //! stands here, the global queue is taken in batches).
 #![allow(unsafe_code)] // Calls of `gogo`.
 
-use super::wake::{anyone_waits, becomes_runnable, hand_over, new_slice, put_in_ring_and_wake, put_next, ready, wakep};
+use super::wake::{
+    anyone_waits, becomes_runnable, hand_over, new_slice, put_in_ring_and_wake, put_next, ready,
+    wakep,
+};
 use crate::ground::machine::{self, NEVER};
-use crate::ground::param::{GLOBAL_QUEUE_BATCH, GLOBAL_QUEUE_EVERY_TICKS, RUNQ_SIZE, STEAL_ROUNDS, TIMER_SLACK_NS};
+use crate::ground::param::{
+    GLOBAL_QUEUE_BATCH, GLOBAL_QUEUE_EVERY_TICKS, RUNQ_SIZE, STEAL_ROUNDS, TIMER_SLACK_NS,
+};
 use crate::nouns::g::{ANY_CPU, G, Status};
 use crate::nouns::idle::Stopping;
 use crate::nouns::m::{Cpu, CpuState, M, m};
@@ -54,7 +59,11 @@ pub(crate) fn schedule_inline(p: &'static P, m: &'static M) -> ! {
 #[inline(always)]
 pub(crate) fn ready_and_schedule(p: &'static P, m: &'static M, g: &'static G) -> ! {
     let g = becomes_runnable(g);
-    if is_calm() && nothing_special(p, m) && !p.others().has_runnext() && g.locked_to.load(Relaxed) == ANY_CPU {
+    if is_calm()
+        && nothing_special(p, m)
+        && !p.others().has_runnext()
+        && g.locked_to.load(Relaxed) == ANY_CPU
+    {
         execute_untimed(p, g, true)
     }
     put_next(g);
@@ -212,7 +221,8 @@ fn once_in_61(p: &P) -> Option<&'static G> {
     p.coarse_now.set(machine::now());
     let batch = SCHED.get_batch(GLOBAL_QUEUE_BATCH.min(p.runq().room() + 1));
     // Not every 61st tick but so long after this look: goroutines that hand their slice on would otherwise look each time while that tick lasts.
-    p.global_at.set(p.schedtick.get().wrapping_add(GLOBAL_QUEUE_EVERY_TICKS * batch.len().max(1) as u32));
+    p.global_at
+        .set(p.schedtick.get().wrapping_add(GLOBAL_QUEUE_EVERY_TICKS * batch.len().max(1) as u32));
     adopt(p, batch)
 }
 
@@ -356,7 +366,9 @@ fn take_injected() -> bool {
 /// Sleeps until there may be work. When it returns this CPU counts as searching. Go: the end of `findRunnable`, `stopm`.
 fn stop_m(p: &P, may_nap: bool) {
     let nap_end = if may_nap { machine::now() + NAP_NS } else { NEVER };
-    stop_m_as(p, nap_end, |here, searching| SCHED.idle.stop(percpu::cpu(), searching, may_nap, here));
+    stop_m_as(p, nap_end, |here, searching| {
+        SCHED.idle.stop(percpu::cpu(), searching, may_nap, here)
+    });
 }
 
 /// The same for a CPU that is switched off and has resigned: sleeps until there may be something
@@ -436,7 +448,9 @@ impl Here<'_> {
     /// Whether anything can ever run again, all CPUs being idle.
     fn anything_to_come(&self) -> bool {
         SCHED.injected.anything_to_come()
-            || (0..SCHED.cpus()).any(|cpu| p_of(cpu).timers.next() != NEVER || crate::nouns::m::m_of(cpu).has_inbox())
+            || (0..SCHED.cpus()).any(|cpu| {
+                p_of(cpu).timers.next() != NEVER || crate::nouns::m::m_of(cpu).has_inbox()
+            })
             || self.has_own_work()
             || self.has_work(true)
     }

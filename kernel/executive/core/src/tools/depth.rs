@@ -15,7 +15,8 @@ struct Site {
     deepest: AtomicUsize,
 }
 
-static TABLE: [Site; SITES] = [const { Site { at: AtomicPtr::new(null_mut()), deepest: AtomicUsize::new(0) } }; SITES];
+static TABLE: [Site; SITES] =
+    [const { Site { at: AtomicPtr::new(null_mut()), deepest: AtomicUsize::new(0) } }; SITES];
 
 /// A goroutine started here has used so many bytes of its stack. From a handler.
 pub(crate) fn note(at: &'static Location<'static>, bytes: usize) {
@@ -23,10 +24,11 @@ pub(crate) fn note(at: &'static Location<'static>, bytes: usize) {
     let start = at.line() as usize * 31 + at.column() as usize;
     for n in 0..SITES {
         let site = &TABLE[(start + n) % SITES];
-        let there = match site.at.compare_exchange(null_mut(), me, Ordering::Release, Ordering::Relaxed) {
-            Ok(_) => me,
-            Err(there) => there,
-        };
+        let there =
+            match site.at.compare_exchange(null_mut(), me, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => me,
+                Err(there) => there,
+            };
         if there == me {
             site.deepest.fetch_max(bytes, Ordering::Relaxed);
             return;

@@ -78,7 +78,11 @@ impl<T> CountedLock<T> {
 
 impl<T, const COUNTS: usize> Lock<T, COUNTS> {
     const fn free(rank: Rank, value: T) -> Self {
-        Lock { rank, counts: [const { AtomicU64::new(0) }; COUNTS], inner: spin::mutex::SpinMutex::new(value) }
+        Lock {
+            rank,
+            counts: [const { AtomicU64::new(0) }; COUNTS],
+            inner: spin::mutex::SpinMutex::new(value),
+        }
     }
     /// What was in it.
     pub fn into_inner(self) -> T {
@@ -155,7 +159,11 @@ impl<T: ?Sized, const COUNTS: usize> Lock<T, COUNTS> {
         if cfg!(debug_assertions) && !percpu::rank_taken(self.rank as u32) {
             throw("lock: taken out of rank order");
         }
-        LockGuard { lock: self, inner: core::mem::ManuallyDrop::new(inner), _not_send: core::marker::PhantomData }
+        LockGuard {
+            lock: self,
+            inner: core::mem::ManuallyDrop::new(inner),
+            _not_send: core::marker::PhantomData,
+        }
     }
 }
 

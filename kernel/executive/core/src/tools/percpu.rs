@@ -133,7 +133,14 @@ gs_read!(raw_curg, reg, "", *const (), CURG, "The goroutine this CPU runs. Pinne
 gs_read!(raw_m, reg, "", *const (), M, "This CPU's m. Pinned or on g0.");
 gs_read!(raw_p, reg, "", *const (), P, "This CPU's p. Pinned or on g0.");
 gs_read!(raw_pins, reg, "", u64, PINS, "Both that `pins` tells.");
-gs_read!(this_cpu, reg, ":e", u32, CPU, "This CPU's number: true until the next switch unless pinned.");
+gs_read!(
+    this_cpu,
+    reg,
+    ":e",
+    u32,
+    CPU,
+    "This CPU's number: true until the next switch unless pinned."
+);
 gs_read!(raw_ranks, reg, ":e", u32, RANKS, "Ranks of the locks held. Pinned.");
 
 /// This CPU's number. Stale at once unless the caller is pinned (holds a [`Lock`](crate::tools::lock::Lock) or a [`Pin`]).
@@ -179,41 +186,53 @@ pub(crate) fn preempt() -> bool {
 /// The goroutine that runs here shall yield as soon as it can.
 pub(crate) fn want_preempt() {
     // SAFETY: one instruction on this CPU's block (see the head).
-    unsafe { asm!("and qword ptr gs:[{o}], {v}", o = const PINS, v = const !CALM as i32, options(nostack)) }
+    unsafe {
+        asm!("and qword ptr gs:[{o}], {v}", o = const PINS, v = const !CALM as i32, options(nostack))
+    }
 }
 
 /// A slice begins: nobody wants a yield yet. On g0, without pins.
 #[inline(always)]
 pub(crate) fn calm() {
     // SAFETY: one instruction on this CPU's block (see the head).
-    unsafe { asm!("mov qword ptr gs:[{o}], {v}", o = const PINS, v = const CALM, options(nostack, preserves_flags)) }
+    unsafe {
+        asm!("mov qword ptr gs:[{o}], {v}", o = const PINS, v = const CALM, options(nostack, preserves_flags))
+    }
 }
 
 /// The caller's stack is that of `g` from here on. For `contract.rs` alone, before anything else runs
 /// here: elsewhere only `switch.rs` changes the current g, together with rsp (GS-CURRENT).
 pub(crate) fn set_g(g: *const ()) {
     // SAFETY: one instruction on this CPU's block (see the head).
-    unsafe { asm!("mov gs:[{o}], {g}", o = const G, g = in(reg) g, options(nostack, preserves_flags)) }
+    unsafe {
+        asm!("mov gs:[{o}], {g}", o = const G, g = in(reg) g, options(nostack, preserves_flags))
+    }
 }
 
 /// Notes which goroutine this CPU runs. On g0 only.
 #[inline(always)]
 pub(crate) fn set_curg(g: *const ()) {
     // SAFETY: one instruction on this CPU's block (see the head).
-    unsafe { asm!("mov gs:[{o}], {g}", o = const CURG, g = in(reg) g, options(nostack, preserves_flags)) }
+    unsafe {
+        asm!("mov gs:[{o}], {g}", o = const CURG, g = in(reg) g, options(nostack, preserves_flags))
+    }
 }
 
 /// From here to the matching [`unpin`] the code is neither preempted nor moved to another CPU.
 #[inline(always)]
 pub(crate) fn pin() {
     // SAFETY: one instruction on this CPU's block (see the head). Not `nomem`: what follows stays behind it.
-    unsafe { asm!("add qword ptr gs:[{o}], {pin}", o = const PINS, pin = const PIN, options(nostack)) }
+    unsafe {
+        asm!("add qword ptr gs:[{o}], {pin}", o = const PINS, pin = const PIN, options(nostack))
+    }
 }
 
 /// So many [`pin`]s at once. For `provoke.rs`.
 pub(crate) fn pin_times(n: u64) {
     // SAFETY: one instruction on this CPU's block (see the head).
-    unsafe { asm!("add qword ptr gs:[{o}], {n}", o = const PINS, n = in(reg) n * PIN, options(nostack)) }
+    unsafe {
+        asm!("add qword ptr gs:[{o}], {n}", o = const PINS, n = in(reg) n * PIN, options(nostack))
+    }
 }
 
 /// Undoes one [`pin`]; at the last one, a preemption that came meanwhile is honoured (the caller may yield).
@@ -253,7 +272,9 @@ pub fn point() {
 #[inline(always)]
 pub(crate) fn unpin_quietly() {
     // SAFETY: one instruction on this CPU's block (see the head). Not `nomem`: what precedes stays before it.
-    unsafe { asm!("sub qword ptr gs:[{o}], {pin}", o = const PINS, pin = const PIN, options(nostack)) }
+    unsafe {
+        asm!("sub qword ptr gs:[{o}], {pin}", o = const PINS, pin = const PIN, options(nostack))
+    }
 }
 
 #[cold]
@@ -283,7 +304,9 @@ pub(crate) fn rank_released(rank: u32) {
 #[inline(always)]
 fn set_ranks(ranks: u32) {
     // SAFETY: one instruction on this CPU's block (see the head).
-    unsafe { asm!("mov gs:[{o}], {r:e}", o = const RANKS, r = in(reg) ranks, options(nostack, preserves_flags)) }
+    unsafe {
+        asm!("mov gs:[{o}], {r:e}", o = const RANKS, r = in(reg) ranks, options(nostack, preserves_flags))
+    }
 }
 
 /// While one is alive its goroutine stays on its CPU and is not preempted. It must not park.

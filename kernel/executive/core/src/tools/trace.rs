@@ -79,7 +79,8 @@ pub fn start() {
     ON.store(false, Relaxed);
     for ring in &RINGS[..machine::cpus().min(MAX_CPUS)] {
         ring.call_once(|| {
-            let events = (0..TRACE_EVENTS).map(|_| [AtomicU64::new(0), AtomicU64::new(0)]).collect();
+            let events =
+                (0..TRACE_EVENTS).map(|_| [AtomicU64::new(0), AtomicU64::new(0)]).collect();
             Box::new(Ring { next: AtomicUsize::new(0), events })
         })
         .next
@@ -144,7 +145,8 @@ impl Ring {
     pub fn events(&self) -> impl Iterator<Item = (u64, Event, u64)> {
         let next = self.next.load(Acquire);
         (next.saturating_sub(TRACE_EVENTS - 1)..next).filter_map(|n| {
-            let [when, what] = self.events[n % TRACE_EVENTS].each_ref().map(|word| word.load(Relaxed));
+            let [when, what] =
+                self.events[n % TRACE_EVENTS].each_ref().map(|word| word.load(Relaxed));
             Some((when, Event::of(what)?, what & ((1 << 56) - 1)))
         })
     }

@@ -19,7 +19,9 @@ pub mod outside;
 pub use self::alarm::{Alarm, sleep_until, start_timer, stop_timer};
 pub use self::outside::Wakee;
 pub use crate::nouns::timers::{Fire, Timer};
-pub use crate::nouns::waitq::{Claim, Parked, WaitQ, Waiter, claim_as, claim_without_lock, prepare, succeed, woken};
+pub use crate::nouns::waitq::{
+    Claim, Parked, WaitQ, Waiter, claim_as, claim_without_lock, prepare, succeed, woken,
+};
 pub use crate::proc::park::park_unlock;
 pub use crate::proc::wake::unlock_ready;
 

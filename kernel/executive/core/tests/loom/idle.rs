@@ -57,7 +57,9 @@ impl<const N: usize> Stopping for Here<N> {
     fn has_work(&self, runnexts: bool) -> bool {
         self.finds_all && self.world.all_found.load(Ordering::Acquire)
             || self.switching && !self.world.global.is_empty()
-            || self.busy().any(|cpu| if runnexts { !cpu.ring.is_empty() } else { !cpu.ring.ring_is_empty() })
+            || self
+                .busy()
+                .any(|cpu| if runnexts { !cpu.ring.is_empty() } else { !cpu.ring.ring_is_empty() })
     }
     fn will_sleep(&self, _: bool) {}
     /// A nap is over at once, or never.
@@ -99,8 +101,9 @@ impl<const N: usize> Here<N> {
         // SAFETY: PINNED: this thread is the CPU.
         let mine = unsafe { self.me().ring.owner() };
         let mut others = self.busy().filter(|&cpu| !core::ptr::eq(cpu, self.me()));
-        let found = others
-            .find_map(|victim| mine.steal_from(victim.ring.thief()).or_else(|| victim.ring.thief().take_runnext()));
+        let found = others.find_map(|victim| {
+            mine.steal_from(victim.ring.thief()).or_else(|| victim.ring.thief().take_runnext())
+        });
         found.inspect(|item| item.run())
     }
 
@@ -566,7 +569,9 @@ fn work_from_outside_is_no_deadlock() {
             global.store(true, Ordering::Relaxed);
             injected.expect_no_more();
         };
-        let is_dead = move || world.idle.is_dead(2, || injected.anything_to_come() || global.load(Ordering::Relaxed));
+        let is_dead = move || {
+            world.idle.is_dead(2, || injected.anything_to_come() || global.load(Ordering::Relaxed))
+        };
         assert!(!race(outside, is_dead).1);
     });
 }

@@ -25,7 +25,11 @@ fn each_comes_through_once() {
         let mut taken = Vec::new();
         let mut take = || {
             let mut list = stack.take_all();
-            taken.extend(core::iter::from_fn(|| list.pop_front()).inspect(|item| item.run()).map(|item| item.id));
+            taken.extend(
+                core::iter::from_fn(|| list.pop_front())
+                    .inspect(|item| item.run())
+                    .map(|item| item.id),
+            );
         };
         take();
         handlers.into_iter().for_each(|h| h.join().unwrap());

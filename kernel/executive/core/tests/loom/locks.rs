@@ -56,7 +56,13 @@ struct Locked {
 }
 
 fn mutex(step: u64) -> &'static Locked {
-    leak(Locked { word: LockWord::new(), waiters: Waiters::new(), step, time: AtomicU64::new(1), value: item(0) })
+    leak(Locked {
+        word: LockWord::new(),
+        waiters: Waiters::new(),
+        step,
+        time: AtomicU64::new(1),
+        value: item(0),
+    })
 }
 
 /// Who wants a lock, and may spin for it or not.
@@ -175,7 +181,8 @@ fn a_late_unlock_wakes_nobody_again() {
         let me = mutex.who(false);
         mutex.word.lock(&me);
         let it_waits = leak(Ready::new());
-        let waits = thread::spawn(|| mutex.turn_of(Who { watcher: Some(it_waits), ..mutex.who(false) }));
+        let waits =
+            thread::spawn(|| mutex.turn_of(Who { watcher: Some(it_waits), ..mutex.who(false) }));
         it_waits.wait();
         let other = thread::spawn(|| mutex.turn());
         mutex.word.unlock(&me);

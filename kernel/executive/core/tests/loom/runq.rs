@@ -115,14 +115,17 @@ fn slots_are_used_again() {
 fn runnext_has_one_winner() {
     check(|| {
         let q = runq();
-        let thief = thread::spawn(move || q.thief().take_runnext().inspect(|item| item.run()).iter().count());
+        let thief = thread::spawn(move || {
+            q.thief().take_runnext().inspect(|item| item.run()).iter().count()
+        });
         let q = owner(q);
         for id in 0..2 {
             let item = item(id);
             item.run();
             assert!(put_next(&q, item).is_none());
         }
-        let (_, inherits) = q.get().inspect(|(item, _)| item.run()).expect("a thief takes one at most");
+        let (_, inherits) =
+            q.get().inspect(|(item, _)| item.run()).expect("a thief takes one at most");
         let ran = 1 + drain(&q) + thief.join().unwrap();
         assert_eq!(ran, 2);
         let _ = inherits;

@@ -14,7 +14,12 @@ fn papers(id: u64) -> Seen {
     }
     let started_at = if id == 1 { here() } else { here() };
     let name = ["a", "a longer name"][id as usize - 1];
-    Seen { id, name: Some(name), started_at, stack: Stack { lo: id as usize, hi: 10 * id as usize } }
+    Seen {
+        id,
+        name: Some(name),
+        started_at,
+        stack: Stack { lo: id as usize, hi: 10 * id as usize },
+    }
 }
 
 fn is_born(g: &G, id: u64) {
@@ -36,7 +41,10 @@ fn what_is_seen_is_one_goroutine_s() {
         let look = move || {
             let Some(seen) = g.seen() else { return };
             let right = papers(seen.id);
-            assert_eq!((seen.name, seen.started_at, seen.stack), (right.name, right.started_at, right.stack));
+            assert_eq!(
+                (seen.name, seen.started_at, seen.stack),
+                (right.name, right.started_at, right.stack)
+            );
         };
         race(next, look);
         assert_eq!(g.seen().unwrap().id, 2);

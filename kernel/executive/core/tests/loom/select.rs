@@ -28,7 +28,8 @@ fn one_of_two_wins() {
             // SAFETY: the waiters stay here until they are removed, below.
             unsafe { channel.waiters.lock().enqueue(waiter) };
         }
-        let senders = channels.map(|channel| thread::spawn(move || channel.send(&me.stack, &me.readied)));
+        let senders =
+            channels.map(|channel| thread::spawn(move || channel.send(&me.stack, &me.readied)));
         me.readied.wait();
         me.stack.run(); // runs again
         let mut gone = 0;

@@ -6,7 +6,11 @@ use std::path::Path;
 /// The core, the services and the face. (`percpu` and `fatal` call upward by symbol, which is not seen
 /// here.)
 fn maps() -> [Map; 3] {
-    let map = |src: &str, upward, least| Map { src: Path::new(env!("CARGO_MANIFEST_DIR")).join(src), upward, least };
+    let map = |src: &str, upward, least| Map {
+        src: Path::new(env!("CARGO_MANIFEST_DIR")).join(src),
+        upward,
+        least,
+    };
     [
         map("src", &[("switch", "proc", "goexit calls goexit1: a symbol in assembly")], 7),
         map("../services/src", &[], 10),
@@ -51,5 +55,8 @@ $crate::y"
         ),
         ["a", "c", "d", "g"]
     );
-    assert_eq!(used_of("a", "use crate::a::b; use super::c::d; use crate::{e, a::f};"), ["c", "b", "f"]);
+    assert_eq!(
+        used_of("a", "use crate::a::b; use super::c::d; use crate::{e, a::f};"),
+        ["c", "b", "f"]
+    );
 }

@@ -18,7 +18,10 @@ pub struct Map {
 impl Map {
     /// What is used and does not stand above (a macro and what lib.rs exports do not), and should not be.
     pub fn wrong(&self) -> Vec<String> {
-        let root = ["lib.rs", "main.rs"].map(|name| self.src.join(name)).into_iter().find(|path| path.exists());
+        let root = ["lib.rs", "main.rs"]
+            .map(|name| self.src.join(name))
+            .into_iter()
+            .find(|path| path.exists());
         let order = modules(&fs::read_to_string(root.expect("a crate has a root")).unwrap());
         assert!(order.len() >= self.least, "lib.rs was not understood: {order:?}");
         let mut wrong = Vec::new();
@@ -28,8 +31,13 @@ impl Map {
             for file in files {
                 for name in used(&fs::read_to_string(&file).unwrap()) {
                     let above = order[..=at].contains(&name);
-                    if !above && !self.upward.iter().any(|&(from, to, _)| from == module && to == name) {
-                        wrong.push(format!("{} uses crate::{name}", file.file_name().unwrap().display()));
+                    if !above
+                        && !self.upward.iter().any(|&(from, to, _)| from == module && to == name)
+                    {
+                        wrong.push(format!(
+                            "{} uses crate::{name}",
+                            file.file_name().unwrap().display()
+                        ));
                     }
                 }
             }
@@ -42,10 +50,14 @@ impl Map {
         let order = modules(&fs::read_to_string(self.src.join("lib.rs")).unwrap());
         let mut wrong = Vec::new();
         for folder in order {
-            let Ok(list) = fs::read_to_string(self.src.join(&folder).join("mod.rs")) else { continue };
+            let Ok(list) = fs::read_to_string(self.src.join(&folder).join("mod.rs")) else {
+                continue;
+            };
             let order = modules(&list);
             for (at, module) in order.iter().enumerate() {
-                let source = fs::read_to_string(self.src.join(&folder).join(format!("{module}.rs"))).unwrap();
+                let source =
+                    fs::read_to_string(self.src.join(&folder).join(format!("{module}.rs")))
+                        .unwrap();
                 for name in used_of(&folder, &source) {
                     if order[at + 1..].contains(&name) {
                         wrong.push(format!("{folder}/{module}.rs uses {name}"));
@@ -59,7 +71,9 @@ impl Map {
     /// What may be used, and is not.
     pub fn left_over(&self) -> Vec<String> {
         let uses = |from: &str, to: &str| {
-            self.files(from).iter().any(|file| used(&fs::read_to_string(file).unwrap()).iter().any(|name| name == to))
+            self.files(from)
+                .iter()
+                .any(|file| used(&fs::read_to_string(file).unwrap()).iter().any(|name| name == to))
         };
         let left = self.upward.iter().filter(|(from, to, _)| !uses(from, to));
         left.map(|(from, to, why)| format!("{from} does not use {to} any more ({why})")).collect()
@@ -85,7 +99,10 @@ fn modules(source: &str) -> Vec<String> {
     source
         .lines()
         .filter_map(|line| {
-            line.trim_start_matches("pub ").trim_start_matches("pub(crate) ").strip_prefix("mod ")?.strip_suffix(';')
+            line.trim_start_matches("pub ")
+                .trim_start_matches("pub(crate) ")
+                .strip_prefix("mod ")?
+                .strip_suffix(';')
         })
         .filter(|&name| !["unit", "models"].contains(&name))
         .map(ToString::to_string)
@@ -94,7 +111,11 @@ fn modules(source: &str) -> Vec<String> {
 
 /// The first names after each `crate::`, comments apart.
 pub fn used(source: &str) -> Vec<String> {
-    let code: String = source.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n");
+    let code: String = source
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or(""))
+        .collect::<Vec<_>>()
+        .join("\n");
     let mut names = Vec::new();
     for (at, _) in code.match_indices("crate::") {
         if code[..at].ends_with('$') {
@@ -129,10 +150,22 @@ pub fn used(source: &str) -> Vec<String> {
 
 /// The names after each `super::`, `crate::folder::` and, in a group, `folder::`, comments apart.
 pub fn used_of(folder: &str, source: &str) -> Vec<String> {
-    let code: String = source.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n");
-    let ways = ["super::".to_string(), format!("crate::{folder}::"), format!(" {folder}::"), format!("{{{folder}::")];
-    let name = |at: usize| code[at..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-    ways.iter().flat_map(|way| code.match_indices(way).map(|(at, way)| name(at + way.len()))).collect()
+    let code: String = source
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or(""))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let ways = [
+        "super::".to_string(),
+        format!("crate::{folder}::"),
+        format!(" {folder}::"),
+        format!("{{{folder}::"),
+    ];
+    let name =
+        |at: usize| code[at..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    ways.iter()
+        .flat_map(|way| code.match_indices(way).map(|(at, way)| name(at + way.len())))
+        .collect()
 }
 
 fn push(names: &mut Vec<String>, name: String) -> String {

@@ -69,7 +69,8 @@ fn leak<T>(t: T) -> &'static T {
     struct Kept(#[expect(dead_code)] *const ());
     // SAFETY: never followed.
     unsafe impl Send for Kept {}
-    static KEPT: std::sync::Mutex<std::vec::Vec<Kept>> = std::sync::Mutex::new(std::vec::Vec::new());
+    static KEPT: std::sync::Mutex<std::vec::Vec<Kept>> =
+        std::sync::Mutex::new(std::vec::Vec::new());
     let t: &'static T = std::boxed::Box::leak(std::boxed::Box::new(t));
     KEPT.lock().unwrap().push(Kept(core::ptr::from_ref(t).cast()));
     t

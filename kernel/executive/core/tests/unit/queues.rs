@@ -61,7 +61,11 @@ fn a_list_is_a_deque() {
                     model.extend((0..more).map(|i| 1000 + i));
                 }
             }
-            assert_eq!((list.len(), list.is_empty()), (model.len(), model.is_empty()), "seed {seed}");
+            assert_eq!(
+                (list.len(), list.is_empty()),
+                (model.len(), model.is_empty()),
+                "seed {seed}"
+            );
         }
         assert_eq!(ids(list), Vec::from(model), "seed {seed}");
     }
@@ -89,7 +93,10 @@ fn runnext_is_first_and_inherits_and_kicks_out() {
     assert!(q.put(item(1)).is_none());
     assert!(put_next(&q, item(2)).is_none());
     assert!(put_next(&q, item(3)).is_none()); // 2 goes behind 1
-    assert_eq!([got(&q), got(&q), got(&q), got(&q)], [Some((3, true)), Some((1, false)), Some((2, false)), None]);
+    assert_eq!(
+        [got(&q), got(&q), got(&q), got(&q)],
+        [Some((3, true)), Some((1, false)), Some((2, false)), None]
+    );
 }
 
 #[test]
@@ -199,7 +206,13 @@ fn owner_and_thieves_run_each_once() {
     let n = rounds(200_000);
     let (shared, q) = ring();
     let items: &'static Vec<Item> = leak(
-        (0..n).map(|id| Item { link: AtomicPtr::new(core::ptr::null_mut()), id, runs: AtomicUsize::new(0) }).collect(),
+        (0..n)
+            .map(|id| Item {
+                link: AtomicPtr::new(core::ptr::null_mut()),
+                id,
+                runs: AtomicUsize::new(0),
+            })
+            .collect(),
     );
     let run = |item: &Item| {
         item.runs.fetch_add(1, Relaxed);
@@ -210,7 +223,9 @@ fn owner_and_thieves_run_each_once() {
             scope.spawn(|| {
                 let (_, mine) = ring();
                 while !done.load(Relaxed) || !shared.is_empty() {
-                    if let Some(item) = mine.steal_from(shared.thief()).or_else(|| shared.thief().take_runnext()) {
+                    if let Some(item) =
+                        mine.steal_from(shared.thief()).or_else(|| shared.thief().take_runnext())
+                    {
                         run(item);
                     }
                     while let Some((item, _)) = mine.get() {
@@ -253,11 +268,15 @@ fn free_ones_move_in_batches() {
         });
     }
     // The last put made too many, and the newest went.
-    assert_eq!((everyone.len(), parted.load(Relaxed)), (GFREE_MAX - GFREE_KEEP, GFREE_MAX - GFREE_KEEP));
+    assert_eq!(
+        (everyone.len(), parted.load(Relaxed)),
+        (GFREE_MAX - GFREE_KEEP, GFREE_MAX - GFREE_KEEP)
+    );
     let other = FreeList::new();
     let fetched: Vec<_> = core::iter::from_fn(|| other.get(&everyone)).map(|i| i.id).collect();
     assert_eq!(fetched.len(), GFREE_MAX - GFREE_KEEP);
-    let mut all: Vec<_> = core::iter::from_fn(|| mine.get(&everyone)).map(|i| i.id).chain(fetched).collect();
+    let mut all: Vec<_> =
+        core::iter::from_fn(|| mine.get(&everyone)).map(|i| i.id).chain(fetched).collect();
     all.sort();
     assert_eq!(all, (0..GFREE_MAX).collect::<Vec<_>>());
 }
@@ -292,7 +311,11 @@ fn a_place_is_passed_when_all_before_it_have_left() {
     let (before, place) = (at_once, q.end());
     assert!(q.put_in_room(item(2)));
     for left in 0..3 {
-        assert_eq!((q.has_passed(before), q.has_passed(place)), (true, left == 2), "{left} have left");
+        assert_eq!(
+            (q.has_passed(before), q.has_passed(place)),
+            (true, left == 2),
+            "{left} have left"
+        );
         q.get_from_ring();
     }
 }

@@ -70,7 +70,11 @@ fn the_busy_are_everyone_else_once() {
             }
             let first = random.next() as usize % cpus;
             let expected: Vec<_> = (first..cpus).chain(0..first).filter(|&cpu| busy[cpu]).collect();
-            assert_eq!(idle.busy(cpus, first).collect::<Vec<_>>(), expected, "{cpus} CPUs, from {first} on");
+            assert_eq!(
+                idle.busy(cpus, first).collect::<Vec<_>>(),
+                expected,
+                "{cpus} CPUs, from {first} on"
+            );
         }
     }
 }
@@ -167,7 +171,11 @@ fn what_a_subtraction_left_is_in_the_flags() {
         (0u32, Left::Negative),
     ] {
         let word = AtomicU32::new(value);
-        assert_eq!((sub_release::<1>(&word), word.load(Relaxed)), (left, value.wrapping_sub(1)), "{value:#x} - 1");
+        assert_eq!(
+            (sub_release::<1>(&word), word.load(Relaxed)),
+            (left, value.wrapping_sub(1)),
+            "{value:#x} - 1"
+        );
     }
 }
 

@@ -49,7 +49,11 @@ fn any_mix_of_add_remove_and_run_is_as_sorted() {
                 }
                 (3, there) => {
                     story.step(format_args!("timer {id} is removed, if it is there"));
-                    assert_eq!(heap.remove(0, &timers[id]), Some(there.is_some()), "was timer {id} there?");
+                    assert_eq!(
+                        heap.remove(0, &timers[id]),
+                        Some(there.is_some()),
+                        "was timer {id} there?"
+                    );
                     there.map(|at| model.swap_remove(at));
                 }
                 (4, _) => {
@@ -64,7 +68,10 @@ fn any_mix_of_add_remove_and_run_is_as_sorted() {
                     let when = |id| due.iter().find(|d| d.1 == id).map_or(NEVER, |d| d.0);
                     let mut fired: Vec<_> = fired.into_iter().map(|id| (when(id), id)).collect();
                     let in_order = fired.is_sorted_by_key(|fired| fired.0);
-                    assert!(in_order, "(when, timer) of what fired: {fired:?}, of what was due: {due:?}");
+                    assert!(
+                        in_order,
+                        "(when, timer) of what fired: {fired:?}, of what was due: {due:?}"
+                    );
                     fired.sort();
                     assert_eq!(fired, due, "which (when, timer) fire?");
                     assert_eq!(count, due.len(), "how many does it say that it fired?");
@@ -132,7 +139,9 @@ fn moved_timers_are_in_the_other_heap_and_fire_in_order() {
     let timers: Vec<_> = (0..6).map(|id| timer(&log, id, 0)).collect();
     for (id, when) in [50, 10, 30, 20, 40, 60].into_iter().enumerate() {
         // SAFETY: it is in no heap, and boxed.
-        unsafe { if id % 2 == 0 { from.add(3, &timers[id], when) } else { to.add(0, &timers[id], when) } };
+        unsafe {
+            if id % 2 == 0 { from.add(3, &timers[id], when) } else { to.add(0, &timers[id], when) }
+        };
     }
     from.move_to(&to, 0);
     assert_eq!((from.next(), from.len(), to.next(), to.len()), (NEVER, 0, 10, 6));

@@ -114,7 +114,9 @@ impl<T: Send> Receiver<T> {
     /// assert_eq!(rx.try_recv(), Err(TryRecvError::Closed));
     /// ```
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
-        self.chan.try_recv().map_err(|closed| if closed { TryRecvError::Closed } else { TryRecvError::Empty })
+        self.chan
+            .try_recv()
+            .map_err(|closed| if closed { TryRecvError::Closed } else { TryRecvError::Empty })
     }
 
     /// What comes, until the channel is closed and drained; `next` parks. Go: `for v := range c`.

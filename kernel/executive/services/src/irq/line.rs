@@ -50,7 +50,9 @@ impl<T> Line<T> {
 
     /// Whether one was pending; it is no more. Acquire: partner of `raise`.
     pub fn take(&self) -> bool {
-        self.0.compare_exchange(Self::pending(), null_mut(), Ordering::Acquire, Ordering::Relaxed).is_ok()
+        self.0
+            .compare_exchange(Self::pending(), null_mut(), Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// `me`, parked (PARK-COMMIT), waits for the next interrupt.

@@ -3,7 +3,9 @@
 //! **Rule:** what is ready comes before the limit. A select takes any arm that is ready, so where the
 //! limit's arm was taken the channel is looked at once more.
 
-use crate::chan::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TryRecvError, TrySendError};
+use crate::chan::{
+    Receiver, RecvTimeoutError, SendTimeoutError, Sender, TryRecvError, TrySendError,
+};
 use core::time::Duration;
 
 impl<T: Send> Receiver<T> {

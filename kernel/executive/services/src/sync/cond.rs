@@ -84,7 +84,11 @@ impl Condvar {
     /// let (_guard, notified) = cond.wait_timeout(mutex.lock(), core::time::Duration::from_millis(1));
     /// assert!(!notified);
     /// ```
-    pub fn wait_timeout<'a, T: ?Sized>(&self, guard: MutexGuard<'a, T>, d: Duration) -> (MutexGuard<'a, T>, bool) {
+    pub fn wait_timeout<'a, T: ?Sized>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        d: Duration,
+    ) -> (MutexGuard<'a, T>, bool) {
         let mutex = guard.mutex;
         let ns = u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
         let notified = self.park(guard, Some(machine::now().saturating_add(ns)));

@@ -65,7 +65,8 @@ unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
 impl<T> Mutex<T> {
     /// An unlocked mutex.
     pub const fn new(value: T) -> Self {
-        let raw = Raw { sema: Semaphore::new(0), word: LockWord::new(), owner: AtomicUsize::new(0) };
+        let raw =
+            Raw { sema: Semaphore::new(0), word: LockWord::new(), owner: AtomicUsize::new(0) };
         Mutex { raw, value: UnsafeCell::new(value) }
     }
     /// The value.

@@ -56,7 +56,9 @@ impl Readers {
     /// As `enter`, if there is no writer and there are not too many.
     #[must_use]
     pub fn try_enter(&self) -> bool {
-        self.readers.try_update(Ordering::Acquire, Ordering::Relaxed, |n| (n < MOST).then(|| n + 1)).is_ok()
+        self.readers
+            .try_update(Ordering::Acquire, Ordering::Relaxed, |n| (n < MOST).then(|| n + 1))
+            .is_ok()
     }
 
     /// One reads no more; `true`: it was the last that a writer waits for, and has to let it in.

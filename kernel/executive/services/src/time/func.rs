@@ -79,7 +79,12 @@ pub fn after_func<F: FnMut() + Send + 'static>(d: Duration, f: F) -> AfterFunc {
     // SAFETY: `fire` is sound while the timer is in a heap, which counts as an owner.
     let timer = unsafe { wait::Timer::new(fire, null()) };
     let call = Lock::new(Rank::User, Call { f: Some(Box::new(f)), more: 0 });
-    let func = AfterFunc(Arc::new(Func { timer, at: Location::caller(), call, turn: Lock::new(Rank::User, ()) }));
+    let func = AfterFunc(Arc::new(Func {
+        timer,
+        at: Location::caller(),
+        call,
+        turn: Lock::new(Rank::User, ()),
+    }));
     func.0.timer.arg.set(Arc::as_ptr(&func.0).cast());
     func.reset(d);
     func

@@ -60,7 +60,12 @@ impl Clock {
     fn new(fire: wait::Fire) -> Self {
         // SAFETY: both `fire`s are sound while the timer is in a heap; it is taken out when its `Inner` is dropped.
         let timer = unsafe { wait::Timer::new(fire, null()) };
-        let feeder = Arc::new(Inner { timer, to: Cell::new(null()), period: Cell::new(0), next: Cell::new(0) });
+        let feeder = Arc::new(Inner {
+            timer,
+            to: Cell::new(null()),
+            period: Cell::new(0),
+            next: Cell::new(0),
+        });
         let inner = Arc::as_ptr(&feeder);
         let clock = Clock { inner, from: fed(1, feeder), turn: Lock::new(Rank::User, ()) };
         clock.inner().timer.arg.set(inner.cast());
