@@ -19,17 +19,18 @@ extern crate alloc;
 mod report;
 
 pub use executive_core::{
-    CpuState, SpawnError, atomic, chaos, fatal, foreign, g, join,
-    join::{Builder, JoinHandle, current, go, goid},
-    kit, machine, on_growth, on_low_memory, on_tick, param, percpu,
+    CpuState, SpawnError, atomic, fatal, g,
+    join::{Builder, JoinHandle, go},
+    kit, machine, on_low_memory, on_tick, param, percpu,
     percpu::percpu_block,
-    reclaim, start, yield_now,
+    start, yield_now,
 };
 pub use executive_services::{
     affinity,
     affinity::lock_to_cpu,
     cancel, chan,
     chan::chan,
+    current::{current, goid},
     future,
     future::{block_on, go_future},
     irq,
@@ -38,7 +39,25 @@ pub use executive_services::{
     scope::scope,
     select, sync, time,
 };
-pub use report::{census, crash, trace};
+pub use report::{census, crash, depth::on_growth, trace};
+
+/// `go`, and waiting for what it started.
+pub mod join {
+    pub use executive_core::join::*;
+    pub use executive_services::current::*;
+}
+
+/// Threads that are no CPU, and others who may wake goroutines from outside.
+pub mod foreign {
+    pub use executive_core::foreign::*;
+    pub use executive_services::outside::Outside;
+}
+
+/// Memory is short: what goroutines keep and do not need, for the machine to take back.
+pub mod reclaim {
+    pub use crate::report::resting::{Resting, resting};
+    pub use executive_core::reclaim::*;
+}
 
 /// A spin lock that pins, and an allocator whose holder is pinned.
 pub mod lock {

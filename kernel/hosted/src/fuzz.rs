@@ -35,7 +35,7 @@ pub use real::*;
 mod seeded {
     use crate::{cpu, tick};
     use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-    use executive::chaos::{one_in, random, seed};
+    use executive::kit::chaos::{one_in, random, seed};
     use executive::machine::{Interrupted, NEVER};
 
     /// There is one CPU, and the clock is ours.
@@ -104,7 +104,7 @@ mod seeded {
         if std::env::var_os("EXECUTIVE_DIGEST").is_some() {
             eprintln!("digest {}", NOW.load(Relaxed));
         }
-        if code != 0 && executive::chaos::is_seeded() {
+        if code != 0 && executive::kit::chaos::is_seeded() {
             eprintln!(
                 "EXECUTIVE_SEED={} EXECUTIVE_CPUS={} makes this run again",
                 SEED.load(Relaxed),

@@ -10,7 +10,6 @@ pub use crate::nouns::g::{G, Seen, curg, on_g0};
 pub use crate::nouns::p::{Counter, Stats};
 pub use crate::proc::boot::set_up;
 pub use crate::switch::{left_at, mcall, systemstack};
-pub use crate::tools::depth;
 
 use crate::ground::machine::{self, Stack};
 use crate::nouns::g::Status;
@@ -26,6 +25,11 @@ use core::sync::atomic::Ordering::Relaxed;
 /// Every g that was ever made, newest first; it may be nobody's. Takes no lock.
 pub fn all_gs() -> impl Iterator<Item = &'static G> {
     SCHED.all()
+}
+
+/// Those that come after this one; all, if it is none.
+pub fn gs_after(g: Option<&'static G>) -> impl Iterator<Item = &'static G> {
+    SCHED.all_after(g)
 }
 
 /// How many of them there are.

@@ -35,7 +35,7 @@ pub mod wait;
 #[cfg(not(loom))]
 pub mod kit;
 
-pub use ground::{atomic, chaos, machine, param};
+pub use ground::{atomic, machine, param};
 pub use tools::{fatal, lock};
 #[cfg(not(loom))]
 mod public {
@@ -45,7 +45,7 @@ mod public {
         boot::start,
         foreign, join,
         park::yield_now,
-        preempt::{on_growth, on_low_memory, on_tick},
+        preempt::{on_low_memory, on_tick},
         procs, reclaim,
     };
     pub use crate::tools::{percpu::public as percpu, trace};

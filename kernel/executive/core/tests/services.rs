@@ -7,3 +7,5 @@ pub mod lockword;
 pub mod meeting;
 #[path = "../../services/src/sync/readers.rs"]
 pub mod readers;
+#[path = "../../services/src/wakeword.rs"]
+pub mod wakeword;

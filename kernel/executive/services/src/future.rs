@@ -7,13 +7,15 @@
 //! long as there is one. If there is none, and all else waits, that is a deadlock.
 #![allow(unsafe_code)] // A raw waker's table.
 
+use crate::wakeword::{Expected, WakeWord};
 use core::future::Future;
 use core::mem::ManuallyDrop;
 use core::pin::pin;
 use core::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use executive_core::g::{G, WaitReason, getg};
 use executive_core::join::{JoinHandle, go};
 use executive_core::percpu;
-use executive_core::wait::Wakee;
+use executive_core::wait::{Parked, outside, park};
 
 /// Runs a future to its end; parks the calling goroutine while it is pending.
 ///
@@ -26,18 +28,23 @@ use executive_core::wait::Wakee;
 /// ```
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    let me = Wakee::me();
+    let me = getg();
     // SAFETY: the table fits, and g's are never freed. Not dropped: it is lent, and not counted.
     let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw(me)) });
     let mut context = Context::from_waker(&waker);
     loop {
-        me.begin_poll();
+        word(me).begin_poll();
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            me.is_done();
+            word(me).is_done();
             percpu::point();
             return output;
         }
-        me.park();
+        park(
+            WaitReason::Future,
+            |parked| {
+                if word(me).park(&Outside) { None } else { Some(parked) }
+            },
+        );
     }
 }
 
@@ -56,21 +63,37 @@ where
     go(move || block_on(future))
 }
 
-fn raw(wakee: Wakee) -> RawWaker {
+/// Those who may wake a goroutine from outside are counted by the core.
+struct Outside;
+impl Expected for Outside {
+    fn expect(&self) {
+        outside::expect();
+    }
+    fn expect_no_more(&self) {
+        outside::expect_no_more();
+    }
+}
+
+fn word(g: &'static G) -> WakeWord<'static> {
+    // SAFETY: this is the protocol whose word it is.
+    WakeWord(unsafe { outside::word_of(g) })
+}
+
+fn raw(g: &'static G) -> RawWaker {
     static TABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
-    RawWaker::new(wakee.into_raw(), &TABLE)
+    RawWaker::new(core::ptr::from_ref(g).cast(), &TABLE)
 }
 
 // The table's functions may be called from anywhere: by a goroutine, a timer's firing, an interrupt
 // handler, a foreign thread.
 
-fn of(waker: *const ()) -> Wakee {
-    // SAFETY: a waker's data is what `raw` made.
-    unsafe { Wakee::from_raw(waker) }
+fn of(waker: *const ()) -> &'static G {
+    // SAFETY: a waker's data is a g, as `raw` made it.
+    unsafe { &*waker.cast::<G>() }
 }
 
 fn clone(waker: *const ()) -> RawWaker {
-    of(waker).add_waker();
+    word(of(waker)).add_waker(&Outside);
     raw(of(waker))
 }
 
@@ -80,9 +103,15 @@ fn wake(waker: *const ()) {
 }
 
 fn wake_by_ref(waker: *const ()) {
-    of(waker).wake();
+    let g = of(waker);
+    if word(g).wake(&Outside) {
+        // SAFETY: it had parked, and is ours.
+        outside::ready_from_anywhere(unsafe { Parked::new(g) });
+    }
 }
 
 fn drop_waker(waker: *const ()) {
-    of(waker).drop_waker();
+    if word(of(waker)).drop_waker(&Outside) {
+        outside::look_again();
+    }
 }

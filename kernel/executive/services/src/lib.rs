@@ -7,6 +7,7 @@
 #![deny(unsafe_code)] // allowed in the files that say why at their top
 extern crate alloc;
 
+pub mod alarm;
 pub mod monitor;
 pub mod irq;
 pub mod chan;
@@ -15,7 +16,10 @@ pub mod time;
 pub mod sync;
 pub mod scope;
 pub mod cancel;
+pub mod wakeword;
 pub mod future;
+pub mod outside;
 pub mod affinity;
+pub mod current;
 pub mod pinned;
 pub mod printing;

@@ -8,13 +8,13 @@
 //! whoever takes it off the queue one has it.
 #![allow(unsafe_code)] // Waiters on stacks.
 
+use crate::alarm::Alarm;
 use core::ops::{Deref, DerefMut};
 use executive_core::g::{WaitReason, getg};
 use executive_core::lock::{Lock, LockGuard, Rank};
 use executive_core::percpu::Pin;
 use executive_core::wait::{
-    Alarm, Claim, Parked, WaitQ, Waiter, claim_without_lock, park, park_unlock, prepare,
-    unlock_ready,
+    Claim, Parked, WaitQ, Waiter, claim_without_lock, park, park_unlock, prepare, unlock_ready,
 };
 
 /// How many goroutines `ready_all` takes off in one hold of the lock.

@@ -25,13 +25,14 @@ pub use arms::{RecvFrom, SendTo};
 pub use arms::{RecvSlot, SendSlot};
 pub use builder::{Recv, Select, Send};
 
+use crate::alarm::Alarm;
 use crate::chan::{Attempt, Core};
 use crate::irq::Irq;
 use core::marker::PhantomData;
 use executive_core::g::{G, WaitReason, getg};
 use executive_core::lock::Lock;
 use executive_core::machine;
-use executive_core::wait::{Alarm, Parked, WaitQ, Waiter, park, prepare, shuffle, winner};
+use executive_core::wait::{Parked, WaitQ, Waiter, park, prepare, shuffle, winner};
 
 /// One arm, as the engine sees it.
 #[doc(hidden)]

@@ -10,10 +10,10 @@ mod timer;
 pub use func::{AfterFunc, after_func};
 pub use timer::{Ticker, Timer, after};
 
+use crate::alarm;
 pub use core::time::Duration;
 use executive_core::machine;
 use executive_core::percpu;
-use executive_core::wait;
 
 /// A point in time: nanoseconds of the machine's monotonic clock.
 ///
@@ -101,5 +101,5 @@ pub fn sleep_until(deadline: Instant) {
     if deadline <= Instant::now() {
         return percpu::point();
     }
-    wait::sleep_until(deadline.0);
+    alarm::sleep_until(deadline.0);
 }

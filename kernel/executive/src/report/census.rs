@@ -336,5 +336,5 @@ pub fn stacks() -> impl Iterator<Item = StackReport> {
 /// any of them used, those that have ended too: for machines that see stacks grow. The same line of
 /// the source may come more than once.
 pub fn depths() -> impl Iterator<Item = (&'static core::panic::Location<'static>, usize)> {
-    kit::depth::sites()
+    super::depth::sites()
 }

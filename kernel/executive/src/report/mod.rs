@@ -1,4 +1,6 @@
-//! What is told of CPUs and goroutines: to the living, to a debugger, and at the end.
+//! What is told of CPUs and goroutines: to the machine, to the living, to a debugger, and at the end.
+pub mod depth;
+pub mod resting;
 pub mod census;
 pub mod trace;
 mod debugger;

@@ -21,7 +21,6 @@ use crate::ground::atomic::{
 use crate::ground::machine::Stack;
 use crate::nouns::joiner::Joiner;
 use crate::nouns::runq::Linked;
-use crate::nouns::wakeword::WakeWord;
 use crate::tools::fatal::throw;
 use crate::tools::percpu;
 use core::cell::Cell;
@@ -190,8 +189,8 @@ pub struct G {
     deepest: AtomicU64,
     /// See [`G::behind`].
     behind: AtomicUsize,
-    /// Where the future that it runs meets its wakers.
-    pub(crate) future: WakeWord,
+    /// Where the future that it runs meets its wakers (services' wakeword.rs).
+    pub(crate) future: AtomicU64,
     /// Where an interrupted goroutine goes on (written by the tick handler while the goroutine stands still).
     pub(crate) preempt_pc: Cell<usize>,
 
@@ -274,7 +273,7 @@ impl G {
                 waits_for: AtomicUsize::new(0),
                 behind: AtomicUsize::new(0),
                 deepest: AtomicU64::new(0),
-                future: WakeWord::new(),
+                future: AtomicU64::new(0),
                 preempt_pc: Cell::new(0),
                 started_at: AtomicPtr::new(null_mut()),
                 name: AtomicPtr::new(null_mut()),
@@ -424,7 +423,7 @@ impl G {
     }
 
     /// It has used so many bytes of its stack. By its CPU's page-fault handler, or while it is off its CPU and stays there.
-    pub(crate) fn note_depth(&self, bytes: usize) {
+    pub fn note_depth(&self, bytes: usize) {
         let deepest = bytes.max(self.noted_depth()) / DEPTH_UNIT;
         self.deepest.store(self.id() << DEPTH_BITS | deepest as u64, Ordering::Relaxed);
     }

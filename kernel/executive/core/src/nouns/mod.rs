@@ -3,7 +3,6 @@ pub mod runq;
 pub mod freelist;
 pub mod inject;
 pub mod joiner;
-pub mod wakeword;
 pub mod g;
 pub mod waitq;
 pub mod timers;

@@ -17,8 +17,7 @@ use crate::ground::param::MAX_CPUS;
 use crate::nouns::m::M;
 use crate::nouns::p::{P, p};
 use crate::nouns::sched::SCHED;
-use crate::tools::percpu::{self, PerCpu, Pin};
-use core::marker::PhantomData;
+use crate::tools::percpu::{self, PerCpu};
 use core::ptr::from_ref;
 
 /// What a thread that is no CPU needs to call the executive. Made by the machine, one for each such thread at a time;
@@ -56,46 +55,4 @@ pub(crate) fn hand_over() {
         kick_hogs();
     }
     percpu::unpin_quietly();
-}
-
-/// While one lives, something that is no goroutine may wake one: CPUs that all sleep are no deadlock. Take it before
-/// you give a foreign thread, or a device, the means to wake; drop it when no wake can come any more.
-///
-/// ```no_run
-/// use executive::foreign::Outside;
-/// let (tx, rx) = executive::chan(1);
-/// let outside = Outside::new();
-/// std::thread::spawn(move || {
-///     tx.try_send(42).unwrap();
-///     drop(outside);
-/// });
-/// assert_eq!(rx.recv(), Some(42));
-/// ```
-#[must_use = "it counts until it is dropped"]
-#[derive(Debug)]
-pub struct Outside(PhantomData<()>);
-
-impl Outside {
-    /// From here on sleeping CPUs are no deadlock. Never parks.
-    #[expect(clippy::new_without_default, reason = "it is an act, not a value")]
-    pub fn new() -> Self {
-        SCHED.injected.expect();
-        Outside(PhantomData)
-    }
-}
-
-impl Clone for Outside {
-    /// One more thread that may wake.
-    fn clone(&self) -> Self {
-        Self::new()
-    }
-}
-
-impl Drop for Outside {
-    /// If it was the last, and all goroutines wait for nothing else, they are dead.
-    fn drop(&mut self) {
-        let _pin = Pin::new();
-        SCHED.injected.expect_no_more();
-        wakep(); // who sleeps has counted on us, and looks again whether it is a deadlock
-    }
 }

@@ -12,12 +12,11 @@ use super::schedule::schedule_slowly;
 use super::wake::{anyone_waits, kick_hogs, new_slice, put_last, startm, wakep};
 use crate::ground::machine::{self, Interrupted, NEVER};
 use crate::ground::param::{RETRY_MOST_NS, RETRY_NS, TIMER_SLACK_NS};
-use crate::nouns::g::{ANY_CPU, G, Status, curg, getg, on_g0};
+use crate::nouns::g::{ANY_CPU, G, Status, getg, on_g0};
 use crate::nouns::m::{CpuState, m};
 use crate::nouns::p::p;
 use crate::nouns::sched::SCHED;
 use crate::switch;
-use crate::tools::depth;
 use crate::tools::percpu::{self, G as CURRENT};
 use crate::tools::trace::{self, Event};
 use core::arch::naked_asm;
@@ -78,19 +77,6 @@ pub(crate) fn look_soon() {
         startm(percpu::cpu());
     }
     m().tick_by(machine::now());
-}
-
-/// The page at `page`, of a stack, is there now, because this CPU touched it: it is noted how deep the goroutine that runs here has come. Called by the machine's page-fault
-/// handler, with interrupts off.
-pub fn on_growth(page: usize) {
-    // A goroutine may also touch another's stack (to give it what it waits for); that one has been there before.
-    if let Some(g) = curg()
-        && let Some(seen) = g.seen()
-        && seen.stack.contains(page)
-    {
-        g.note_depth(seen.stack.hi - page);
-        depth::note(seen.started_at, seen.stack.hi - page);
-    }
 }
 
 /// A page of a stack was needed where this CPU stood, and there are few left: the CPU calls [`machine::refill`] on g0, soon. Called by the machine's page-fault

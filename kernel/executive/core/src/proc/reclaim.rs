@@ -1,7 +1,8 @@
 //! Memory is short: what goroutines keep and do not need, for the machine to take back.
 //!
-//! Two things. Free g's keep their stacks: [`give_back`] hands these to the machine, and the g's wait without one until they are needed. And a goroutine that is off
-//! its CPU needs nothing below its saved stack pointer: [`resting`] tells where that is.
+//! Free g's keep their stacks: [`give_back`] hands these to the machine, and the g's wait without one
+//! until they are needed. (What a goroutine that is off its CPU does not need is told by the crate
+//! `executive`: `reclaim::resting`.)
 //!
 //! **Rule (PINNED):** a P's own free list is touched by its owner, or by who has claimed its CPU while that is idle: a claimed CPU touches nothing of its P until it is woken
 //! (idle.rs). A busy P is asked, and gives at its next slow round of `schedule`; a goroutine that never lets it come there keeps [`GFREE_MAX`](crate::ground::param::GFREE_MAX)
@@ -9,8 +10,7 @@
 
 use super::birth::free_stack;
 use super::wake::startm;
-use crate::ground::machine::Stack;
-use crate::nouns::g::{G, Status};
+use crate::nouns::g::G;
 use crate::nouns::p::{p, p_of};
 use crate::nouns::runq::List;
 use crate::nouns::sched::SCHED;
@@ -55,37 +55,4 @@ fn strip(mut free: List<G>) -> usize {
     }
     SCHED.gfree_bare.give(bare);
     given
-}
-
-/// A goroutine that was off its CPU when [`resting`] saw it.
-#[derive(Clone, Copy)]
-pub struct Resting(&'static G);
-
-impl Resting {
-    /// Its stack, and the saved stack pointer, below which nothing of it lies. `None`: it runs, or is free.
-    ///
-    /// True as long as no CPU executes anything of the executive's: while all others stand still, and the caller calls nothing of it. (STACK-OWNER: the states in which it
-    /// is off its CPU are entered on g0, after it was saved, and left on g0, before it runs.)
-    pub fn stack(&self) -> Option<(Stack, usize)> {
-        let (stack, sp) = (self.0.seen()?.stack, self.0.sched_sp.load(Relaxed));
-        let off = match self.0.status() {
-            Status::Waiting | Status::Runnable => true,
-            Status::Dead => self.0.joiner.has_ended(), // its result, or a first frame to drop that, lies above
-            _ => false,
-        };
-        (off && stack.contains(sp)).then_some((stack, sp))
-    }
-
-    /// Notes how much of its stack is committed, before some of it is taken. Under the same conditions.
-    pub fn note_depth(&self, committed: usize) {
-        self.0.note_depth(committed);
-    }
-}
-
-/// Goroutines that are off their CPUs, from `after` on (exclusive) in an order that does not change, newer ones first. Takes no lock; a moment's truth.
-pub fn resting(after: Option<Resting>) -> impl Iterator<Item = Resting> {
-    SCHED
-        .all_after(after.map(|resting| resting.0))
-        .map(Resting)
-        .filter(|resting| resting.stack().is_some())
 }

@@ -8,5 +8,3 @@ pub mod lock;
 pub mod note;
 #[cfg(not(loom))]
 pub mod trace;
-#[cfg(not(loom))]
-pub mod depth;

@@ -9,15 +9,14 @@
 //! - [`WaitQ`] is a queue of [`Waiter`]s, which lie on the stacks of parked goroutines.
 //! - [`prepare`], [`Parked::open`] and [`claim_as`]: several may want to wake one goroutine, and one
 //!   of them *claims* it.
-//! - [`Alarm`] claims a goroutine when its time is over; [`start_timer`] is the timer itself.
+//! - [`start_timer`], [`stop_timer`]: being woken by time.
 //! - [`outside`]: wakes by interrupt handlers and by foreign threads.
 #![allow(unsafe_code)] // A goroutine that parks is a `Parked`.
 
-mod alarm;
 pub mod outside;
+mod timer;
 
-pub use self::alarm::{Alarm, sleep_until, start_timer, stop_timer};
-pub use self::outside::Wakee;
+pub use self::timer::{start_timer, stop_timer};
 pub use crate::nouns::timers::{Fire, Timer};
 pub use crate::nouns::waitq::{
     Claim, Parked, WaitQ, Waiter, claim_as, claim_without_lock, prepare, succeed, woken,

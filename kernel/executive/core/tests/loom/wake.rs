@@ -3,15 +3,24 @@
 //! goroutine is saved (its `stack` written) before it parks, and who wakes it must see it saved.
 
 use super::model::{Item, Ready, check, item, leak, race};
-use crate::ground::atomic::{AtomicBool, Ordering};
+use super::services::wakeword::{Expected, WakeWord};
+use crate::ground::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::nouns::idle::Idle;
 use crate::nouns::inject::Injected;
-use crate::nouns::wakeword::WakeWord;
 use loom::thread;
+
+impl Expected for Injected<Item> {
+    fn expect(&self) {
+        Injected::expect(self);
+    }
+    fn expect_no_more(&self) {
+        Injected::expect_no_more(self);
+    }
+}
 
 /// A goroutine, and who is expected.
 struct Goroutine {
-    word: WakeWord,
+    word: AtomicU64,
     stack: &'static Item,
     ready: Ready,
     injected: Injected<Item>,
@@ -22,37 +31,40 @@ struct Goroutine {
 /// It has so many wakers. Something else is expected all the while.
 fn goroutine(wakers: usize) -> &'static Goroutine {
     let g = leak(Goroutine {
-        word: WakeWord::new(),
+        word: AtomicU64::new(0),
         stack: item(0),
         ready: Ready::new(),
         injected: Injected::new(),
         done: [AtomicBool::new(false), AtomicBool::new(false)],
     });
     g.injected.expect();
-    (0..wakers).for_each(|_| g.word.add_waker(&g.injected));
+    (0..wakers).for_each(|_| g.word().add_waker(&g.injected));
     g
 }
 
 impl Goroutine {
+    fn word(&self) -> WakeWord<'_> {
+        WakeWord(&self.word)
+    }
     /// Polls once; whether all is done.
     fn polls(&self) -> bool {
-        self.word.begin_poll();
+        self.word().begin_poll();
         self.done.iter().all(|done| done.load(Ordering::Relaxed))
     }
     /// What it does for its future.
     fn block_on(&self) {
         while !self.polls() {
             self.stack.run(); // saved
-            if self.word.park(&self.injected) {
+            if self.word().park(&self.injected) {
                 self.ready.wait();
             }
             self.stack.run();
         }
-        self.word.is_done();
+        self.word().is_done();
     }
     /// By a waker that is kept or lent.
     fn wake_by_ref(&self) {
-        if self.word.wake(&self.injected) {
+        if self.word().wake(&self.injected) {
             self.stack.run();
             self.injected.expect_no_more();
             self.ready.ready();
@@ -60,7 +72,7 @@ impl Goroutine {
         self.something_is_expected();
     }
     fn drop_waker(&self) -> bool {
-        let last = self.word.drop_waker(&self.injected);
+        let last = self.word().drop_waker(&self.injected);
         self.something_is_expected();
         last
     }
@@ -101,9 +113,9 @@ fn each_waker_is_heard() {
 fn it_is_expected_while_one_is_kept() {
     check(|| {
         let g = goroutine(2);
-        let parks = move || assert!(!g.polls() && g.word.park(&g.injected));
+        let parks = move || assert!(!g.polls() && g.word().park(&g.injected));
         let comes_and_goes = move || {
-            g.word.add_waker(&g.injected);
+            g.word().add_waker(&g.injected);
             [g.drop_waker(), g.drop_waker()]
         };
         let (_, told) = race(parks, comes_and_goes);
@@ -119,7 +131,7 @@ fn a_lent_waker_is_as_good() {
     check(|| {
         let g = goroutine(0);
         let clones = move || {
-            g.word.add_waker(&g.injected);
+            g.word().add_waker(&g.injected);
             g.does(0);
             g.wake_by_ref();
             g.drop_waker();
@@ -144,11 +156,11 @@ fn the_last_waker_leaves_no_sleeper() {
         g.injected.expect_no_more();
         let idle: &'static Idle = leak(Idle::new());
         let drops = move || {
-            let last = [(); 2].map(|()| g.word.drop_waker(&g.injected));
+            let last = [(); 2].map(|()| g.word().drop_waker(&g.injected));
             last.contains(&true) && idle.wakep().is_some()
         };
         let sleeps = move || {
-            assert!(!g.polls() && g.word.park(&g.injected));
+            assert!(!g.polls() && g.word().park(&g.injected));
             idle.go_idle(0, false);
             idle.is_dead(1, || g.injected.anything_to_come())
         };
@@ -166,11 +178,11 @@ fn work_before_the_last_drop_is_no_deadlock() {
         let idle: &'static Idle = leak(Idle::new());
         let works = move || {
             g.does(0);
-            let _ = g.word.drop_waker(&g.injected);
+            let _ = g.word().drop_waker(&g.injected);
         };
         let sleeps = move || {
-            g.word.begin_poll();
-            assert!(g.word.park(&g.injected));
+            g.word().begin_poll();
+            assert!(g.word().park(&g.injected));
             idle.go_idle(0, false);
             idle.is_dead(1, || g.injected.anything_to_come() || g.done[0].load(Ordering::Relaxed))
         };

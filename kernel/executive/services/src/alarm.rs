@@ -1,51 +1,9 @@
-//! Being woken by time: timers, and the alarm that is a select's.
-//!
-//! A timer is in the heap of the P it was started on, and that CPU's hardware timer is set to the heap's earliest deadline.
-//! (A foreign thread's is in P 0's: no tick comes on that thread.)
-//!
-//! **Rule:** a timer's firing runs under its heap's lock (timers.rs), so [`stop_timer`] comes back when it is over: until then, and no longer, the timer
-//! and the goroutine that it names must be there.
+//! Being woken by time: sleeping, and the alarm that is a select's.
 #![allow(unsafe_code)] // Timers on stacks.
 
-use super::park;
-use crate::ground::param::TIMER_SLACK_NS;
-use crate::nouns::g::{G, WaitReason, getg};
-use crate::nouns::m::m;
-use crate::nouns::p::{p, p_of};
-use crate::nouns::timers::Timer;
-use crate::nouns::waitq::{Claim, Parked, claim_as};
-use crate::proc::wake::look;
-use crate::tools::percpu;
 use core::ptr::null;
-
-/// Puts a timer into this P's heap and sees that it is looked at in time.
-///
-/// # Safety
-/// As for `Timers::add`, but the caller need not be pinned.
-pub unsafe fn start_timer(timer: &Timer, when: u64) {
-    percpu::pin();
-    if percpu::is_foreign() {
-        // SAFETY: the caller's promise.
-        unsafe { p_of(0).timers.add(0, timer, when) };
-        look(0); // and it sleeps no longer than until then
-        return percpu::unpin();
-    }
-    let p = p();
-    // SAFETY: the caller's promise.
-    unsafe { p.timers.add(percpu::cpu(), timer, when) };
-    m().tick_by(p.timers.next().saturating_add(TIMER_SLACK_NS));
-    percpu::unpin();
-}
-
-/// Takes a timer back; `false`: it has fired, or was never started.
-pub fn stop_timer(timer: &Timer) -> bool {
-    loop {
-        let cpu = timer.cpu();
-        if let Some(removed) = p_of(cpu).timers.remove(cpu, timer) {
-            return removed;
-        }
-    }
-}
+use executive_core::g::{G, WaitReason, getg};
+use executive_core::wait::{Claim, Parked, Timer, claim_as, park, start_timer, stop_timer, winner};
 
 /// Parks the calling goroutine until `when` (ns), or a little later.
 pub fn sleep_until(when: u64) {
@@ -84,7 +42,7 @@ impl Alarm {
     /// Sets it for `when` (ns).
     ///
     /// # Safety
-    /// The goroutine has called [`waitq::prepare`](crate::nouns::waitq::prepare), and the alarm stays where it is until [`stop`](Self::stop).
+    /// The goroutine has called [`prepare`](executive_core::wait::prepare), and the alarm stays where it is until [`stop`](Self::stop).
     pub unsafe fn set(&self, when: u64) {
         self.timer.arg.set(core::ptr::from_ref(self).cast());
         // SAFETY: it stays where it is.
@@ -100,7 +58,7 @@ impl Alarm {
 
     /// Whether it won. By its goroutine, after `stop`.
     pub fn has_won(&self) -> bool {
-        self.g.param.get() == self.mark()
+        winner() == self.mark()
     }
 
     /// What `g.param` is when this alarm won; to be asked after `stop`.

@@ -3,9 +3,10 @@
 //! **Rule:** it is filled from the machine's page-fault handler, so it takes no lock and allocates nothing: a table of fixed size, whose places are only ever taken. Where it is
 //! full, what comes too late is not noted.
 
-use crate::ground::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use core::panic::Location;
 use core::ptr::null_mut;
+use executive_core::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use executive_core::kit::curg;
 
 /// Places in a program where goroutines are started that outgrow their first page. Few programs have as many `go`s.
 const SITES: usize = 256;
@@ -19,7 +20,7 @@ static TABLE: [Site; SITES] =
     [const { Site { at: AtomicPtr::new(null_mut()), deepest: AtomicUsize::new(0) } }; SITES];
 
 /// A goroutine started here has used so many bytes of its stack. From a handler.
-pub(crate) fn note(at: &'static Location<'static>, bytes: usize) {
+fn note(at: &'static Location<'static>, bytes: usize) {
     let me = core::ptr::from_ref(at).cast_mut();
     let start = at.line() as usize * 31 + at.column() as usize;
     for n in 0..SITES {
@@ -44,4 +45,17 @@ pub fn sites() -> impl Iterator<Item = (&'static Location<'static>, usize)> {
         let at = unsafe { site.at.load(Ordering::Acquire).as_ref() }?;
         Some((at, site.deepest.load(Ordering::Relaxed)))
     })
+}
+
+/// The page at `page`, of a stack, is there now, because this CPU touched it: it is noted how deep the goroutine that runs here has come. Called by the machine's page-fault
+/// handler, with interrupts off.
+pub fn on_growth(page: usize) {
+    // A goroutine may also touch another's stack (to give it what it waits for); that one has been there before.
+    if let Some(g) = curg()
+        && let Some(seen) = g.seen()
+        && seen.stack.contains(page)
+    {
+        g.note_depth(seen.stack.hi - page);
+        note(seen.started_at, seen.stack.hi - page);
+    }
 }

@@ -1,0 +1,43 @@
+//! Who the calling goroutine is.
+
+use executive_core::g::getg;
+
+/// The calling goroutine: its number and name, for one's own reports.
+///
+/// ```no_run
+/// println!("{}", executive::current()); // 7 (name)
+/// ```
+pub fn current() -> Current {
+    let g = getg();
+    Current { id: g.id(), name: g.name() }
+}
+
+/// Who a goroutine is. Shown as in every report: `7 (name)`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Current {
+    /// Its number: 1 is main; never used twice.
+    pub id: u64,
+    /// What [`Builder::name`] said.
+    pub name: Option<&'static str>,
+}
+
+impl core::fmt::Display for Current {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}", self.id)?;
+        self.name.map_or(Ok(()), |name| write!(f, " ({name})"))
+    }
+}
+
+/// The calling goroutine's number. Go has none for its users; every report names it.
+///
+/// ```no_run
+/// assert_ne!(executive::go(executive::goid).join(), executive::goid());
+/// ```
+pub fn goid() -> u64 {
+    getg().id()
+}
+
+/// The calling goroutine's name.
+pub fn name() -> Option<&'static str> {
+    getg().name()
+}

@@ -1,0 +1,45 @@
+//! Something that is no goroutine may wake one.
+
+use core::marker::PhantomData;
+use executive_core::wait::outside::{expect, expect_no_more, look_again};
+
+/// While one lives, something that is no goroutine may wake one: CPUs that all sleep are no deadlock. Take it before
+/// you give a foreign thread, or a device, the means to wake; drop it when no wake can come any more.
+///
+/// ```no_run
+/// use executive::foreign::Outside;
+/// let (tx, rx) = executive::chan(1);
+/// let outside = Outside::new();
+/// std::thread::spawn(move || {
+///     tx.try_send(42).unwrap();
+///     drop(outside);
+/// });
+/// assert_eq!(rx.recv(), Some(42));
+/// ```
+#[must_use = "it counts until it is dropped"]
+#[derive(Debug)]
+pub struct Outside(PhantomData<()>);
+
+impl Outside {
+    /// From here on sleeping CPUs are no deadlock. Never parks.
+    #[expect(clippy::new_without_default, reason = "it is an act, not a value")]
+    pub fn new() -> Self {
+        expect();
+        Outside(PhantomData)
+    }
+}
+
+impl Clone for Outside {
+    /// One more thread that may wake.
+    fn clone(&self) -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Outside {
+    /// If it was the last, and all goroutines wait for nothing else, they are dead.
+    fn drop(&mut self) {
+        expect_no_more();
+        look_again();
+    }
+}
