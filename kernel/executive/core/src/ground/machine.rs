@@ -5,7 +5,7 @@
 //! is generic over the machine, and link-time optimisation inlines the calls.
 //!
 //! The machine calls up through these alone: [`crate::start`], [`crate::on_tick`], `on_irq`; when memory is short,
-//! [`crate::reclaim`] and [`crate::on_low_memory`]; if it sees stacks grow, it may tell [`crate::on_growth`]. A thread
+//! [`crate::reclaim`] and [`crate::on_low_memory`]; if it sees stacks grow, it may tell `on_growth`. A thread
 //! of its own that is no CPU may call what never parks, once its GS base is at a block of [`crate::foreign`]'s.
 //!
 //! Words used here: a **CPU** is a hardware thread or an OS thread, numbered from 0 without holes,
