@@ -206,7 +206,7 @@ mutation "expected when it has parked already" wakeword.rs wake each_waker_is_he
 mutation "expected in vain" wakeword.rs wake each_waker_is_heard \
     's/(Err\(now\) => was = now,\n\s*\}\n)\s*if begins \{.*?\n            \}\n/$1/s'
 mutation "a clone for one that waits is not expected" wakeword.rs wake a_lent_waker_is_as_good \
-    's/self\.exchange\(injected, \|word\| Some\(word \+ WAKER\)\)/self.0.fetch_add(WAKER, Ordering::AcqRel)/'
+    's/self\.exchange\(expected, \|word\| Some\(word \+ WAKER\)\)/self.0.fetch_add(WAKER, Ordering::AcqRel)/'
 mutation "a lent waker ends what did not begin" wakeword.rs wake a_lent_waker_is_as_good \
     's/if parked && !is_expected\(was\) \{/if false {/'
 mutation "each waker that is dropped was the last" wakeword.rs wake it_is_expected_while_one_is_kept \
