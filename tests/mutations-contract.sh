@@ -12,7 +12,7 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}/mutations-contract
 export CARGO_PROFILE_DEV_DEBUG=0 RUSTFLAGS="-Cforce-frame-pointers=yes -Awarnings" RUST_BACKTRACE=0
 copy kernel/contract kernel/executive kernel/hosted
 # The scenarios' crates are for another test. Two seconds of patience do for a machine that is not emulated.
-sed -i '/^\[dev-dependencies\]/,/^$/d' "$work/kernel/hosted/Cargo.toml"
+sed -i '/^\[dev-dependencies\]/,/^$/{/^contract\|^\[\|^$/!d}' "$work/kernel/hosted/Cargo.toml"
 sed -i 's/^\(const SOON: u64 =\) 20_000_000_000;/\1 2_000_000_000;/' "$work/kernel/contract/src/lib.rs"
 
 builds() { # contract
