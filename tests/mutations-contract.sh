@@ -59,11 +59,11 @@ question "the next slot begins a page too soon" stack.rs "alloc_stack: two stack
     's/class\.next \+= slot;/class.next += slot - PAGE;/'
 question "a free stack is given out twice" stack.rs "alloc_stack: two stacks never share a page" \
     's/class\.free = unsafe \{ link\(hi\)\.read\(\) \};//'
-question "the topmost page is not touched" stack.rs "alloc_stack: its topmost page is committed, the others are when touched" \
+question "the topmost page is not touched" stack.rs "stack_committed: its topmost page from the start, the others when touched" \
     's/unsafe \{ link\(hi\)\.write_volatile\(0\) \};//'
-question "all pages are there from the start" stack.rs "alloc_stack: its topmost page is committed, the others are when touched" \
+question "all pages are there from the start" stack.rs "stack_committed: its topmost page from the start, the others when touched" \
     's/libc::MAP_NORESERVE,/libc::MAP_NORESERVE | libc::MAP_POPULATE,/'
-question "only the last part of a stack is counted" stack.rs "alloc_stack: its topmost page is committed, the others are when touched" \
+question "only the last part of a stack is counted" stack.rs "stack_committed: its topmost page from the start, the others when touched" \
     's/total \+= pages/total = pages/'
 question "every stack is deep" linux.rs "stack_is_deep: not if only the topmost page is there" \
     's/false( \/\/ finding out takes)/true$1/'

@@ -14,9 +14,8 @@ fn main() -> ! {
         "print" => executive::machine::exit(contract::print_at_once().is_err() as i32),
         _ => {}
     }
-    let wrong = contract::run(&mut |question, verdict| match verdict {
-        Ok(()) => println!("ok      {question}"),
-        Err(broken) => println!("BROKEN  {question}: {broken}"),
+    let wrong = contract::run(&[], &mut |question, verdict| {
+        println!("{}", contract::Line(question, verdict))
     });
     executive::machine::exit((wrong > 0) as i32)
 }

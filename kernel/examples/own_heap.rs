@@ -65,9 +65,8 @@ fn start(info: &'static mut BootInfo) -> ! {
 }
 
 fn ask() -> ! {
-    let wrong = contract::run(&mut |question, verdict| match verdict {
-        Ok(()) => println!("ok      {question}"),
-        Err(broken) => println!("BROKEN  {question}: {broken}"),
+    let wrong = contract::run(&[], &mut |question, verdict| {
+        println!("{}", contract::Line(question, verdict))
     });
     executive::machine::exit((wrong > 0) as i32)
 }

@@ -17,11 +17,12 @@
 extern crate alloc;
 
 mod report;
+pub mod machine;
 
 pub use executive_core::{
     CpuState, SpawnError, atomic, fatal, g,
     join::{Builder, JoinHandle, go},
-    kit, machine, on_low_memory, on_tick, param, percpu,
+    kit, on_low_memory, on_tick, param, percpu,
     percpu::percpu_block,
     start, yield_now,
 };
@@ -40,6 +41,8 @@ pub use executive_services::{
     select, sync, time,
 };
 pub use report::{census, crash, depth::on_growth, trace};
+
+pub use executive_core::bind_machine as machine;
 
 /// `go`, and waiting for what it started.
 pub mod join {

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // they call what trusts its caller
 extern crate std;
 
+mod calls;
 mod layers;
 mod lockword;
 mod map;

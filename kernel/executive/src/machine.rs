@@ -1,0 +1,36 @@
+//! The machine contract, in both directions: the hooks that the executive calls ([`Machine`]), and
+//! what the machine calls ([`up`]). [The core](mod@executive_core::machine) tells what a program
+//! needs besides the hooks.
+
+pub use executive_core::kit;
+#[doc(inline)]
+pub use executive_core::machine::*;
+
+pub mod up {
+    //! All that a machine calls: where CPUs, interrupts, memory and crashes enter the executive.
+    //!
+    //! | when | what it calls |
+    //! | --- | --- |
+    //! | a CPU's GS base must be set | [`percpu_block`], for CPU 0 before its first lock |
+    //! | everything is ready, on CPU 0 | [`start`] |
+    //! | the timer of `tick_at`, or a `kick`, interrupts | [`on_tick`] |
+    //! | a device interrupts | [`on_irq`] |
+    //! | a stack grows (optional) | [`on_growth`], for reports of how deep stacks went |
+    //! | memory is short (optional) | [`on_low_memory`] in the handler; [`give_back`] where memory is wanted, and [`resting`] for what else stacks need not keep |
+    //! | a panic, an exception, a page fault | [`panicked`] or [`panicked_with`], [`fault`], [`page_fault`] |
+    //! | `freeze_others` has stopped a CPU | [`stopped`] |
+    //! | it must know whether, and where, a crash is reported | [`reporter`] |
+    //! | it finds a bug of its own | [`throw`] |
+    //! | a thread that is no CPU appears | [`Foreign`], for its GS base |
+
+    pub use crate::report::{
+        crash::{fault, page_fault, panicked, panicked_with, reporter, stopped},
+        depth::on_growth,
+        resting::{Resting, resting},
+    };
+    pub use executive_core::{
+        fatal::throw, foreign::Foreign, on_low_memory, on_tick, percpu::percpu_block,
+        reclaim::give_back, start,
+    };
+    pub use executive_services::irq::on_irq;
+}
