@@ -2,4 +2,5 @@
 pub mod atomic;
 pub mod machine;
 pub mod param;
+#[path = "../model/chaos.rs"]
 pub mod chaos;

@@ -55,9 +55,10 @@ impl Map {
             };
             let order = modules(&list);
             for (at, module) in order.iter().enumerate() {
-                let source =
-                    fs::read_to_string(self.src.join(&folder).join(format!("{module}.rs")))
-                        .unwrap();
+                let read = |folder: &str| {
+                    fs::read_to_string(self.src.join(folder).join(format!("{module}.rs")))
+                };
+                let source = read(&folder).or_else(|_| read("model")).unwrap();
                 for name in used_of(&folder, &source) {
                     if order[at + 1..].contains(&name) {
                         wrong.push(format!("{folder}/{module}.rs uses {name}"));

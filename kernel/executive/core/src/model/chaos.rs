@@ -1,14 +1,17 @@
-//! A seeded schedule: with `--cfg fuzz` what the scheduler is free to choose comes from a seed. Without it every hook is `false`, at no cost.
+//! A seeded schedule: with `--cfg fuzz` what the scheduler is free to choose comes from a seed.
+//! Without it every hook is `false`, and costs nothing.
 //!
-//! What is chosen so: whose ring is stolen from first and which ready arm a select takes (`M::random`), whether a readied goroutine goes to
-//! runnext or behind the others, whether a goroutine is preempted where it can be (its last unpin), and whether the global queue comes first.
-//! All of it is allowed without a seed too, only unlikely. On several CPUs one stands still now and then where others may overtake it: between the
-//! steps of a protocol, as if its hypervisor ran something else.
+//! Chosen so are: whose ring is stolen from first and which ready arm a select takes (`M::random`),
+//! whether a readied goroutine goes to runnext or behind the others, whether a goroutine is preempted
+//! where it can be (its last unpin), and whether the global queue comes first. All of it is allowed
+//! without a seed too, only unlikely. On several CPUs one stands still now and then where others may
+//! overtake it: between the steps of a protocol, as if its hypervisor ran something else.
 //!
-//! **Rule:** one stream of numbers for the whole program. On one CPU, with a clock that is of the seed as well (hosted's fuzz.rs), a seed therefore makes the same run again;
-//! on several it is just one more source of disorder.
+//! **Rule:** one stream of numbers for the whole program. On one CPU, with a clock that comes from
+//! the seed as well (hosted's fuzz.rs), a seed therefore makes the same run again; on several it is
+//! just one more source of disorder.
 
-/// One of so many times, if there is a seed.
+/// One in `n` times, if there is a seed.
 #[inline(always)]
 pub fn one_in(n: u32) -> bool {
     #[cfg(fuzz)]
@@ -39,8 +42,11 @@ mod seeded {
     static STATE: AtomicU64 = AtomicU64::new(0);
     const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-    /// The stream begins here. Before [`crate::start`]. (Mixed: all streams are parts of one long one, and must not begin a few steps apart: a program that waits for a
-    /// certain number, such as one that moves the clock, would bring them together.)
+    /// The stream begins here. Before [`crate::start`].
+    ///
+    /// The seed is mixed: all streams are parts of one long one, and must not begin a few steps
+    /// apart. A program that waits for a certain number, such as one that moves the clock, would
+    /// bring them together.
     pub fn seed(seed: u64) {
         STATE.store(mix(seed.wrapping_mul(STEP)) | 1, Relaxed);
     }
