@@ -1,11 +1,14 @@
-//! The machine contract as questions: each hook is asked whether it keeps what `machine.rs` says it promises.
+//! The machine contract as questions: each hook is asked whether it keeps what `machine.rs` says it
+//! promises.
 //!
-//! A machine's test calls [`run`] on CPU 0 *instead of* [`executive::start`], with GS set to block 0 and ticks ready to be
-//! taken: there are no goroutines here, only CPUs (but for one question, which makes its own). A second CPU, if there is one, is started and does as it is told.
-//! What ends the run ([`touch_guard`], `exit`) or is seen only from outside (`write`,
-//! [`print_at_once`]) the test checks from outside.
+//! A machine's test calls [`run`] on CPU 0 *instead of* [`executive::start`], with GS set to block
+//! 0 and ticks ready to be taken: there are no goroutines here, only CPUs (but for one question,
+//! which makes its own). A second CPU, if there is one, is started and does as it is told. What
+//! ends the run ([`touch_guard`], `exit`) or is seen only from outside (`write`, [`print_at_once`])
+//! the test checks from outside.
 //!
-//! The one rule: a broken hook makes a check fail, not hang, wherever a hang can be told from slowness: within `SOON`.
+//! The one rule: a broken hook makes a check fail, not hang, wherever a hang can be told from
+//! slowness: within `SOON`.
 #![no_std]
 #![warn(missing_docs)]
 #![allow(unsafe_code)] // calls the hooks that trust their caller
@@ -71,12 +74,12 @@ static TWO_CPUS: &[Check] = &[
     ("freeze_others: the other CPU stands still", two_cpus::frozen_cpus_stand_still),
 ];
 
-/// Asks everything, tells each answer, returns how many were wrong. Leaves the other CPU frozen: exit
-/// next.
+/// Asks everything, tells each answer, returns how many were wrong. Leaves the other CPU frozen:
+/// exit next.
 ///
-/// `defaulted` names the hooks that this machine leaves to their defaults, such as `"kick"`. What is
-/// asked of these is not put to it, and the answer is `None`: not offered. Only the machine's author
-/// can know; a hook that is named here is not tested.
+/// `defaulted` names the hooks that this machine leaves to their defaults, such as `"kick"`. What
+/// is asked of these is not put to it, and the answer is `None`: not offered. Only the machine's
+/// author can know; a hook that is named here is not tested.
 pub fn run(defaulted: &[&str], tell: &mut dyn FnMut(&'static str, Option<Verdict>)) -> usize {
     kit::set_up(0);
     let two: &[_] = if machine::cpus() > 1 { TWO_CPUS } else { &[] };
@@ -108,7 +111,8 @@ impl fmt::Display for Line {
     }
 }
 
-/// How long "soon" may take on a machine that is emulated and shared: nothing is asserted to be fast.
+/// How long "soon" may take on a machine that is emulated and shared: nothing is asserted to be
+/// fast.
 const SOON: u64 = 20_000_000_000;
 const MS: u64 = 1_000_000;
 
@@ -162,12 +166,14 @@ pub fn printed(output: &str) -> Verdict {
     two_cpus::printed(output)
 }
 
-/// Writes just below a stack: the machine must report a page fault and end the run. Returns if it doesn't.
+/// Writes just below a stack: the machine must report a page fault and end the run. Returns if it
+/// doesn't.
 pub fn touch_guard() {
     let Ok(stack) = stack(STACK_BYTES) else {
         return;
     };
     let word = core::ptr::with_exposed_provenance_mut::<usize>(stack.lo - size_of::<usize>());
-    // SAFETY: there is none: this must fault, and the test that calls it expects the run to end here.
+    // SAFETY: there is none: this must fault, and the test that calls it expects the run to end
+    // here.
     unsafe { word.write_volatile(1) };
 }

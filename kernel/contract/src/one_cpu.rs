@@ -88,7 +88,8 @@ pub(super) fn stacks_are_disjoint() -> Verdict {
 }
 
 pub(super) fn stacks_commit_on_touch() -> Verdict {
-    // From a fresh place, most likely: no other check takes one of this size, nor of the power of two above it.
+    // From a fresh place, most likely: no other check takes one of this size, nor of the power of
+    // two above it.
     let big = stack(3 << 20)?;
     let fresh = machine::stack_committed(big);
     expect(fresh >= 4096, "its topmost page isn't committed")?;
@@ -172,7 +173,8 @@ pub(super) fn wait_ends_at_its_deadline() -> Verdict {
     for ns in [0, 1, 100_000, 200 * MS] {
         let deadline = now() + ns;
         machine::tick_at(deadline + SOON); // an interrupt may end the sleep of who forgets the time
-        // It may return early; how often it does in one sleep is bounded by what interrupts there are.
+        // It may return early; how often it does in one sleep is bounded by what interrupts there
+        // are.
         for _ in 0..1000 {
             machine::wait(&word, 0, deadline);
             if now() >= deadline {

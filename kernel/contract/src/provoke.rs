@@ -1,4 +1,5 @@
-//! Breaks the rules on purpose: for tests of what is said then, and for the console's `crash`. Nothing else may use it.
+//! Breaks the rules on purpose: for tests of what is said then, and for the console's `crash`.
+//! Nothing else may use it.
 //!
 //! Each of these throws; that it cannot return is the claim under test, and so its type.
 #![allow(unsafe_code)] // Calls of the switch that it must refuse.

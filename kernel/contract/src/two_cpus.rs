@@ -1,4 +1,5 @@
-//! Checks that need a second CPU, which obeys `ORDER` and counts in `DONE` the orders it has carried out.
+//! Checks that need a second CPU, which obeys `ORDER` and counts in `DONE` the orders it has
+//! carried out.
 
 use super::{MS, Verdict, expect, pass, soon, ticks};
 use alloc::format;

@@ -1,5 +1,5 @@
-//! For machines, reports and the contract's questions: what they need of the inside, and nothing else
-//! does. Not stable: it changes with the core.
+//! For machines, reports and the contract's questions: what they need of the inside, and nothing
+//! else does. Not stable: it changes with the core.
 //!
 //! Whatever could break a promise is `unsafe` here; the rest only tells, and what it tells is whole
 //! (SEEN-WHOLE) and may be stale.

@@ -1,16 +1,16 @@
 //! The core of a goroutine executive: Go's scheduler of g's, m's and p's, on whatever machine you
 //! bind it to ([`mod@machine`]). Programs use it through the crate `executive`.
 //!
-//! A **g** is a stack and a saved stack pointer. An **m** is something that runs: a CPU, or a thread.
-//! A **p** is the right to run g's, and a queue of them. `schedule` finds a g and `gogo`es to it; a g
-//! comes back by `mcall`. Everything else is *who may touch what, when*.
+//! A **g** is a stack and a saved stack pointer. An **m** is something that runs: a CPU, or a
+//! thread. A **p** is the right to run g's, and a queue of them. `schedule` finds a g and `gogo`es
+//! to it; a g comes back by `mcall`. Everything else is *who may touch what, when*.
 //!
 //! The folders below are the layers, in reading order, and each file uses only what stands above it
-//! (a test holds that). Under `--cfg loom` the model checker gets the first three, on locks of its own;
-//! `model/` is what unit tests and Miri get in place of GS.
+//! (a test holds that). Under `--cfg loom` the model checker gets the first three, on locks of its
+//! own; `model/` is what unit tests and Miri get in place of GS.
 //!
-//! What is promised to stay is [`wait`], of which services are made, what the crate `executive` shows,
-//! and [`machine::Machine`]. [`kit`] may change.
+//! What is promised to stay is [`wait`], of which services are made, what the crate `executive`
+//! shows, and [`machine::Machine`]. [`kit`] may change.
 #![cfg_attr(not(test), no_std)]
 #![warn(missing_docs)]
 #![deny(unsafe_code)] // allowed in the files that say why at their top

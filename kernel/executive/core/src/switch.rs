@@ -1,9 +1,10 @@
 //! The switch: `gogo`, `mcall`, `systemstack`, and the first and last instructions of a goroutine.
 //!
-//! **How a switch works.** A goroutine that leaves its CPU pushes what our ABI wants kept (rbx rbp r12-r15) on its own stack
-//! and stores rsp in its g. That one word is all of Go's gobuf that is left: Go has no callee-saved registers and keeps sp, pc, bp and more
-//! in the g instead. Vector registers are not saved: the kernel is built without them, and on Linux a switch is a function call, over which the
-//! ABI keeps none (MXCSR and the x87 control word are the same everywhere).
+//! **How a switch works.** A goroutine that leaves its CPU pushes what our ABI wants kept (rbx rbp
+//! r12-r15) on its own stack and stores rsp in its g. That one word is all of Go's gobuf that is
+//! left: Go has no callee-saved registers and keeps sp, pc, bp and more in the g instead. Vector
+//! registers are not saved: the kernel is built without them, and on Linux a switch is a function
+//! call, over which the ABI keeps none (MXCSR and the x87 control word are the same everywhere).
 //!
 //! ```text
 //!   a stack that is off its CPU                     a newborn's
@@ -18,9 +19,11 @@
 //!   lower   | r15                   | <- sched_sp   |                       |  <- sched_sp
 //! ```
 //!
-//! **Rule (GS-CURRENT):** `gs:[0]` and rsp change in two neighbouring instructions, and all code here lies in one
-//! section, `executive_switch`: the tick handler preempts nobody whose pc is in it. What runs on g0 between one goroutine and the next (`park_m`, `yield_m`,
-//! `goexit0`, `schedule`) lies there too, for the sake of its place alone: the section begins at a page, and a switch needs no other.
+//! **Rule (GS-CURRENT):** `gs:[0]` and rsp change in two neighbouring instructions, and all code
+//! here lies in one section, `executive_switch`: the tick handler preempts nobody whose pc is in
+//! it. What runs on g0 between one goroutine and the next (`park_m`, `yield_m`, `goexit0`,
+//! `schedule`) lies there too, for the sake of its place alone: the section begins at a page, and a
+//! switch needs no other.
 #![allow(unsafe_code)] // This is the switch.
 
 use crate::nouns::g::G;
@@ -52,11 +55,13 @@ macro_rules! switch_section {
 switch_section! {
 /// Goes on with a goroutine where it left off, on this CPU; does not come back.
 ///
-/// *Takes* rdi = g. *Leaves* gs:[0] = g, rsp = its saved rsp, callee-saved registers as it pushed them; ends in a jump, not a `ret`, so that a
-/// newborn's stack holds `goexit` as its return address and nothing above. *From* g0 alone. Go: `gogo` (asm_amd64.s).
+/// *Takes* rdi = g. *Leaves* gs:[0] = g, rsp = its saved rsp, callee-saved registers as it pushed
+/// them; ends in a jump, not a `ret`, so that a newborn's stack holds `goexit` as its return
+/// address and nothing above. *From* g0 alone. Go: `gogo` (asm_amd64.s).
 ///
 /// # Safety
-/// STACK-OWNER: the caller's m owns g's stack (its status is Running), and g was saved by `mcall` or made by `newborn`.
+/// STACK-OWNER: the caller's m owns g's stack (its status is Running), and g was saved by `mcall`
+/// or made by `newborn`.
 pub(crate) unsafe extern "C" fn gogo(g: *const G) -> ! {
     "mov gs:[{g}], rdi",        // GS-CURRENT: these
     "mov rsp, [rdi + {sp}]",    //   two
@@ -74,10 +79,12 @@ pub(crate) unsafe extern "C" fn gogo(g: *const G) -> ! {
 }
 
 switch_section! {
-/// Leaves the goroutine and calls `f(g, arg)` on this CPU's g0, which must not return. Comes back when someone `gogo`es to the g.
+/// Leaves the goroutine and calls `f(g, arg)` on this CPU's g0, which must not return. Comes back
+/// when someone `gogo`es to the g.
 ///
-/// *Takes* rdi = f, rsi = arg. *Leaves* the g saved (see the picture), `gs:[0]` = g0, rsp = g0's base. *Clobbers* all caller-saved. *From* a goroutine's own
-/// stack alone: on g0 it throws. Go: `mcall` (asm_amd64.s).
+/// *Takes* rdi = f, rsi = arg. *Leaves* the g saved (see the picture), `gs:[0]` = g0, rsp = g0's
+/// base. *Clobbers* all caller-saved. *From* a goroutine's own stack alone: on g0 it throws. Go:
+/// `mcall` (asm_amd64.s).
 ///
 /// # Safety
 /// `f` is sound with this arg, and does not return.
@@ -123,10 +130,12 @@ extern "C" fn mcall_on_g0() -> ! {
 }
 
 switch_section! {
-/// Calls `f(arg)` on this CPU's g0 and comes back: directly when on g0 already; from the m's curg by switching there and back; from any
-/// other g it throws. The goroutine keeps its CPU meanwhile: g0 is never preempted.
+/// Calls `f(arg)` on this CPU's g0 and comes back: directly when on g0 already; from the m's curg
+/// by switching there and back; from any other g it throws. The goroutine keeps its CPU meanwhile:
+/// g0 is never preempted.
 ///
-/// *Takes* rdi = f, rsi = arg. rbp keeps the goroutine's rsp, so that backtraces run through. Go: `systemstack` (asm_amd64.s).
+/// *Takes* rdi = f, rsi = arg. rbp keeps the goroutine's rsp, so that backtraces run through. Go:
+/// `systemstack` (asm_amd64.s).
 ///
 /// # Safety
 /// `f` is sound with this arg, and does not park.
@@ -167,8 +176,8 @@ extern "C" fn systemstack_wrong_g() -> ! {
     throw("systemstack: called from unexpected goroutine")
 }
 
-/// Calls `f` on this CPU's g0 and returns what it returns. `f` must not park. Throws when called from a g that is neither g0 nor the m's curg.
-/// Go: `systemstack`.
+/// Calls `f` on this CPU's g0 and returns what it returns. `f` must not park. Throws when called
+/// from a g that is neither g0 nor the m's curg. Go: `systemstack`.
 #[inline]
 pub fn systemstack<R>(f: impl FnOnce() -> R) -> R {
     struct Call<F, R> {
@@ -176,7 +185,8 @@ pub fn systemstack<R>(f: impl FnOnce() -> R) -> R {
         result: core::mem::MaybeUninit<R>,
     }
     unsafe extern "C" fn call<F: FnOnce() -> R, R>(arg: *mut ()) {
-        // SAFETY: `arg` is the `Call` below, alive and used by nobody else until `systemstack_raw` returns.
+        // SAFETY: `arg` is the `Call` below, alive and used by nobody else until `systemstack_raw`
+        // returns.
         let call = unsafe { &mut *arg.cast::<Call<F, R>>() };
         // SAFETY: taken once.
         let f = unsafe { core::mem::ManuallyDrop::take(&mut call.f) };
@@ -197,7 +207,8 @@ pub fn systemstack<R>(f: impl FnOnce() -> R) -> R {
 }
 
 switch_section! {
-/// Makes the stack we are on this CPU's g0 stack and calls `f` at its base. *Takes* rdi = f. Go: `mstart`, `rt0_go`.
+/// Makes the stack we are on this CPU's g0 stack and calls `f` at its base. *Takes* rdi = f. Go:
+/// `mstart`, `rt0_go`.
 ///
 /// # Safety
 /// Once per CPU, on the stack that the machine started it with; gs:[0] is that CPU's g0.
@@ -222,8 +233,8 @@ unsafe extern "C" fn gostart() -> ! {
 }
 
 switch_section! {
-/// A goroutine's last instructions: what its function returns to (one byte in, so that backtraces name this function and not
-/// the one before it). Go: `goexit`.
+/// A goroutine's last instructions: what its function returns to (one byte in, so that backtraces
+/// name this function and not the one before it). Go: `goexit`.
 pub(crate) unsafe extern "C" fn goexit() -> ! {
     "nop",
     "call {goexit1}",
@@ -232,7 +243,8 @@ pub(crate) unsafe extern "C" fn goexit() -> ! {
 }
 }
 
-// The compiler calls a function in a section of its own through a pointer that the linker fills in. These go there directly.
+// The compiler calls a function in a section of its own through a pointer that the linker fills in.
+// These go there directly.
 
 /// [`mcall`], directly.
 ///
@@ -256,14 +268,15 @@ pub(crate) unsafe fn jump_to(g: &'static G) -> ! {
     unsafe { core::arch::asm!("jmp {gogo}", gogo = sym gogo, in("rdi") g, options(noreturn)) }
 }
 
-/// Lays out the first frame of a goroutine that will run `f(arg)` and return to `goexit`, below `top` (16-byte aligned), and gives its
-/// sched_sp. Go: the `gostartcallfn` part of `newproc1`.
+/// Lays out the first frame of a goroutine that will run `f(arg)` and return to `goexit`, below
+/// `top` (16-byte aligned), and gives its sched_sp. Go: the `gostartcallfn` part of `newproc1`.
 ///
 /// # Safety
 /// The words below `top` are the new goroutine's, and its owner is the caller (STACK-OWNER).
 pub(crate) unsafe fn newborn(top: usize, f: unsafe extern "C" fn(*mut ()), arg: *mut ()) -> usize {
     debug_assert!(top.is_multiple_of(16));
-    // At its first instruction a function expects rsp to be 8 less than a multiple of 16, at its return address: the frame's last word is just below `top`.
+    // At its first instruction a function expects rsp to be 8 less than a multiple of 16, at its
+    // return address: the frame's last word is just below `top`.
     let frame = (top - NEWBORN_FRAME * 8) as *mut usize;
     let words: [usize; NEWBORN_FRAME] = [
         0,                                // r15
@@ -283,7 +296,8 @@ pub(crate) unsafe fn newborn(top: usize, f: unsafe extern "C" fn(*mut ()), arg: 
 /// Where a stack that is off its CPU was left: (pc, frame pointer), for backtraces.
 ///
 /// # Safety
-/// `sched_sp` is that of a g that is not running and does not run meanwhile (or the answer is nonsense; it is never written).
+/// `sched_sp` is that of a g that is not running and does not run meanwhile (or the answer is
+/// nonsense; it is never written).
 pub unsafe fn left_at(sched_sp: usize) -> (usize, usize) {
     let frame = sched_sp as *const usize;
     // SAFETY: the frame of the picture.

@@ -1,7 +1,8 @@
 //! Last words: what runs where, every goroutine and why it waits, and where it stands.
 //!
-//! **Rule:** takes no lock and allocates nothing, and reads others' data knowing that it may be torn. The first CPU to crash reports; the others stop.
-//! A debugger finds the same things in `SCHED`'s list (kit.rs) of all g's and in each CPU's block.
+//! **Rule:** takes no lock and allocates nothing, and reads others' data knowing that it may be
+//! torn. The first CPU to crash reports; the others stop. A debugger finds the same things in
+//! `SCHED`'s list (kit.rs) of all g's and in each CPU's block.
 #![allow(unsafe_code)] // Walks stacks by frame pointers.
 
 use super::census::{self, Group, Named, Report};
@@ -69,7 +70,8 @@ pub fn fault(what: fmt::Arguments<'_>, at: &Interrupted) -> ! {
     report(&mut out, Some((at, false)))
 }
 
-/// A page fault that nobody handles: if `address` lies just below the current goroutine's stack, it has overflowed.
+/// A page fault that nobody handles: if `address` lies just below the current goroutine's stack, it
+/// has overflowed.
 pub fn page_fault(address: usize, what: fmt::Arguments<'_>, at: &Interrupted) -> ! {
     let mut out = begin();
     if let Some(seen) = curg().and_then(G::seen)
@@ -87,12 +89,14 @@ pub fn page_fault(address: usize, what: fmt::Arguments<'_>, at: &Interrupted) ->
     report(&mut out, Some((at, at.pc == address)))
 }
 
-/// Where CPUs stood when they were stopped for a report: pc (0: it was not), stack and frame pointer. Written before the machine counts a CPU as stopped, and read after
-/// it has counted; a CPU that came too late is told of in part, or not.
+/// Where CPUs stood when they were stopped for a report: pc (0: it was not), stack and frame
+/// pointer. Written before the machine counts a CPU as stopped, and read after it has counted; a
+/// CPU that came too late is told of in part, or not.
 static STOPPED: [[AtomicUsize; 3]; MAX_CPUS] =
     [const { [const { AtomicUsize::new(0) }; 3] }; MAX_CPUS];
 
-/// This CPU stops for good, for another's report, at `at`. Called by the machine's handler of whatever [`machine::freeze_others`] sends, before it says that it has stopped.
+/// This CPU stops for good, for another's report, at `at`. Called by the machine's handler of
+/// whatever [`machine::freeze_others`] sends, before it says that it has stopped.
 pub fn stopped(at: &Interrupted) {
     let [pc, sp, fp] = &STOPPED[percpu::cpu()];
     sp.store(at.sp, Ordering::Relaxed);
@@ -103,13 +107,15 @@ pub fn stopped(at: &Interrupted) {
 /// A caller's frame is so near above on the same stack.
 const G0_REACH: usize = 1024 * 1024;
 
-/// How far below a stack an access still counts as its overflow: a large frame may step over the guard's first page.
+/// How far below a stack an access still counts as its overflow: a large frame may step over the
+/// guard's first page.
 const GUARD_REACH: usize = 64 * 1024;
 
 /// 1 more than the number of the CPU that crashed first, and reports.
 static REPORTER: AtomicU32 = AtomicU32::new(0);
 
-/// 1: the reporter formats a panic's message, which is the caller's code and may panic itself. 2: it has.
+/// 1: the reporter formats a panic's message, which is the caller's code and may panic itself. 2:
+/// it has.
 static MESSAGE: AtomicU32 = AtomicU32::new(0);
 
 /// The CPU that reports, if one does.
@@ -249,8 +255,8 @@ fn is_off_its_cpu(g: &G) -> bool {
     matches!(g.status(), Status::Waiting | Status::Runnable)
 }
 
-/// Frames of the current stack; from g0's, where `systemstack` switched to it, on to the goroutine's. `true`: they ended at the first there was,
-/// on the stack where they began.
+/// Frames of the current stack; from g0's, where `systemstack` switched to it, on to the
+/// goroutine's. `true`: they ended at the first there was, on the stack where they began.
 fn backtrace(out: &mut Out, fp: usize) -> bool {
     let stack = curg().map(|g| g.stack());
     let jumped = Cell::new(false);
@@ -289,7 +295,8 @@ fn stopped_backtrace(out: &mut Out, cpu: usize, g: Option<&G>) {
     }
 }
 
-/// Follows frame pointers on this stack. Not below its stack pointer, where there may be no memory: in what was built without frame pointers they could be anything.
+/// Follows frame pointers on this stack. Not below its stack pointer, where there may be no memory:
+/// in what was built without frame pointers they could be anything.
 fn walk_on(stack: Stack, sp: usize, fp: usize, tell: impl FnMut(usize)) {
     walk(fp, |at| at >= sp && has_frame(stack, at), |_| false, tell);
 }
@@ -299,7 +306,8 @@ fn has_frame(stack: Stack, at: usize) -> bool {
     stack.contains(at) && stack.contains(at + 15)
 }
 
-/// Follows frame pointers as far as they are readable. They lead up a stack, or to where `may_jump` says.
+/// Follows frame pointers as far as they are readable. They lead up a stack, or to where `may_jump`
+/// says.
 fn walk(
     mut fp: usize,
     readable: impl Fn(usize) -> bool,
@@ -316,7 +324,8 @@ fn walk(
         if !fp.is_multiple_of(8) || !readable(fp) {
             return false;
         }
-        // SAFETY: a frame made with frame pointers (we and our std are built so), or one that `readable` vouches for.
+        // SAFETY: a frame made with frame pointers (we and our std are built so), or one that
+        // `readable` vouches for.
         let (next, pc) = unsafe {
             ((fp as *const usize).read_volatile(), (fp as *const usize).add(1).read_volatile())
         };

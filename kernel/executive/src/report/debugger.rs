@@ -1,6 +1,8 @@
-//! A map for debuggers: where the list of all g's is, and where a g keeps what one wants to know. gdb.py reads it.
+//! A map for debuggers: where the list of all g's is, and where a g keeps what one wants to know.
+//! gdb.py reads it.
 //!
-//! A kernel is built without types in its debug information (they would make the image several times larger to load), so a debugger is told offsets here.
+//! A kernel is built without types in its debug information (they would make the image several
+//! times larger to load), so a debugger is told offsets here.
 #![allow(unsafe_code)] // `Sync` for an address.
 
 use executive_core::g::{G, WaitReason};

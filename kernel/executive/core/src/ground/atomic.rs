@@ -39,10 +39,12 @@ macro_rules! atomics {
 }
 pub(crate) use atomics;
 
-/// A full fence: no access of this CPU after it is made before one that precedes it (store-load included).
+/// A full fence: no access of this CPU after it is made before one that precedes it (store-load
+/// included).
 ///
-/// On x86 a locked no-op on the stack's top orders as `mfence` does for write-back memory and costs half as
-/// much (Intel SDM vol. 3A, 10.2.2 "Memory ordering in P6 and more recent processor families").
+/// On x86 a locked no-op on the stack's top orders as `mfence` does for write-back memory and costs
+/// half as much (Intel SDM vol. 3A, 10.2.2 "Memory ordering in P6 and more recent processor
+/// families").
 #[inline(always)]
 pub fn full_fence() {
     #[cfg(all(not(loom), not(miri)))]
@@ -55,10 +57,12 @@ pub fn full_fence() {
     fence(Ordering::SeqCst);
 }
 
-/// A [`full_fence`] that directly follows an exchange (a swap, a compare-and-swap that succeeded) of the same thread.
+/// A [`full_fence`] that directly follows an exchange (a swap, a compare-and-swap that succeeded)
+/// of the same thread.
 ///
-/// On x86 the exchange was one already: "locked instructions have a total order", and neither loads nor stores pass them (Intel SDM vol. 3A, 10.2.3.8 and
-/// 10.2.3.9). So nothing is left but to stop the compiler.
+/// On x86 the exchange was one already: "locked instructions have a total order", and neither loads
+/// nor stores pass them (Intel SDM vol. 3A, 10.2.3.8 and 10.2.3.9). So nothing is left but to stop
+/// the compiler.
 #[inline(always)]
 pub fn full_fence_after_exchange() {
     #[cfg(not(any(loom, miri)))]
@@ -78,13 +82,14 @@ pub enum Left {
     Negative,
 }
 
-/// Subtracts, and tells of the result what the CPU's flags tell: `lock sub` is 10 % faster with a `lock cmpxchg` than the `lock xadd` of `fetch_sub`, which
-/// brings back the old value. Release.
+/// Subtracts, and tells of the result what the CPU's flags tell: `lock sub` is 10 % faster with a
+/// `lock cmpxchg` than the `lock xadd` of `fetch_sub`, which brings back the old value. Release.
 #[inline(always)]
 pub fn sub_release<const N: u32>(word: &AtomicU32) -> Left {
     #[cfg(all(not(loom), not(miri)))]
     #[allow(unsafe_code)]
-    // SAFETY: the same access to an atomic as `fetch_sub` makes. Not `nomem`: what precedes stays before it.
+    // SAFETY: the same access to an atomic as `fetch_sub` makes. Not `nomem`: what precedes stays
+    // before it.
     unsafe {
         core::arch::asm!(
             "lock sub dword ptr [{word}], {n}",

@@ -21,10 +21,10 @@
 //! - **GS first.** A CPU's GS base is its [`percpu_block`](crate::percpu::percpu_block) before that
 //!   CPU takes its first lock or makes its first allocation.
 //! - **A global allocator that pins its holder, and may be called pinned and on g0**, where the
-//!   array of timers grows and new g's are made. A goroutine that was preempted while it held a bare
-//!   spin lock goes on when its CPU schedules. A CPU that spins for that lock pinned or on g0 does
-//!   not schedule: the two wait for each other for ever. `lock::Pinned` makes a right one of any
-//!   allocator, and the crate `contract` finds a wrong one. A machine that never writes
+//!   array of timers grows and new g's are made. A goroutine that was preempted while it held a
+//!   bare spin lock goes on when its CPU schedules. A CPU that spins for that lock pinned or on g0
+//!   does not schedule: the two wait for each other for ever. `lock::Pinned` makes a right one of
+//!   any allocator, and the crate `contract` finds a wrong one. A machine that never writes
 //!   [`Interrupted::pc`] back, such as a Linux process, preempts nobody there, and needs no pin.
 //! - **The same of every lock that a hook takes**, if goroutines take it too: a frame allocator's,
 //!   a serial port's. Use [`lock::Lock`](crate::tools::lock::Lock), or keep interrupts off while it
@@ -139,10 +139,10 @@ trait Machine {
     /// interrupts or signals ready to be taken. From then on every hook means it by that number.
     ///
     /// CPU 0 is the caller: there `entry` is called on the spot and this never returns. For another
-    /// CPU it returns `true` once that CPU has been seen running, or `false` when it did not come up
-    /// in time: the machine has then reported it, and never lets it run anything of the executive's
-    /// later. The next call has the same number, for the next CPU, so that numbers have no holes.
-    /// `false` too, if there is none left to try.
+    /// CPU it returns `true` once that CPU has been seen running, or `false` when it did not come
+    /// up in time: the machine has then reported it, and never lets it run anything of the
+    /// executive's later. The next call has the same number, for the next CPU, so that numbers have
+    /// no holes. `false` too, if there is none left to try.
     ///
     /// # Safety
     /// `block` is that CPU's per-CPU block, used by no other that runs. Called from CPU 0, for 0
@@ -186,12 +186,13 @@ trait Machine {
     safe fn kick(cpu: usize) = {};
 
     /// A stack of at least `size` usable bytes, in whole pages, committed on first touch, its
-    /// topmost page committed at once. `None`: out of memory or of addresses, after free goroutines'
-    /// stacks were asked back ([`reclaim`](crate::reclaim)). Called pinned or on g0; takes only locks of its
-    /// own, from [`Rank::Reclaim`](crate::tools::lock::Rank) on.
+    /// topmost page committed at once. `None`: out of memory or of addresses, after free
+    /// goroutines' stacks were asked back ([`reclaim`](crate::reclaim)). Called pinned or on g0;
+    /// takes only locks of its own, from [`Rank::Reclaim`](crate::tools::lock::Rank) on.
     safe fn alloc_stack(size: usize) -> Option<Stack>;
 
-    /// Gives a stack back: its memory can serve anything else, at the latest when there is no other.
+    /// Gives a stack back: its memory can serve anything else, at the latest when there is no
+    /// other.
     ///
     /// # Safety
     /// It came from [`alloc_stack`](Self::alloc_stack), and nothing runs on it or points into it.
@@ -205,8 +206,9 @@ trait Machine {
     /// grows. Default: all. Reports then tell what stacks reserve, not what they take.
     safe fn stack_committed(stack: Stack) -> usize = stack.size();
 
-    /// Whether more than the topmost page of this stack, on which nothing runs, is backed by memory.
-    /// Called pinned or on g0, for exited goroutines, whose deep stacks are given back sooner.
+    /// Whether more than the topmost page of this stack, on which nothing runs, is backed by
+    /// memory. Called pinned or on g0, for exited goroutines, whose deep stacks are given back
+    /// sooner.
     ///
     /// Default: `false`, which is right too where it costs as much to know as to keep it. Free
     /// goroutines then keep all the memory that their stacks ever took.
@@ -229,7 +231,8 @@ trait Machine {
     safe fn freeze_others() = {};
 
     /// Writes the name of the function that contains `pc`, and `+0x..`, if known; `false` if not.
-    /// For crash reports, so better allocates nothing. Default: `false`; reports have addresses only.
+    /// For crash reports, so better allocates nothing. Default: `false`; reports have addresses
+    /// only.
     safe fn symbol(pc: usize, out: &mut dyn fmt::Write) -> bool = false;
 
     /// The run is over; 0 is success.

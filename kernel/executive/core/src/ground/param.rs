@@ -1,24 +1,27 @@
 //! Every tunable number, with its reason. Units are in the name.
 
-/// The most CPUs we run: APIC ids of one byte in xAPIC mode give 255; a power of two keeps masks whole.
+/// The most CPUs we run: APIC ids of one byte in xAPIC mode give 255; a power of two keeps masks
+/// whole.
 pub const MAX_CPUS: usize = 256;
 
-/// A P's ring of runnable g's. Go's value: large enough that spilling is rare, small enough that half of it
-/// is moved in one go under the scheduler lock. The models use 4 so that they see it full and wrapped.
+/// A P's ring of runnable g's. Go's value: large enough that spilling is rare, small enough that
+/// half of it is moved in one go under the scheduler lock. The models use 4 so that they see it
+/// full and wrapped.
 pub const RUNQ_SIZE: usize = if cfg!(loom) { 4 } else { 256 };
 
-/// Every so many schedules the global queue is looked at first, so that two g's which keep readying each
-/// other cannot starve it. Go's value: a prime, so that it falls in step with no loop.
+/// Every so many schedules the global queue is looked at first, so that two g's which keep readying
+/// each other cannot starve it. Go's value: a prime, so that it falls in step with no loop.
 pub const GLOBAL_QUEUE_EVERY_TICKS: u32 = 61;
 
-/// How many are taken then, for as many times: an eighth of the trips to the lock that all CPUs share.
+/// How many are taken then, for as many times: an eighth of the trips to the lock that all CPUs
+/// share.
 pub const GLOBAL_QUEUE_BATCH: usize = 8;
 
 /// Rounds over all P's that a searcher makes before it gives up (Go: stealTries).
 pub const STEAL_ROUNDS: usize = 4;
 
-/// Free g's a P may keep; above it half go to the global list (Go: 64 and 32; ours makes half as many trips to its lock).
-/// The models have fewer, to see them move.
+/// Free g's a P may keep; above it half go to the global list (Go: 64 and 32; ours makes half as
+/// many trips to its lock). The models have fewer, to see them move.
 pub const GFREE_MAX: usize = if cfg!(loom) { 2 } else { 128 };
 /// What it keeps of them.
 pub const GFREE_KEEP: usize = GFREE_MAX / 2;
@@ -26,21 +29,25 @@ pub const GFREE_KEEP: usize = GFREE_MAX / 2;
 /// How long a goroutine may run while others wait on its P (Go: forcePreemptNS).
 pub const SLICE_NS: u64 = 10_000_000;
 
-/// A goroutine's stack when nobody says otherwise: reserved addresses, of which only touched pages cost memory.
+/// A goroutine's stack when nobody says otherwise: reserved addresses, of which only touched pages
+/// cost memory.
 pub const STACK_BYTES: usize = 60 * 1024;
 
 /// Events that a CPU's trace keeps: some milliseconds of a busy CPU, 64 KiB each.
 pub const TRACE_EVENTS: usize = 4096;
 
-/// How much later than a sleeper's deadline a *running* CPU is interrupted for it, so that deadlines close to each other cost one interrupt. An idle CPU wakes at
-/// the deadline itself. Linux's default timer slack.
+/// How much later than a sleeper's deadline a *running* CPU is interrupted for it, so that
+/// deadlines close to each other cost one interrupt. An idle CPU wakes at the deadline itself.
+/// Linux's default timer slack.
 pub const TIMER_SLACK_NS: u64 = 50_000;
 
-/// A tick that finds nobody it may preempt, but should, comes again after so long, and each further one after twice that, up to the second number.
+/// A tick that finds nobody it may preempt, but should, comes again after so long, and each further
+/// one after twice that, up to the second number.
 pub const RETRY_NS: u64 = 100_000;
 /// See [`RETRY_NS`].
 pub const RETRY_MOST_NS: u64 = 1_000_000_000;
 
-/// All stacks begin at the same offset in a page, and all their tops would compete for the same few sets of the caches (64 sets of 64 bytes are one
-/// page): so each g leaves 0 to STACK_COLORS - 1 lines free at its top. Half a page: the other half is enough for a small goroutine.
+/// All stacks begin at the same offset in a page, and all their tops would compete for the same few
+/// sets of the caches (64 sets of 64 bytes are one page): so each g leaves 0 to STACK_COLORS - 1
+/// lines free at its top. Half a page: the other half is enough for a small goroutine.
 pub const STACK_COLORS: usize = 32;

@@ -2,10 +2,11 @@
 //! Without it every hook is `false`, and costs nothing.
 //!
 //! Chosen so are: whose ring is stolen from first and which ready arm a select takes (`M::random`),
-//! whether a readied goroutine goes to runnext or behind the others, whether a goroutine is preempted
-//! where it can be (its last unpin), and whether the global queue comes first. All of it is allowed
-//! without a seed too, only unlikely. On several CPUs one stands still now and then where others may
-//! overtake it: between the steps of a protocol, as if its hypervisor ran something else.
+//! whether a readied goroutine goes to runnext or behind the others, whether a goroutine is
+//! preempted where it can be (its last unpin), and whether the global queue comes first. All of it
+//! is allowed without a seed too, only unlikely. On several CPUs one stands still now and then
+//! where others may overtake it: between the steps of a protocol, as if its hypervisor ran
+//! something else.
 //!
 //! **Rule:** one stream of numbers for the whole program. On one CPU, with a clock that comes from
 //! the seed as well (hosted's fuzz.rs), a seed therefore makes the same run again; on several it is
@@ -23,7 +24,8 @@ pub fn one_in(n: u32) -> bool {
     }
 }
 
-/// With a seed, and on several CPUs: now and then this one stands still for a moment. Anywhere, also in a handler.
+/// With a seed, and on several CPUs: now and then this one stands still for a moment. Anywhere,
+/// also in a handler.
 #[inline(always)]
 pub fn stall() {
     #[cfg(fuzz)]
@@ -38,7 +40,8 @@ mod seeded {
     use crate::{ground::atomic, ground::machine};
     use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-    /// A counter whose every value is mixed into a number (SplitMix64, Steele et al. 2014). 0: no seed.
+    /// A counter whose every value is mixed into a number (SplitMix64, Steele et al. 2014). 0: no
+    /// seed.
     static STATE: AtomicU64 = AtomicU64::new(0);
     const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 

@@ -1,4 +1,5 @@
-//! `lock.rs` as the model checker sees it: the same face over `loom`'s mutex, which it understands. No pins and no ranks: there are no CPUs.
+//! `lock.rs` as the model checker sees it: the same face over `loom`'s mutex, which it understands.
+//! No pins and no ranks: there are no CPUs.
 
 /// As in lock.rs.
 #[allow(missing_docs)]

@@ -1,4 +1,5 @@
-//! `percpu.rs` where GS points nowhere: under the model checker, under Miri, and in this crate's own unit tests. One CPU, number 0, always pinned.
+//! `percpu.rs` where GS points nowhere: under the model checker, under Miri, and in this crate's
+//! own unit tests. One CPU, number 0, always pinned.
 //!
 //! **Rule:** what a test could believe by mistake (a current g, an m, a p) throws.
 #![allow(missing_docs, dead_code)]

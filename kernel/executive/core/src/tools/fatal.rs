@@ -1,10 +1,11 @@
 //! `throw`: our own bug was found, and going on would make it worse.
 //!
-//! Three voices for what goes wrong. *Our* bug: [`throw`], with a constant string that begins with the name of
-//! the function that noticed. The *caller's* bug: `panic!`, in Go's words. Ordinary outcomes: `Option`, `Result`, `bool`.
+//! Three voices for what goes wrong. *Our* bug: [`throw`], with a constant string that begins with
+//! the name of the function that noticed. The *caller's* bug: `panic!`, in Go's words. Ordinary
+//! outcomes: `Option`, `Result`, `bool`.
 
-/// Prints `fatal error: ` and the words, what runs where, every goroutine and why it waits, and ends the run with
-/// status 2. Takes no lock and allocates nothing. Go: `throw`.
+/// Prints `fatal error: ` and the words, what runs where, every goroutine and why it waits, and
+/// ends the run with status 2. Takes no lock and allocates nothing. Go: `throw`.
 #[cold]
 #[inline(never)]
 #[allow(unsafe_code)] // one symbol, defined in crash.rs
@@ -12,6 +13,7 @@ pub fn throw(words: &'static str) -> ! {
     unsafe extern "Rust" {
         safe fn _executive_throw(words: &'static str) -> !;
     }
-    // The other call upward (see percpu): the report needs every noun there is, and everything needs `throw`.
+    // The other call upward (see percpu): the report needs every noun there is, and everything
+    // needs `throw`.
     _executive_throw(words)
 }

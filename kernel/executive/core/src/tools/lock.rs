@@ -1,10 +1,12 @@
-//! A spin lock that pins: while it is held the goroutine is neither preempted nor moved, and must not park.
+//! A spin lock that pins: while it is held the goroutine is neither preempted nor moved, and must
+//! not park.
 //!
-//! **Rule (RANK):** locks are taken in rising rank; debug builds throw at the first one out of order, long before it would
-//! deadlock. Interrupt handlers take none (IRQ-CLEAN), so interrupts stay on.
+//! **Rule (RANK):** locks are taken in rising rank; debug builds throw at the first one out of
+//! order, long before it would deadlock. Interrupt handlers take none (IRQ-CLEAN), so interrupts
+//! stay on.
 //!
-//! The spinning itself is `spin`'s. Without the pin a holder could be preempted, and on one CPU the next
-//! goroutine would spin on it for its whole slice.
+//! The spinning itself is `spin`'s. Without the pin a holder could be preempted, and on one CPU the
+//! next goroutine would spin on it for its whole slice.
 
 use crate::ground::chaos;
 use crate::tools::fatal::throw;
@@ -12,8 +14,8 @@ use crate::tools::percpu;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Locks in the order in which they may be taken. Several of one rank may be held together only where their user has an
-/// order of its own (channels in a select: by address).
+/// Locks in the order in which they may be taken. Several of one rank may be held together only
+/// where their user has an order of its own (channels in a select: by address).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(u8)]
 pub enum Rank {
@@ -27,7 +29,8 @@ pub enum Rank {
     Chan = 8,
     /// A wait queue below them.
     Wait = 10,
-    /// The machine's, while it gets memory back: whoever allocates may take it, and it takes all that follow.
+    /// The machine's, while it gets memory back: whoever allocates may take it, and it takes all
+    /// that follow.
     Reclaim = 12,
     /// The global run queue, the global list of free g's, a CPU's inbox.
     Sched = 16,
@@ -51,7 +54,8 @@ pub struct Lock<T: ?Sized, const COUNTS: usize = 0> {
     inner: spin::mutex::SpinMutex<T>,
 }
 
-/// A lock that counts how often it is taken, and how often someone had to spin for it: for the few that reports tell of.
+/// A lock that counts how often it is taken, and how often someone had to spin for it: for the few
+/// that reports tell of.
 pub type CountedLock<T> = Lock<T, 2>;
 
 /// The lock is held, and the goroutine pinned, while this lives.
@@ -121,13 +125,15 @@ impl<T: ?Sized, const COUNTS: usize> Lock<T, COUNTS> {
         }
     }
 
-    /// Takes the lock and keeps it beyond any guard, until [`release_held`](Self::release_held): for a select, which holds one per channel.
+    /// Takes the lock and keeps it beyond any guard, until [`release_held`](Self::release_held):
+    /// for a select, which holds one per channel.
     #[inline]
     pub fn hold(&self) {
         core::mem::forget(self.lock());
     }
 
-    /// Gives back what [`hold`](Self::hold) took. On g0, on behalf of a goroutine that has just parked, no preemption is honoured.
+    /// Gives back what [`hold`](Self::hold) took. On g0, on behalf of a goroutine that has just
+    /// parked, no preemption is honoured.
     ///
     /// # Safety
     /// The caller holds it, by `hold`, and uses nothing of what it protects any more.

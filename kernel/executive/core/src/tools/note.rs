@@ -1,7 +1,9 @@
-//! A note: one m sleeps on it, anyone wakes it, once. Go: `note`, `notesleep`, `notewakeup`, `noteclear`.
+//! A note: one m sleeps on it, anyone wakes it, once. Go: `note`, `notesleep`, `notewakeup`,
+//! `noteclear`.
 //!
-//! **Rule:** between two [`clear`](Note::clear)s at most one m sleeps and the note is woken at most once; a wakeup that comes
-//! before the sleep is not lost. The word is what the machine's `wait` checks together with going to sleep.
+//! **Rule:** between two [`clear`](Note::clear)s at most one m sleeps and the note is woken at most
+//! once; a wakeup that comes before the sleep is not lost. The word is what the machine's `wait`
+//! checks together with going to sleep.
 
 use crate::ground::atomic::{AtomicU32, Ordering, const_fn};
 
@@ -40,7 +42,8 @@ impl Note {
         self.word.load(Ordering::Acquire) == WOKEN
     }
 
-    /// Sleeps until woken, until `deadline`, or until the machine returns early; tells whether it was woken. Go: `notetsleep`.
+    /// Sleeps until woken, until `deadline`, or until the machine returns early; tells whether it
+    /// was woken. Go: `notetsleep`.
     pub fn sleep(&self, machine: &impl Sleeper, deadline: u64) -> bool {
         if !self.woken() {
             machine.wait(&self.word, CLEAR, deadline);
@@ -48,10 +51,11 @@ impl Note {
         self.woken()
     }
 
-    /// Wakes the sleeper, or the next one to sleep. Tells whether this call did: `false` if it was woken already. May be called
-    /// from an interrupt handler. Go: `notewakeup`.
+    /// Wakes the sleeper, or the next one to sleep. Tells whether this call did: `false` if it was
+    /// woken already. May be called from an interrupt handler. Go: `notewakeup`.
     pub fn wakeup(&self, machine: &impl Sleeper) -> bool {
-        // Release: partner of the Acquire in `woken`. The machine's `wake` orders this against the sleeper's check.
+        // Release: partner of the Acquire in `woken`. The machine's `wake` orders this against the
+        // sleeper's check.
         let first = self.word.swap(WOKEN, Ordering::AcqRel) == CLEAR;
         if first {
             machine.wake(&self.word);

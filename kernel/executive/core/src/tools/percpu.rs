@@ -1,13 +1,15 @@
-//! What GS points at, and the three things read through it: the current g, the pin count, who this CPU is.
+//! What GS points at, and the three things read through it: the current g, the pin count, who this
+//! CPU is.
 //!
-//! **Rule (GS-CURRENT):** `gs:[0]` is the g whose stack rsp is on, except between two instructions of
-//! `switch.rs`. It is read by one instruction that is not `pure`, every time: the compiler may neither
-//! repeat nor remember it, because a goroutine that switches away may come back on another CPU.
+//! **Rule (GS-CURRENT):** `gs:[0]` is the g whose stack rsp is on, except between two instructions
+//! of `switch.rs`. It is read by one instruction that is not `pure`, every time: the compiler may
+//! neither repeat nor remember it, because a goroutine that switches away may come back on another
+//! CPU.
 //!
-//! Everything here that *changes* per-CPU state is a single `gs:` instruction. An interrupt cannot split one, so
-//! a goroutine that is preempted just before has moved as a whole, and one preempted just after `pin` cannot be.
-//! Rejected: `&PerCpu` handed around (it would be kept over a switch), and a TLS-like lazy address (LLVM
-//! keeps those over calls: llvm-project#98479).
+//! Everything here that *changes* per-CPU state is a single `gs:` instruction. An interrupt cannot
+//! split one, so a goroutine that is preempted just before has moved as a whole, and one preempted
+//! just after `pin` cannot be. Rejected: `&PerCpu` handed around (it would be kept over a switch),
+//! and a TLS-like lazy address (LLVM keeps those over calls: llvm-project#98479).
 #![allow(unsafe_code)] // GS-relative instructions, and cells that only their own CPU writes.
 
 use crate::ground::chaos;
@@ -74,8 +76,8 @@ impl PerCpu {
         }
     }
 
-    /// Whose block it is. Before GS points at it, but for the boot CPU's. Nobody is calm yet: each last unpin asks, and
-    /// finds itself on g0.
+    /// Whose block it is. Before GS points at it, but for the boot CPU's. Nobody is calm yet: each
+    /// last unpin asks, and finds itself on g0.
     pub(crate) fn fill(&self, cpu: usize, g0: *const (), m: *const (), p: *const ()) {
         self.pins.set(0);
         self.g.set(g0);
@@ -86,8 +88,8 @@ impl PerCpu {
     }
 }
 
-/// CPU `cpu`'s block, to set its GS base to. The boot CPU's machine does so before it takes the first lock.
-/// Panics unless `cpu < MAX_CPUS`.
+/// CPU `cpu`'s block, to set its GS base to. The boot CPU's machine does so before it takes the
+/// first lock. Panics unless `cpu < MAX_CPUS`.
 pub fn percpu_block(cpu: usize) -> *const () {
     assert!(cpu < MAX_CPUS);
     // SAFETY: in bounds; only the address is made.
@@ -143,8 +145,9 @@ gs_read!(
 );
 gs_read!(raw_ranks, reg, ":e", u32, RANKS, "Ranks of the locks held. Pinned.");
 
-/// This CPU's number. Stale at once unless the caller is pinned (holds a [`Lock`](crate::tools::lock::Lock) or a [`Pin`]).
-/// On a thread that is no CPU: a number that no CPU has, from [`MAX_CPUS`] on.
+/// This CPU's number. Stale at once unless the caller is pinned (holds a
+/// [`Lock`](crate::tools::lock::Lock) or a [`Pin`]). On a thread that is no CPU: a number that no
+/// CPU has, from [`MAX_CPUS`] on.
 pub fn cpu() -> usize {
     this_cpu() as usize
 }
@@ -200,8 +203,8 @@ pub(crate) fn calm() {
     }
 }
 
-/// The caller's stack is that of `g` from here on. For `contract.rs` alone, before anything else runs
-/// here: elsewhere only `switch.rs` changes the current g, together with rsp (GS-CURRENT).
+/// The caller's stack is that of `g` from here on. For `contract.rs` alone, before anything else
+/// runs here: elsewhere only `switch.rs` changes the current g, together with rsp (GS-CURRENT).
 pub(crate) fn set_g(g: *const ()) {
     // SAFETY: one instruction on this CPU's block (see the head).
     unsafe {
@@ -221,7 +224,8 @@ pub(crate) fn set_curg(g: *const ()) {
 /// From here to the matching [`unpin`] the code is neither preempted nor moved to another CPU.
 #[inline(always)]
 pub(crate) fn pin() {
-    // SAFETY: one instruction on this CPU's block (see the head). Not `nomem`: what follows stays behind it.
+    // SAFETY: one instruction on this CPU's block (see the head). Not `nomem`: what follows stays
+    // behind it.
     unsafe {
         asm!("add qword ptr gs:[{o}], {pin}", o = const PINS, pin = const PIN, options(nostack))
     }
@@ -235,10 +239,12 @@ pub(crate) fn pin_times(n: u64) {
     }
 }
 
-/// Undoes one [`pin`]; at the last one, a preemption that came meanwhile is honoured (the caller may yield).
+/// Undoes one [`pin`]; at the last one, a preemption that came meanwhile is honoured (the caller
+/// may yield).
 #[inline(always)]
 pub(crate) fn unpin() {
-    // SAFETY: one instruction on this CPU's block (see the head), and a jump on what it left. Not `nomem`: what precedes stays before it.
+    // SAFETY: one instruction on this CPU's block (see the head), and a jump on what it left. Not
+    // `nomem`: what precedes stays before it.
     unsafe {
         asm!(
             "sub qword ptr gs:[{o}], {pin}",
@@ -258,8 +264,8 @@ pub(crate) fn unpin() {
 /// a machine that can't interrupt it anywhere, a loop around such a call would else keep the CPU.
 #[inline(always)]
 pub fn point() {
-    // SAFETY: a comparison with this CPU's block (see the head), and a jump on it. Not `nomem`: what
-    // precedes stays before it.
+    // SAFETY: a comparison with this CPU's block (see the head), and a jump on it. Not `nomem`:
+    // what precedes stays before it.
     unsafe {
         asm!("cmp qword ptr gs:[{o}], 0", "je {wanted}", o = const PINS, wanted = label { preempted() }, options(nostack))
     }
@@ -271,7 +277,8 @@ pub fn point() {
 /// Undoes one [`pin`] and leaves a preemption that came meanwhile for later.
 #[inline(always)]
 pub(crate) fn unpin_quietly() {
-    // SAFETY: one instruction on this CPU's block (see the head). Not `nomem`: what precedes stays before it.
+    // SAFETY: one instruction on this CPU's block (see the head). Not `nomem`: what precedes stays
+    // before it.
     unsafe {
         asm!("sub qword ptr gs:[{o}], {pin}", o = const PINS, pin = const PIN, options(nostack))
     }
@@ -282,11 +289,13 @@ fn preempted() {
     unsafe extern "Rust" {
         safe fn _executive_preempted();
     }
-    // One of two calls upward (the other is fatal's): layer 5 gives the CPU to others, if it is the time.
+    // One of two calls upward (the other is fatal's): layer 5 gives the CPU to others, if it is the
+    // time.
     _executive_preempted()
 }
 
-/// RANK, in debug builds: notes that a lock of this rank is taken; `false` if one of a higher rank is held.
+/// RANK, in debug builds: notes that a lock of this rank is taken; `false` if one of a higher rank
+/// is held.
 #[inline]
 pub(crate) fn rank_taken(rank: u32) -> bool {
     let held = raw_ranks();

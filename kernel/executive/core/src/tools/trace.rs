@@ -104,7 +104,8 @@ pub(crate) fn record(event: Event, goid: impl FnOnce() -> u64) {
     }
 }
 
-/// The same, in the hottest places: gives back what the caller goes on with, so that it need not save a register for a call that is seldom made.
+/// The same, in the hottest places: gives back what the caller goes on with, so that it need not
+/// save a register for a call that is seldom made.
 #[inline(always)]
 pub(crate) fn record_keeping<K>(event: Event, keep: K, goid: impl FnOnce() -> u64) -> K {
     #[cold]
@@ -140,8 +141,8 @@ pub fn span() -> [u64; 2] {
 }
 
 impl Ring {
-    /// The events that are there: when (ns), what, and of which goroutine. The oldest place is left out once the ring has gone round: its
-    /// CPU may be writing there.
+    /// The events that are there: when (ns), what, and of which goroutine. The oldest place is left
+    /// out once the ring has gone round: its CPU may be writing there.
     pub fn events(&self) -> impl Iterator<Item = (u64, Event, u64)> {
         let next = self.next.load(Acquire);
         (next.saturating_sub(TRACE_EVENTS - 1)..next).filter_map(|n| {

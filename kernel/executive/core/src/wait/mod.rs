@@ -1,14 +1,16 @@
-//! The waist: how a goroutine waits, and how it is woken. Services are made of this alone, and so may
-//! be a primitive of your own.
+//! The waist: how a goroutine waits, and how it is woken. Services are made of this alone, and so
+//! may be a primitive of your own.
 //!
-//! `Monitor` (in `executive-services`) is enough for most, and needs no `unsafe`: barriers, semaphores, wait groups and
-//! condition variables are monitors, and tests/outside has a latch and a reader lock. Below it stand
-//! its parts, for what hands values over (channels) or waits for several things at once (selects):
+//! `Monitor` (in `executive-services`) is enough for most, and needs no `unsafe`: barriers,
+//! semaphores, wait groups and condition variables are monitors, and tests/outside has a latch and
+//! a reader lock. Below it stand its parts, for what hands values over (channels) or waits for
+//! several things at once (selects):
 //!
-//! - [`park`] and [`park_unlock`] take a goroutine off its CPU; [`Parked::ready`] makes it runnable.
+//! - [`park`] and [`park_unlock`] take a goroutine off its CPU; [`Parked::ready`] makes it
+//!   runnable.
 //! - [`WaitQ`] is a queue of [`Waiter`]s, which lie on the stacks of parked goroutines.
-//! - [`prepare`], [`Parked::open`] and [`claim_as`]: several may want to wake one goroutine, and one
-//!   of them *claims* it.
+//! - [`prepare`], [`Parked::open`] and [`claim_as`]: several may want to wake one goroutine, and
+//!   one of them *claims* it.
 //! - [`start_timer`], [`stop_timer`]: being woken by time.
 //! - [`outside`]: wakes by interrupt handlers and by foreign threads.
 #![allow(unsafe_code)] // A goroutine that parks is a `Parked`.
@@ -30,9 +32,9 @@ use crate::nouns::p::p;
 use crate::nouns::sched::SCHED;
 use crate::tools::percpu;
 
-/// Parks the calling goroutine. `give` runs on g0 once it is saved (PARK-COMMIT), must not park, and
-/// leaves it with whoever will ready it; if it gives it back there is nothing to wait for, and the
-/// goroutine goes on. Throws on g0, and if a lock is held after `give`. Go: `gopark`.
+/// Parks the calling goroutine. `give` runs on g0 once it is saved (PARK-COMMIT), must not park,
+/// and leaves it with whoever will ready it; if it gives it back there is nothing to wait for, and
+/// the goroutine goes on. Throws on g0, and if a lock is held after `give`. Go: `gopark`.
 #[inline]
 pub fn park(reason: WaitReason, give: impl FnOnce(Parked) -> Option<Parked>) {
     crate::proc::park::park(getg(), reason, |g| {
@@ -61,8 +63,8 @@ pub fn shuffle(order: &mut [u16]) {
     percpu::unpin();
 }
 
-/// Whether it pays to spin for what another goroutine does: nobody else waits for this CPU, and that
-/// goroutine may run on another one. Go: `sync_runtime_canSpin`.
+/// Whether it pays to spin for what another goroutine does: nobody else waits for this CPU, and
+/// that goroutine may run on another one. Go: `sync_runtime_canSpin`.
 #[doc(alias = "sync_runtime_canSpin")]
 pub fn can_spin() -> bool {
     percpu::pin();

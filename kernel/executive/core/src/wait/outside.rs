@@ -1,11 +1,11 @@
 //! Being woken from outside: by an interrupt's handler, or by a thread that runs no goroutines.
 //!
-//! **Rule (IRQ-CLEAN):** whoever wakes so takes no lock and touches no P's queue. What it hands over
-//! is readied by the next CPU that comes to `schedule`.
+//! **Rule (IRQ-CLEAN):** whoever wakes so takes no lock and touches no P's queue. What it hands
+//! over is readied by the next CPU that comes to `schedule`.
 //!
 //! **Rule:** what may be woken from outside is expected before anybody outside can find it, and is
-//! expected no more when it was handed over or will not be. While anything is expected, CPUs that all
-//! sleep are no deadlock.
+//! expected no more when it was handed over or will not be. While anything is expected, CPUs that
+//! all sleep are no deadlock.
 #![allow(unsafe_code)] // One function that trusts its caller.
 
 use crate::ground::atomic::AtomicU64;
@@ -58,8 +58,8 @@ pub fn look_again() {
     pinned(wakep);
 }
 
-/// Whether we run on the stack of the goroutine that this CPU runs. A handler has a stack of its own
-/// (IRQ-CLEAN).
+/// Whether we run on the stack of the goroutine that this CPU runs. A handler has a stack of its
+/// own (IRQ-CLEAN).
 fn on_own_stack() -> bool {
     let here = 0u8;
     !on_g0() && getg().stack().contains((&raw const here).addr())

@@ -1,8 +1,9 @@
-//! Timers: each is in the heap of the P on which it was started, and that CPU's hardware timer is set to
-//! the heap's earliest deadline. (A foreign thread's is in P 0's: no tick comes on that thread.)
+//! Timers: each is in the heap of the P on which it was started, and that CPU's hardware timer is
+//! set to the heap's earliest deadline. (A foreign thread's is in P 0's: no tick comes on that
+//! thread.)
 //!
-//! **Rule:** a timer's firing runs under its heap's lock (timers.rs), so [`stop_timer`] returns when it
-//! is over: until then, and no longer, the timer and what it names must be there.
+//! **Rule:** a timer's firing runs under its heap's lock (timers.rs), so [`stop_timer`] returns
+//! when it is over: until then, and no longer, the timer and what it names must be there.
 #![allow(unsafe_code)] // Timers on stacks.
 
 use crate::ground::param::TIMER_SLACK_NS;
