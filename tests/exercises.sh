@@ -178,11 +178,11 @@ wrong grab_into "reads tail without acquire" 's/q\.tail\.load\(Ordering::Acquire
 wrong grab_into "takes one more" 's/let n = (.*?);/let n = $1 + 1;/'
 wrong grab_into "begins at the second" 's/q\.slot\(head\.wrapping_add\(i\)\)/q.slot(head.wrapping_add(i + 1))/'
 
-wrong stop_as "does not look again" 's/!self\.has_work\(off, here\) \{/true {/'
-wrong stop_as "looks again before it is idle" 's/(if off \{)/let work = self.has_work(off, here); $1/; s/!self\.has_work\(off, here\) \{/!work {/'
-wrong stop_as "looks again only if it searched" 's/!self\.has_work\(off, here\) \{/!searching || !self.has_work(off, here) {/'
-wrong stop_as "counts itself though it was claimed" 's/if self\.take_back\(cpu\) \{/self.take_back(cpu); if true {/'
-wrong stop_as "naps for ever" 's/self\.napping\.store\(0, Ordering::Release\);//'
+wrong stop "does not look again" 's/!self\.has_work\(off, here\) \{/true {/'
+wrong stop "looks again before it is idle" 's/(if off \{)/let work = self.has_work(off, here); $1/; s/!self\.has_work\(off, here\) \{/!work {/'
+wrong stop "looks again only if it searched" 's/!self\.has_work\(off, here\) \{/!searching || !self.has_work(off, here) {/'
+wrong stop "counts itself though it was claimed" 's/if self\.take_back\(cpu\) \{/self.take_back(cpu); if true {/'
+wrong stop "naps for ever" 's/self\.napping\.store\(0, Ordering::Release\);//'
 
 if [[ $mode == time ]]; then
     # Once to build what never changes; then with the function changed, as whoever does the exercise would.

@@ -126,6 +126,18 @@ mutation "no fence before it looks for who slept" idle.rs idle who_goes_outside_
 mutation "emptied without release" inject.rs idle an_interrupt_is_no_deadlock \
     's/swap\(null_mut\(\), Ordering::AcqRel\)/swap(null_mut(), Ordering::Acquire)/'
 
+# --- the stealing policy
+mutation "a CPU is passed over" steal.rs idle the_last_searcher_finds_it \
+    's/(thief\.busy\(\))/$1.skip(1)/'
+mutation "runnexts are not looked at" steal.rs idle the_last_searcher_finds_it \
+    's/if round < STEAL_ROUNDS \{/if true {/'
+mutation "rings are not looked at" steal.rs idle a_searcher_that_finds_wakes_the_next \
+    's/if let Some\(t\) = (thief\.mine\(\)\.steal_from)/if false \&\& let Some(t) = $1/'
+mutation "what was left to its P is forgotten" steal.rs unit a_runnext_is_left_to_those_who_talk \
+    's/found = Found::HandOvers;//'
+mutation "what a timer readied is left" steal.rs unit what_a_timer_readies_is_taken \
+    's/if thief\.run_timers\(victim\)/if false/'
+
 # --- the injection stack
 mutation "pushed without release" inject.rs inject each_comes_through_once \
     's/(compare_exchange_weak\(head, ptr, )Ordering::Release/$1Ordering::Relaxed/'

@@ -243,21 +243,13 @@ impl Idle {
         self.take(cpu) || self.take_of(&self.off, ONE_OFF, cpu)
     }
 
-    /// Sleeps until there may be work: all of the above in the order that loses no wake. When it returns, this CPU counts as
-    /// searching; its note was cleared before. `may_nap`: it searched, and saw nothing but hand-overs. Go: the end of `findRunnable`, and `stopm`.
-    pub fn stop(&self, cpu: usize, searching: bool, may_nap: bool, here: &impl Stopping) {
-        self.stop_as(false, cpu, searching, may_nap, here);
-    }
-
-    /// The same for a CPU that is switched off and has [resigned](Self::resign): sleeps until there
-    /// may be something that only it can do.
-    pub fn stop_off(&self, cpu: usize, here: &impl Stopping) {
-        self.stop_as(true, cpu, false, false, here);
-    }
-
-    fn stop_as(&self, off: bool, cpu: usize, searching: bool, may_nap: bool, here: &impl Stopping) {
+    /// Sleeps until there may be work: all of the above in the order that loses no wake. When it
+    /// returns, this CPU counts as searching; its note was cleared before. `searching`: it counted as
+    /// such. Go: the end of `findRunnable`, and `stopm`.
+    pub fn stop(&self, cpu: usize, searching: bool, why: Stops, here: &impl Stopping) {
+        let off = why == Stops::Off;
         // One napper is enough. Relaxed: the fence in `go_idle` orders it for those who put a g into a runnext.
-        let naps = may_nap
+        let naps = why == Stops::AfterHandOvers
             && self.napping.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_ok();
         if off {
             self.go_off(cpu);
@@ -337,6 +329,17 @@ impl Idle {
             && !anything_to_come()
             && self.count_and_epoch.load(Ordering::Acquire) == before
     }
+}
+
+/// Why a CPU stops.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Stops {
+    /// It found nothing to run.
+    OutOfWork,
+    /// It searched, and saw nothing but hand-overs: one such CPU naps.
+    AfterHandOvers,
+    /// It is switched off, and has [resigned](Idle::resign).
+    Off,
 }
 
 /// A CPU that stops, as `Idle` sees it; a model checker brings its own.

@@ -7,6 +7,7 @@ pub mod g;
 pub mod waitq;
 pub mod timers;
 pub mod idle;
+pub mod steal;
 #[cfg(not(loom))]
 pub(crate) mod p;
 #[cfg(not(loom))]

@@ -12,24 +12,20 @@ use super::wake::{
 };
 use crate::ground::machine::{self, NEVER};
 use crate::ground::param::{
-    GLOBAL_QUEUE_BATCH, GLOBAL_QUEUE_EVERY_TICKS, RUNQ_SIZE, STEAL_ROUNDS, TIMER_SLACK_NS,
+    GLOBAL_QUEUE_BATCH, GLOBAL_QUEUE_EVERY_TICKS, NAP_NS, RUNNEXT_PAUSE_NS, RUNQ_SIZE,
+    TIMER_SLACK_NS,
 };
 use crate::nouns::g::{ANY_CPU, G, Status};
-use crate::nouns::idle::Stopping;
-use crate::nouns::m::{Cpu, CpuState, M, m};
+use crate::nouns::idle::{Stopping, Stops};
+use crate::nouns::m::{Cpu, CpuState, M, m, m_of};
 use crate::nouns::p::{P, p_of};
-use crate::nouns::runq::List;
+use crate::nouns::runq::{List, Owner, Thief};
 use crate::nouns::sched::SCHED;
+use crate::nouns::steal::{Found, Thieving, steal_work};
 use crate::tools::fatal::throw;
 use crate::tools::trace::{self, Event};
 use crate::{ground::atomic, ground::chaos, switch, tools::percpu};
 use core::sync::atomic::{Ordering, Ordering::Relaxed, compiler_fence};
-
-/// How long a thief leaves a running P alone with its runnext (ns). Go: `usleep(3)`.
-const RUNNEXT_PAUSE_NS: u64 = 3_000;
-/// How long a CPU naps that saw nothing but hand-overs (ns): as much later may a goroutine in a runnext be whose P goes on with another. A hundredth of a slice; and a search every
-/// so often costs those who talk a few percent.
-const NAP_NS: u64 = 100_000;
 
 /// One round: finds a runnable g and runs it. On g0. Throws if a lock is held. Go: `schedule`.
 #[inline(never)]
@@ -209,7 +205,7 @@ fn off_duty(p: &'static P, m: &'static M) -> Option<(&'static G, bool)> {
         let readied = m.take_readied().map(|g| (g, true));
         return readied.or_else(|| m.take_in_line(&p.runq()).map(|g| (g, false)));
     }
-    stop_m_off(p);
+    stop_m(p, Stops::Off);
     None
 }
 
@@ -276,72 +272,26 @@ fn adopt(p: &P, mut batch: List<G>) -> Option<&'static G> {
     Some(g)
 }
 
-/// Nothing here: look at the others, if not too many do so already; then sleep. `None`: look at everything again.
+/// Nothing here: looks at the others, if not too many do so already; then sleeps. `None`: look at
+/// everything again.
 #[cold]
 fn search(p: &'static P) -> Option<&'static G> {
-    let (m, mut hand_over) = (m(), false);
+    let (m, mut why) = (m(), Stops::OutOfWork);
     if m.spinning.get() || SCHED.idle.may_search(SCHED.procs()) {
         m.spinning.set(true);
         m.set_state(CpuState::Searching);
-        if let Some(g) = steal_work(p, &mut hand_over) {
-            p.stats.steals.bump();
-            trace::record(Event::Steal, || g.id());
-            return Some(g);
-        }
-    }
-    stop_m(p, hand_over);
-    None
-}
-
-/// Tries every other P that is not idle, four times round from a random one on, and its timers and its runnext the last time only. Says if
-/// it left a runnext because its P is at it. Go: `stealWork`; its `randomOrder` matters where idle P's are passed over one by one.
-fn steal_work(p: &'static P, hand_over: &mut bool) -> Option<&'static G> {
-    let me = percpu::cpu();
-    let cpus = SCHED.cpus();
-    for round in 0..STEAL_ROUNDS {
-        let last = round == STEAL_ROUNDS - 1;
-        for cpu in SCHED.idle.busy(cpus, m().random() as usize % cpus) {
-            if cpu == me {
-                continue;
-            }
-            let victim = p_of(cpu);
-            if let Some(g) = p.runq().steal_from(victim.others()) {
+        match steal_work(&Here { p, m, nap_end: NEVER }) {
+            Found::Stolen(g) => {
+                p.stats.steals.bump();
+                trace::record(Event::Steal, || g.id());
                 return Some(g);
             }
-            if !last {
-                continue;
-            }
-            if victim.timers.next() != NEVER && victim.timers.run(machine::now()) > 0 {
-                // What they readied is on our queue now.
-                if let Some((g, _)) = p.runq().get() {
-                    return Some(g);
-                }
-            }
-            if victim.others().has_runnext() {
-                if let Some(g) = steal_runnext(cpu, victim) {
-                    return Some(g);
-                }
-                *hand_over = true;
-            }
+            Found::HandOvers => why = Stops::AfterHandOvers,
+            Found::Nothing => {}
         }
     }
+    stop_m(p, why);
     None
-}
-
-/// Takes a victim's runnext, if the victim has run one and the same goroutine over a pause: else it is about to run that, and moving a g that
-/// talks to its neighbour costs both. Meanwhile we don't look: each look takes the line from the victim.
-fn steal_runnext(cpu: usize, victim: &P) -> Option<&'static G> {
-    if crate::nouns::m::m_of(cpu).state() == CpuState::Running {
-        let runs = victim.stats.runs.get();
-        let patience = machine::now() + RUNNEXT_PAUSE_NS;
-        while machine::now() < patience {
-            atomic::relax();
-        }
-        if victim.stats.runs.get() != runs {
-            return None;
-        }
-    }
-    victim.others().take_runnext()
 }
 
 /// Runs this P's timers that are due; whether there were any.
@@ -363,33 +313,63 @@ fn take_injected() -> bool {
     any
 }
 
-/// Sleeps until there may be work. When it returns this CPU counts as searching. Go: the end of `findRunnable`, `stopm`.
-fn stop_m(p: &P, may_nap: bool) {
-    let nap_end = if may_nap { machine::now() + NAP_NS } else { NEVER };
-    stop_m_as(p, nap_end, |here, searching| {
-        SCHED.idle.stop(percpu::cpu(), searching, may_nap, here)
-    });
-}
-
-/// The same for a CPU that is switched off and has resigned: sleeps until there may be something
-/// that only it can do, or it is switched on.
-fn stop_m_off(p: &P) {
-    stop_m_as(p, NEVER, |here, _| SCHED.idle.stop_off(percpu::cpu(), here));
-}
-
-fn stop_m_as(p: &P, nap_end: u64, stop: impl FnOnce(&Here, bool)) {
+/// Sleeps until there may be work; on a CPU that is switched off, until there may be something that
+/// only it can do. When it returns this CPU counts as searching. Go: the end of `findRunnable`, `stopm`.
+#[doc(alias = "stopm")]
+fn stop_m(p: &P, why: Stops) {
     let m = m();
     m.park.clear();
-    stop(&Here { p, m, nap_end }, m.spinning.replace(true));
+    let nap_end = if why == Stops::AfterHandOvers { machine::now() + NAP_NS } else { NEVER };
+    let searching = m.spinning.replace(true);
+    SCHED.idle.stop(percpu::cpu(), searching, why, &Here { p, m, nap_end });
     m.set_state(CpuState::Searching);
-    compiler_fence(Ordering::SeqCst); // before the first look: a tick that comes after one must not be taken for one that ends the wait
+    // Before the first look: a tick that comes after a look must not be taken for one that ends the wait.
+    compiler_fence(Ordering::SeqCst);
 }
 
-/// This CPU and what it can see, for `Idle`.
+/// This CPU and what it can see, for `Idle` and for `steal_work`.
 struct Here<'a> {
     p: &'a P,
     m: &'a M,
     nap_end: u64,
+}
+
+impl Thieving<G> for Here<'_> {
+    fn cpu(&self) -> usize {
+        percpu::cpu()
+    }
+
+    fn mine(&self) -> Owner<'_, G> {
+        self.p.runq()
+    }
+
+    fn busy(&self) -> impl Iterator<Item = usize> {
+        let cpus = SCHED.cpus();
+        SCHED.idle.busy(cpus, self.m.random() as usize % cpus)
+    }
+
+    fn queue(&self, victim: usize) -> Thief<'_, G> {
+        p_of(victim).others()
+    }
+
+    fn run_timers(&self, victim: usize) -> bool {
+        let timers = &p_of(victim).timers;
+        timers.next() != NEVER && timers.run(machine::now()) > 0
+    }
+
+    /// If it has run one and the same goroutine over a pause, it goes on with that. Meanwhile we don't
+    /// look: each look takes the line from the victim.
+    fn talks(&self, victim: usize) -> bool {
+        if m_of(victim).state() != CpuState::Running {
+            return false;
+        }
+        let runs = &p_of(victim).stats.runs;
+        let (before, patience) = (runs.get(), machine::now() + RUNNEXT_PAUSE_NS);
+        while machine::now() < patience {
+            atomic::relax();
+        }
+        runs.get() != before
+    }
 }
 
 impl Stopping for Here<'_> {
@@ -448,9 +428,8 @@ impl Here<'_> {
     /// Whether anything can ever run again, all CPUs being idle.
     fn anything_to_come(&self) -> bool {
         SCHED.injected.anything_to_come()
-            || (0..SCHED.cpus()).any(|cpu| {
-                p_of(cpu).timers.next() != NEVER || crate::nouns::m::m_of(cpu).has_inbox()
-            })
+            || (0..SCHED.cpus())
+                .any(|cpu| p_of(cpu).timers.next() != NEVER || m_of(cpu).has_inbox())
             || self.has_own_work()
             || self.has_work(true)
     }

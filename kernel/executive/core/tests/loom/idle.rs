@@ -4,9 +4,10 @@
 use super::model::{Bed, Item, check, item, leak, race};
 use crate::ground::atomic::{AtomicBool, Ordering};
 use crate::ground::machine::NEVER;
-use crate::nouns::idle::{Idle, Stopping};
+use crate::nouns::idle::{Idle, Stopping, Stops};
 use crate::nouns::inject::Injected;
-use crate::nouns::runq::Runq;
+use crate::nouns::runq::{Owner, Runq, Thief};
+use crate::nouns::steal::{Found, Thieving, steal_work};
 use crate::tools::note::Note;
 use loom::cell::Cell;
 use loom::thread;
@@ -36,8 +37,10 @@ struct Here<const N: usize> {
     world: &'static World<N>,
     cpu: usize,
     wakes_itself: Cell<bool>,
-    /// It saw a hand-over when it searched last.
-    may_nap: Cell<bool>,
+    /// What it saw when it searched last.
+    why: Cell<Stops>,
+    /// The next runnext that it sees is one that its P is about to run.
+    sees_talk: Cell<bool>,
     /// It listens to `all_found`.
     finds_all: bool,
     /// CPUs are switched off or on, and there is a global queue. (Each look more makes a model
@@ -59,7 +62,8 @@ impl<const N: usize> Stopping for Here<N> {
             || self.switching && !self.world.global.is_empty()
             || self
                 .busy()
-                .any(|cpu| if runnexts { !cpu.ring.is_empty() } else { !cpu.ring.ring_is_empty() })
+                .map(|cpu| &self.world.cpus[cpu].ring)
+                .any(|ring| if runnexts { !ring.is_empty() } else { !ring.ring_is_empty() })
     }
     fn will_sleep(&self, _: bool) {}
     /// A nap is over at once, or never.
@@ -73,23 +77,42 @@ impl<const N: usize> Stopping for Here<N> {
     }
 }
 
+impl<const N: usize> Thieving<Item> for Here<N> {
+    fn cpu(&self) -> usize {
+        self.cpu
+    }
+    fn mine(&self) -> Owner<'_, Item> {
+        // SAFETY: PINNED: this thread is the CPU.
+        unsafe { self.me().ring.owner() }
+    }
+    fn busy(&self) -> impl Iterator<Item = usize> {
+        self.world.idle.busy(N, 0)
+    }
+    fn queue(&self, victim: usize) -> Thief<'_, Item> {
+        self.world.cpus[victim].ring.thief()
+    }
+    /// There are no timers.
+    fn run_timers(&self, _: usize) -> bool {
+        false
+    }
+    fn talks(&self, _: usize) -> bool {
+        self.sees_talk.replace(false)
+    }
+}
+
 impl<const N: usize> Here<N> {
     fn me(&self) -> &'static Cpu {
         &self.world.cpus[self.cpu]
     }
 
-    /// Where others may find work.
-    fn busy(&self) -> impl Iterator<Item = &'static Cpu> {
-        self.world.idle.busy(N, 0).map(|cpu| &self.world.cpus[cpu])
-    }
-
     /// Gives up (counted as searching, or not) and comes back when there may be work, counted as searching.
     fn stop(&self, searching: bool) {
         self.me().note.clear();
-        self.world.idle.stop(self.cpu, searching, self.may_nap.replace(false), self);
+        let why = self.why.replace(Stops::OutOfWork);
+        self.world.idle.stop(self.cpu, searching, why, self);
     }
 
-    /// Looks at the global queue and at the rings of all others that are not idle, once.
+    /// Looks at the global queue, and searches.
     fn steal(&self) -> Option<&'static Item> {
         if self.switching
             && !self.world.global.is_empty()
@@ -98,13 +121,15 @@ impl<const N: usize> Here<N> {
             item.run();
             return Some(item);
         }
-        // SAFETY: PINNED: this thread is the CPU.
-        let mine = unsafe { self.me().ring.owner() };
-        let mut others = self.busy().filter(|&cpu| !core::ptr::eq(cpu, self.me()));
-        let found = others.find_map(|victim| {
-            mine.steal_from(victim.ring.thief()).or_else(|| victim.ring.thief().take_runnext())
-        });
-        found.inspect(|item| item.run())
+        match steal_work(self) {
+            Found::Stolen(item) => {
+                item.run();
+                return Some(item);
+            }
+            Found::HandOvers => self.why.set(Stops::AfterHandOvers),
+            Found::Nothing => {}
+        }
+        None
     }
 
     /// Out of work: stops, and searches, until something was found. It ends as a CPU that runs what it found.
@@ -153,8 +178,7 @@ impl<const N: usize> Here<N> {
 
     /// This CPU is switched off: hands over what it has, and resigns.
     fn hand_over(&self, searching: bool) {
-        // SAFETY: PINNED: this thread is the CPU.
-        let mine = unsafe { self.me().ring.owner() };
+        let mine = self.mine();
         while let Some((item, _)) = mine.get() {
             self.world.global.expect();
             self.world.global.hand_over(item);
@@ -168,15 +192,14 @@ impl<const N: usize> Here<N> {
     /// else. Then it counts as searching.
     fn off_duty(&self) {
         self.me().note.clear();
-        self.world.idle.stop_off(self.cpu, self);
+        self.world.idle.stop(self.cpu, false, Stops::Off, self);
         assert!(self.has_own_work() || !self.is_off(), "woken for what others can do");
     }
 
     /// Readies a goroutine on this CPU.
     fn submit(&self, item: &'static Item) {
         item.run();
-        // SAFETY: PINNED: this thread is the CPU.
-        let ring = unsafe { self.me().ring.owner() };
+        let ring = self.mine();
         match ring.swap_next(item) {
             None => self.world.idle.wakep_for_next().into_iter().for_each(|cpu| self.startm(cpu)),
             Some(old) => {
@@ -205,7 +228,8 @@ fn world<const N: usize>() -> [Here<N>; N] {
         world,
         cpu,
         wakes_itself: Cell::new(false),
-        may_nap: Cell::new(false),
+        why: Cell::new(Stops::OutOfWork),
+        sees_talk: Cell::new(false),
         naps_for_long: Cell::new(false),
         finds_all: false,
         switching: false,
@@ -292,8 +316,27 @@ fn the_napper_looks() {
         let [submitter, napper] = world::<2>();
         let world = submitter.world;
         world.idle.start_searching();
-        napper.may_nap.set(true);
+        napper.why.set(Stops::AfterHandOvers);
         race(move || submitter.submit(item(0)), move || napper.until_found(true));
+        assert_eq!((world.idle.searching(), world.idle.idle_count()), (0, 0));
+    });
+}
+
+/// A searcher leaves a goroutine to the P that is about to run it, and that P then does not: does the
+/// searcher come back for it?
+#[test]
+fn a_runnext_that_was_left_is_taken_after_a_nap() {
+    check(|| {
+        let [submitter, searcher] = world::<2>();
+        let world = submitter.world;
+        world.idle.start_searching();
+        searcher.sees_talk.set(true);
+        let searches = move || match searcher.steal() {
+            Some(_) if world.idle.found_work() => searcher.wakep(),
+            Some(_) => {}
+            None => drop(searcher.until_found(true)),
+        };
+        race(move || submitter.submit(item(0)), searches);
         assert_eq!((world.idle.searching(), world.idle.idle_count()), (0, 0));
     });
 }
@@ -305,7 +348,7 @@ fn who_sleeps_beside_a_napper_hides_nothing() {
         let [submitter, napper, sleeper] = world::<3>().map(|cpu| Here { finds_all: true, ..cpu });
         submitter.world.idle.start_searching();
         submitter.world.idle.start_searching();
-        napper.may_nap.set(true);
+        napper.why.set(Stops::AfterHandOvers);
         let napper = thread::spawn(move || napper.until_all_found());
         let sleeper = thread::spawn(move || sleeper.until_all_found());
         submitter.submit(item(0));
@@ -319,7 +362,7 @@ fn who_sleeps_beside_a_napper_hides_nothing() {
 fn more_than_a_hand_over_wakes_the_napper() {
     check(|| {
         let [submitter, napper] = world::<2>();
-        napper.may_nap.set(true);
+        napper.why.set(Stops::AfterHandOvers);
         napper.naps_for_long.set(true);
         let submitter = move || {
             submitter.submit(item(0));

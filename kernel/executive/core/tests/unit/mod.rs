@@ -9,6 +9,7 @@ mod map;
 mod numbers;
 mod queues;
 mod small;
+mod steal;
 mod stub;
 #[allow(dead_code)] // each of its types is tested in part
 #[path = "../services.rs"]
