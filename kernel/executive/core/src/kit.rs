@@ -130,7 +130,7 @@ pub unsafe fn as_goroutine<R>(g0_stack: Stack, ask: fn() -> R) -> R {
     percpu::set_curg(core::ptr::null());
     m().set_state(CpuState::Offline);
     percpu::calm();
-    m().slice_end.set(machine::NEVER);
+    m().slice_end.store(machine::NEVER, Relaxed);
     m().tick_is_gone();
     machine::tick_at(machine::NEVER);
     answer

@@ -37,6 +37,12 @@ pub const GFREE_KEEP: usize = GFREE_MAX / 2;
 /// How long a goroutine may run while others wait on its P (Go: forcePreemptNS).
 pub const SLICE_NS: u64 = 10_000_000;
 
+/// Goroutine numbers that a P takes from the global counter at once (Go: `_GoidCacheBatch`).
+pub const GOID_BATCH: u64 = 16;
+
+/// Timers that fire under one hold of their heap's lock, at the most: what another waits for it.
+pub const TIMERS_BATCH: usize = 64;
+
 /// A goroutine's stack when nobody says otherwise: reserved addresses, of which only touched pages
 /// cost memory.
 pub const STACK_BYTES: usize = 60 * 1024;

@@ -41,7 +41,7 @@ impl<T: Linked> Everyone<T> {
             return;
         }
         let mut list = self.list.lock();
-        batch.append(core::mem::take(&mut *list));
+        batch.append(core::mem::replace(&mut *list, List::new()));
         *list = batch;
         self.len.store(list.len(), Ordering::Relaxed);
     }
@@ -55,12 +55,6 @@ impl<T: Linked> Everyone<T> {
     }
     pub fn stats(&self) -> (u64, u64) {
         self.list.stats()
-    }
-}
-
-impl<T: Linked> Default for Everyone<T> {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -112,7 +106,7 @@ impl<T: Linked> FreeList<T> {
     pub fn put(&self, t: &'static T, everyone: &Everyone<T>, part: impl Fn(&T)) {
         self.put_own(t);
         if self.len.get() >= GFREE_MAX {
-            self.part_with_surplus(everyone, part);
+            self.put_slow(everyone, part);
         }
     }
 
@@ -126,7 +120,7 @@ impl<T: Linked> FreeList<T> {
     }
 
     #[cold]
-    fn part_with_surplus(&self, everyone: &Everyone<T>, part: impl Fn(&T)) {
+    fn put_slow(&self, everyone: &Everyone<T>, part: impl Fn(&T)) {
         let mut surplus = List::new();
         while surplus.len() < GFREE_MAX - GFREE_KEEP
             && let Some(t) = self.get_own()
@@ -135,11 +129,5 @@ impl<T: Linked> FreeList<T> {
             surplus.push_back(t);
         }
         everyone.give(surplus);
-    }
-}
-
-impl<T: Linked> Default for FreeList<T> {
-    fn default() -> Self {
-        Self::new()
     }
 }

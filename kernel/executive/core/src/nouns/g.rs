@@ -44,96 +44,74 @@ pub enum Status {
     Dead = 6,
 }
 
-/// Why a goroutine waits. Go: `waitReason`, and its words.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub enum WaitReason {
+macro_rules! wait_reasons {
+    ($($(#[$doc:meta])* $name:ident $words:literal,)*) => {
+        /// Why a goroutine waits. Go: `waitReason`, and its words.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[repr(u8)]
+        pub enum WaitReason { $($(#[$doc])* $name,)* }
+
+        impl WaitReason {
+            const ALL: &[(Self, &str)] = &[$((WaitReason::$name, $words),)*];
+        }
+    };
+}
+wait_reasons! {
     /// It does not.
-    None,
+    None "",
     /// For a value to come.
-    ChanReceive,
+    ChanReceive "chan receive",
     /// For a receiver, or for room.
-    ChanSend,
+    ChanSend "chan send",
     /// For one of several arms.
-    Select,
+    Select "select",
     /// For nothing, and so forever.
-    SelectNoCases,
+    SelectNoCases "select (no cases)",
     /// For a time to come.
-    Sleep,
+    Sleep "sleep",
     /// For another goroutine's end.
-    Join,
+    Join "join",
     /// For an interrupt.
-    Irq,
+    Irq "IRQ wait",
     /// For a `Mutex`.
-    MutexLock,
+    MutexLock "sync.Mutex.Lock",
     /// To read what an `RwLock` guards.
-    RwLockRead,
+    RwLockRead "sync.RWMutex.RLock",
     /// To write what an `RwLock` guards.
-    RwLockWrite,
+    RwLockWrite "sync.RWMutex.Lock",
     /// For a `Condvar` to be notified.
-    CondWait,
+    CondWait "sync.Cond.Wait",
     /// For a `Semaphore`'s permits.
-    Semacquire,
+    Semacquire "semacquire",
     /// For a `WaitGroup` to come to zero.
-    WaitGroup,
+    WaitGroup "sync.WaitGroup.Wait",
     /// For the others at a `Barrier`.
-    Barrier,
+    Barrier "barrier",
     /// For a future's waker.
-    Future,
-    /// For nothing, and so forever.
-    Forever,
+    Future "future",
 }
 
 impl WaitReason {
+    /// How many there are.
+    pub const COUNT: usize = Self::ALL.len();
+
     /// As reports print it.
     pub const fn words(self) -> &'static str {
-        match self {
-            WaitReason::None => "",
-            WaitReason::ChanReceive => "chan receive",
-            WaitReason::ChanSend => "chan send",
-            WaitReason::Select => "select",
-            WaitReason::SelectNoCases => "select (no cases)",
-            WaitReason::Sleep => "sleep",
-            WaitReason::Join => "join",
-            WaitReason::Irq => "IRQ wait",
-            WaitReason::MutexLock => "sync.Mutex.Lock",
-            WaitReason::RwLockRead => "sync.RWMutex.RLock",
-            WaitReason::RwLockWrite => "sync.RWMutex.Lock",
-            WaitReason::CondWait => "sync.Cond.Wait",
-            WaitReason::Semacquire => "semacquire",
-            WaitReason::WaitGroup => "sync.WaitGroup.Wait",
-            WaitReason::Barrier => "barrier",
-            WaitReason::Future => "future",
-            WaitReason::Forever => "parked forever",
-        }
+        Self::ALL[self as usize].1
+    }
+    /// The reason of this number. Panics if there is none.
+    pub const fn from_u8(n: u8) -> Self {
+        Self::ALL[n as usize].0
     }
     /// Whether it is a wait for one thing, which the g names (`G::waits_for`).
     pub const fn is_for_one_thing(self) -> bool {
         use WaitReason::*;
-        matches!(
-            self,
-            ChanReceive
-                | ChanSend
-                | MutexLock
-                | RwLockRead
-                | RwLockWrite
-                | Semacquire
-                | WaitGroup
-                | Barrier
-        )
+        self.is_for_a_lock()
+            || matches!(self, ChanReceive | ChanSend | Semacquire | WaitGroup | Barrier)
     }
     /// Whether a report tells who has what it waits for (`G::behind`).
     pub const fn is_for_a_lock(self) -> bool {
         matches!(self, WaitReason::MutexLock | WaitReason::RwLockRead | WaitReason::RwLockWrite)
-    }
-    /// How many there are.
-    pub const COUNT: usize = WaitReason::Forever as usize + 1;
-
-    /// The reason of this number. Panics if there is none.
-    pub const fn from_u8(n: u8) -> Self {
-        assert!((n as usize) < Self::COUNT);
-        // SAFETY: a discriminant, of which all below COUNT are.
-        unsafe { core::mem::transmute(n) }
     }
 }
 

@@ -358,9 +358,3 @@ pub trait Stopping {
     /// Sleeps until its note is woken, which is sure to come.
     fn await_wakeup(&self);
 }
-
-impl Default for Idle {
-    fn default() -> Self {
-        Self::new()
-    }
-}

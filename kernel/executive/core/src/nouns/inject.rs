@@ -79,9 +79,3 @@ impl<T: Linked> Injected<T> {
         list
     }
 }
-
-impl<T: Linked> Default for Injected<T> {
-    fn default() -> Self {
-        Self::new()
-    }
-}

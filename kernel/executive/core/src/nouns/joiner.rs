@@ -82,9 +82,3 @@ impl<T> Joiner<T> {
         self.0.load(Ordering::Acquire) == Self::detached() // partner: `detach`
     }
 }
-
-impl<T> Default for Joiner<T> {
-    fn default() -> Self {
-        Self::new()
-    }
-}

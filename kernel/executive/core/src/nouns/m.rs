@@ -27,19 +27,6 @@ pub enum CpuState {
     Idle = 3,
 }
 
-/// When the slice ends. Its own CPU writes it; others may look whether there is one.
-pub(crate) struct Slice(AtomicU64);
-impl Slice {
-    #[inline]
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-    #[inline]
-    pub(crate) fn set(&self, end: u64) {
-        self.0.store(end, Ordering::Relaxed);
-    }
-}
-
 #[repr(C, align(128))]
 pub struct M {
     /// The g whose stack the scheduler itself runs on here.
@@ -53,7 +40,7 @@ pub struct M {
     /// After so long (ns) a tick that preempts nobody comes again.
     pub(crate) retry: Cell<u64>,
     /// A slice under contention ends at this time (ns); NEVER: none was begun.
-    pub(crate) slice_end: Slice,
+    pub(crate) slice_end: AtomicU64,
     /// The schedtick that was seen when the slice began.
     pub(crate) slice_tick: Cell<u32>,
     /// A slice has ended, and nobody has gone behind the others for it yet.
@@ -133,7 +120,7 @@ impl M {
             spinning: Cell::new(false),
             tick: AtomicU64::new(NEVER),
             retry: Cell::new(RETRY_NS),
-            slice_end: Slice(AtomicU64::new(NEVER)),
+            slice_end: AtomicU64::new(NEVER),
             slice_tick: Cell::new(0),
             slice_over: Cell::new(false),
             random: Cell::new(1),
@@ -184,11 +171,11 @@ impl M {
     #[inline]
     pub(crate) fn tick_by(&self, deadline: u64) {
         if deadline < self.tick.load(Ordering::Relaxed) {
-            self.tick_earlier(deadline);
+            self.tick_by_slow(deadline);
         }
     }
     #[cold]
-    fn tick_earlier(&self, deadline: u64) {
+    fn tick_by_slow(&self, deadline: u64) {
         if self.tick.fetch_min(deadline, Ordering::Relaxed) <= deadline {
             return;
         }
@@ -207,7 +194,7 @@ impl M {
     }
     /// Whether a slice runs here: others wait, and `on_tick` will see to them. Anyone may ask.
     pub(crate) fn in_slice(&self) -> bool {
-        self.slice_end.get() != NEVER
+        self.slice_end.load(Ordering::Relaxed) != NEVER
     }
 
     /// Puts a goroutine that is locked to this CPU where this CPU alone looks. By anyone.

@@ -104,12 +104,6 @@ impl<T: Linked> List<T> {
     }
 }
 
-impl<T: Linked> Default for List<T> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 pub(crate) fn ptr<T>(t: &'static T) -> *mut T {
     core::ptr::from_ref(t).cast_mut()
 }
@@ -205,12 +199,6 @@ impl<T: Linked> Runq<T> {
 
     fn slot(&self, index: u32) -> &AtomicPtr<T> {
         &self.slots[(index % N) as usize]
-    }
-}
-
-impl<T: Linked> Default for Runq<T> {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -314,10 +302,10 @@ impl<'a, T: Linked> Owner<'a, T> {
         Some(batch)
     }
 
-    /// The next g to run. True if it inherits the slice of the one before (it was `runnext`). Go: `runqget`.
-    #[inline]
-    pub fn get(&self) -> Option<(&'static T, bool)> {
-        self.get_next().map(|t| (t, true)).or_else(|| self.get_from_ring().map(|t| (t, false)))
+    /// The next to run: `runnext`, which inherits the slice of the one before, or the ring's first.
+    /// Go: `runqget`.
+    pub fn get(&self) -> Option<&'static T> {
+        self.get_next().or_else(|| self.get_from_ring())
     }
 
     /// The half of [`get`](Self::get) that looks at `runnext`.

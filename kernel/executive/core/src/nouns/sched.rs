@@ -108,7 +108,7 @@ impl Sched {
     /// its queue. By its owner, who tells those who sleep.
     pub(crate) fn give_all(&self, p: &P) -> bool {
         let mut batch = List::new();
-        while let Some((g, _)) = p.runq().get() {
+        while let Some(g) = p.runq().get() {
             batch.push_back(g);
         }
         let any = !batch.is_empty();

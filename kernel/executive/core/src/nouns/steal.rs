@@ -48,7 +48,7 @@ pub fn steal_work<T: Linked>(thief: &impl Thieving<T>) -> Found<T> {
                 continue;
             }
             if thief.run_timers(victim)
-                && let Some((t, _)) = thief.mine().get()
+                && let Some(t) = thief.mine().get()
             {
                 return Found::Stolen(t);
             }

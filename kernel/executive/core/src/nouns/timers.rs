@@ -12,14 +12,13 @@
 
 use crate::ground::atomic::{AtomicU32, AtomicU64, Ordering, const_fn};
 use crate::ground::machine::NEVER;
+use crate::ground::param::TIMERS_BATCH;
 use crate::tools::lock::{CountedLock, Rank};
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::ptr::NonNull;
 
 const OUT: usize = usize::MAX;
-/// Fired at most so many under one hold of the lock.
-const BATCH: usize = 64;
 
 /// What to do when it is time; `Some(deadline)` puts the timer back for then. Runs under the heap's lock, on any CPU, on g0 or pinned.
 pub type Fire = unsafe fn(timer: *const Timer, now: u64) -> Option<u64>;
@@ -150,7 +149,7 @@ impl Timers {
             let Some(mut heap) = self.heap.try_lock() else {
                 return fired;
             }; // someone else is at it
-            for _ in 0..BATCH {
+            for _ in 0..TIMERS_BATCH {
                 let Some(&Entry { when, timer }) = heap.first() else {
                     break;
                 };
@@ -231,11 +230,5 @@ fn remove_at(heap: &mut Vec<Entry>, at: usize) {
         // SAFETY: as above.
         let now_at = unsafe { moved.timer.as_ref() }.index.get();
         sift_down(heap, now_at);
-    }
-}
-
-impl Default for Timers {
-    fn default() -> Self {
-        Self::new()
     }
 }

@@ -6,10 +6,10 @@
 //! **Rule:** `joiner` (joiner.rs) decides who frees a g that has ended: `goexit0`, off its stack, on g0, if the handle is gone; else the handle.
 #![allow(unsafe_code)] // First frames, closures and results by pointer, raw states in a pointer.
 
-use super::schedule::{execute, ready_and_schedule, schedule};
+use super::schedule::{Turn, execute, ready_and_schedule, schedule};
 use super::wake::{put_last, put_next};
 use crate::ground::machine::{self, Stack};
-use crate::ground::param::{STACK_BYTES, STACK_COLORS};
+use crate::ground::param::{GOID_BATCH, STACK_BYTES, STACK_COLORS};
 use crate::nouns::g::{ANY_CPU, G, Status, getg};
 use crate::nouns::joiner::Ended;
 use crate::nouns::m::{M, m};
@@ -187,7 +187,7 @@ fn resurrect(p: &P, m: &M, g: &'static G, drop_result: unsafe extern "C" fn(*mut
     // SAFETY: STACK-OWNER: g is Dead, detached and in no list: ours.
     g.sched_sp.store(unsafe { switch::newborn(body as usize, drop_result, body) }, Relaxed);
     g.set_status(Status::Dead, Status::Runnable, "resurrect: goroutine is not Dead");
-    execute(p, m, g, false)
+    execute(p, m, g, Turn::Own)
 }
 
 /// The handle's wait: parks until `g` has ended. Called once per handle.
@@ -219,13 +219,13 @@ fn gfget(p: &P, stack_bytes: usize) -> Option<&'static G> {
     {
         return Some(g);
     }
-    gfget_slowly(p, g, stack_bytes)
+    gfget_slow(p, g, stack_bytes)
 }
 
 /// Where it is not just this P's last one, or that one has no stack to fit.
 #[cold]
 #[inline(never)]
-fn gfget_slowly(p: &P, own: Option<&'static G>, stack_bytes: usize) -> Option<&'static G> {
+fn gfget_slow(p: &P, own: Option<&'static G>, stack_bytes: usize) -> Option<&'static G> {
     if percpu::is_foreign() {
         return None; // here, because its own list is always empty
     }
@@ -310,13 +310,12 @@ fn malg(stack_bytes: usize) -> Option<&'static G> {
     Some(g)
 }
 
-/// A goroutine number that was never used; taken from the global counter 16 at a time. Go: `goidcache`.
+/// A goroutine number that was never used; taken from the global counter in batches. Go: `goidcache`.
 fn next_goid(p: &P) -> u64 {
-    const BATCH: u64 = 16;
     if p.goid_next.get() == p.goid_end.get() {
-        let first = SCHED.goid.fetch_add(BATCH, Relaxed);
+        let first = SCHED.goid.fetch_add(GOID_BATCH, Relaxed);
         p.goid_next.set(first);
-        p.goid_end.set(first + BATCH);
+        p.goid_end.set(first + GOID_BATCH);
     }
     let id = p.goid_next.get();
     p.goid_next.set(id + 1);

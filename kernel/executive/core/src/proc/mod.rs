@@ -13,6 +13,11 @@
 //! - [`procs`]: a CPU that is switched off hands over what it has, and sleeps.
 //! - [`foreign`]: a thread that is no CPU hands what it readied to the global queue.
 //!
+//! Why many functions come in two: on the way of each send, receive, park and wake nearly nothing is
+//! ever true of all that may be. `x` is what everybody calls: it tests for the common case, and is
+//! inlined. `x_slow` is the rest, out of line (Go's `runqputslow`), so that the common case saves no
+//! registers for it. `schedule_inline` is `schedule` once more, where a goroutine parks or yields.
+//!
 //! Rejected, with Go: one central queue (a lock for all), handing a P over at each ready (a wake per message), and waking all idle CPUs (they'd fight for one g).
 pub(crate) mod wake;
 pub(crate) mod schedule;

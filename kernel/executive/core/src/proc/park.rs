@@ -4,7 +4,7 @@
 //! another CPU could run it while it still stands on its stack.
 #![allow(unsafe_code)] // Calls of `mcall`, and moving a closure to g0.
 
-use super::schedule::{execute, schedule, schedule_inline};
+use super::schedule::{Turn, execute, schedule, schedule_inline};
 use super::wake::{put_last, slice_begins, wakep};
 use crate::ground::chaos;
 use crate::nouns::g::{ANY_CPU, G, Status, WaitReason};
@@ -28,7 +28,7 @@ pub(crate) fn park<F: FnOnce(&'static G) -> bool>(me: &G, reason: WaitReason, co
         if !commit(g) {
             g.set_status(Status::Waiting, Status::Runnable, "park: goroutine was readied by two");
             if percpu::is_calm() {
-                execute(p, m(), g, true);
+                execute(p, m(), g, Turn::Inherited);
             }
             put_last(p, m(), g); // whoever never parks, though it would, yields when it shall
         }
@@ -68,7 +68,7 @@ fn waits<K>(p: &'static P, g: &'static G, keep: K) -> (&'static P, K) {
 
 /// When it is not just a place in the ring: others are in the global queue already, or there is no room, and it goes there, behind them. Nothing in `yield_m` returns to it, so it saves no registers.
 #[cold]
-fn yield_slowly(p: &'static P, m: &'static M, unqueued: Option<&'static G>) -> ! {
+fn yield_slow(p: &'static P, m: &'static M, unqueued: Option<&'static G>) -> ! {
     match unqueued {
         Some(g) if g.locked_to.load(Relaxed) == ANY_CPU => {
             SCHED.put(g);
@@ -97,7 +97,7 @@ pub fn yield_now() {
         let queued =
             g.locked_to.load(Relaxed) == ANY_CPU && !SCHED.has_global() && p.runq().put_in_room(g);
         if !queued || !m.in_slice() {
-            yield_slowly(p, m, (!queued).then_some(g))
+            yield_slow(p, m, (!queued).then_some(g))
         }
         schedule_inline(p, m)
     }

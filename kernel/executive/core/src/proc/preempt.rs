@@ -8,7 +8,7 @@
 #![allow(unsafe_code)] // The stub that a preempted goroutine runs.
 
 use super::foreign::hand_over;
-use super::schedule::schedule_slowly;
+use super::schedule::schedule_slow;
 use super::wake::{anyone_waits, kick_hogs, new_slice, put_last, startm, wakep};
 use crate::ground::machine::{self, Interrupted, NEVER};
 use crate::ground::param::{RETRY_MOST_NS, RETRY_NS, TIMER_SLACK_NS};
@@ -38,15 +38,15 @@ pub fn on_tick(at: &mut Interrupted) {
     let due = p.timers.next();
     let others_wait = anyone_waits(p, m);
     let mut yields = due <= now || m.has_readied() || !SCHED.injected.is_empty() || m.is_off();
-    if m.slice_end.get() <= now {
+    if m.slice_end.load(Relaxed) <= now {
         // The same goroutine, or the same slice handed on through runnext, as when it began?
         if others_wait && m.slice_tick.get() == p.schedtick.get() {
             m.slice_over.set(true);
             yields = true;
         }
-        m.slice_end.set(NEVER);
+        m.slice_end.store(NEVER, Relaxed);
     }
-    if others_wait && m.slice_end.get() == NEVER {
+    if others_wait && m.slice_end.load(Relaxed) == NEVER {
         new_slice();
     }
     if due > now {
@@ -54,7 +54,7 @@ pub fn on_tick(at: &mut Interrupted) {
     } else {
         wakep(); // an idle CPU can run our timers sooner than we
     }
-    m.tick_by(m.slice_end.get());
+    m.tick_by(m.slice_end.load(Relaxed));
     if yields && !preempt(at) {
         // The mark is honoured by the next unpin, but g0 may run a goroutine that never pins, having looked before whatever this tick is about had come. So
         // another tick comes; each later than the one before, for where a CPU gets to execute nothing but ticks there would be no end.
@@ -197,7 +197,7 @@ fn gopreempt() {
             wakep();
             kick_hogs();
         }
-        schedule_slowly(p, m)
+        schedule_slow(p, m)
     }
     // SAFETY: `preempt_m` takes no argument and does not return.
     unsafe { switch::call_mcall(preempt_m, core::ptr::null_mut()) }

@@ -39,16 +39,16 @@ pub(crate) fn schedule(p: &'static P, m: &'static M) -> ! {
 pub(crate) fn schedule_inline(p: &'static P, m: &'static M) -> ! {
     if is_calm() && nothing_special(p, m) {
         if let Some(g) = p.runq().get_next() {
-            execute_untimed(p, g, true)
+            run(p, g, Turn::Inherited)
         }
         // A slice that is handed on does not count, so the 61st tick is looked for only here: a pair that does nothing else ends with its slice.
         if !p.global_is_due()
             && let Some(g) = p.runq().get_from_ring()
         {
-            execute_untimed(p, g, false)
+            run(p, g, Turn::Own)
         }
     }
-    schedule_slowly(p, m)
+    schedule_slow(p, m)
 }
 
 /// Readies `g`, and one round of `schedule`, which will run it unless something comes before: then at once, without a queue. On g0.
@@ -60,7 +60,7 @@ pub(crate) fn ready_and_schedule(p: &'static P, m: &'static M, g: &'static G) ->
         && !p.others().has_runnext()
         && g.locked_to.load(Relaxed) == ANY_CPU
     {
-        execute_untimed(p, g, true)
+        run(p, g, Turn::Inherited)
     }
     put_next(g);
     schedule(p, m)
@@ -88,7 +88,7 @@ fn nothing_special(p: &P, m: &M) -> bool {
 /// Everything that `schedule` knows.
 #[cold]
 #[inline(never)]
-pub(crate) fn schedule_slowly(p: &'static P, m: &'static M) -> ! {
+pub(crate) fn schedule_slow(p: &'static P, m: &'static M) -> ! {
     percpu::set_curg(core::ptr::null());
     if p.give_free.load(Relaxed) {
         SCHED.give_free(p);
@@ -97,12 +97,12 @@ pub(crate) fn schedule_slowly(p: &'static P, m: &'static M) -> ! {
         refill(p);
     }
     let next = if m.slice_over.replace(false) { next_in_turn(p, m) } else { None };
-    let (g, inherit_slice) = next.map_or_else(|| find_runnable(p, m), |g| (g, false));
+    let (g, turn) = next.map_or_else(|| find_runnable(p, m), |g| (g, Turn::Own));
     if m.spinning.get() {
         // Before running what was found: there may be more, and those who put it there counted on us.
         reset_spinning(m);
     }
-    execute(p, m, g, inherit_slice)
+    execute(p, m, g, turn)
 }
 
 /// The machine's page-fault handler asked for it (`on_low_memory`).
@@ -121,20 +121,29 @@ fn reset_spinning(m: &M) {
     }
 }
 
+/// On whose slice a goroutine runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// On one of its own.
+    Own,
+    /// On the rest of the slice of the one before it, which readied it.
+    Inherited,
+}
+
 /// Runs a runnable g that the caller has taken off its queue. Go: `execute`.
-pub(crate) fn execute(p: &P, m: &M, g: &'static G, inherit_slice: bool) -> ! {
+pub(crate) fn execute(p: &P, m: &M, g: &'static G, turn: Turn) -> ! {
     let due = p.timers.next();
     if due != NEVER {
         // A hog must not make sleepers late. Nor may those whose time has come take all of `g`'s.
         m.tick_by(due.max(p.coarse_now.get()).saturating_add(TIMER_SLACK_NS));
     }
-    if !inherit_slice {
+    if turn == Turn::Own {
         turn_begins(p);
     }
     if !m.in_slice() && anyone_waits(p, m) {
         new_slice(); // nor may it keep those waiting who are behind it
     }
-    execute_untimed(p, g, true)
+    run(p, g, Turn::Inherited)
 }
 
 /// A goroutine runs on a slice of its own.
@@ -146,10 +155,10 @@ fn turn_begins(p: &P) {
 
 /// The same, where no time has to be kept: there are no timers, and nobody came to wait here but by `put_next` and `put_last`, which began a slice.
 #[inline(always)]
-fn execute_untimed(p: &P, g: &'static G, inherit_slice: bool) -> ! {
+fn run(p: &P, g: &'static G, turn: Turn) -> ! {
     g.set_status(Status::Runnable, Status::Running, "execute: goroutine is not runnable");
     percpu::set_curg(g.as_ptr().cast());
-    if !inherit_slice {
+    if turn == Turn::Own {
         turn_begins(p);
     }
     p.stats.runs.bump();
@@ -160,7 +169,7 @@ fn execute_untimed(p: &P, g: &'static G, inherit_slice: bool) -> ! {
 
 /// Finds a runnable g; sleeps until there is one. True if it runs on its predecessor's slice. Go: `findRunnable`.
 #[doc(alias = "findrunnable")]
-fn find_runnable(p: &'static P, m: &'static M) -> (&'static G, bool) {
+fn find_runnable(p: &'static P, m: &'static M) -> (&'static G, Turn) {
     loop {
         if m.is_off() {
             match off_duty(p, m) {
@@ -178,16 +187,16 @@ fn find_runnable(p: &'static P, m: &'static M) -> (&'static G, bool) {
         if (p.global_overdue() >= patience || !urgent && chaos::one_in(8))
             && let Some(g) = once_in_61(p)
         {
-            return (g, false);
+            return (g, Turn::Own);
         }
         if let Some(g) = m.take_readied().or_else(|| p.runq().get_next()) {
-            return (g, true);
+            return (g, Turn::Inherited);
         }
         if let Some(g) = first_in_line(p, m) {
-            return (g, false);
+            return (g, Turn::Own);
         }
         if let Some(g) = adopt(p, SCHED.get_batch(RUNQ_SIZE / 2)).or_else(|| search(p)) {
-            return (g, false);
+            return (g, Turn::Own);
         }
     }
 }
@@ -195,15 +204,15 @@ fn find_runnable(p: &'static P, m: &'static M) -> (&'static G, bool) {
 /// One look on a CPU that is switched off: a goroutine that is locked to it, and whether it runs on
 /// its predecessor's slice; or none: then the CPU has slept. On g0.
 #[cold]
-fn off_duty(p: &'static P, m: &'static M) -> Option<(&'static G, bool)> {
+fn off_duty(p: &'static P, m: &'static M) -> Option<(&'static G, Turn)> {
     if !SCHED.injected.is_empty() {
         take_injected();
     }
     hand_over(p, m);
     if m.has_inbox() {
         // The ring is empty, so the first in line is never made to wait.
-        let readied = m.take_readied().map(|g| (g, true));
-        return readied.or_else(|| m.take_in_line(&p.runq()).map(|g| (g, false)));
+        let readied = m.take_readied().map(|g| (g, Turn::Inherited));
+        return readied.or_else(|| m.take_in_line(&p.runq()).map(|g| (g, Turn::Own)));
     }
     stop_m(p, Stops::Off);
     None
@@ -421,7 +430,7 @@ impl Here<'_> {
         let woken = self.m.park.sleep(&Cpu(percpu::cpu()), deadline);
         trace::record(Event::Wake, || 0);
         self.m.tick_is_gone();
-        self.m.slice_end.set(NEVER);
+        self.m.slice_end.store(NEVER, Relaxed);
         woken
     }
 

@@ -161,14 +161,14 @@ pub(crate) fn startm(cpu: usize) {
 #[inline]
 pub(crate) fn slice_begins(m: &M) {
     if !m.in_slice() {
-        slice_begins_now();
+        slice_begins_slow();
     }
 }
 
 /// Where nobody runs yet (`find_runnable` readies whose time has come) it is seen when one does who waits behind it: `execute`.
 #[cold]
 #[inline(never)]
-fn slice_begins_now() {
+fn slice_begins_slow() {
     if curg().is_some() {
         new_slice();
     }
@@ -179,7 +179,7 @@ fn slice_begins_now() {
 pub(crate) fn new_slice() {
     let (p, m, now) = (p(), m(), machine::now());
     p.coarse_now.set(now);
-    m.slice_end.set(now + SLICE_NS);
+    m.slice_end.store(now + SLICE_NS, Relaxed);
     m.slice_tick.set(p.schedtick.get());
     m.tick_by(now + SLICE_NS);
 }

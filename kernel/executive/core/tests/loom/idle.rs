@@ -179,7 +179,7 @@ impl<const N: usize> Here<N> {
     /// This CPU is switched off: hands over what it has, and resigns.
     fn hand_over(&self, searching: bool) {
         let mine = self.mine();
-        while let Some((item, _)) = mine.get() {
+        while let Some(item) = mine.get() {
             self.world.global.expect();
             self.world.global.hand_over(item);
         }

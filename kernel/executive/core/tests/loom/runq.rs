@@ -25,7 +25,7 @@ fn put_next(q: &Owner<'_, Item>, item: &'static Item) -> Option<List<Item>> {
 
 /// Runs all that the owner finds; tells how many.
 fn drain(q: &Owner<'_, Item>) -> usize {
-    core::iter::from_fn(|| q.get()).inspect(|(item, _)| item.run()).count()
+    core::iter::from_fn(|| q.get()).inspect(|item| item.run()).count()
 }
 
 fn run_all(mut batch: List<Item>) -> usize {
@@ -102,7 +102,7 @@ fn slots_are_used_again() {
         let thief = thread::spawn(move || steal(q.thief()));
         let mut ran = 0;
         for id in 3..6 {
-            ran += mine.get().inspect(|(item, _)| item.run()).iter().count();
+            ran += mine.get().inspect(|item| item.run()).iter().count();
             put(&mine, item(id));
         }
         ran += drain(&mine) + thief.join().unwrap();
@@ -124,8 +124,7 @@ fn runnext_has_one_winner() {
             item.run();
             assert!(put_next(&q, item).is_none());
         }
-        let (_, inherits) =
-            q.get().inspect(|(item, _)| item.run()).expect("a thief takes one at most");
+        let (_, inherits) = q.get().inspect(|item| item.run()).expect("a thief takes one at most");
         let ran = 1 + drain(&q) + thief.join().unwrap();
         assert_eq!(ran, 2);
         let _ = inherits;
@@ -141,7 +140,7 @@ fn never_empty_on_the_way() {
         assert!(put_next(&mine, item(0)).is_none());
         let observer = thread::spawn(move || q.is_empty());
         assert!(put_next(&mine, item(1)).is_none()); // kicks 0 to the ring
-        assert!(mine.get().is_some_and(|(item, inherits)| item.id == 1 && inherits));
+        assert!(mine.get_next().is_some_and(|item| item.id == 1));
         assert!(!observer.join().unwrap());
     });
 }

@@ -83,8 +83,10 @@ fn put_next(q: &Owner<'_, Item>, item: &'static Item) -> Option<List<Item>> {
     q.put(q.swap_next(item)?)
 }
 
+/// What runs next, and whether it inherits a slice: it was `runnext`.
 fn got(q: &Owner<'_, Item>) -> Option<(usize, bool)> {
-    q.get().map(|(item, inherits)| (item.id, inherits))
+    let next = q.get_next().map(|item| (item.id, true));
+    next.or_else(|| q.get_from_ring().map(|item| (item.id, false)))
 }
 
 #[test]
@@ -228,7 +230,7 @@ fn owner_and_thieves_run_each_once() {
                     {
                         run(item);
                     }
-                    while let Some((item, _)) = mine.get() {
+                    while let Some(item) = mine.get() {
                         run(item);
                     }
                     std::thread::yield_now();
@@ -237,17 +239,17 @@ fn owner_and_thieves_run_each_once() {
         }
         for item in items {
             let spilled = if item.id % 3 == 0 { put_next(&q, item) } else { q.put(item) };
-            let mut spilled = spilled.unwrap_or_default();
+            let mut spilled = spilled.unwrap_or_else(List::new);
             while let Some(item) = spilled.pop_front() {
                 run(item);
             }
             if item.id % 5 == 0
-                && let Some((item, _)) = q.get()
+                && let Some(item) = q.get()
             {
                 run(item);
             }
         }
-        while let Some((item, _)) = q.get() {
+        while let Some(item) = q.get() {
             run(item);
         }
         done.store(true, Relaxed);

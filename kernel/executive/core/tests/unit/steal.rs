@@ -11,7 +11,6 @@ use std::vec::Vec;
 use super::std;
 
 /// CPU 0 steals from the others, which talk (`talks`) or have a timer for it (`fires`).
-#[derive(Default)]
 struct World {
     rings: [Runq<G>; 3],
     fires: Cell<Option<&'static G>>,
@@ -47,6 +46,15 @@ impl Thieving<G> for World {
 }
 
 impl World {
+    fn new(talks: bool) -> Self {
+        World {
+            rings: [const { Runq::new() }; 3],
+            fires: Cell::new(None),
+            talks,
+            asked: RefCell::default(),
+            rounds: Cell::new(0),
+        }
+    }
     fn of(&self, cpu: usize) -> Owner<'_, G> {
         // SAFETY: PINNED: there is one thread.
         unsafe { self.rings[cpu].owner() }
@@ -62,7 +70,7 @@ fn g() -> &'static G {
 
 #[test]
 fn a_ring_goes_before_any_runnext() {
-    let (world, next, queued) = (World::default(), g(), g());
+    let (world, next, queued) = (World::new(false), g(), g());
     assert!(world.of(2).swap_next(next).is_none());
     assert!(world.of(1).put(queued).is_none());
     world.steals(queued);
@@ -73,7 +81,7 @@ fn a_ring_goes_before_any_runnext() {
 
 #[test]
 fn what_a_timer_readies_is_taken() {
-    let (world, readied) = (World::default(), g());
+    let (world, readied) = (World::new(false), g());
     world.fires.set(Some(readied));
     world.steals(readied);
     assert_eq!(*world.asked.borrow(), [("timers", 2)]);
@@ -81,7 +89,7 @@ fn what_a_timer_readies_is_taken() {
 
 #[test]
 fn a_runnext_is_left_to_those_who_talk() {
-    let (world, next) = (World { talks: true, ..World::default() }, g());
+    let (world, next) = (World::new(true), g());
     assert!(world.of(1).swap_next(next).is_none());
     assert!(matches!(steal_work(&world), Found::HandOvers));
     assert_eq!(*world.asked.borrow(), [("timers", 2), ("timers", 1), ("talks", 1)]);
@@ -90,7 +98,7 @@ fn a_runnext_is_left_to_those_who_talk() {
 
 #[test]
 fn where_nothing_is_all_are_asked_in_each_round() {
-    let world = World::default();
+    let world = World::new(false);
     assert!(matches!(steal_work(&world), Found::Nothing));
     assert_eq!(*world.asked.borrow(), [("timers", 2), ("timers", 1)]);
     assert_eq!(world.rounds.get(), STEAL_ROUNDS);
