@@ -1,12 +1,14 @@
 //! A goroutine executive: Go's scheduler of g's, m's and p's, `no_std`, on whatever machine you bind
 //! it to ([`mod@machine`]).
 //!
-//! ```no_run
+//! ```
+//! # hosted::run(|| {
 //! use executive::{chan, go};
 //!
 //! let (tx, rx) = chan(0);
 //! go(move || (1..=3).for_each(|n| tx.send(n).unwrap()));
 //! assert_eq!(rx.iter().sum::<u32>(), 6);
+//! # });
 //! ```
 //!
 //! It is a face: the scheduler is `executive-core`, what goroutines use is `executive-services`. Here

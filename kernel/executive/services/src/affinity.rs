@@ -5,9 +5,11 @@ use executive_core::{percpu, procs, yield_now};
 
 /// While it lives its goroutine runs on one CPU, and on no other. It may park; others run on that CPU too.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// let here = executive::lock_to_cpu(0);
 /// drop(here); // anywhere again
+/// # });
 /// ```
 pub struct CpuLock {
     before: Option<usize>,
@@ -19,10 +21,12 @@ pub struct CpuLock {
 /// such CPU: they are numbered from 0 to [`num_cpus`]. One that is switched off ([`set_procs`])
 /// runs goroutines that are locked to it, and no others.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// let here = executive::lock_to_cpu(0);
 /// assert_eq!(executive::percpu::cpu(), 0);
 /// drop(here); // anywhere again
+/// # });
 /// ```
 pub fn lock_to_cpu(cpu: usize) -> CpuLock {
     assert!(cpu < procs::cpus(), "lock_to_cpu: no CPU {cpu}");
@@ -35,9 +39,11 @@ pub fn lock_to_cpu(cpu: usize) -> CpuLock {
 
 /// As [`lock_to_cpu`], for the CPU that the goroutine runs on now. Never parks. Go: `LockOSThread`.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// let _here = executive::affinity::lock_to_this_cpu();
 /// let cpu = executive::percpu::cpu(); // stays true
+/// # });
 /// ```
 pub fn lock_to_this_cpu() -> CpuLock {
     CpuLock { before: procs::lock_to_this(), _not_send: PhantomData }
@@ -45,9 +51,11 @@ pub fn lock_to_this_cpu() -> CpuLock {
 
 /// How many CPUs run goroutines now: the first so many of [`num_cpus`]. Go: `GOMAXPROCS(0)`.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// let workers: Vec<_> = (0..executive::affinity::cpus()).map(|_| executive::go(|| ())).collect();
 /// workers.into_iter().for_each(|worker| worker.join());
+/// # });
 /// ```
 pub fn cpus() -> usize {
     procs::procs()
@@ -56,10 +64,12 @@ pub fn cpus() -> usize {
 /// How many CPUs there are, those that are switched off included; they are numbered from 0 without
 /// holes, and there never are more or fewer. Go: `NumCPU`.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use std::sync::atomic::AtomicU64;
 /// let counts: Vec<_> = (0..executive::affinity::num_cpus()).map(|_| AtomicU64::new(0)).collect();
 /// let here = &counts[executive::percpu::cpu()];
+/// # });
 /// ```
 #[doc(alias = "NumCPU")]
 pub fn num_cpus() -> usize {
@@ -76,11 +86,13 @@ pub fn num_cpus() -> usize {
 ///
 /// Yields if the calling goroutine's own CPU is switched off and it is not locked to it.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::affinity::{cpus, set_procs};
 /// let before = set_procs(1); // one goroutine at a time
 /// assert_eq!(cpus(), 1);
 /// set_procs(before);
+/// # });
 /// ```
 #[doc(alias = "GOMAXPROCS")]
 pub fn set_procs(n: usize) -> usize {

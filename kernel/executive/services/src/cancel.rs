@@ -24,11 +24,13 @@ use executive_core::wait::{Timer, start_timer, stop_timer};
 
 /// Why a token is cancelled.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::cancel::{Cause, Token};
 /// let token = Token::new();
 /// token.cancel();
 /// assert_eq!(token.cause().map(|c| c.to_string()), Some("context canceled".into()));
+/// # });
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Cause {
@@ -50,7 +52,8 @@ impl core::error::Error for Cause {}
 
 /// Says to those who have it, and to all below, that they shall stop. Clones are the same token. Dropping one changes nothing: what is below stays below what is above.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::cancel::{Cause, Token};
 /// use executive::{go, select};
 /// let token = Token::new();
@@ -64,6 +67,7 @@ impl core::error::Error for Cause {}
 /// assert_eq!(h.join(), None);
 /// assert_eq!(token.cause(), Some(Cause::Cancelled));
 /// drop(tx);
+/// # });
 /// ```
 #[derive(Clone)]
 pub struct Token {
@@ -100,9 +104,11 @@ unsafe impl Send for Node {}
 impl Token {
     /// A token that nobody else can cancel. Allocates. Go: `context.WithCancel(context.Background())`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let token = executive::cancel::Token::new();
     /// assert!(!token.is_cancelled());
+    /// # });
     /// ```
     #[expect(clippy::new_without_default, reason = "it is an event's, not a value's, birth")]
     pub fn new() -> Self {
@@ -110,34 +116,40 @@ impl Token {
     }
     /// A token that is cancelled with this one, or alone. Cancelled from the start if this one is. Go: `context.WithCancel`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let (parent, other) = (executive::cancel::Token::new(), executive::cancel::Token::new());
     /// let child = parent.child();
     /// other.cancel();
     /// assert!(!child.is_cancelled());
     /// parent.cancel();
     /// assert!(child.is_cancelled());
+    /// # });
     /// ```
     pub fn child(&self) -> Self {
         Self::make(Some(&self.node), None)
     }
     /// A child that is also cancelled at `deadline`, or a little later. Go: `context.WithDeadline`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// use executive::time::{Duration, Instant};
     /// let soon = Instant::now() + Duration::from_millis(5);
     /// executive::cancel::Token::new().child_until(soon).wait();
     /// assert!(Instant::now() >= soon);
+    /// # });
     /// ```
     pub fn child_until(&self, deadline: Instant) -> Self {
         Self::make(Some(&self.node), Some(deadline))
     }
     /// A child that is also cancelled after `d`. Go: `context.WithTimeout`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// use executive::cancel::{Cause, Token};
     /// let token = Token::new().child_for(core::time::Duration::from_millis(1));
     /// assert_eq!(token.wait(), Cause::DeadlineExceeded);
+    /// # });
     /// ```
     pub fn child_for(&self, d: Duration) -> Self {
         self.child_until(Instant::now() + d)
@@ -188,10 +200,13 @@ impl Token {
 
     /// Cancels this token and all below it; when it returns they are. Does nothing if it is cancelled already. Never parks. Go: the `CancelFunc`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let token = executive::cancel::Token::new();
     /// token.cancel();
     /// token.cancel(); // nothing more
+    /// assert!(token.is_cancelled());
+    /// # });
     /// ```
     pub fn cancel(&self) {
         self.node.cancel(Cause::Cancelled);
@@ -201,21 +216,26 @@ impl Token {
     }
     /// Whether it is cancelled.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let token = executive::cancel::Token::new();
-    /// executive::go({
+    /// let h = executive::go({
     ///     let token = token.clone();
     ///     move || while !token.is_cancelled() { executive::yield_now() }
     /// });
     /// token.cancel();
+    /// h.join();
+    /// # });
     /// ```
     pub fn is_cancelled(&self) -> bool {
         self.cause().is_some()
     }
     /// Why it is cancelled, if it is: the first reason counts. Go: `ctx.Err()`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// assert_eq!(executive::cancel::Token::new().cause(), None);
+    /// # });
     /// ```
     pub fn cause(&self) -> Option<Cause> {
         let _tree = self.node.tree.lock();
@@ -223,11 +243,15 @@ impl Token {
     }
     /// Parks until it is cancelled. Go: `<-ctx.Done()`.
     ///
-    /// ```no_run
-    /// let token = executive::cancel::Token::new();
+    /// ```
+    /// # hosted::run(|| {
+    /// use executive::cancel::{Cause, Token};
+    /// let token = Token::new();
     /// let child = token.child();
-    /// executive::go(move || child.wait());
+    /// let h = executive::go(move || child.wait());
     /// token.cancel();
+    /// assert_eq!(h.join(), Cause::Cancelled);
+    /// # });
     /// ```
     pub fn wait(&self) -> Cause {
         self.done.recv();
@@ -239,18 +263,22 @@ impl Token {
     /// A channel that is closed when it is cancelled. A clone of it may outlive the token, and is closed
     /// when those above are cancelled, or by the deadline. Go: `ctx.Done()`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let token = executive::cancel::Token::new();
     /// token.cancel();
     /// assert_eq!(token.done().recv(), None);
+    /// # });
     /// ```
     pub fn done(&self) -> &Receiver<()> {
         &self.done
     }
     /// When it will be cancelled at the latest. Go: `ctx.Deadline()`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// assert_eq!(executive::cancel::Token::new().deadline(), None);
+    /// # });
     /// ```
     pub fn deadline(&self) -> Option<Instant> {
         self.node.deadline

@@ -29,10 +29,12 @@ use executive_core::wait::{Parked, WaitQ, Waiter, park_unlock, succeed, unlock_r
 /// receiving allocate nothing. Panics with `makechan: size out of range` if the buffer is larger than memory,
 /// or the capacity larger than `isize::MAX`. Go: `make(chan T, capacity)`.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// let (tx, rx) = executive::chan::<u64>(0);
 /// executive::go(move || (1..=3).for_each(|n| tx.send(n).unwrap())); // tx goes with it: that closes
 /// assert_eq!(rx.iter().sum::<u64>(), 6);
+/// # });
 /// ```
 pub fn chan<T: Send>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let chan = Chan::new(capacity, 1, None);

@@ -4,8 +4,10 @@ use executive_core::g::getg;
 
 /// The calling goroutine: its number and name, for one's own reports.
 ///
-/// ```no_run
-/// println!("{}", executive::current()); // 7 (name)
+/// ```
+/// # hosted::run(|| {
+/// assert_eq!(executive::current().to_string(), "1 (main)");
+/// # });
 /// ```
 pub fn current() -> Current {
     let g = getg();
@@ -30,8 +32,10 @@ impl core::fmt::Display for Current {
 
 /// The calling goroutine's number. Go has none for its users; every report names it.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// assert_ne!(executive::go(executive::goid).join(), executive::goid());
+/// # });
 /// ```
 pub fn goid() -> u64 {
     getg().id()

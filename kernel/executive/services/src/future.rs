@@ -23,8 +23,10 @@ use executive_core::wait::{Parked, outside, park};
 /// When all goroutines wait and there is no clone, nor anything else to come, that is a deadlock, and
 /// the run ends.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// assert_eq!(executive::block_on(async { 6 * 7 }), 42);
+/// # });
 /// ```
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
@@ -50,9 +52,11 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 
 /// Starts a goroutine that runs a future to its end.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// let h = executive::go_future(async { 6 * 7 });
 /// assert_eq!(h.join(), 42);
+/// # });
 /// ```
 #[track_caller]
 pub fn go_future<F>(future: F) -> JoinHandle<F::Output>

@@ -22,10 +22,12 @@ static MEETINGS: [Meeting<G>; LINES] = [const { Meeting::new() }; LINES];
 /// An interrupt came on `line`. Called by the machine's handler, with interrupts off. Lost if a line has one pending already, as in hardware: the
 /// waiter must look at its device, not count. Panics unless `line` is less than [`LINES`].
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// let line = executive::irq::Irq::new(5);
 /// executive::on_irq(5); // the handler
 /// line.wait(); // it has come
+/// # });
 /// ```
 pub fn on_irq(line: usize) {
     // A goroutine may be the one that calls (`put_back`).
@@ -50,13 +52,16 @@ fn mark(line: usize) -> *mut () {
 
 /// A line to wait on. One goroutine may wait on a line at a time.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::{irq::Irq, select};
 /// static KEYBOARD: Irq = Irq::new(1);
+/// executive::go(|| executive::on_irq(1)); // as the machine's handler does
 /// select! {
 ///     irq(KEYBOARD) => { /* read it */ }
-///     after(core::time::Duration::from_secs(1)) => { /* nobody types */ }
+///     after(core::time::Duration::from_secs(60)) => panic!("nobody types"),
 /// }
+/// # });
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Irq(usize);
@@ -64,8 +69,11 @@ pub struct Irq(usize);
 impl Irq {
     /// Panics unless `line` is less than [`LINES`].
     ///
-    /// ```no_run
-    /// let line = executive::irq::Irq::new(executive::irq::LINES - 1);
+    /// ```
+    /// # hosted::run(|| {
+    /// use executive::irq::{Irq, LINES};
+    /// const LAST: Irq = Irq::new(LINES - 1);
+    /// # });
     /// ```
     pub const fn new(line: usize) -> Self {
         assert!(line < LINES);
@@ -75,10 +83,12 @@ impl Irq {
     /// Parks until an interrupt came on the line since the last `wait`. Panics if another goroutine
     /// waits on it. In a select: `irq(line)`; of several arms with one line one gets it, each as often.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let line = executive::irq::Irq::new(1);
     /// executive::go(|| executive::on_irq(1)); // as the machine's handler does
     /// line.wait();
+    /// # });
     /// ```
     pub fn wait(&self) {
         if self.take() {

@@ -23,7 +23,8 @@ const BATCH: usize = 16;
 /// A `T` that goroutines change in turn, and in which they wait for each other. It can be a
 /// `static`, and allocates nothing.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::g::WaitReason;
 /// use executive::wait::Monitor;
 ///
@@ -37,6 +38,7 @@ const BATCH: usize = 16;
 /// if !*open {
 ///     open.wait(WaitReason::CondWait); // until `ready_all`
 /// }
+/// # });
 /// ```
 #[repr(transparent)] // a waiter's g names the lock, by which a mutex finds its owner
 pub struct Monitor<T> {

@@ -6,7 +6,8 @@ use executive_core::wait::outside::{expect, expect_no_more, look_again};
 /// While one lives, something that is no goroutine may wake one: CPUs that all sleep are no deadlock. Take it before
 /// you give a foreign thread, or a device, the means to wake; drop it when no wake can come any more.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::foreign::Outside;
 /// let (tx, rx) = executive::chan(1);
 /// let outside = Outside::new();
@@ -15,6 +16,7 @@ use executive_core::wait::outside::{expect, expect_no_more, look_again};
 ///     drop(outside);
 /// });
 /// assert_eq!(rx.recv(), Some(42));
+/// # });
 /// ```
 #[must_use = "it counts until it is dropped"]
 #[derive(Debug)]

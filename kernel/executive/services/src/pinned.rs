@@ -8,9 +8,10 @@ use executive_core::percpu::Pin;
 ///
 /// The machine contract asks for such an allocator ([`machine`](mod@executive_core::machine) says why). Whoever is in the
 /// inner one is pinned, so that others spin for its lock only while its holder runs. Like every lock
-/// of this module it needs GS: a CPU's GS base is set before the first allocation.
+/// of this module it needs GS: a CPU's GS base is set before the first allocation. (So the example is
+/// not run: a Linux process allocates before it has any.)
 ///
-/// ```no_run
+/// ```no_run,standalone_crate
 /// use executive::lock::Pinned;
 /// # use std::alloc::System as Heap;
 ///

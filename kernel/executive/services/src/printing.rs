@@ -47,9 +47,11 @@ pub fn print(args: fmt::Arguments<'_>) {
 /// Prints to the machine's ordinary output, as `std`'s does: the console of a kernel, standard output of a process.
 /// Lines of up to 160 bytes come out in one piece. Does not park; may wait for the device.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// executive::print!("{} and ", 1);
 /// executive::println!("{}", 2);
+/// # });
 /// ```
 #[macro_export]
 macro_rules! print {

@@ -13,7 +13,8 @@ use executive_core::join::{Builder, JoinHandle};
 
 /// Runs `f`, in which goroutines that borrow can be started, and parks until all of them have ended, however `f` returns.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// let mut halves = [vec![1, 2], vec![3, 4]];
 /// let [a, b] = &mut halves;
 /// executive::scope(|s| {
@@ -21,6 +22,7 @@ use executive_core::join::{Builder, JoinHandle};
 ///     s.go(|| b.push(0));
 /// });
 /// assert_eq!(halves.concat(), [1, 2, 0, 3, 4, 0]);
+/// # });
 /// ```
 pub fn scope<'env, R>(f: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R) -> R {
     let scope =
@@ -45,11 +47,13 @@ impl<F: Fn()> Drop for AtEnd<F> {
 
 /// Where goroutines that may borrow `'env` are started.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// fn helper<'s>(s: &'s executive::scope::Scope<'s, '_>, n: &'s u64) {
 ///     s.go(move || n + 1);
 /// }
 /// executive::scope(|s| helper(s, &1));
+/// # });
 /// ```
 pub struct Scope<'scope, 'env: 'scope> {
     running: Count,
@@ -72,9 +76,11 @@ impl<T> Drop for Join<T> {
 impl<'scope> Scope<'scope, '_> {
     /// Starts a goroutine that runs `f`. Panics when there is no memory for a stack.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let n = 5;
     /// assert_eq!(executive::scope(|s| s.go(|| &n).join() + 1), 6);
+    /// # });
     /// ```
     #[track_caller]
     pub fn go<F, T>(&'scope self, f: F) -> ScopedJoinHandle<'scope, T>
@@ -87,10 +93,12 @@ impl<'scope> Scope<'scope, '_> {
 
     /// As [`go`](Self::go), with a name or a stack of an unusual size.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// use executive::Builder;
     /// let words = vec![1, 2];
     /// executive::scope(|s| drop(s.go_with(Builder::new().name("counter"), || words.len())));
+    /// # });
     /// ```
     #[track_caller]
     pub fn go_with<F, T>(&'scope self, how: Builder, f: F) -> ScopedJoinHandle<'scope, T>
@@ -117,13 +125,15 @@ impl<'scope> Scope<'scope, '_> {
 
 /// A scoped goroutine's result to come.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// let (a, b) = (1, 2);
 /// let sum = executive::scope(|s| {
 ///     let (a, b) = (s.go(|| a), s.go(|| b));
 ///     a.join() + b.join()
 /// });
 /// assert_eq!(sum, 3);
+/// # });
 /// ```
 pub struct ScopedJoinHandle<'scope, T: Send> {
     handle: ManuallyDrop<JoinHandle<T>>,

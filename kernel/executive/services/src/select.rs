@@ -355,8 +355,10 @@ fn chosen(cases: &[Case<'_>]) -> Chosen {
 
 /// Parks for good. Go: `select {}`.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// executive::go(|| executive::select::forever());
+/// # });
 /// ```
 pub fn forever() -> ! {
     choose([], false);

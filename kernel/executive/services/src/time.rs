@@ -17,13 +17,15 @@ use executive_core::percpu;
 
 /// A point in time: nanoseconds of the machine's monotonic clock.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::time::{Duration, Instant};
 /// let begin = Instant::now();
 /// assert!(begin.remaining().is_zero());
 /// assert!(begin + Duration::from_secs(1) > begin);
 /// assert_eq!((begin + Duration::from_nanos(5)) - begin, Duration::from_nanos(5));
 /// assert_eq!(Instant::from_nanos(begin.as_nanos()), begin);
+/// # });
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub struct Instant(u64);
@@ -35,9 +37,13 @@ impl Instant {
     }
     /// Time since this instant; zero if it lies ahead. Go: `time.Since`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let begin = executive::time::Instant::now();
+    /// executive::time::sleep(core::time::Duration::from_millis(1));
     /// println!("{:?}", begin.elapsed());
+    /// # assert!(begin.elapsed().as_millis() >= 1);
+    /// # });
     /// ```
     pub fn elapsed(self) -> Duration {
         Self::now() - self
@@ -79,9 +85,13 @@ impl core::ops::Sub for Instant {
 
 /// Parks the calling goroutine for at least `d`. Go: `time.Sleep`.
 ///
-/// ```no_run
-/// use executive::time::{Duration, sleep};
+/// ```
+/// # hosted::run(|| {
+/// use executive::time::{Duration, Instant, sleep};
+/// let begin = Instant::now();
 /// sleep(Duration::from_millis(10));
+/// assert!(begin.elapsed() >= Duration::from_millis(10));
+/// # });
 /// ```
 pub fn sleep(d: Duration) {
     sleep_until(Instant::now() + d)
@@ -89,13 +99,15 @@ pub fn sleep(d: Duration) {
 
 /// Parks the calling goroutine until `deadline` or a little later; returns at once if it has passed.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::time::{Duration, Instant, sleep_until};
 /// let mut next = Instant::now();
 /// for _ in 0..3 {
 ///     next = next + Duration::from_millis(10); // the work in between costs no drift
 ///     sleep_until(next);
 /// }
+/// # });
 /// ```
 pub fn sleep_until(deadline: Instant) {
     if deadline <= Instant::now() {

@@ -9,13 +9,15 @@ use core::sync::atomic::Ordering;
 
 /// The end that sends. Clone it for more senders; when the last goes the channel is closed.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// let (tx, rx) = executive::chan(2);
 /// let second = tx.clone();
 /// tx.send(1).unwrap();
 /// second.send(2).unwrap();
 /// drop((tx, second)); // closes
 /// assert!(rx.iter().eq([1, 2]));
+/// # });
 /// ```
 pub struct Sender<T> {
     pub(crate) chan: Arc<Chan<T>>,
@@ -23,12 +25,14 @@ pub struct Sender<T> {
 
 /// The end that receives. Clone it for more receivers: each value goes to one of them. When the last goes, what is buffered is dropped and sends fail.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// let (tx, rx) = executive::chan(2);
 /// let second = rx.clone();
 /// tx.send(1).unwrap();
 /// tx.send(2).unwrap();
 /// assert_eq!((rx.recv(), second.recv()), (Some(1), Some(2)));
+/// # });
 /// ```
 pub struct Receiver<T> {
     pub(crate) chan: Arc<Chan<T>>,
@@ -38,11 +42,13 @@ impl<T: Send> Sender<T> {
     /// Sends; parks while there is neither room nor a receiver, first come first served. `Err` gives the value back: the channel is closed, or no receiver is
     /// left. Go: `c <- v`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let (tx, rx) = executive::chan(1);
     /// tx.send("hello").unwrap();
     /// drop(rx);
     /// assert_eq!(tx.send("anyone?").unwrap_err().0, "anyone?");
+    /// # });
     /// ```
     #[inline]
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
@@ -51,10 +57,12 @@ impl<T: Send> Sender<T> {
 
     /// Sends if that can be done at once; never parks. Go: a select with a `default`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// use executive::chan::TrySendError;
     /// let (tx, _rx) = executive::chan(0);
     /// assert_eq!(tx.try_send(1), Err(TrySendError::Full(1)));
+    /// # });
     /// ```
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
         self.chan.try_send(value).map_err(|(closed, value)| match closed {
@@ -66,10 +74,12 @@ impl<T: Send> Sender<T> {
     /// Closes the channel while senders are left: receivers get what is buffered and then `None`; senders that wait get their value back. Never
     /// parks. Panics with `close of closed channel` if it was closed. Go: `close(c)`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let (tx, rx) = executive::chan::<u8>(0);
     /// tx.close();
     /// assert_eq!(rx.recv(), None);
+    /// # });
     /// ```
     pub fn close(&self) {
         if !self.chan.close() {
@@ -79,11 +89,13 @@ impl<T: Send> Sender<T> {
 
     /// Whether a send would fail now: closed, or without receivers. May change at once, but only to true.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let (tx, rx) = executive::chan::<u8>(0);
     /// assert!(!tx.is_closed());
     /// drop(rx);
     /// assert!(tx.is_closed());
+    /// # });
     /// ```
     pub fn is_closed(&self) -> bool {
         self.chan.core.lock().life != Life::Open
@@ -93,11 +105,13 @@ impl<T: Send> Sender<T> {
 impl<T: Send> Receiver<T> {
     /// Receives; parks while there is nothing, first come first served. `None`: closed and drained. Go: `v, ok := <-c`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let (tx, rx) = executive::chan(2);
     /// tx.send(1).unwrap();
     /// drop(tx);
     /// assert_eq!((rx.recv(), rx.recv()), (Some(1), None));
+    /// # });
     /// ```
     #[inline]
     pub fn recv(&self) -> Option<T> {
@@ -106,12 +120,14 @@ impl<T: Send> Receiver<T> {
 
     /// Receives if something is there; never parks. Go: a select with a `default`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// use executive::chan::TryRecvError;
     /// let (tx, rx) = executive::chan::<u8>(1);
     /// assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
     /// drop(tx);
     /// assert_eq!(rx.try_recv(), Err(TryRecvError::Closed));
+    /// # });
     /// ```
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
         self.chan
@@ -121,11 +137,13 @@ impl<T: Send> Receiver<T> {
 
     /// What comes, until the channel is closed and drained; `next` parks. Go: `for v := range c`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let (tx, rx) = executive::chan(3);
     /// (1..=3).for_each(|n| tx.send(n).unwrap());
     /// tx.close();
     /// assert!(rx.iter().eq(1..=3));
+    /// # });
     /// ```
     pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
         core::iter::from_fn(|| self.recv())
@@ -133,10 +151,12 @@ impl<T: Send> Receiver<T> {
 
     /// What is there now; never parks.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let (tx, rx) = executive::chan(3);
     /// tx.send(1).unwrap();
     /// assert!(rx.try_iter().eq([1]));
+    /// # });
     /// ```
     pub fn try_iter(&self) -> impl Iterator<Item = T> + '_ {
         core::iter::from_fn(|| self.try_recv().ok())
@@ -148,35 +168,43 @@ macro_rules! both_ends {
         impl<T> $end<T> {
             /// How many values are buffered. A moment's truth. Go: `len(c)`.
             ///
-            /// ```no_run
+            /// ```
+            /// # hosted::run(|| {
             /// let (tx, rx) = executive::chan(3);
             /// tx.send(1).unwrap();
             /// assert_eq!((tx.len(), rx.len()), (1, 1));
+            /// # });
             /// ```
             pub fn len(&self) -> usize {
                 self.chan.core.lock().len
             }
             /// Whether no value is buffered. A moment's truth.
             ///
-            /// ```no_run
+            /// ```
+            /// # hosted::run(|| {
             /// assert!(executive::chan::<u8>(3).0.is_empty());
+            /// # });
             /// ```
             pub fn is_empty(&self) -> bool {
                 self.len() == 0
             }
             /// How many values can be buffered. Go: `cap(c)`.
             ///
-            /// ```no_run
+            /// ```
+            /// # hosted::run(|| {
             /// assert_eq!(executive::chan::<u8>(3).0.capacity(), 3);
+            /// # });
             /// ```
             pub fn capacity(&self) -> usize {
                 self.chan.capacity()
             }
             /// Whether both are ends of the same channel. Go: `==`.
             ///
-            /// ```no_run
+            /// ```
+            /// # hosted::run(|| {
             /// let (tx, _rx) = executive::chan::<u8>(0);
             /// assert!(tx.same_channel(&tx.clone()));
+            /// # });
             /// ```
             pub fn same_channel(&self, other: &Self) -> bool {
                 Arc::ptr_eq(&self.chan, &other.chan)
@@ -218,12 +246,14 @@ impl<T> Drop for Receiver<T> {
 
 /// See [`Receiver::iter`].
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// let (tx, rx) = executive::chan(1);
 /// executive::go(move || (0..3).for_each(|n| tx.send(n).unwrap()));
 /// for n in rx {
 ///     assert!(n < 3);
 /// }
+/// # });
 /// ```
 pub struct IntoIter<T>(Receiver<T>);
 

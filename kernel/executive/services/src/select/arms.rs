@@ -10,15 +10,18 @@ use core::mem::{ManuallyDrop, MaybeUninit};
 /// Something to receive from in a select: a [`Receiver`], what holds one (a timer, a ticker, a cancellation), or an `Option` of one, whose `None` is never ready (Go's nil
 /// channel, with which an arm is switched off).
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::{chan, select, time::Timer};
 /// let (tx, rx) = chan::<u8>(1);
-/// let (timer, mut maybe) = (Timer::new(core::time::Duration::from_secs(1)), Some(rx));
+/// let (timer, mut maybe) = (Timer::new(core::time::Duration::from_secs(60)), Some(rx));
 /// drop(tx);
 /// select! {
 ///     recv(maybe) -> v => if v.is_none() { maybe = None }, // closed: never again
 ///     recv(timer) -> _ => {}
 /// }
+/// assert!(maybe.is_none());
+/// # });
 /// ```
 pub trait RecvFrom {
     /// What comes.
@@ -28,7 +31,8 @@ pub trait RecvFrom {
 }
 /// Something to send to in a select: a [`Sender`], or an `Option` of one, whose `None` is never ready.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::{chan, select};
 /// let (tx, rx) = chan(1);
 /// let mut maybe = Some(tx);
@@ -36,8 +40,9 @@ pub trait RecvFrom {
 ///     send(maybe, 7) -> _ => { maybe = None; Some(0) } // once
 ///     recv(rx) -> v => v,
 /// } {
-///     println!("{n}");
+///     assert!(n == 0 || n == 7);
 /// }
+/// # });
 /// ```
 pub trait SendTo {
     /// What goes.

@@ -14,7 +14,8 @@ use core::time::Duration;
 /// again: a loop adds its arms once. Allocates when arms are added and when it waits, unlike
 /// [`select!`](crate::select!).
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::select::{Recv, Select};
 /// let (txs, rxs): (Vec<_>, Vec<_>) = (0..10).map(|_| executive::chan(1)).unzip();
 /// txs[7].send("seven").unwrap();
@@ -27,10 +28,11 @@ use core::time::Duration;
 /// for _ in 0..10 {
 ///     let n = select.wait();
 ///     match arms[n].take() {
-///         Some(word) => println!("{word}"),
+///         Some(word) => assert_eq!((n, word), (7, "seven")),
 ///         None => select.switch(n, false), // closed: never again
 ///     }
 /// }
+/// # });
 /// ```
 #[derive(Default)]
 pub struct Select<'a> {
@@ -40,7 +42,8 @@ pub struct Select<'a> {
 
 /// A receive, as an arm of a [`Select`].
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::select::{Recv, Select};
 /// let (tx, rx) = executive::chan(1);
 /// tx.send(7).unwrap();
@@ -49,6 +52,7 @@ pub struct Select<'a> {
 /// select.recv(&arm);
 /// select.wait();
 /// assert_eq!(arm.take(), Some(7));
+/// # });
 /// ```
 pub struct Recv<'a, T: Send_> {
     slot: RecvSlot<'a, T>,
@@ -76,7 +80,8 @@ impl<T: Send_> Drop for Recv<'_, T> {
 
 /// A send, as an arm of a [`Select`]: it has the value until it was sent. Without a value it is never ready.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::select::{Select, Send};
 /// let (tx, rx) = executive::chan(1);
 /// let arm = Send::new(&tx, 7);
@@ -86,6 +91,7 @@ impl<T: Send_> Drop for Recv<'_, T> {
 /// assert_eq!((arm.put(8), rx.recv()), (None, Some(7)));
 /// select.wait();
 /// assert_eq!((arm.take(), rx.recv()), (None, Some(8)));
+/// # });
 /// ```
 pub struct Send<'a, T> {
     to: Option<&'a Sender<T>>,
@@ -177,22 +183,26 @@ impl<'a> Select<'a> {
     }
     /// Adds a deadline, `d` after each wait begins. Gives its number.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let mut select = executive::select::Select::new();
     /// let late = select.after(core::time::Duration::from_millis(1));
     /// assert_eq!(select.wait(), late);
+    /// # });
     /// ```
     pub fn after(&mut self, d: Duration) -> usize {
         self.add(After(d))
     }
     /// Adds an interrupt line. Gives its number.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let line = executive::irq::Irq::new(1);
     /// executive::on_irq(1);
     /// let mut select = executive::select::Select::new();
     /// select.irq(&line);
     /// assert_eq!(select.wait(), 0);
+    /// # });
     /// ```
     pub fn irq(&mut self, line: &'a Irq) -> usize {
         self.add(line)
@@ -221,10 +231,12 @@ impl<'a> Select<'a> {
     }
     /// Takes an arm if one is ready, and gives its number; never parks. Go: a select with `default`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let mut select = executive::select::Select::new();
-    /// select.after(core::time::Duration::from_secs(1));
+    /// select.after(core::time::Duration::from_secs(60));
     /// assert_eq!(select.poll(), None);
+    /// # });
     /// ```
     pub fn poll(&mut self) -> Option<usize> {
         self.choose(true)

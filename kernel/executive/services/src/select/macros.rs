@@ -16,7 +16,8 @@
 /// taken: otherwise it is still yours. Any other expression is dropped if another arm is taken. All expressions are evaluated before, once, in the order of the arms. The arms' results have the
 /// type of the whole; `break`, `return` and `?` work in them. `select! {}` parks for good.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::{chan, go, select};
 /// use core::time::Duration;
 /// let (tx, rx) = chan::<u32>(0);
@@ -32,10 +33,11 @@
 /// });
 /// let first = select! {
 ///     recv(rx) -> v => v.unwrap(),
-///     after(Duration::from_secs(1)) => panic!("nobody sends"),
+///     after(Duration::from_secs(60)) => panic!("nobody sends"),
 /// };
 /// assert_eq!(first, 0);
 /// drop(quit);
+/// # });
 /// ```
 #[macro_export]
 macro_rules! select {

@@ -13,11 +13,13 @@ impl<T: Send> Receiver<T> {
     /// `Closed`, and both before `Timeout`, also with a limit of zero. Go: a select with `time.After`,
     /// which draws between what is ready and a time that is over.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// use executive::chan::RecvTimeoutError;
     /// let (_tx, rx) = executive::chan::<u8>(0);
     /// let r = rx.recv_timeout(core::time::Duration::from_millis(1));
     /// assert_eq!(r, Err(RecvTimeoutError::Timeout));
+    /// # });
     /// ```
     pub fn recv_timeout(&self, d: Duration) -> Result<T, RecvTimeoutError> {
         crate::select! {
@@ -34,11 +36,13 @@ impl<T: Send> Sender<T> {
     /// Sends; parks for at most `d` (a little more, never less). Room, a receiver that waits, and
     /// `Closed` come before `Timeout`, also with a limit of zero. `Err` gives the value back.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// use executive::chan::SendTimeoutError;
     /// let (tx, _rx) = executive::chan(0);
     /// let r = tx.send_timeout(7, core::time::Duration::from_millis(1));
     /// assert_eq!(r, Err(SendTimeoutError::Timeout(7)));
+    /// # });
     /// ```
     pub fn send_timeout(&self, value: T, d: Duration) -> Result<(), SendTimeoutError<T>> {
         crate::select! {

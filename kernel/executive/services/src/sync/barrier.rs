@@ -5,11 +5,13 @@ use executive_core::g::WaitReason;
 
 /// Where `n` goroutines wait until all of them are there; then the next `n` can.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::sync::Barrier;
 /// static START: Barrier = Barrier::new(2);
 /// executive::go(|| START.wait());
 /// START.wait(); // both are here
+/// # });
 /// ```
 pub struct Barrier {
     n: usize,
@@ -24,8 +26,10 @@ impl Barrier {
 
     /// Parks until `n` goroutines are here. `true` for one of them, the last to come.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// assert!(executive::sync::Barrier::new(1).wait());
+    /// # });
     /// ```
     pub fn wait(&self) -> bool {
         let mut here = self.here.lock();

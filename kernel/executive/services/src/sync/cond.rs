@@ -14,7 +14,8 @@ use executive_core::machine;
 /// Where goroutines wait for a condition. First come first served; nobody is woken without a notification, but the condition may be false again when it runs:
 /// look, in a loop.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::sync::{Condvar, Mutex};
 /// static READY: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
 /// executive::go(|| {
@@ -25,6 +26,7 @@ use executive_core::machine;
 /// while !*ready {
 ///     ready = READY.1.wait(ready);
 /// }
+/// # });
 /// ```
 pub struct Condvar {
     waiters: Monitor<()>,
@@ -38,13 +40,19 @@ impl Condvar {
 
     /// Unlocks the mutex and parks until notified, in one step; then locks it again. Go: `Cond.Wait`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// # use executive::sync::{Condvar, Mutex};
     /// # static READY: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+    /// # executive::go(|| {
+    /// #     *READY.0.lock() = true;
+    /// #     READY.1.notify_one();
+    /// # });
     /// let mut ready = READY.0.lock();
     /// while !*ready {
     ///     ready = READY.1.wait(ready);
     /// }
+    /// # });
     /// ```
     pub fn wait<'a, T: ?Sized>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         let mutex = guard.mutex;
@@ -59,11 +67,17 @@ impl Condvar {
 
     /// [`wait`](Self::wait)s while `condition` says so.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// # use executive::sync::{Condvar, Mutex};
     /// # static READY: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+    /// # executive::go(|| {
+    /// #     *READY.0.lock() = true;
+    /// #     READY.1.notify_one();
+    /// # });
     /// let ready = READY.1.wait_while(READY.0.lock(), |ready| !*ready);
     /// assert!(*ready);
+    /// # });
     /// ```
     pub fn wait_while<'a, T: ?Sized>(
         &self,
@@ -78,11 +92,13 @@ impl Condvar {
 
     /// As [`wait`](Self::wait), for at most `d` (a little more, never less); `false`: the time was over first.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// use executive::sync::{Condvar, Mutex};
     /// let (mutex, cond) = (Mutex::new(()), Condvar::new());
     /// let (_guard, notified) = cond.wait_timeout(mutex.lock(), core::time::Duration::from_millis(1));
     /// assert!(!notified);
+    /// # });
     /// ```
     pub fn wait_timeout<'a, T: ?Sized>(
         &self,
@@ -97,8 +113,10 @@ impl Condvar {
 
     /// Wakes the first who waits, if any. The mutex may be held or not. Never parks. Go: `Cond.Signal`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// executive::sync::Condvar::new().notify_one(); // nobody waits: forgotten
+    /// # });
     /// ```
     pub fn notify_one(&self) {
         self.waiters.lock().ready_first();
@@ -106,8 +124,10 @@ impl Condvar {
 
     /// Wakes all who wait now. Never parks. Go: `Cond.Broadcast`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// executive::sync::Condvar::new().notify_all();
+    /// # });
     /// ```
     pub fn notify_all(&self) {
         self.waiters.lock().ready_all();

@@ -18,7 +18,8 @@ use executive_core::yield_now;
 
 /// A lock around a `T`. Not recursive. There is no poisoning: a panic ends the run.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::sync::Mutex;
 /// static SUM: Mutex<u64> = Mutex::new(0);
 /// executive::scope(|s| {
@@ -27,6 +28,7 @@ use executive_core::yield_now;
 ///     }
 /// });
 /// assert_eq!(*SUM.lock(), 45);
+/// # });
 /// ```
 #[repr(C)] // `raw` first: one register is enough to lock it and to say so
 pub struct Mutex<T: ?Sized> {
@@ -78,11 +80,13 @@ impl<T> Mutex<T> {
 impl<T: ?Sized> Mutex<T> {
     /// Locks; parks while another goroutine has it (after spinning for less than a microsecond). Locking it twice in one goroutine deadlocks, as in Go.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let mutex = executive::sync::Mutex::new(vec![1]);
     /// mutex.lock().push(2);
     /// let guard = mutex.lock();
     /// assert_eq!(*guard, [1, 2]);
+    /// # });
     /// ```
     #[inline]
     pub fn lock(&self) -> MutexGuard<'_, T> {
@@ -92,10 +96,12 @@ impl<T: ?Sized> Mutex<T> {
 
     /// Locks if that can be done at once; never parks, and never goes before those who starve.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let mutex = executive::sync::Mutex::new(1);
     /// let guard = mutex.lock();
     /// assert!(mutex.try_lock().is_none());
+    /// # });
     /// ```
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         let guard = self.raw.word.try_lock().then(|| self.guard());

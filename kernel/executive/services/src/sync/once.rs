@@ -13,11 +13,13 @@ use executive_core::percpu;
 
 /// Runs a function once, whoever asks first.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::sync::Once;
 /// static SET_UP: Once = Once::new();
 /// SET_UP.call_once(|| { /* once */ });
 /// SET_UP.call_once(|| unreachable!());
+/// # });
 /// ```
 pub struct Once {
     done: AtomicBool,
@@ -31,10 +33,12 @@ impl Once {
     }
     /// Calls `f` if this is the first call; returns when the first call's `f` has returned, so it may park. To call it from within `f` deadlocks. Go: `Once.Do`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let once = executive::sync::Once::new();
     /// once.call_once(|| ());
     /// assert!(once.is_completed());
+    /// # });
     /// ```
     #[inline]
     pub fn call_once(&self, f: impl FnOnce()) {
@@ -67,11 +71,13 @@ impl Default for Once {
 
 /// A place that is written once.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::sync::OnceLock;
 /// static NAME: OnceLock<String> = OnceLock::new();
 /// assert_eq!(NAME.get_or_init(|| "first".into()), "first");
 /// assert_eq!(NAME.set("second".into()), Err("second".into()));
+/// # });
 /// ```
 pub struct OnceLock<T> {
     once: Once,
@@ -89,8 +95,10 @@ impl<T> OnceLock<T> {
     }
     /// The value, if it is there. Never parks.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// assert_eq!(executive::sync::OnceLock::<u8>::new().get(), None);
+    /// # });
     /// ```
     pub fn get(&self) -> Option<&T> {
         // SAFETY: completed: it was written, and will not be again.
@@ -98,10 +106,12 @@ impl<T> OnceLock<T> {
     }
     /// The value; if it is not there yet, `f`'s. Parks while another goroutine's `f` is at it.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let cell = executive::sync::OnceLock::new();
     /// assert_eq!(cell.get_or_init(|| 1), &1);
     /// assert_eq!(cell.get_or_init(|| 2), &1);
+    /// # });
     /// ```
     pub fn get_or_init(&self, f: impl FnOnce() -> T) -> &T {
         // SAFETY: only one is ever in here, and nobody reads before it has returned.
@@ -113,9 +123,11 @@ impl<T> OnceLock<T> {
     }
     /// Writes the value, or gives it back if there is one.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let cell = executive::sync::OnceLock::new();
     /// assert_eq!((cell.set(1), cell.set(2)), (Ok(()), Err(2)));
+    /// # });
     /// ```
     pub fn set(&self, value: T) -> Result<(), T> {
         let mut value = Some(value);
@@ -159,10 +171,12 @@ impl<T: fmt::Debug> fmt::Debug for OnceLock<T> {
 
 /// A value that is made when it is first looked at. Go: `sync.OnceValue`.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::sync::LazyLock;
 /// static SQUARES: LazyLock<Vec<u64>> = LazyLock::new(|| (0..10).map(|n| n * n).collect());
 /// assert_eq!(SQUARES[3], 9);
+/// # });
 /// ```
 pub struct LazyLock<T, F = fn() -> T> {
     value: OnceLock<T>,

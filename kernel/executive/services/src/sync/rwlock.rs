@@ -13,11 +13,13 @@ use executive_core::percpu;
 
 /// A lock around a `T`, for many readers or one writer. Not recursive: a goroutine that reads and wants to read again may deadlock with a writer in between, as in Go.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::sync::RwLock;
 /// static CONFIG: RwLock<u32> = RwLock::new(1);
 /// assert_eq!(*CONFIG.read() + *CONFIG.read(), 2);
 /// *CONFIG.write() = 2;
+/// # });
 /// ```
 pub struct RwLock<T: ?Sized> {
     /// One writer at a time.
@@ -71,10 +73,12 @@ impl<T: ?Sized> RwLock<T> {
     /// Locks for reading; parks while a writer has it or waits for it. Panics if more than 500 million
     /// guards live, or were forgotten. Go: `RLock`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let lock = executive::sync::RwLock::new(1);
     /// let (a, b) = (lock.read(), lock.read());
     /// assert_eq!(*a + *b, 2);
+    /// # });
     /// ```
     #[inline]
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
@@ -86,10 +90,12 @@ impl<T: ?Sized> RwLock<T> {
 
     /// Locks for reading if that can be done at once; never parks. Go: `TryRLock`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let lock = executive::sync::RwLock::new(1);
     /// let writer = lock.write();
     /// assert!(lock.try_read().is_none());
+    /// # });
     /// ```
     pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
         let guard = self.readers.try_enter().then(|| self.read_guard());
@@ -101,9 +107,11 @@ impl<T: ?Sized> RwLock<T> {
 
     /// Locks for writing; parks while others read or write. Go: `Lock`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let lock = executive::sync::RwLock::new(1);
     /// *lock.write() += 1;
+    /// # });
     /// ```
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
         let turn = self.writers.lock();
@@ -116,10 +124,12 @@ impl<T: ?Sized> RwLock<T> {
 
     /// Locks for writing if that can be done at once; never parks. Go: `TryLock`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let lock = executive::sync::RwLock::new(1);
     /// let reader = lock.read();
     /// assert!(lock.try_write().is_none());
+    /// # });
     /// ```
     pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
         let turn = self.writers.try_lock()?;

@@ -10,12 +10,14 @@ use executive_core::g::WaitReason;
 
 /// Permits to be had and given back. First come first served. A `static` will do.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::sync::Semaphore;
 /// static TWO_AT_A_TIME: Semaphore = Semaphore::new(2);
 /// TWO_AT_A_TIME.acquire();
 /// // ..
 /// TWO_AT_A_TIME.release();
+/// # });
 /// ```
 pub struct Semaphore {
     permits: Monitor<usize>,
@@ -32,10 +34,12 @@ impl Semaphore {
 
     /// Takes a permit; parks until there is one. Go: `semacquire`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let sema = executive::sync::Semaphore::new(1);
     /// sema.acquire();
     /// assert_eq!(sema.permits(), 0);
+    /// # });
     /// ```
     #[inline]
     pub fn acquire(&self) {
@@ -44,8 +48,10 @@ impl Semaphore {
 
     /// Takes a permit if there is one; never parks.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// assert!(!executive::sync::Semaphore::new(0).try_acquire());
+    /// # });
     /// ```
     pub fn try_acquire(&self) -> bool {
         let mut permits = self.permits.lock();
@@ -57,10 +63,12 @@ impl Semaphore {
     /// Gives a permit, to the first who waits if someone does. Anyone may. Never parks. Panics with
     /// `semaphore: released more than held` if there are `usize::MAX` already. Go: `semrelease`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let sema = executive::sync::Semaphore::new(0);
     /// sema.release();
     /// sema.acquire();
+    /// # });
     /// ```
     #[inline]
     pub fn release(&self) {

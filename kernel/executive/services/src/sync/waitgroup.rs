@@ -41,13 +41,17 @@ impl Count {
 /// A count of things to be done; goroutines wait until it is 0. Can be used again then. A `static` will do, and
 /// clones are the same group. See also [`scope`](crate::scope::scope), whose goroutines may borrow.
 ///
-/// ```no_run
-/// use executive::sync::WaitGroup;
+/// ```
+/// # hosted::run(|| {
+/// use executive::sync::{Mutex, WaitGroup};
+/// static SUM: Mutex<u32> = Mutex::new(0);
 /// let group = WaitGroup::new();
 /// for n in 0..3 {
-///     group.go(move || drop(n));
+///     group.go(move || *SUM.lock() += n);
 /// }
 /// group.wait();
+/// assert_eq!(*SUM.lock(), 3);
+/// # });
 /// ```
 #[derive(Default)]
 pub struct WaitGroup {
@@ -70,11 +74,13 @@ impl WaitGroup {
     /// `usize::MAX`). The group's first `add`, `go` or `clone` allocates, and parks while another goroutine
     /// is at that; later ones never park. Go: `Add`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let group = executive::sync::WaitGroup::new();
     /// group.add(2);
     /// group.done();
     /// assert_eq!(group.count(), 1);
+    /// # });
     /// ```
     pub fn add(&self, delta: isize) {
         self.shared().add(delta);
@@ -87,8 +93,10 @@ impl WaitGroup {
 
     /// Parks until the count is 0. Go: `Wait`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// executive::sync::WaitGroup::new().wait(); // nothing to be done: at once
+    /// # });
     /// ```
     pub fn wait(&self) {
         if let Some(count) = self.count.get() {
@@ -99,10 +107,12 @@ impl WaitGroup {
     /// Starts a goroutine that counts until `f` has returned. Panics when there is no memory for a stack. Go:
     /// `WaitGroup.Go`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let group = executive::sync::WaitGroup::new();
     /// group.go(|| ());
     /// group.wait();
+    /// # });
     /// ```
     #[track_caller]
     pub fn go(&self, f: impl FnOnce() + Send + 'static) {

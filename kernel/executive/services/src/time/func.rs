@@ -59,20 +59,24 @@ impl Func {
 /// A call to come. Dropping it changes nothing: see [`stop`](Self::stop). The function goes with it, after the last
 /// call.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::time::{Duration, after_func};
-/// let call = after_func(Duration::from_secs(1), || unreachable!());
+/// let call = after_func(Duration::from_secs(60), || unreachable!());
 /// assert!(call.stop());
+/// # });
 /// ```
 pub struct AfterFunc(Arc<Func>);
 
 /// Calls `f` in a goroutine of its own, after `d`. Allocates. Go: `time.AfterFunc`.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::time::{Duration, after_func};
 /// let (tx, rx) = executive::chan(1);
 /// after_func(Duration::from_millis(1), move || tx.send("late").unwrap());
 /// assert_eq!(rx.recv(), Some("late"));
+/// # });
 /// ```
 #[track_caller]
 pub fn after_func<F: FnMut() + Send + 'static>(d: Duration, f: F) -> AfterFunc {
@@ -93,11 +97,13 @@ pub fn after_func<F: FnMut() + Send + 'static>(d: Duration, f: F) -> AfterFunc {
 impl AfterFunc {
     /// Takes the call back; `false`: it was made, or taken back, already. Does not wait for `f`. Go: `Timer.Stop`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// use executive::time::{Duration, after_func};
-    /// let call = after_func(Duration::from_secs(1), || unreachable!());
+    /// let call = after_func(Duration::from_secs(60), || unreachable!());
     /// assert!(call.stop());
     /// assert!(!call.stop());
+    /// # });
     /// ```
     pub fn stop(&self) -> bool {
         let _turn = self.0.turn.lock();
@@ -112,13 +118,15 @@ impl AfterFunc {
     /// Starts it anew, for `d` from now. `true`: a call was still to come, and comes then; `false`: it was
     /// made, or taken back, and there will be one more. Does not wait for `f`. Go: `Timer.Reset`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// use executive::time::{Duration, after_func};
-    /// let watchdog = after_func(Duration::from_secs(1), || panic!("nothing moves"));
+    /// let watchdog = after_func(Duration::from_secs(60), || panic!("nothing moves"));
     /// for _ in 0..1000 {
-    ///     watchdog.reset(Duration::from_secs(1)); // something did
+    ///     watchdog.reset(Duration::from_secs(60)); // something did
     /// }
     /// watchdog.stop();
+    /// # });
     /// ```
     pub fn reset(&self, d: Duration) -> bool {
         let _turn = self.0.turn.lock();

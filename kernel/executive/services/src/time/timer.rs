@@ -126,20 +126,24 @@ unsafe fn fire_tick(timer: *const wait::Timer, now: u64) -> Option<u64> {
 ///
 /// In a select: `recv(timer) -> t => ..`.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::time::{Duration, Timer};
-/// let timer = Timer::new(Duration::from_millis(5));
+/// let timer = Timer::new(Duration::from_secs(60));
 /// assert!(timer.reset(Duration::from_millis(1))); // it had not come
 /// timer.recv();
 /// assert!(!timer.stop()); // it has come
+/// # });
 /// ```
 pub struct Timer(Clock);
 
 /// A [`Timer`], under Go's other name for it: `time.After`. In a select, `after(d)` does it without allocating.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::time::{Duration, after};
 /// after(Duration::from_millis(1)).recv();
+/// # });
 /// ```
 pub fn after(d: Duration) -> Timer {
     Timer::new(d)
@@ -158,31 +162,37 @@ impl Timer {
     }
     /// The channel. Go: `t.C`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// use executive::time::{Duration, Timer};
-    /// let timer = Timer::new(Duration::from_secs(1));
+    /// let timer = Timer::new(Duration::from_secs(60));
     /// assert!(timer.receiver().try_recv().is_err());
+    /// # });
     /// ```
     pub fn receiver(&self) -> &Receiver<Instant> {
         &self.0.from
     }
     /// Takes it back. Whether something was still to come: it had not fired, or nobody has received the value, which is gone now. Go: `Timer.Stop`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// use executive::time::{Duration, Timer};
-    /// let timer = Timer::new(Duration::from_secs(1));
+    /// let timer = Timer::new(Duration::from_secs(60));
     /// assert!(timer.stop());
+    /// # });
     /// ```
     pub fn stop(&self) -> bool {
         self.0.stop()
     }
     /// Starts it anew, for `d` from now; as for `stop`. Go: `Timer.Reset`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// use executive::time::{Duration, Timer};
-    /// let timer = Timer::new(Duration::from_secs(1));
-    /// timer.reset(Duration::from_millis(1));
+    /// let timer = Timer::new(Duration::from_secs(60));
+    /// assert!(timer.reset(Duration::from_millis(1)));
     /// timer.recv();
+    /// # });
     /// ```
     pub fn reset(&self, d: Duration) -> bool {
         self.0.reset(d, 0)
@@ -194,12 +204,13 @@ impl Timer {
 ///
 /// In a select: `recv(ticker) -> t => ..`.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::time::{Duration, Ticker};
 /// let ticker = Ticker::new(Duration::from_millis(10));
-/// for _ in 0..3 {
-///     ticker.recv();
-/// }
+/// let (first, second) = (ticker.recv(), ticker.recv());
+/// assert!(first < second);
+/// # });
 /// ```
 pub struct Ticker(Clock);
 
@@ -221,22 +232,27 @@ impl Ticker {
     }
     /// No more ticks. Go: `Ticker.Stop`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// use executive::time::{Duration, Ticker};
     /// let ticker = Ticker::new(Duration::from_millis(1));
     /// ticker.recv();
     /// ticker.stop();
+    /// assert!(ticker.receiver().try_recv().is_err());
+    /// # });
     /// ```
     pub fn stop(&self) {
         self.0.stop();
     }
     /// Starts it anew with this period. Panics if it is zero. Go: `Ticker.Reset`.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// use executive::time::{Duration, Ticker};
-    /// let ticker = Ticker::new(Duration::from_secs(1));
+    /// let ticker = Ticker::new(Duration::from_secs(60));
     /// ticker.reset(Duration::from_millis(1));
     /// ticker.recv();
+    /// # });
     /// ```
     pub fn reset(&self, period: Duration) {
         assert!(!period.is_zero(), "non-positive interval for Ticker.Reset");
