@@ -3,7 +3,7 @@
 //! points at the per-CPU block as it does on bare metal. Everything above the contract, the switch
 //! included, is the same code as in the kernel.
 //!
-//! ```no_run
+//! ```
 //! hosted::run(|| println!("goroutine 1"))
 //! ```
 //!

@@ -15,9 +15,11 @@ use core::sync::atomic::Ordering::Relaxed;
 ///
 /// Dropping the handle detaches the goroutine. Panics when the machine has no memory for a stack (see [`Builder::spawn`]).
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// let h = executive::go(|| 6 * 7);
 /// assert_eq!(h.join(), 42);
+/// # });
 /// ```
 #[track_caller]
 pub fn go<F, T>(f: F) -> JoinHandle<T>
@@ -36,10 +38,12 @@ where
 
 /// A goroutine to be started with a name or an unusual stack.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// use executive::Builder;
 /// let h = Builder::new().name("deep").stack_bytes(1 << 20).spawn(|| executive::current().to_string());
 /// assert!(h.unwrap().join().ends_with("(deep)"));
+/// # });
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Builder {
@@ -70,11 +74,13 @@ impl Builder {
     }
     /// Starts the goroutine, or says why not.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// use executive::{Builder, SpawnError};
-    /// let huge = [0u8; 1 << 16];
-    /// let refused = Builder::new().spawn(move || huge[0]);
+    /// let large = [0u8; 1 << 12];
+    /// let refused = Builder::new().stack_bytes(1 << 12).spawn(move || large[0]);
     /// assert_eq!(refused.map(drop), Err(SpawnError::StackTooSmall));
+    /// # });
     /// ```
     #[track_caller]
     pub fn spawn<F, T>(self, f: F) -> Result<JoinHandle<T>, SpawnError>
@@ -125,10 +131,12 @@ unsafe fn take<F, T>(body: *mut ()) -> T {
 
 /// A goroutine's result to come. It *is* the goroutine: its g and stack stay until the result was taken or the handle dropped.
 ///
-/// ```no_run
+/// ```
+/// # hosted::run(|| {
 /// let h = executive::go(|| 1 + 1);
 /// assert_eq!(h.join(), 2);
 /// drop(executive::go(|| ())); // detached
+/// # });
 /// ```
 pub struct JoinHandle<T> {
     g: &'static G,
@@ -148,11 +156,13 @@ impl<T> JoinHandle<T> {
     }
     /// Whether it has ended, so that `join` will not park.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// let h = executive::go(|| ());
     /// while !h.is_finished() {
     ///     executive::yield_now();
     /// }
+    /// # });
     /// ```
     pub fn is_finished(&self) -> bool {
         percpu::point();
@@ -160,12 +170,14 @@ impl<T> JoinHandle<T> {
     }
     /// What it waits for; `None`: it does not wait. A moment's truth.
     ///
-    /// ```no_run
+    /// ```
+    /// # hosted::run(|| {
     /// use executive::g::WaitReason;
     /// let h = executive::go(|| executive::chan::<()>(0).1.recv());
     /// while h.waiting() != Some(WaitReason::ChanReceive) && !h.is_finished() {
     ///     executive::yield_now();
     /// }
+    /// # });
     /// ```
     pub fn waiting(&self) -> Option<WaitReason> {
         percpu::point();
