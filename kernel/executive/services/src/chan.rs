@@ -116,12 +116,14 @@ enum Life {
 
 /// What an attempt under the lock came to.
 pub(crate) enum Attempt {
-    /// Nothing was done.
+    /// A value has moved. The goroutine, if any, is to be readied when the lock is released.
+    Done(Option<Parked>),
+    /// Nothing was done: the operation would park.
     Blocks,
-    /// Done; false: because the channel is closed. Someone is to be readied when the lock is released.
-    Done(bool, Option<Parked>),
+    /// Nothing was done, nor ever will be: the channel is closed (for a receive: and drained).
+    Closed,
 }
-use Attempt::{Blocks, Done};
+use Attempt::{Blocks, Closed, Done};
 
 impl<T> Chan<T> {
     fn capacity(&self) -> usize {
@@ -131,16 +133,16 @@ impl<T> Chan<T> {
     /// One attempt to send what lies at `from`: to a waiting receiver, or into the buffer.
     ///
     /// # Safety
-    /// `core` is this channel's; `from` is a valid T, which is moved out if the answer is `Done(true, _)`.
+    /// `core` is this channel's; `from` is a valid T, which is moved out if the answer is `Done`.
     #[inline]
     pub(crate) unsafe fn send_now(&self, core: &mut Core, from: *const T) -> Attempt {
         if core.life != Life::Open {
-            return Done(false, None);
+            return Closed;
         }
         if let Some(w) = core.receivers.dequeue() {
             // SAFETY: a receiver's slot is an empty place for a T on its stack (waitq's rule).
             unsafe { w.slot.get().cast::<T>().copy_from_nonoverlapping(from, 1) };
-            return Done(true, Some(succeed(w)));
+            return Done(Some(succeed(w)));
         }
         if core.len == self.capacity() {
             return Blocks;
@@ -149,13 +151,13 @@ impl<T> Chan<T> {
         // SAFETY: under the lock; a place outside of the `len` in use.
         unsafe { self.place(at).copy_from_nonoverlapping(from, 1) };
         core.len += 1;
-        Done(true, None)
+        Done(None)
     }
 
     /// One attempt to receive to `to`. If a sender waits behind a full buffer, its value takes the place that gets free.
     ///
     /// # Safety
-    /// `core` is this channel's; `to` is an empty place, which holds a T if the answer is `Done(true, _)`.
+    /// `core` is this channel's; `to` is an empty place, which holds a T if the answer is `Done`.
     #[inline]
     pub(crate) unsafe fn recv_now(&self, core: &mut Core, to: *mut T) -> Attempt {
         if core.len > 0 {
@@ -165,19 +167,19 @@ impl<T> Chan<T> {
             core.head = self.wrap(core.head + 1);
             let Some(w) = core.senders.dequeue() else {
                 core.len -= 1;
-                return Done(true, None);
+                return Done(None);
             };
             // The buffer was full, so the place that got free is behind all others.
             // SAFETY: a sender's slot is a T, which it forgets when woken with success (waitq's rule).
             unsafe { place.copy_from_nonoverlapping(w.slot.get().cast::<T>(), 1) };
-            return Done(true, Some(succeed(w)));
+            return Done(Some(succeed(w)));
         }
         if let Some(w) = core.senders.dequeue() {
             // SAFETY: as above.
             unsafe { to.copy_from_nonoverlapping(w.slot.get().cast::<T>(), 1) };
-            return Done(true, Some(succeed(w)));
+            return Done(Some(succeed(w)));
         }
-        if core.life == Life::Closed { Done(false, None) } else { Blocks }
+        if core.life == Life::Closed { Closed } else { Blocks }
     }
 
     #[inline]
@@ -190,15 +192,16 @@ impl<T> Chan<T> {
     }
 
     #[inline]
-    fn send(&self, value: T) -> Result<(), T> {
+    fn send(&self, value: T) -> Result<(), SendError<T>> {
         let mut value = ManuallyDrop::new(value);
         let mut core = self.core.lock();
         // SAFETY: `value` is forgotten if it was moved.
         let success = match unsafe { self.send_now(&mut core, &raw const *value) } {
-            Done(success, woken) => {
+            Done(woken) => {
                 unlock_ready(core, woken);
-                success
+                true
             }
+            Closed => false,
             Blocks => {
                 let me = getg();
                 let w = Waiter::new(me, (&raw mut value).cast());
@@ -208,7 +211,7 @@ impl<T> Chan<T> {
                 w.success() // the receiver has moved it out
             }
         };
-        if success { Ok(()) } else { Err(ManuallyDrop::into_inner(value)) }
+        if success { Ok(()) } else { Err(SendError(ManuallyDrop::into_inner(value))) }
     }
 
     #[inline]
@@ -217,10 +220,11 @@ impl<T> Chan<T> {
         let mut core = self.core.lock();
         // SAFETY: `value` is empty.
         let success = match unsafe { self.recv_now(&mut core, value.as_mut_ptr()) } {
-            Done(success, woken) => {
+            Done(woken) => {
                 unlock_ready(core, woken);
-                success
+                true
             }
+            Closed => false,
             Blocks => {
                 let me = getg();
                 let w = Waiter::new(me, value.as_mut_ptr().cast());
@@ -234,33 +238,32 @@ impl<T> Chan<T> {
         success.then(|| unsafe { value.assume_init() })
     }
 
-    /// Tries once. `Err(false)`: it would block; `Err(true)`: closed and drained.
-    fn try_recv(&self) -> Result<T, bool> {
+    fn try_recv(&self) -> Result<T, TryRecvError> {
         let mut value = MaybeUninit::<T>::uninit();
         let mut core = self.core.lock();
-        // SAFETY: `value` is empty, and read if it was written.
-        unsafe {
-            match self.recv_now(&mut core, value.as_mut_ptr()) {
-                Blocks => Err(false),
-                Done(success, woken) => {
-                    unlock_ready(core, woken);
-                    if success { Ok(value.assume_init()) } else { Err(true) }
-                }
+        // SAFETY: `value` is empty.
+        match unsafe { self.recv_now(&mut core, value.as_mut_ptr()) } {
+            Done(woken) => {
+                unlock_ready(core, woken);
+                // SAFETY: `Done` says that it was written.
+                Ok(unsafe { value.assume_init() })
             }
+            Blocks => Err(TryRecvError::Empty),
+            Closed => Err(TryRecvError::Closed),
         }
     }
 
-    /// Tries once. `Err((false, _))`: it would block; `Err((true, _))`: closed.
-    pub(crate) fn try_send(&self, value: T) -> Result<(), (bool, T)> {
+    pub(crate) fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
         let value = ManuallyDrop::new(value);
         let mut core = self.core.lock();
         // SAFETY: `value` is forgotten if it was moved.
         match unsafe { self.send_now(&mut core, &raw const *value) } {
-            Blocks => Err((false, ManuallyDrop::into_inner(value))),
-            Done(success, woken) => {
+            Done(woken) => {
                 unlock_ready(core, woken);
-                if success { Ok(()) } else { Err((true, ManuallyDrop::into_inner(value))) }
+                Ok(())
             }
+            Blocks => Err(TrySendError::Full(ManuallyDrop::into_inner(value))),
+            Closed => Err(TrySendError::Closed(ManuallyDrop::into_inner(value))),
         }
     }
 

@@ -104,56 +104,78 @@ impl<'a> Case<'a> {
     }
 }
 
-/// Takes one arm: parks until one is ready. With `or_default`: `None` if none is.
+/// Takes one arm; parks until one is ready.
 #[doc(hidden)]
 #[inline]
-pub fn choose<const N: usize>(mut cases: [Case<'_>; N], or_default: bool) -> Option<Chosen> {
-    choose_of(&mut cases, &mut [0; N], &mut [0; N], or_default)
+pub fn choose<const N: usize>(mut cases: [Case<'_>; N]) -> Chosen {
+    choose_of(&mut cases, &mut [0; N], &mut [0; N])
+}
+
+/// Takes one arm if one is ready; never parks.
+#[doc(hidden)]
+#[inline]
+pub fn poll<const N: usize>(cases: [Case<'_>; N]) -> Option<Chosen> {
+    poll_of(&cases, &mut [0; N], &mut [0; N])
 }
 
 /// As [`choose`]; `order` and `locks` are as long as `cases`, and scratch.
-fn choose_of(
-    cases: &mut [Case<'_>],
-    order: &mut [u16],
-    locks: &mut [u16],
-    or_default: bool,
-) -> Option<Chosen> {
+fn choose_of(cases: &mut [Case<'_>], order: &mut [u16], locks: &mut [u16]) -> Chosen {
+    if let Some(chosen) = look_at_each(cases, order) {
+        return chosen;
+    }
+    merge_lines(cases, order);
+    let cases = &*cases; // pinned from here on, by the borrow
+    wait(cases, order, lock_order(cases, locks))
+}
+
+/// As [`poll`]; `order` and `locks` are as long as `cases`, and scratch.
+fn poll_of(cases: &[Case<'_>], order: &mut [u16], locks: &mut [u16]) -> Option<Chosen> {
+    look_at_each(cases, order).or_else(|| {
+        let locks = lock_order(cases, locks);
+        // One lock at a time saw no common moment; one channel has no other.
+        if locks.len() < 2 { None } else { look_at_all(cases, order, locks) }
+    })
+}
+
+/// The first look, which leaves a random order in `order`.
+#[inline]
+fn look_at_each(cases: &[Case<'_>], order: &mut [u16]) -> Option<Chosen> {
     shuffle(order);
     for &i in &*order {
-        if let Some((success, woken)) = cases[i as usize].what.look() {
+        if let Some((chosen, woken)) = taken(i, cases[i as usize].what.look()) {
             woken.into_iter().for_each(Parked::ready);
-            return Some(Chosen { index: i as usize, success });
+            return Some(chosen);
         }
     }
-    if !or_default {
-        merge_lines(cases, order);
+    None
+}
+
+/// The arm `i`, if the attempt has taken it, and the goroutine to be readied for it.
+#[inline]
+fn taken(i: u16, attempt: Attempt) -> Option<(Chosen, Option<Parked>)> {
+    let index = i as usize;
+    match attempt {
+        Attempt::Done(woken) => Some((Chosen { index, success: true }, woken)),
+        Attempt::Closed => Some((Chosen { index, success: false }, None)),
+        Attempt::Blocks => None,
     }
-    let cases = &*cases; // pinned from here on, by the borrow
-    let locks = lock_order(cases, locks);
-    if or_default {
-        // One lock at a time saw no common moment; one channel has no other.
-        return if locks.len() < 2 { None } else { look_at_all(cases, order, locks) };
-    }
-    Some(wait(cases, order, locks))
 }
 
 impl What {
-    /// The first look: takes the arm if it is ready. The goroutine is the caller's to ready.
-    fn look(&self) -> Option<(bool, Option<Parked>)> {
-        match self {
+    /// The first look: takes the arm if it is ready.
+    fn look(&self) -> Attempt {
+        let ready = match self {
             What::Chan(op) => {
                 // SAFETY: `Case::chan`'s promise.
                 let mut core = unsafe { &*op.core }.lock();
                 // SAFETY: as above; `core` is this channel's.
-                match unsafe { (op.attempt)(op.chan, &mut core, op.waiter.slot.get()) } {
-                    Attempt::Done(success, woken) => Some((success, woken)),
-                    Attempt::Blocks => None,
-                }
+                return unsafe { (op.attempt)(op.chan, &mut core, op.waiter.slot.get()) };
             }
-            What::After(ns, _) => (*ns == 0).then_some((true, None)),
-            What::Irq(line) => line.take().then_some((true, None)),
-            What::Never => None,
-        }
+            What::After(ns, _) => *ns == 0,
+            What::Irq(line) => line.take(),
+            What::Never => false,
+        };
+        if ready { Attempt::Done(None) } else { Attempt::Blocks }
     }
 }
 
@@ -249,15 +271,8 @@ fn look_at_all(cases: &[Case<'_>], order: &[u16], locks: &[u16]) -> Option<Chose
 
 /// All locks are held.
 fn look_locked(cases: &[Case<'_>], order: &[u16]) -> Option<(Chosen, Option<Parked>)> {
-    for &i in order {
-        // SAFETY: held.
-        if let Some(Attempt::Done(success, woken)) =
-            op(cases, i).map(|op| unsafe { op.look_locked() })
-        {
-            return Some((Chosen { index: i as usize, success }, woken));
-        }
-    }
-    None
+    // SAFETY: held.
+    order.iter().find_map(|&i| taken(i, unsafe { op(cases, i)?.look_locked() }))
 }
 
 /// The second look, and the third.
@@ -361,6 +376,6 @@ fn chosen(cases: &[Case<'_>]) -> Chosen {
 /// # });
 /// ```
 pub fn forever() -> ! {
-    choose([], false);
+    choose([]);
     unreachable!("nobody can wake it")
 }

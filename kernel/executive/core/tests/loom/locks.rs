@@ -2,7 +2,7 @@
 //! threads wait, and loom reports a deadlock.)
 
 use super::model::{Item, Ready, check, item, leak, race, race_beside};
-use super::services::lockword::{LockWord, Queue, STARVATION_NS};
+use super::services::lockword::{LockWord, Position, Queue, STARVATION_NS};
 use super::services::readers::{Entered, Readers};
 use loom::sync::Mutex;
 use loom::thread;
@@ -18,17 +18,16 @@ impl Waiters {
     fn new() -> Self {
         Waiters { state: Mutex::new((0, VecDeque::new())) }
     }
-    fn acquire(&self, in_front: bool) {
+    fn acquire(&self, position: Position) {
         let mut state = self.state.lock().unwrap();
         if state.0 > 0 {
             state.0 -= 1;
             return;
         }
         let me = leak(Ready::new());
-        if in_front {
-            state.1.push_front(me)
-        } else {
-            state.1.push_back(me)
+        match position {
+            Position::Back => state.1.push_back(me),
+            Position::Front => state.1.push_front(me),
         }
         drop(state);
         me.wait();
@@ -74,11 +73,11 @@ struct Who {
 }
 
 impl Queue for Who {
-    fn acquire(&self, in_front: bool) {
+    fn acquire(&self, position: Position) {
         if let Some(watcher) = self.watcher {
             watcher.ready();
         }
-        self.mutex.waiters.acquire(in_front);
+        self.mutex.waiters.acquire(position);
     }
     fn release(&self) {
         self.mutex.waiters.release();
@@ -226,7 +225,7 @@ fn rwlock() -> &'static Shared {
 impl Shared {
     fn read(&self) -> u32 {
         if self.words.enter() == Entered::Waits {
-            self.for_readers.acquire(false);
+            self.for_readers.acquire(Position::Back);
         }
         self.reading()
     }
@@ -240,7 +239,7 @@ impl Shared {
     fn write(&self) {
         self.writers.word.lock(&self.writers.who(false));
         if !self.words.begin_write() {
-            self.for_writer.acquire(false);
+            self.for_writer.acquire(Position::Back);
         }
         self.writing();
     }

@@ -1,6 +1,6 @@
 //! The two modes of a mutex, one step at a time. Whether it excludes in every order of steps is what
 //! the models ask.
-use super::services::lockword::{LockWord, Queue, STARVATION_NS};
+use super::services::lockword::{LockWord, Position, Queue, STARVATION_NS};
 use super::{leak, std};
 use core::cell::{Cell, RefCell};
 use std::{boxed::Box, collections::VecDeque, vec::Vec};
@@ -56,8 +56,8 @@ impl World {
 }
 
 impl Queue for &'static World {
-    fn acquire(&self, in_front: bool) {
-        self.in_front.borrow_mut().push(in_front);
+    fn acquire(&self, position: Position) {
+        self.in_front.borrow_mut().push(position == Position::Front);
         let (ns, others) = self.waits.borrow_mut().pop_front().expect("it should not wait");
         self.now.set(self.now.get() + ns);
         others(self);

@@ -52,7 +52,7 @@ impl<T: Send> Sender<T> {
     /// ```
     #[inline]
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
-        self.chan.send(value).map_err(SendError)
+        self.chan.send(value)
     }
 
     /// Sends if that can be done at once; never parks. Go: a select with a `default`.
@@ -65,10 +65,7 @@ impl<T: Send> Sender<T> {
     /// # });
     /// ```
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
-        self.chan.try_send(value).map_err(|(closed, value)| match closed {
-            true => TrySendError::Closed(value),
-            false => TrySendError::Full(value),
-        })
+        self.chan.try_send(value)
     }
 
     /// Closes the channel while senders are left: receivers get what is buffered and then `None`; senders that wait get their value back. Never
@@ -130,9 +127,7 @@ impl<T: Send> Receiver<T> {
     /// # });
     /// ```
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
-        self.chan
-            .try_recv()
-            .map_err(|closed| if closed { TryRecvError::Closed } else { TryRecvError::Empty })
+        self.chan.try_recv()
     }
 
     /// What comes, until the channel is closed and drained; `next` parks. Go: `for v := range c`.

@@ -1,7 +1,7 @@
 //! A select whose number of arms is known only at run time. Go: `reflect.Select`.
 #![allow(unsafe_code)] // Takes what the engine has put into an arm, or taken out of it.
 
-use super::{Case, RecvFrom, RecvSlot, SendSlot, SendTo, choose_of};
+use super::{Case, Chosen, RecvFrom, RecvSlot, SendSlot, SendTo, choose_of, poll_of};
 use crate::chan::Sender;
 use crate::irq::Irq;
 use alloc::boxed::Box;
@@ -36,8 +36,13 @@ use core::time::Duration;
 /// ```
 #[derive(Default)]
 pub struct Select<'a> {
-    /// Each with whether it is switched on.
-    arms: Vec<(Box<dyn Arm + 'a>, bool)>,
+    arms: Vec<Entry<'a>>,
+}
+
+struct Entry<'a> {
+    arm: Box<dyn Arm + 'a>,
+    /// Not switched off.
+    on: bool,
 }
 
 /// A receive, as an arm of a [`Select`].
@@ -170,7 +175,7 @@ impl<'a> Select<'a> {
         Self::default()
     }
     fn add(&mut self, arm: impl Arm + 'a) -> usize {
-        self.arms.push((Box::new(arm), true));
+        self.arms.push(Entry { arm: Box::new(arm), on: true });
         self.arms.len() - 1
     }
     /// Adds a receive. Gives its number.
@@ -219,15 +224,16 @@ impl<'a> Select<'a> {
     /// Switches an arm off, or on again: one that is off is never ready, as a nil channel in Go. Panics if there
     /// is no such arm.
     pub fn switch(&mut self, arm: usize, on: bool) {
-        self.arms[arm].1 = on;
+        self.arms[arm].on = on;
     }
 
     /// Parks until an arm is ready, takes it, and gives its number. Panics if there are more than 65,535.
     pub fn wait(&mut self) -> usize {
-        match self.choose(false) {
-            Some(index) => index,
-            None => unreachable!("a select without default has chosen"),
-        }
+        let mut cases = self.cases();
+        let n = cases.len();
+        let chosen = choose_of(&mut cases, &mut vec![0; n], &mut vec![0; n]);
+        drop(cases);
+        self.taken(chosen)
     }
     /// Takes an arm if one is ready, and gives its number; never parks. Go: a select with `default`.
     ///
@@ -239,18 +245,22 @@ impl<'a> Select<'a> {
     /// # });
     /// ```
     pub fn poll(&mut self) -> Option<usize> {
-        self.choose(true)
+        let cases = self.cases();
+        let n = cases.len();
+        let chosen = poll_of(&cases, &mut vec![0; n], &mut vec![0; n])?;
+        drop(cases);
+        Some(self.taken(chosen))
     }
 
-    fn choose(&mut self, or_default: bool) -> Option<usize> {
-        let n = self.arms.len();
-        assert!(n <= usize::from(u16::MAX), "select: too many arms");
-        self.arms.iter().for_each(|(arm, _)| arm.clear());
-        let cases = self.arms.iter().map(|(arm, on)| if *on { arm.case() } else { Case::never() });
-        let mut cases: Vec<Case<'_>> = cases.collect();
-        let chosen = choose_of(&mut cases, &mut vec![0; n], &mut vec![0; n], or_default)?;
-        drop(cases);
-        self.arms[chosen.index].0.taken(chosen.success);
-        Some(chosen.index)
+    fn cases(&self) -> Vec<Case<'_>> {
+        assert!(self.arms.len() <= usize::from(u16::MAX), "select: too many arms");
+        self.arms.iter().for_each(|entry| entry.arm.clear());
+        let arms = self.arms.iter();
+        arms.map(|entry| if entry.on { entry.arm.case() } else { Case::never() }).collect()
+    }
+
+    fn taken(&self, chosen: Chosen) -> usize {
+        self.arms[chosen.index].arm.taken(chosen.success);
+        chosen.index
     }
 }

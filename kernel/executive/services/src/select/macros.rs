@@ -1,4 +1,4 @@
-//! The macro's face. It reads arm by arm and gives each its place on the stack, and then asks [`choose`](super::choose); nothing is allocated.
+//! The macro's face. It reads arm by arm and gives each its place on the stack, and then asks [`choose`](super::choose) or [`poll`](super::poll); nothing is allocated.
 
 /// Waits until one of several operations can be done, and does it: Go's `select`. If several can be done, each is as likely. Parks unless there is a `default`.
 ///
@@ -141,13 +141,13 @@ macro_rules! __select_place {
     }};
     // All are placed. Without a default some arm is taken.
     ($c:ident $n:tt [$({($i:expr) ($case:expr) ($($finish:tt)*) ($v:pat) ($body:expr)})*] []) => {
-        match $crate::select::choose([$($case),*], false) {
-            $(Some($c) if $c.index == $i => { let $v = { $($finish)* }; $body })*
+        match $crate::select::choose([$($case),*]) {
+            $($c if $c.index == $i => { let $v = { $($finish)* }; $body })*
             _ => unreachable!(),
         }
     };
     ($c:ident $n:tt [$({($i:expr) ($case:expr) ($($finish:tt)*) ($v:pat) ($body:expr)})*] [$default:expr]) => {
-        match $crate::select::choose([$($case),*], true) {
+        match $crate::select::poll([$($case),*]) {
             $(Some($c) if $c.index == $i => { let $v = { $($finish)* }; $body })*
             _ => $default,
         }

@@ -27,10 +27,19 @@ pub const STARVATION_NS: u64 = 1_000_000;
 const SPINS: u32 = 4;
 const SPIN_PAUSES: u32 = if cfg!(loom) { 1 } else { 30 };
 
+/// Where in the queue a goroutine waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Position {
+    /// Behind all others: it has just come.
+    Back,
+    /// Before all others: it was woken, and another goroutine got what it waited for.
+    Front,
+}
+
 /// Where waiters wait, and what else the word needs of the world; a model checker brings its own.
 pub trait Queue {
-    /// Parks until there is a permit, and takes it; before all others if told so.
-    fn acquire(&self, in_front: bool);
+    /// Parks until there is a permit, and takes it.
+    fn acquire(&self, position: Position);
     /// Gives a permit, to the first who waits.
     fn release(&self);
     /// Whether the holder may be done soon and nobody waits for this CPU. Go: `canSpin`.
@@ -111,11 +120,12 @@ impl LockWord {
             if old & (LOCKED | STARVING) == 0 {
                 return;
             }
-            let waited_before = since != 0;
-            if !waited_before {
+            if since == 0 {
                 since = queue.now();
+                queue.acquire(Position::Back);
+            } else {
+                queue.acquire(Position::Front);
             }
-            queue.acquire(waited_before); // who has waited keeps the place in front
             starving |= queue.now() - since > STARVATION_NS;
             old = self.0.load(Ordering::Relaxed);
             if old & STARVING != 0 {

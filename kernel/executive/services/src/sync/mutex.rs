@@ -1,7 +1,7 @@
 //! Mutual exclusion. Go: `sync.Mutex`. What the word means, and who gets the lock, is in lockword.rs.
 #![allow(unsafe_code)] // The value behind the lock, and a mutex found by who waits for it.
 
-use super::lockword::{LockWord, Queue};
+use super::lockword::{LockWord, Position, Queue};
 use super::sema::Semaphore;
 use core::arch::asm;
 use core::cell::UnsafeCell;
@@ -167,9 +167,9 @@ pub unsafe fn owner_of(waits_for: usize) -> usize {
 }
 
 impl Queue for Raw {
-    fn acquire(&self, in_front: bool) {
+    fn acquire(&self, position: Position) {
         getg().set_behind(self.owner());
-        self.sema.acquire_for(WaitReason::MutexLock, in_front);
+        self.sema.acquire_for(WaitReason::MutexLock, position);
     }
     fn release(&self) {
         self.sema.release();

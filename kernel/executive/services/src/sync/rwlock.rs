@@ -1,6 +1,7 @@
 //! Many readers or one writer. Go: `sync.RWMutex`. Who waits for whom is in readers.rs.
 #![allow(unsafe_code)] // The value behind the lock.
 
+use super::lockword::Position;
 use super::mutex::{Mutex, MutexGuard};
 use super::readers::{Entered, Readers};
 use super::sema::Semaphore;
@@ -117,7 +118,7 @@ impl<T: ?Sized> RwLock<T> {
         let turn = self.writers.lock();
         if !self.readers.begin_write() {
             getg().set_behind(self.readers.left());
-            self.for_writer.acquire_for(WaitReason::RwLockWrite, false);
+            self.for_writer.acquire_for(WaitReason::RwLockWrite, Position::Back);
         }
         RwLockWriteGuard { lock: self, _turn: turn }
     }
@@ -149,7 +150,7 @@ impl<T: ?Sized> RwLock<T> {
         }
         // Whoever announced itself has the turn until all it kept waiting are let in.
         getg().set_behind(self.writers.owner());
-        self.for_readers.acquire_for(WaitReason::RwLockRead, false);
+        self.for_readers.acquire_for(WaitReason::RwLockRead, Position::Back);
         self.read_guard()
     }
 

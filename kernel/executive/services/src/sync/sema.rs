@@ -4,6 +4,7 @@
 //!
 //! A spin lock costs one locked instruction, which is what an atomic fast path would cost; so there is none.
 
+use super::lockword::Position;
 use crate::monitor::Monitor;
 use core::mem::offset_of;
 use executive_core::g::WaitReason;
@@ -43,7 +44,7 @@ impl Semaphore {
     /// ```
     #[inline]
     pub fn acquire(&self) {
-        self.acquire_for(WaitReason::Semacquire, false);
+        self.acquire_for(WaitReason::Semacquire, Position::Back);
     }
 
     /// Takes a permit if there is one; never parks.
@@ -91,16 +92,17 @@ impl Semaphore {
         *self.permits.lock()
     }
 
-    /// As `acquire`; waits at the queue's front if told so.
+    /// As `acquire`, for a reason and at a position in the queue.
     #[inline]
-    pub(super) fn acquire_for(&self, reason: WaitReason, in_front: bool) {
+    pub(super) fn acquire_for(&self, reason: WaitReason, position: Position) {
         let mut permits = self.permits.lock();
         if *permits > 0 {
             *permits -= 1;
-        } else if in_front {
-            permits.wait_in_front(reason);
-        } else {
-            permits.wait(reason);
+            return;
+        }
+        match position {
+            Position::Back => permits.wait(reason),
+            Position::Front => permits.wait_in_front(reason),
         }
     }
 }
