@@ -4,6 +4,7 @@ use core::marker::PhantomData;
 use executive_core::{percpu, procs, yield_now};
 
 /// While it lives its goroutine runs on one CPU, and on no other. It may park; others run on that CPU too.
+/// Dropping it lets the goroutine go anywhere again. Go: `UnlockOSThread`.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -11,6 +12,7 @@ use executive_core::{percpu, procs, yield_now};
 /// drop(here); // anywhere again
 /// # });
 /// ```
+#[doc(alias = "UnlockOSThread")]
 pub struct CpuLock {
     before: Option<usize>,
     _not_send: PhantomData<*const ()>,
@@ -45,6 +47,7 @@ pub fn lock_to_cpu(cpu: usize) -> CpuLock {
 /// let cpu = executive::percpu::cpu(); // stays true
 /// # });
 /// ```
+#[doc(alias("LockOSThread", "runtime.LockOSThread"))]
 pub fn lock_to_this_cpu() -> CpuLock {
     CpuLock { before: procs::lock_to_this(), _not_send: PhantomData }
 }
@@ -57,6 +60,7 @@ pub fn lock_to_this_cpu() -> CpuLock {
 /// workers.into_iter().for_each(|worker| worker.join());
 /// # });
 /// ```
+#[doc(alias = "GOMAXPROCS")]
 pub fn cpus() -> usize {
     procs::procs()
 }
@@ -112,7 +116,7 @@ fn leave_if_off() {
 }
 
 impl Drop for CpuLock {
-    /// Go: `UnlockOSThread`. Parks only to move back to the CPU of the guard before, or away from
+    /// Parks only to move back to the CPU of the guard before, or away from
     /// one that is switched off.
     fn drop(&mut self) {
         procs::lock_to(self.before);

@@ -1,4 +1,4 @@
-//! Cancellation: a tree of tokens; cancelling one cancels all below it, at once. Go: package `context`, its cancellation and deadlines.
+//! Cancellation: a tree of tokens; cancelling one cancels all below it, at once. Go: `context.Context`, its cancellation and deadlines.
 //!
 //! **Rule:** a tree has one lock, so that cancelling is one step for everyone: whoever sees a token cancelled sees all below it cancelled. Links are plain pointers under that lock, and a token
 //! leaves the tree before it is freed. A deadline's timer fires under its heap's lock, cancels from there, and frees nothing there.
@@ -35,8 +35,10 @@ use executive_core::wait::{Timer, start_timer, stop_timer};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Cause {
     /// Someone called [`Token::cancel`], on this token or on one above. Go: `context.Canceled`.
+    #[doc(alias("context.Canceled", "Canceled"))]
     Cancelled,
     /// A deadline has passed, this token's or that of one above. Go: `context.DeadlineExceeded`.
+    #[doc(alias = "context.DeadlineExceeded")]
     DeadlineExceeded,
 }
 
@@ -69,6 +71,7 @@ impl core::error::Error for Cause {}
 /// drop(tx);
 /// # });
 /// ```
+#[doc(alias("context.Context", "Context"))]
 #[derive(Clone)]
 pub struct Token {
     node: Arc<Node>,
@@ -110,6 +113,7 @@ impl Token {
     /// assert!(!token.is_cancelled());
     /// # });
     /// ```
+    #[doc(alias = "context.WithCancel")]
     #[expect(clippy::new_without_default, reason = "it is an event's, not a value's, birth")]
     pub fn new() -> Self {
         Self::make(None, None)
@@ -126,6 +130,7 @@ impl Token {
     /// assert!(child.is_cancelled());
     /// # });
     /// ```
+    #[doc(alias("context.WithCancel", "WithCancel"))]
     pub fn child(&self) -> Self {
         Self::make(Some(&self.node), None)
     }
@@ -139,6 +144,7 @@ impl Token {
     /// assert!(Instant::now() >= soon);
     /// # });
     /// ```
+    #[doc(alias("context.WithDeadline", "WithDeadline"))]
     pub fn child_until(&self, deadline: Instant) -> Self {
         Self::make(Some(&self.node), Some(deadline))
     }
@@ -151,6 +157,7 @@ impl Token {
     /// assert_eq!(token.wait(), Cause::DeadlineExceeded);
     /// # });
     /// ```
+    #[doc(alias("context.WithTimeout", "WithTimeout"))]
     pub fn child_for(&self, d: Duration) -> Self {
         self.child_until(Instant::now() + d)
     }
@@ -198,7 +205,7 @@ impl Token {
         token
     }
 
-    /// Cancels this token and all below it; when it returns they are. Does nothing if it is cancelled already. Never parks. Go: the `CancelFunc`.
+    /// Cancels this token and all below it; when it returns they are. Does nothing if it is cancelled already. Never parks. Go: `context.CancelFunc`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -208,6 +215,7 @@ impl Token {
     /// assert!(token.is_cancelled());
     /// # });
     /// ```
+    #[doc(alias("context.CancelFunc", "CancelFunc"))]
     pub fn cancel(&self) {
         self.node.cancel(Cause::Cancelled);
         if let Some(timer) = &self.node.timer {
@@ -237,6 +245,7 @@ impl Token {
     /// assert_eq!(executive::cancel::Token::new().cause(), None);
     /// # });
     /// ```
+    #[doc(alias("ctx.Err", "Err"))]
     pub fn cause(&self) -> Option<Cause> {
         let _tree = self.node.tree.lock();
         self.node.cause.get()
@@ -270,6 +279,7 @@ impl Token {
     /// assert_eq!(token.done().recv(), None);
     /// # });
     /// ```
+    #[doc(alias = "ctx.Done")]
     pub fn done(&self) -> &Receiver<()> {
         &self.done
     }
@@ -280,6 +290,7 @@ impl Token {
     /// assert_eq!(executive::cancel::Token::new().deadline(), None);
     /// # });
     /// ```
+    #[doc(alias = "ctx.Deadline")]
     pub fn deadline(&self) -> Option<Instant> {
         self.node.deadline
     }

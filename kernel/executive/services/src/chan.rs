@@ -36,6 +36,7 @@ use executive_core::wait::{Parked, WaitQ, Waiter, park_unlock, succeed, unlock_r
 /// assert_eq!(rx.iter().sum::<u64>(), 6);
 /// # });
 /// ```
+#[doc(alias = "make")]
 pub fn chan<T: Send>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let chan = Chan::new(capacity, 1, None);
     (Sender { chan: chan.clone() }, Receiver { chan })
@@ -80,6 +81,7 @@ fn buffer<T>(capacity: usize) -> Box<[UnsafeCell<MaybeUninit<T>>]> {
 }
 
 /// What both ends share. Go: `hchan`.
+#[doc(alias = "hchan")]
 pub(crate) struct Chan<T> {
     pub(crate) core: Lock<Core>,
     /// A ring: `len` values from `head` on. The core's lock protects it.
@@ -268,6 +270,7 @@ impl<T> Chan<T> {
     }
 
     /// No more values: everyone who waits is woken without success. `false`: it was closed. Go: `closechan`.
+    #[doc(alias = "closechan")]
     pub(crate) fn close(&self) -> bool {
         self.end(Life::Closed)
     }

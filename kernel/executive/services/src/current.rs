@@ -19,7 +19,7 @@ pub fn current() -> Current {
 pub struct Current {
     /// Its number: 1 is main; never used twice.
     pub id: u64,
-    /// What [`Builder::name`] said.
+    /// What [`Builder::name`](executive_core::join::Builder::name) said.
     pub name: Option<&'static str>,
 }
 

@@ -48,6 +48,7 @@ pub struct Monitor<T> {
 struct State<T> {
     queue: WaitQ,
     /// How many have ever come to wait: the next one's ticket. Go: `notifyList.wait`.
+    #[doc(alias = "notifyList.wait")]
     tickets: usize,
     value: T,
 }
@@ -88,6 +89,7 @@ impl<T> Monitor<T> {
 impl<T> MonitorGuard<'_, T> {
     /// Unlocks and parks, in one step, until another goroutine takes the caller off the queue and
     /// readies it. Go: `goparkunlock`.
+    #[doc(alias = "goparkunlock")]
     #[inline]
     pub fn wait(self, reason: WaitReason) {
         self.wait_as(0, reason);
@@ -184,6 +186,7 @@ impl<T> MonitorGuard<'_, T> {
     }
 
     /// Unlocks, and readies the goroutine that has waited longest. Never parks. Go: `notifyListNotifyOne`.
+    #[doc(alias = "notifyListNotifyOne")]
     #[inline]
     pub fn ready_first(mut self) {
         let first = self.take_first();
@@ -192,6 +195,7 @@ impl<T> MonitorGuard<'_, T> {
 
     /// Unlocks, and readies all who wait now. Never parks. When the last of them goes on the monitor
     /// is used no more. Go: `notifyListNotifyAll`.
+    #[doc(alias = "notifyListNotifyAll")]
     pub fn ready_all(mut self) {
         let (end, monitor) = (self.state.tickets, self.monitor); // whoever waits again is not meant
         loop {

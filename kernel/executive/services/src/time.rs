@@ -32,6 +32,7 @@ pub struct Instant(u64);
 
 impl Instant {
     /// Go: `time.Now`, its monotonic part.
+    #[doc(alias = "time.Now")]
     pub fn now() -> Self {
         Instant(machine::now())
     }
@@ -45,10 +46,12 @@ impl Instant {
     /// # assert!(begin.elapsed().as_millis() >= 1);
     /// # });
     /// ```
+    #[doc(alias("time.Since", "Since"))]
     pub fn elapsed(self) -> Duration {
         Self::now() - self
     }
     /// Time from now to this instant; zero if it has passed. Go: `time.Until`.
+    #[doc(alias("time.Until", "Until"))]
     pub fn remaining(self) -> Duration {
         self - Self::now()
     }
@@ -93,6 +96,7 @@ impl core::ops::Sub for Instant {
 /// assert!(begin.elapsed() >= Duration::from_millis(10));
 /// # });
 /// ```
+#[doc(alias = "time.Sleep")]
 pub fn sleep(d: Duration) {
     sleep_until(Instant::now() + d)
 }

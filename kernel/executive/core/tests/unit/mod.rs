@@ -3,6 +3,7 @@
 extern crate std;
 
 mod calls;
+mod aliases;
 mod layers;
 mod lockword;
 mod map;

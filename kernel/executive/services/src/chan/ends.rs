@@ -50,6 +50,7 @@ impl<T: Send> Sender<T> {
     /// assert_eq!(tx.send("anyone?").unwrap_err().0, "anyone?");
     /// # });
     /// ```
+    #[doc(alias = "chansend")]
     #[inline]
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         self.chan.send(value)
@@ -78,6 +79,7 @@ impl<T: Send> Sender<T> {
     /// assert_eq!(rx.recv(), None);
     /// # });
     /// ```
+    #[doc(alias = "closechan")]
     pub fn close(&self) {
         if !self.chan.close() {
             panic!("close of closed channel");
@@ -110,6 +112,7 @@ impl<T: Send> Receiver<T> {
     /// assert_eq!((rx.recv(), rx.recv()), (Some(1), None));
     /// # });
     /// ```
+    #[doc(alias = "chanrecv")]
     #[inline]
     pub fn recv(&self) -> Option<T> {
         self.chan.recv()
@@ -140,6 +143,7 @@ impl<T: Send> Receiver<T> {
     /// assert!(rx.iter().eq(1..=3));
     /// # });
     /// ```
+    #[doc(alias = "range")]
     pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
         core::iter::from_fn(|| self.recv())
     }
@@ -190,6 +194,7 @@ macro_rules! both_ends {
             /// assert_eq!(executive::chan::<u8>(3).0.capacity(), 3);
             /// # });
             /// ```
+            #[doc(alias = "cap")]
             pub fn capacity(&self) -> usize {
                 self.chan.capacity()
             }

@@ -34,6 +34,7 @@ use core::time::Duration;
 /// }
 /// # });
 /// ```
+#[doc(alias = "reflect.Select")]
 #[derive(Default)]
 pub struct Select<'a> {
     arms: Vec<Entry<'a>>,

@@ -39,6 +39,7 @@
 /// drop(quit);
 /// # });
 /// ```
+#[doc(alias = "selectgo")]
 #[macro_export]
 macro_rules! select {
     () => { $crate::select::forever() };

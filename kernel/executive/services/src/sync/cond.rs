@@ -28,6 +28,7 @@ use executive_core::machine;
 /// }
 /// # });
 /// ```
+#[doc(alias("sync.Cond", "Cond"))]
 pub struct Condvar {
     waiters: Monitor<()>,
 }
@@ -54,6 +55,7 @@ impl Condvar {
     /// }
     /// # });
     /// ```
+    #[doc(alias = "Cond.Wait")]
     pub fn wait<'a, T: ?Sized>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         let mutex = guard.mutex;
         self.park(guard, None);
@@ -118,6 +120,7 @@ impl Condvar {
     /// executive::sync::Condvar::new().notify_one(); // nobody waits: forgotten
     /// # });
     /// ```
+    #[doc(alias("Cond.Signal", "Signal"))]
     pub fn notify_one(&self) {
         self.waiters.lock().ready_first();
     }
@@ -129,6 +132,7 @@ impl Condvar {
     /// executive::sync::Condvar::new().notify_all();
     /// # });
     /// ```
+    #[doc(alias("Cond.Broadcast", "Broadcast"))]
     pub fn notify_all(&self) {
         self.waiters.lock().ready_all();
     }

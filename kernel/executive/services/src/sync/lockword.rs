@@ -43,6 +43,7 @@ pub trait Queue {
     /// Gives a permit, to the first who waits.
     fn release(&self);
     /// Whether the holder may be done soon and nobody waits for this CPU. Go: `canSpin`.
+    #[doc(alias = "canSpin")]
     fn may_spin(&self) -> bool;
     /// Nanoseconds.
     fn now(&self) -> u64;

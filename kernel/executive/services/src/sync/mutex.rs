@@ -30,6 +30,7 @@ use executive_core::yield_now;
 /// assert_eq!(*SUM.lock(), 45);
 /// # });
 /// ```
+#[doc(alias = "sync.Mutex")]
 #[repr(C)] // `raw` first: one register is enough to lock it and to say so
 pub struct Mutex<T: ?Sized> {
     raw: Raw,

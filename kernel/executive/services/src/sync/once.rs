@@ -21,6 +21,7 @@ use executive_core::percpu;
 /// SET_UP.call_once(|| unreachable!());
 /// # });
 /// ```
+#[doc(alias = "sync.Once")]
 pub struct Once {
     done: AtomicBool,
     turn: Mutex<()>,
@@ -40,6 +41,7 @@ impl Once {
     /// assert!(once.is_completed());
     /// # });
     /// ```
+    #[doc(alias("Once.Do", "Do"))]
     #[inline]
     pub fn call_once(&self, f: impl FnOnce()) {
         if !self.is_completed() {
@@ -178,6 +180,7 @@ impl<T: fmt::Debug> fmt::Debug for OnceLock<T> {
 /// assert_eq!(SQUARES[3], 9);
 /// # });
 /// ```
+#[doc(alias("sync.OnceValue", "OnceValue"))]
 pub struct LazyLock<T, F = fn() -> T> {
     value: OnceLock<T>,
     make: Cell<Option<F>>,

@@ -22,6 +22,7 @@ use executive_core::percpu;
 /// *CONFIG.write() = 2;
 /// # });
 /// ```
+#[doc(alias("sync.RWMutex", "RWMutex"))]
 pub struct RwLock<T: ?Sized> {
     /// One writer at a time.
     writers: Mutex<()>,
@@ -72,7 +73,7 @@ impl<T> RwLock<T> {
 
 impl<T: ?Sized> RwLock<T> {
     /// Locks for reading; parks while a writer has it or waits for it. Panics if more than 500 million
-    /// guards live, or were forgotten. Go: `RLock`.
+    /// guards live, or were forgotten. Go: `RWMutex.RLock`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -81,6 +82,7 @@ impl<T: ?Sized> RwLock<T> {
     /// assert_eq!(*a + *b, 2);
     /// # });
     /// ```
+    #[doc(alias("RWMutex.RLock", "RLock"))]
     #[inline]
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
         match self.readers.enter() {
@@ -89,7 +91,7 @@ impl<T: ?Sized> RwLock<T> {
         }
     }
 
-    /// Locks for reading if that can be done at once; never parks. Go: `TryRLock`.
+    /// Locks for reading if that can be done at once; never parks. Go: `RWMutex.TryRLock`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -98,6 +100,7 @@ impl<T: ?Sized> RwLock<T> {
     /// assert!(lock.try_read().is_none());
     /// # });
     /// ```
+    #[doc(alias("RWMutex.TryRLock", "TryRLock"))]
     pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
         let guard = self.readers.try_enter().then(|| self.read_guard());
         if guard.is_none() {
@@ -106,7 +109,7 @@ impl<T: ?Sized> RwLock<T> {
         guard
     }
 
-    /// Locks for writing; parks while others read or write. Go: `Lock`.
+    /// Locks for writing; parks while others read or write. Go: `RWMutex.Lock`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -114,6 +117,7 @@ impl<T: ?Sized> RwLock<T> {
     /// *lock.write() += 1;
     /// # });
     /// ```
+    #[doc(alias = "RWMutex.Lock")]
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
         let turn = self.writers.lock();
         if !self.readers.begin_write() {
@@ -123,7 +127,7 @@ impl<T: ?Sized> RwLock<T> {
         RwLockWriteGuard { lock: self, _turn: turn }
     }
 
-    /// Locks for writing if that can be done at once; never parks. Go: `TryLock`.
+    /// Locks for writing if that can be done at once; never parks. Go: `RWMutex.TryLock`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -132,6 +136,7 @@ impl<T: ?Sized> RwLock<T> {
     /// assert!(lock.try_write().is_none());
     /// # });
     /// ```
+    #[doc(alias = "RWMutex.TryLock")]
     pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
         let turn = self.writers.try_lock()?;
         self.readers.try_begin_write().then(|| RwLockWriteGuard { lock: self, _turn: turn })

@@ -42,6 +42,7 @@ impl Semaphore {
     /// assert_eq!(sema.permits(), 0);
     /// # });
     /// ```
+    #[doc(alias = "semacquire")]
     #[inline]
     pub fn acquire(&self) {
         self.acquire_for(WaitReason::Semacquire, Position::Back);
@@ -71,6 +72,7 @@ impl Semaphore {
     /// sema.acquire();
     /// # });
     /// ```
+    #[doc(alias = "semrelease")]
     #[inline]
     pub fn release(&self) {
         let mut permits = self.permits.lock();

@@ -53,6 +53,7 @@ impl Count {
 /// assert_eq!(*SUM.lock(), 3);
 /// # });
 /// ```
+#[doc(alias = "sync.WaitGroup")]
 #[derive(Default)]
 pub struct WaitGroup {
     /// Written at the first use.
@@ -114,6 +115,7 @@ impl WaitGroup {
     /// group.wait();
     /// # });
     /// ```
+    #[doc(alias = "WaitGroup.Go")]
     #[track_caller]
     pub fn go(&self, f: impl FnOnce() + Send + 'static) {
         self.add(1);

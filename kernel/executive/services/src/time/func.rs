@@ -78,6 +78,7 @@ pub struct AfterFunc(Arc<Func>);
 /// assert_eq!(rx.recv(), Some("late"));
 /// # });
 /// ```
+#[doc(alias = "time.AfterFunc")]
 #[track_caller]
 pub fn after_func<F: FnMut() + Send + 'static>(d: Duration, f: F) -> AfterFunc {
     // SAFETY: `fire` is sound while the timer is in a heap, which counts as an owner.
@@ -105,6 +106,7 @@ impl AfterFunc {
     /// assert!(!call.stop());
     /// # });
     /// ```
+    #[doc(alias = "Timer.Stop")]
     pub fn stop(&self) -> bool {
         let _turn = self.0.turn.lock();
         let stopped = stop_timer(&self.0.timer);
@@ -128,6 +130,7 @@ impl AfterFunc {
     /// watchdog.stop();
     /// # });
     /// ```
+    #[doc(alias = "Timer.Reset")]
     pub fn reset(&self, d: Duration) -> bool {
         let _turn = self.0.turn.lock();
         let pending = stop_timer(&self.0.timer);

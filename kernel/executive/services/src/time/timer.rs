@@ -135,6 +135,7 @@ unsafe fn fire_tick(timer: *const wait::Timer, now: u64) -> Option<u64> {
 /// assert!(!timer.stop()); // it has come
 /// # });
 /// ```
+#[doc(alias = "time.Timer")]
 pub struct Timer(Clock);
 
 /// A [`Timer`], under Go's other name for it: `time.After`. In a select, `after(d)` does it without allocating.
@@ -145,12 +146,14 @@ pub struct Timer(Clock);
 /// after(Duration::from_millis(1)).recv();
 /// # });
 /// ```
+#[doc(alias = "time.After")]
 pub fn after(d: Duration) -> Timer {
     Timer::new(d)
 }
 
 impl Timer {
     /// A timer for `d` from now. Go: `time.NewTimer`.
+    #[doc(alias("time.NewTimer", "NewTimer"))]
     pub fn new(d: Duration) -> Self {
         let timer = Timer(Clock::new(fire_once));
         timer.reset(d);
@@ -160,7 +163,7 @@ impl Timer {
     pub fn recv(&self) -> Instant {
         self.0.from.recv().unwrap_or_else(|| unreachable!("the timer has a sender"))
     }
-    /// The channel. Go: `t.C`.
+    /// The channel. Go: `Timer.C`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -169,6 +172,7 @@ impl Timer {
     /// assert!(timer.receiver().try_recv().is_err());
     /// # });
     /// ```
+    #[doc(alias = "Timer.C")]
     pub fn receiver(&self) -> &Receiver<Instant> {
         &self.0.from
     }
@@ -181,6 +185,7 @@ impl Timer {
     /// assert!(timer.stop());
     /// # });
     /// ```
+    #[doc(alias = "Timer.Stop")]
     pub fn stop(&self) -> bool {
         self.0.stop()
     }
@@ -194,6 +199,7 @@ impl Timer {
     /// timer.recv();
     /// # });
     /// ```
+    #[doc(alias = "Timer.Reset")]
     pub fn reset(&self, d: Duration) -> bool {
         self.0.reset(d, 0)
     }
@@ -212,10 +218,12 @@ impl Timer {
 /// assert!(first < second);
 /// # });
 /// ```
+#[doc(alias = "time.Ticker")]
 pub struct Ticker(Clock);
 
 impl Ticker {
     /// A ticker whose first tick comes a period from now. Panics if `period` is zero. Go: `time.NewTicker`.
+    #[doc(alias("time.NewTicker", "NewTicker"))]
     pub fn new(period: Duration) -> Self {
         assert!(!period.is_zero(), "non-positive interval for NewTicker");
         let ticker = Ticker(Clock::new(fire_tick));
@@ -226,7 +234,8 @@ impl Ticker {
     pub fn recv(&self) -> Instant {
         self.0.from.recv().unwrap_or_else(|| unreachable!("the ticker has a sender"))
     }
-    /// The channel. Go: `t.C`.
+    /// The channel. Go: `Ticker.C`.
+    #[doc(alias = "Ticker.C")]
     pub fn receiver(&self) -> &Receiver<Instant> {
         &self.0.from
     }
@@ -241,6 +250,7 @@ impl Ticker {
     /// assert!(ticker.receiver().try_recv().is_err());
     /// # });
     /// ```
+    #[doc(alias = "Ticker.Stop")]
     pub fn stop(&self) {
         self.0.stop();
     }
@@ -254,6 +264,7 @@ impl Ticker {
     /// ticker.recv();
     /// # });
     /// ```
+    #[doc(alias = "Ticker.Reset")]
     pub fn reset(&self, period: Duration) {
         assert!(!period.is_zero(), "non-positive interval for Ticker.Reset");
         self.0.reset(period, nanos(period));
