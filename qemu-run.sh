@@ -23,6 +23,8 @@ every command succeeded and no byte was lost.
   --gdb              wait for a debugger on port 1234, and tell how to start it
   --icount           the machine's time is the instructions it has executed, 1 ns each: `count` counts by it
   --example NAME     boot kernel/examples/NAME.rs instead
+  --kernel ELF       boot this kernel instead, which was built elsewhere: as the `runner` of another
+                     workspace (tests/outside/kernel/.cargo/config.toml) it makes `cargo run` boot
   --image PATH       only write the disk image, for a real machine: to a file, or to a whole disk
                      that nobody uses (a USB stick: /dev/sdX); --run goes into it
   --help             this text
@@ -39,12 +41,13 @@ wrong() {
 }
 
 example=
+kernel=
 options=()
 while (($#)); do
     case $1 in
     --help | -h) usage && exit 0 ;;
     --uefi | --gdb | --icount) options+=("$1") && shift ;;
-    --smp | --mem | --run | --timeout | --image | --example)
+    --smp | --mem | --run | --timeout | --image | --example | --kernel)
         (($# >= 2)) || wrong "$1 needs a value"
         value=$2
         case $1 in
@@ -58,6 +61,11 @@ while (($#)); do
         --example)
             [[ -f kernel/examples/$2.rs ]] || wrong "no example '$2'; there are: $(ls kernel/examples | sed -n 's/\.rs$//p' | xargs)"
             example=$2
+            shift 2
+            continue
+            ;;
+        --kernel)
+            kernel=$(cd "$OLDPWD" && realpath -e "$2" 2>/dev/null) || wrong "--kernel: there is no '$2'"
             shift 2
             continue
             ;;
@@ -80,6 +88,12 @@ case " ${options[*]} " in
 esac
 
 source tests/lib/build.sh
-build_boot
-build_kernel "$example" # says where: $kernel
+if [[ -n $kernel ]]; then
+    [[ -z $example ]] || wrong "--kernel and --example: which?"
+    unset RUSTUP_TOOLCHAIN # cargo run says its own, and ours is another
+    build_boot
+else
+    build_boot
+    build_kernel "$example" # says where: $kernel
+fi
 exec "$boot" --kernel "$kernel" "${options[@]}"

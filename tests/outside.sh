@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# What a stranger's workspace gets of us: a process and a kernel, built outside of this repository and
-# so without its .cargo/config.toml. Both panic.
+# What strangers' directories get of us: kernels, primitives, and a process, built outside of this
+# repository and so without its .cargo/config.toml.
 #
 #   tests/outside.sh
 #
-# Built as cargo builds by itself, their reports have no backtrace and say why. With the README's flags
-# they have one.
+# tests/outside/ is copied elsewhere, and each directory of it built and run by the one command that
+# README.md tells. Then a process and a kernel panic: built as cargo builds by itself, their reports
+# have no backtrace and say why; with the README's flags they have one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -13,26 +14,65 @@ source tests/lib/setup.sh
 source tests/lib/build.sh
 need_rust
 need_qemu
-boot=${BOOT:-$target/debug/boot}
-[[ -x $boot ]] || build_boot
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR CARGO_BUILD_RUSTFLAGS CARGO_ENCODED_RUSTFLAGS RUSTFLAGS
+# qemu-run.sh builds the boot tool there; the programs have their own directory.
+export CARGO_TARGET_DIR=$target
+unset CARGO_BUILD_TARGET_DIR CARGO_BUILD_RUSTFLAGS CARGO_ENCODED_RUSTFLAGS RUSTFLAGS
+asked=0 failed=0
 
-cp Cargo.lock rust-toolchain.toml "$work"
-mkdir -p "$work"/{process,machine}/src "$work/.cargo"
-cat >"$work/Cargo.toml" <<'end'
+# holds WHAT FILE COMMAND...: does the command succeed? If not, the file tells what was there instead.
+holds() {
+    local what=$1 file=$2
+    shift 2
+    asked=$((asked + 1))
+    if "$@"; then
+        echo "ok     $what"
+    else
+        echo "FAILED $what; it said:"
+        cat "$file"
+        failed=$((failed + 1))
+    fi
+}
+
+# settle DIRECTORY: the versions that this repository is tested with, and its toolchain.
+settle() {
+    cp "$root/Cargo.lock" "$root/rust-toolchain.toml" "$1"
+}
+
+# runs DIRECTORY LINE CARGO'S-ARGUMENTS...: `cargo run` there succeeds, and prints this line.
+runs() {
+    local directory=$1 line=$2 status=0
+    shift 2
+    (cd "$work/$directory" && cargo run --quiet --target-dir "$target/outside" "$@") </dev/null >"$work/said" 2>&1 || status=$?
+    tr -d '\r' <"$work/said" >"$work/said.lf"
+    holds "$directory: cargo run $*" "$work/said" eval '((status == 0)) && grep -qxF "$line" "$work/said.lf"'
+}
+
+cp -r tests/outside/. "$work"
+for directory in tests/outside/*/; do
+    directory=$work/$(basename "$directory")
+    settle "$directory"
+    sed -i "s|\"\.\./\.\./\.\./|\"$root/|" "$directory/Cargo.toml" "$directory/.cargo/config.toml"
+done
+runs machine "a machine of my own: done" -- --timeout 60
+runs kernel "a kernel on 2 CPUs: 6" -- --smp 2 --timeout 60
+
+# Frame pointers.
+mkdir -p "$work"/frames/{process,machine}/src "$work/frames/.cargo"
+settle "$work/frames"
+cat >"$work/frames/Cargo.toml" <<'end'
 [workspace]
 resolver = "3"
 members = ["process", "machine"]
 end
-package() { # NAME DEPENDENCY
-    printf '[package]\nname = "%s"\nedition = "2024"\n[dependencies]\n%s = { path = "%s/kernel/%s" }\n' \
-        "$1" "$2" "$root" "$([[ $2 = kernel ]] || echo "$2")" >"$work/$1/Cargo.toml"
+package() { # NAME DEPENDENCY PATH
+    printf '[package]\nname = "%s"\nedition = "2024"\n[dependencies]\n%s = { path = "%s" }\n' \
+        "$1" "$2" "$root/$3" >"$work/frames/$1/Cargo.toml"
 }
-package process hosted
-package machine kernel
-cat >"$work/process/src/main.rs" <<'end'
+package process hosted kernel/hosted
+package machine kernel kernel
+cat >"$work/frames/process/src/main.rs" <<'end'
 fn main() {
     hosted::run_with(1, dies)
 }
@@ -41,7 +81,7 @@ fn dies() {
     panic!("as it should")
 }
 end
-cat >"$work/machine/src/main.rs" <<'end'
+cat >"$work/frames/machine/src/main.rs" <<'end'
 #![no_std]
 #![no_main]
 kernel::entry!(dies);
@@ -51,44 +91,31 @@ fn dies() {
 }
 end
 
-failed=0
-# looks WHAT REPORT yes|no: are there frames, or the words, as there should be?
-looks() {
-    local words="built without frame pointers: no backtrace" good
-    # The frames of the goroutine that panicked: up to the first empty line after its heading.
-    awk '/^goroutine 1 /, /^$/' "$2" >"$work/frames"
-    if [[ $3 = yes ]]; then
-        grep -q "::dies" "$work/frames" && ! grep -q "$words" "$2" && good=1
-    else
-        grep -q "$words" "$work/frames" && ! grep -q "0x" "$work/frames" && good=1
-    fi
-    if [[ ${good-} ]]; then
-        echo "ok     $1: frame pointers: $3"
-    else
-        echo "FAILED $1: frame pointers: $3; it said:"
-        cat "$2"
-        failed=$((failed + 1))
-    fi
+has_frames() { # REPORT: the frames of the goroutine that panicked, up to the first empty line
+    awk '/^goroutine 1 /, /^$/' "$1" | grep -q "::dies" && ! grep -q "built without frame pointers" "$1"
+}
+has_none() {
+    awk '/^goroutine 1 /, /^$/' "$1" >"$work/frames/of1"
+    grep -q "built without frame pointers: no backtrace" "$work/frames/of1" && ! grep -q "0x" "$work/frames/of1"
 }
 
-try() { # yes|no
-    local out=$target/outside/$1 status=0
-    cd "$work"
-    cargo build --quiet --offline --target-dir "$out" -p process
-    cargo build --quiet --offline --target-dir "$out" -p machine --release --target x86_64-unknown-none
-    cd "$root"
-    "$out/debug/process" >"$work/report" 2>&1 || status=$?
-    ((status == 2)) || failed=$((failed + 1))
-    looks process "$work/report" "$1"
-    status=0
-    "$boot" --kernel "$out/x86_64-unknown-none/release/machine" --smp 2 --timeout 60 >"$work/report" 2>&1 || status=$?
-    ((status == 2)) || failed=$((failed + 1))
-    tr -d '\r' <"$work/report" >"$work/report.lf"
-    looks machine "$work/report.lf" "$1"
+# dies WHAT has_frames|has_none COMMAND...: ends with status 2, and its report has frames or has none.
+dies() {
+    local what=$1 looks=$2 status=0
+    shift 2
+    "$@" </dev/null 2>&1 | tr -d '\r' >"$work/report" || status=$?
+    holds "$what panics: $looks" "$work/report" eval '((status == 2)) && "$looks" "$work/report"'
 }
+both() { # has_frames|has_none
+    local out=$target/outside/$1
+    (cd "$work/frames" && cargo build --quiet --target-dir "$out" -p process)
+    (cd "$work/frames" && cargo build --quiet --target-dir "$out" -p machine --release --target x86_64-unknown-none)
+    dies process "$1" "$out/debug/process"
+    dies machine "$1" ./qemu-run.sh --kernel "$out/x86_64-unknown-none/release/machine" --smp 2 --timeout 60
+}
+both has_none
+sed -n '/^```toml$/,/^```$/p' README.md | sed '1d;$d' >"$work/frames/.cargo/config.toml"
+both has_frames
 
-try no
-sed -n '/^```toml$/,/^```$/p' README.md | sed '1d;$d' >"$work/.cargo/config.toml"
-try yes
-echo "4 reports, $failed wrong"
+echo "$asked questions, $failed wrong"
 ((failed == 0))

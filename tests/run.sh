@@ -37,6 +37,10 @@ bare=(--release --target x86_64-unknown-none)
 # boot's build script must not see this (boot/Cargo.toml); every cargo below gets it as an option.
 unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
 
+format() {
+    cargo fmt --all --check && rustfmt --edition 2024 --check tests/outside/*/src/main.rs
+}
+
 # The example that brings its own heap is a kernel without ours.
 clippy_kernel() {
     cargo clippy --target-dir "$target" "${bare[@]}" -p kernel -p shell --lib --bins --examples -- -D warnings &&
@@ -83,7 +87,7 @@ in_qemu() {
     CARGO_TARGET_DIR=$target BOOT=$boot KERNEL=$kernel cargo test --no-fail-fast -p tests
 }
 
-step format cargo fmt --all --check
+step format format
 step kernel kernel
 step clippy cargo clippy --target-dir "$target" "${host[@]}" -p tests --all-targets -- -D warnings
 step clippy-kernel clippy_kernel
