@@ -125,7 +125,7 @@ wrong sift_down "tells the others no new place" 's/place\(heap, at, heap\[least\
 wrong sift_down "tells it no new place" 's/place\(heap, at, entry\)/heap[at] = entry/'
 
 wrong wait "unlocks, and then parks" \
-    's/here\.wait\(WaitReason::Barrier\)/drop(here); crate::wait::park(WaitReason::Barrier, |_| None)/'
+    's/here\.wait\(WaitReason::Barrier\)/drop(here); executive_core::wait::park(WaitReason::Barrier, |_| None)/'
 wrong wait "wakes those of the next round too" \
     's/here\.ready_all\(\)/drop(here); while { let mut here = self.here.lock(); let first = here.take_first(); let any = first.is_some(); here.ready(first); any } {}/'
 wrong wait "begins no second round" 's/\*here = 0;//'
@@ -140,11 +140,11 @@ wrong gogo "leaves rbx as it is" 's/"pop rbx"/"add rsp, 8"/'
 wrong gogo "does not say who runs" 's/"mov gs:\[\{g\}\], rdi"/"\/* {g} *\/"/'
 
 wrong yield_now "does nothing" 's/.*/{}/s'
-wrong yield_now "runs next" 's/let queued = .*?;/super::wake::put_next(g); let queued = true;/s'
+wrong yield_now "runs next" 's/let queued =\s.*?;/super::wake::put_next(g); let queued = true;/s'
 wrong yield_now "is lost when there is no room" 's/\(!queued\)\.then_some\(g\)/None/'
 wrong yield_now "is runnable before it has left its stack" \
-    's/g\.set_status.*?;/crate::trace::record(Event::Yield, || 0);/s; s/&& p\.runq\(\)\.put_in_room\(g\)//;
-     s/(\/\/ SAFETY)/crate::percpu::pin(); let g = crate::g::getg(); g.set_status(Status::Running, Status::Runnable, "yield"); let _ = p().runq().put_in_room(g); crate::percpu::unpin(); $1/'
+    's/g\.set_status.*?;/crate::tools::trace::record(Event::Yield, || 0);/s; s/&& p\.runq\(\)\.put_in_room\(g\)//;
+     s/(\/\/ SAFETY)/crate::tools::percpu::pin(); let g = crate::nouns::g::getg(); g.set_status(Status::Running, Status::Runnable, "yield"); let _ = p().runq().put_in_room(g); crate::tools::percpu::unpin(); $1/'
 
 wrong wakeup "tells the machine before it sets the word" \
     's/(let first = )/machine.wake(&self.word); $1/; s/if first \{.*?\}//s'
