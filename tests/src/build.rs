@@ -1,5 +1,6 @@
-//! What the tests run: the host tool and the kernels, built once per process by the same script that
-//! qemu-run.sh uses. tests/run.sh builds them before and says where they are, in BOOT and KERNEL.
+//! What the tests run: the host tool and the kernels, built once per process by the same script
+//! that qemu-run.sh uses. tests/run.sh builds them before and says where they are, in BOOT and
+//! KERNEL.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,8 @@ fn build(example: Option<&str>) -> Built {
     }
     let root =
         Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository");
-    let script = r#"set -e; source tests/lib/build.sh; build_boot; build_kernel "$1"; printf '%s\n%s\n' "$boot" "$kernel""#;
+    let script = r#"set -e; source tests/lib/build.sh; build_boot; build_kernel "$1";
+        printf '%s\n%s\n' "$boot" "$kernel""#;
     let done = Command::new("bash")
         .args(["-c", script, "build", example.unwrap_or_default()])
         .current_dir(root)

@@ -47,7 +47,8 @@ impl Console {
         console
     }
 
-    /// Types a line, and waits until the console wants the next one. Returns what was said in between.
+    /// Types a line, and waits until the console wants the next one. Returns what was said in
+    /// between.
     pub fn does(&mut self, line: &str) -> String {
         self.types(line);
         self.types("\r");
@@ -60,7 +61,8 @@ impl Console {
         self.keys.flush().expect("the machine takes keys");
     }
 
-    /// Waits for this text; returns all from where the last wait ended. The boot tool's time limit is ours.
+    /// Waits for this text; returns all from where the last wait ended. The boot tool's time limit
+    /// is ours.
     pub fn until(&mut self, text: &str) -> String {
         loop {
             let all = self.said.text();

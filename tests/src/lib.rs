@@ -6,8 +6,9 @@
 //! boots().uefi().run("crash panic").says("panic: ").dies(2);
 //! ```
 //!
-//! [`boots`] describes a machine; `run` lets it do console commands by itself, [`console`](Boot::console)
-//! lets a test type. Only so many machines run at a time as the host has CPUs to run them.
+//! [`boots`] describes a machine; `run` lets it do console commands by itself,
+//! [`console`](Boot::console) lets a test type. Only so many machines run at a time as the host has
+//! CPUs to run them.
 
 mod build;
 mod console;

@@ -72,8 +72,8 @@ impl Boot {
         self.qemu.extend(args.iter().map(|arg| arg.to_string()));
         self
     }
-    /// The machine has to end by itself within this time, boot included (default: 60 s). Not for figures: a host may
-    /// be busy.
+    /// The machine has to end by itself within this time, boot included (default: 60 s). Not for
+    /// figures: a host may be busy.
     pub fn within_secs(mut self, seconds: u64) -> Self {
         self.limit = seconds;
         self

@@ -1,5 +1,6 @@
-//! How many machines may run at a time: as many as the host has CPUs. Most of a boot is one thread's work; with more than that
-//! each machine's clock runs too slowly to be called a test of anything but patience.
+//! How many machines may run at a time: as many as the host has CPUs. Most of a boot is one
+//! thread's work; with more than that each machine's clock runs too slowly to be called a test of
+//! anything but patience.
 
 use std::sync::{Condvar, LazyLock, Mutex};
 

@@ -1,7 +1,8 @@
-//! The instruction budget: what a switch, a spawn, a hand-over and a wake cost, held to what is kept in tests/bench/instructions.txt.
+//! The instruction budget: what a switch, a spawn, a hand-over and a wake cost, held to what is
+//! kept in tests/bench/instructions.txt.
 //!
-//! The machine's clock is the number of instructions executed (`--icount`), so the figures repeat on any host, however busy. The console's
-//! `count` and `growth` take them.
+//! The machine's clock is the number of instructions executed (`--icount`), so the figures repeat
+//! on any host, however busy. The console's `count` and `growth` take them.
 
 use std::collections::BTreeMap;
 use std::{env, fs};

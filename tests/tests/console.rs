@@ -45,7 +45,8 @@ fn a_failed_command_does_not_end_the_console() {
     console.ends_with("exit", 0);
 }
 
-/// Nothing spins and nothing ticks: 4 idle CPUs together need less than a tenth of one of the host's.
+/// Nothing spins and nothing ticks: 4 idle CPUs together need less than a tenth of one of the
+/// host's.
 #[test]
 fn a_parked_kernel_leaves_the_host_idle() {
     let mut console = boots().console();

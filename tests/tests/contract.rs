@@ -1,5 +1,6 @@
-//! The PC keeps the machine's contract (executive/src/machine.rs), hook by hook: kernel/examples/contract.rs asks it.
-//! The same questions are put to the Linux machine in kernel/hosted/tests.
+//! The PC keeps the machine's contract (executive/src/machine.rs), hook by hook:
+//! kernel/examples/contract.rs asks it. The same questions are put to the Linux machine in
+//! kernel/hosted/tests.
 
 use tests::{Boot, boots};
 
@@ -7,7 +8,8 @@ fn keeps_it(machine: Boot, last: &'static str) {
     machine.example("contract").says(last).never_says("BROKEN").ok();
 }
 
-/// The last of the questions for one CPU, and of all: a machine with one CPU too few is not asked the rest.
+/// The last of the questions for one CPU, and of all: a machine with one CPU too few is not asked
+/// the rest.
 const ONE: &str = "ok      the allocator: its holder is not preempted";
 const ALL: &str = "ok      freeze_others: the other CPU stands still";
 

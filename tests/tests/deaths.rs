@@ -1,5 +1,5 @@
-//! Kernels that must die: with the right words, the CPU, the goroutine and a backtrace with names, soon, and with a
-//! failing status.
+//! Kernels that must die: with the right words, the CPU, the goroutine and a backtrace with names,
+//! soon, and with a failing status.
 
 use std::time::Duration;
 use tests::boots;

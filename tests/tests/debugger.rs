@@ -8,7 +8,8 @@ use tests::{Socket, boots, kernel, until_all_halt};
 /// Where kernel/src/layout.rs has the bootloader load the kernel.
 const KERNEL_AT: &str = "0xffffffff80000000";
 /// Runs `bt` where the goroutine stands that reads the keyboard.
-const BACKTRACE: &str = "python gdb.execute('goroutine %d bt' % next(g.id for g in Map().gs() if g.name == 'keyboard'))";
+const BACKTRACE: &str = "python gdb.execute('goroutine %d bt' % \
+                         next(g.id for g in Map().gs() if g.name == 'keyboard'))";
 /// Stands between answers.
 const NEXT: &str = "--- next ---\n";
 

@@ -26,7 +26,8 @@ fn the_sieve_sieves() {
     boots().example("sieve").ok();
 }
 
-/// A driver outside of the library: interrupts that the kernel knows nothing of come to its goroutine.
+/// A driver outside of the library: interrupts that the kernel knows nothing of come to its
+/// goroutine.
 #[test]
 fn a_driver_of_one_s_own_gets_its_interrupts() {
     for cpus in [1, 2, 4] {

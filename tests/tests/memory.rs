@@ -1,5 +1,5 @@
-//! When memory is short: what free goroutines and parked ones do not need comes back, nobody loses what it uses, and who asks for
-//! too much is told so.
+//! When memory is short: what free goroutines and parked ones do not need comes back, nobody loses
+//! what it uses, and who asks for too much is told so.
 
 use tests::{Boot, Transcript, boots};
 
@@ -65,7 +65,8 @@ fn on_4_cpus_the_heap_s_memory_comes_back() {
     goes_to_and_fro(boots().smp(4));
 }
 
-/// Do blocks of the heap and stacks get each other's memory while both want all of it, and does each keep what is in it?
+/// Do blocks of the heap and stacks get each other's memory while both want all of it, and does
+/// each keep what is in it?
 fn all_get_some(machine: Boot) {
     machine
         .mem("128M")
@@ -85,7 +86,8 @@ fn on_4_cpus_blocks_and_stacks_compete() {
     all_get_some(boots().smp(4));
 }
 
-/// 10,000 stacks of 20 KiB and 400 MiB of the heap are more than there is, unless what lies below parked goroutines is taken, while others run.
+/// 10,000 stacks of 20 KiB and 400 MiB of the heap are more than there is, unless what lies below
+/// parked goroutines is taken, while others run.
 fn parked_ones_give(machine: Boot) {
     let said =
         machine.mem("512M").within_secs(120).run("divers 10000 400; mem; divers 10000 100").ok();

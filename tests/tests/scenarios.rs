@@ -1,6 +1,8 @@
-//! The one list of scenarios, on the bare machine. kernel/hosted/tests runs the same list as Linux processes.
+//! The one list of scenarios, on the bare machine. kernel/hosted/tests runs the same list as Linux
+//! processes.
 
-use hosted as _; // some machine: the list's functions are not called here, but they are linked
+use hosted as _; /* some machine: the list's functions are not called here, but they are
+ * linked */
 use scenarios::{DEATHS, SCENARIOS, says};
 use tests::{Boot, boots};
 

@@ -1,5 +1,5 @@
-//! What the scheduler claims, shown on the bare machine. The claims are the console's commands of the same names: each
-//! counts, and fails if the count is wrong.
+//! What the scheduler claims, shown on the bare machine. The claims are the console's commands of
+//! the same names: each counts, and fails if the count is wrong.
 
 use std::io::Write;
 use tests::{Socket, boots, until_all_halt};

@@ -1,11 +1,13 @@
-//! What an operation costs in instructions, where the machine can count them; and in nanoseconds, where it cannot.
+//! What an operation costs in instructions, where the machine can count them; and in nanoseconds,
+//! where it cannot.
 //!
-//! Timings say something about the host and the minute; instruction counts repeat, so a change can be held to them
-//! (tests/tests/budget.rs). An emulator can make its clock of them (`./qemu-run.sh --icount`), and then the TSC counts; callgrind counts a whole
-//! process (tests/bench/steps.sh). Both run the operations below.
+//! Timings say something about the host and the minute; instruction counts repeat, so a change can
+//! be held to them (tests/tests/budget.rs). An emulator can make its clock of them (`./qemu-run.sh
+//! --icount`), and then the TSC counts; callgrind counts a whole process (tests/bench/steps.sh).
+//! Both run the operations below.
 //!
-//! The one rule: what is said is a difference. An operation is done N times and 3 N times, and what the two have in common (births, first
-//! touches, the end) drops out.
+//! The one rule: what is said is a difference. An operation is done N times and 3 N times, and what
+//! the two have in common (births, first touches, the end) drops out.
 
 use crate::floor;
 use alloc::sync::Arc;
@@ -34,12 +36,14 @@ pub struct Meter {
     pub halt: fn(),
 }
 
-/// What is not done every time is done every 61st (the look at the global queue), 64th, 128th or 16th (batches of goroutine numbers): a
-/// figure over so many operations has its fair share of everything.
+/// What is not done every time is done every 61st (the look at the global queue), 64th, 128th or
+/// 16th (batches of goroutine numbers): a figure over so many operations has its fair share of
+/// everything.
 pub const PERIODS: usize = 61 * SLICE;
 
-/// Goroutines that hand the CPU to each other share one slice, and every hand-over in the 61st slice looks at the global queue. So after this many
-/// of them a slice is begun, and all 61 kinds have their share too.
+/// Goroutines that hand the CPU to each other share one slice, and every hand-over in the 61st
+/// slice looks at the global queue. So after this many of them a slice is begun, and all 61 kinds
+/// have their share too.
 const SLICE: usize = 128;
 
 fn new_slice(i: usize) {
@@ -169,8 +173,9 @@ impl Meter {
     }
 }
 
-/// Every other CPU is occupied by a goroutine that lets it halt: it is not idle and does not search, and executes nothing. While this lives
-/// its maker has the one CPU that is left, and what is counted is that CPU's alone.
+/// Every other CPU is occupied by a goroutine that lets it halt: it is not idle and does not
+/// search, and executes nothing. While this lives its maker has the one CPU that is left, and what
+/// is counted is that CPU's alone.
 pub struct OthersHeld {
     let_go: Arc<AtomicBool>,
     left: Arc<AtomicUsize>,
@@ -224,14 +229,16 @@ static SLEEPER: Lock<Option<Parked>> = Lock::new(Rank::User, None);
 
 /// What a `ready` costs.
 pub struct Ready {
-    /// Instructions of the CPU that readies: the status, the queue, `wakep`, and the interrupt sent if somebody is idle.
+    /// Instructions of the CPU that readies: the status, the queue, `wakep`, and the interrupt
+    /// sent if somebody is idle.
     pub here: f64,
     /// Instructions of all CPUs from there on, until all the others are idle again.
     pub elsewhere: f64,
 }
 
 impl Meter {
-    /// Makes a goroutine runnable `n` times: with all other CPUs idle, so that one is woken; or, if they are held, with nobody to wake.
+    /// Makes a goroutine runnable `n` times: with all other CPUs idle, so that one is woken; or, if
+    /// they are held, with nobody to wake.
     pub fn ready(&self, n: usize, others_idle: bool) -> Ready {
         let (stop, ran) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let sleeper = {
@@ -284,7 +291,8 @@ impl Meter {
     }
 }
 
-/// So many looks in a row must find the others idle: from saying so to halting a CPU needs a few turns.
+/// So many looks in a row must find the others idle: from saying so to halting a CPU needs a few
+/// turns.
 const LOOKS: usize = 16;
 
 fn wait_for_sleeper() -> Parked {

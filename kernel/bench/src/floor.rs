@@ -1,4 +1,5 @@
-//! What the CPU itself asks: an arithmetic loop, and the cheapest switch of stacks that there can be.
+//! What the CPU itself asks: an arithmetic loop, and the cheapest switch of stacks that there can
+//! be.
 #![allow(unsafe_code)] // a second stack, and the switch to it
 
 use crate::{Host, REPEATS, ns_per, repeat};
@@ -18,12 +19,13 @@ pub fn calibration(host: &Host) {
     });
 }
 
-/// Six registers and a stack pointer saved and restored: nothing is decided, nothing is queued. Every switch costs this much
-/// before the scheduler has done anything.
+/// Six registers and a stack pointer saved and restored: nothing is decided, nothing is queued.
+/// Every switch costs this much before the scheduler has done anything.
 pub fn switch_floor(host: &Host) {
     let switches = 4_000_000 / host.slowness;
     let mut stack = vec![0usize; 2048];
-    // The other side's first frame: six registers and `bounce` to return to; its two stack pointers go in as rbx and rbp.
+    // The other side's first frame: six registers and `bounce` to return to; its two stack pointers
+    // go in as rbx and rbp.
     let mut sps = [0usize; 2];
     let top = stack.len() & !1;
     let frame = &mut stack[top - 9..];
@@ -32,12 +34,13 @@ pub fn switch_floor(host: &Host) {
     frame[6] = bounce as *const () as usize;
     sps[1] = &raw mut frame[0] as usize;
     let sps = &raw mut sps;
-    let pin = executive::percpu::Pin::new(); // on a stack that isn't a goroutine's there must be no preemption
+    // On a stack that isn't a goroutine's there must be no preemption.
+    let pin = executive::percpu::Pin::new();
     repeat(host, "switch_floor", "ns", REPEATS, || {
         ns_per(switches, || {
             for _ in 0..switches / 2 {
-                // SAFETY: sps[1] holds the stack pointer that the other side left by `swap` (or the frame made above);
-                // it comes back by `swap` at once.
+                // SAFETY: sps[1] holds the stack pointer that the other side left by `swap` (or the
+                // frame made above); it comes back by `swap` at once.
                 unsafe { swap(&raw mut (*sps)[0], &raw const (*sps)[1]) };
             }
         })
@@ -60,7 +63,8 @@ extern "C" fn bounce() -> ! {
     )
 }
 
-/// Saves this side's registers on its stack and its stack pointer in `*save`; goes on with the side whose stack pointer is in `*load`.
+/// Saves this side's registers on its stack and its stack pointer in `*save`; goes on with the side
+/// whose stack pointer is in `*load`.
 #[unsafe(naked)]
 unsafe extern "C" fn swap(save: *mut usize, load: *const usize) {
     naked_asm!(
@@ -78,7 +82,8 @@ unsafe extern "C" fn swap(save: *mut usize, load: *const usize) {
         "pop r12",
         "pop rbp",
         "pop rbx",
-        "pop rcx", // not `ret`: the CPU predicts those from its own stack of calls, which knows nothing of two stacks
+        "pop rcx", /* not `ret`: the CPU predicts those from its own stack of calls, which knows
+                    * nothing of two stacks */
         "jmp rcx",
     )
 }

@@ -1,4 +1,5 @@
-//! How soon: from a send to its receipt on a CPU that was idle, and a ticker's turn when every CPU is hogged.
+//! How soon: from a send to its receipt on a CPU that was idle, and a ticker's turn when every CPU
+//! is hogged.
 
 use crate::{Host, emit_quantiles};
 use alloc::sync::Arc;
@@ -9,8 +10,8 @@ use core::time::Duration;
 use executive::machine::{cpus, now};
 use executive::{chan, go, time};
 
-/// Microseconds from send to receipt. The sender keeps its own CPU busy, so the receiver must run on another, which
-/// has had time to fall asleep. Nothing to measure on one CPU.
+/// Microseconds from send to receipt. The sender keeps its own CPU busy, so the receiver must run
+/// on another, which has had time to fall asleep. Nothing to measure on one CPU.
 pub fn wake(host: &Host) {
     if cpus() < 2 {
         return;
@@ -43,7 +44,8 @@ pub fn wake(host: &Host) {
     emit_quantiles(host, "us", values, &[("wake_p50", 50), ("wake_p99", 99)]);
 }
 
-/// Microseconds that a ticker of 20 ms runs late while every CPU is hogged by two goroutines that never block.
+/// Microseconds that a ticker of 20 ms runs late while every CPU is hogged by two goroutines that
+/// never block.
 pub fn fair(host: &Host) {
     let stop = Arc::new(AtomicBool::new(false));
     let point = host.preemption_point;

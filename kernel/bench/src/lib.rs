@@ -1,12 +1,12 @@
 //! The race: what the executive's operations cost, measured by the same code on every machine.
 //!
-//! [`run`] takes names of rows and emits one line each: `name,value,unit,min,max,n`, where `value` is the median of `n`
-//! measurements. It is called on goroutine 1 and has the machine to itself. tests/bench holds the same work in Go and
-//! the script that sets both side by side.
+//! [`run`] takes names of rows and emits one line each: `name,value,unit,min,max,n`, where `value`
+//! is the median of `n` measurements. It is called on goroutine 1 and has the machine to itself.
+//! tests/bench holds the same work in Go and the script that sets both side by side.
 //!
-//! The one rule: everything is done once before it is timed (stacks and heap are touched then; first touch costs several times
-//! more and says something about the memory, not about us). Beside every row stands `calibration`, a loop of
-//! plain arithmetic: when that moves, the host moved.
+//! The one rule: everything is done once before it is timed (stacks and heap are touched then;
+//! first touch costs several times more and says something about the memory, not about us). Beside
+//! every row stands `calibration`, a loop of plain arithmetic: when that moves, the host moved.
 #![no_std]
 extern crate alloc;
 
@@ -50,8 +50,8 @@ pub struct Host {
     pub emit: fn(&Row),
     /// Bytes of memory in use, everything counted (page tables too).
     pub memory: fn() -> u64,
-    /// Called now and then by goroutines that hog a CPU: does nothing where every instruction can be preempted,
-    /// otherwise gives the executive its chance.
+    /// Called now and then by goroutines that hog a CPU: does nothing where every instruction can
+    /// be preempted, otherwise gives the executive its chance.
     pub preemption_point: fn(),
     /// Iterations are divided by this: 1 on a real CPU, more on an emulated one.
     pub slowness: usize,
@@ -94,8 +94,9 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     GROUPS.iter().flat_map(|(names, _)| names.iter().copied())
 }
 
-/// Measures the rows named (a beginning will do: `chan` means both), or all of them when `wanted` is empty. Rows that
-/// are measured together come together. Returns whether every name meant something. Blocks; call it on a goroutine.
+/// Measures the rows named (a beginning will do: `chan` means both), or all of them when `wanted`
+/// is empty. Rows that are measured together come together. Returns whether every name meant
+/// something. Blocks; call it on a goroutine.
 pub fn run(wanted: &[&str], host: &Host) -> bool {
     let known = wanted.iter().all(|w| names().any(|name| name.starts_with(w)));
     let hit = |name: &&str| {
@@ -128,7 +129,8 @@ fn emit(host: &Host, name: &'static str, unit: &'static str, mut values: Vec<f64
     (host.emit)(&Row { name, value: values[n / 2], unit, min: values[0], max: values[n - 1], n });
 }
 
-/// Emits three quantiles of one large sample, each as a row of its own (min and max are the sample's).
+/// Emits three quantiles of one large sample, each as a row of its own (min and max are the
+/// sample's).
 fn emit_quantiles(
     host: &Host,
     unit: &'static str,

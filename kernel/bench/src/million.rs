@@ -51,8 +51,9 @@ pub fn blocked(host: &Host) {
     emit(host, "blocked1m_wake", "s", wake);
 }
 
-/// A million goroutines park, one after the other: what the first thousand or so cost, each until it is parked, and the last thousand. Once: a second time they
-/// would find what the first has left.
+/// A million goroutines park, one after the other: what the first thousand or so cost, each until
+/// it is parked, and the last thousand. Once: a second time they would find what the first has
+/// left.
 pub fn spawns(host: &Host) {
     let started = Arc::new(AtomicUsize::new(0));
     let (gate_open, gate) = chan::<()>(0);

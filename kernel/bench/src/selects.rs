@@ -22,7 +22,8 @@ pub fn ready(host: &Host) {
     });
 }
 
-/// Nanoseconds per value that comes over one of four unbuffered channels, in turn, to a select of all four.
+/// Nanoseconds per value that comes over one of four unbuffered channels, in turn, to a select of
+/// all four.
 pub fn block(host: &Host) {
     let times = 200_000 / host.slowness;
     repeat(host, "select4_block", "ns", REPEATS, || {

@@ -1,7 +1,9 @@
-//! Small programs of goroutines, each in a file of its own, to read and to run: at the kernel's console, as kernels of their
-//! own (kernel/examples) and as Linux processes (kernel/hosted/examples).
+//! Small programs of goroutines, each in a file of its own, to read and to run: at the kernel's
+//! console, as kernels of their own (kernel/examples) and as Linux processes
+//! (kernel/hosted/examples).
 //!
-//! The one rule: they know [`executive`] alone, and no machine. Each returns its answer; who called prints it.
+//! The one rule: they know [`executive`] alone, and no machine. Each returns its answer; who called
+//! prints it.
 #![no_std]
 #![forbid(unsafe_code)]
 extern crate alloc;

@@ -1,4 +1,5 @@
-//! A pipeline: numbers go in at one end, several goroutines square them side by side, one adds up what comes out.
+//! A pipeline: numbers go in at one end, several goroutines square them side by side, one adds up
+//! what comes out.
 
 use executive::{chan, go};
 

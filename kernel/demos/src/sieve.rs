@@ -1,5 +1,6 @@
-//! The concurrent prime sieve (McIlroy; Go's front page had it for years): a goroutine for each prime, and between
-//! neighbours a channel. Every number walks down the chain until a prime divides it.
+//! The concurrent prime sieve (McIlroy; Go's front page had it for years): a goroutine for each
+//! prime, and between neighbours a channel. Every number walks down the chain until a prime divides
+//! it.
 
 use core::mem;
 use executive::{Builder, SpawnError, chan, chan::Receiver};
@@ -19,7 +20,8 @@ pub fn sieve(n: usize) -> Result<u64, SpawnError> {
         start("filter", move || rx.iter().filter(|i| i % prime != 0).all(|i| tx.send(i).is_ok()))?;
     }
     Ok(next(&numbers))
-    // `numbers` is dropped: the last filter's send fails, so it ends and drops its receiver, and so on up to the source.
+    // `numbers` is dropped: the last filter's send fails, so it ends and drops its receiver, and so
+    // on up to the source.
 }
 
 /// 2, 3, 4, ... until nobody listens.

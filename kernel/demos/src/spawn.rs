@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use executive::{Builder, SpawnError, affinity, chan, percpu};
 
-/// Starts `n` goroutines that park at a gate, opens it, and waits until each has counted itself on the CPU that it went on on.
-/// Returns the counts, one for each CPU. If memory runs out those that were started end, and the error is returned.
+/// Starts `n` goroutines that park at a gate, opens it, and waits until each has counted itself on
+/// the CPU that it went on on. Returns the counts, one for each CPU. If memory runs out those that
+/// were started end, and the error is returned.
 pub fn spawn(n: usize) -> Result<Vec<usize>, SpawnError> {
     let counts: Arc<[AtomicUsize]> =
         (0..affinity::num_cpus()).map(|_| AtomicUsize::new(0)).collect();
@@ -33,6 +34,7 @@ pub fn spawn(n: usize) -> Result<Vec<usize>, SpawnError> {
         executive::yield_now();
     }
     gate_keeper.close();
-    all_done.recv(); // `None`: the last `done` is gone. Whatever they did before is seen by us from here on
+    // `None`: the last `done` is gone. Whatever they did before is seen by us from here on.
+    all_done.recv();
     started.map(|()| counts.iter().map(|count| count.load(Relaxed)).collect())
 }

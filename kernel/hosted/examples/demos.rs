@@ -13,7 +13,8 @@ fn main() {
         let counts = demos::spawn(5000).expect("memory");
         assert_eq!(counts.iter().sum::<usize>(), 5000);
         println!(
-            "sieve, skynet, ping-pong, pipeline and spawn are right; 5000 goroutines ran on CPUs: {counts:?}"
+            "sieve, skynet, ping-pong, pipeline and spawn are right; \
+             5000 goroutines ran on CPUs: {counts:?}"
         );
     })
 }

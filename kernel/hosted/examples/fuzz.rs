@@ -2,7 +2,8 @@
 //! a seed they are a smoke test. First some short ones of its own, which leave the scheduler many
 //! choices, then the list that every machine runs (tests/scenarios).
 //!
-//!     cargo run -p hosted --example fuzz [NAME...] [-NAME...]   (parts of names: only these; not these)
+//!     cargo run -p hosted --example fuzz [NAME...] [-NAME...]   (parts of names: only these; not
+//! these)
 
 use executive::irq::Irq;
 use executive::percpu::Pin;

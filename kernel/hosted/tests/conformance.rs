@@ -1,4 +1,5 @@
-//! Does every rule of docs/conformance.md name a scenario that exists, or the reason why it does not apply?
+//! Does every rule of docs/conformance.md name a scenario that exists, or the reason why it does
+//! not apply?
 
 use hosted as _; // a machine to be linked with
 

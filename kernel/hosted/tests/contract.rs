@@ -82,8 +82,8 @@ fn questions() -> ! {
     machine::exit(wrong())
 }
 
-/// Linux takes memory back when it is told to; the contract allows later. Is a stack that was written to the end
-/// as small as a new one when it has come back?
+/// Linux takes memory back when it is told to; the contract allows later. Is a stack that was
+/// written to the end as small as a new one when it has come back?
 fn is_gone_when_free() -> bool {
     let stack = machine::alloc_stack(STACK_BYTES).expect("one stack fits");
     let small = machine::stack_committed(stack);

@@ -1,5 +1,6 @@
-//! Does kernel/executive/gdb.py show goroutines, and leave the program as it was? Asks a real gdb, about this program
-//! while it runs, and about core files of it (debugger.py, beside this file). Without a gdb it is skipped.
+//! Does kernel/executive/gdb.py show goroutines, and leave the program as it was? Asks a real gdb,
+//! about this program while it runs, and about core files of it (debugger.py, beside this file).
+//! Without a gdb it is skipped.
 
 use executive::{Builder, JoinHandle, chan};
 use std::hint::black_box;
@@ -100,7 +101,8 @@ fn leave_a_core_file() -> ! {
     })
 }
 
-/// Goroutine 1: one goroutine waits, deep down; then gdb looks. What it does afterwards needs every register.
+/// Goroutine 1: one goroutine waits, deep down; then gdb looks. What it does afterwards needs every
+/// register.
 fn be_looked_at() {
     let (tx, receiver) = start_the_receiver();
     let sums: [u64; 5] = std::array::from_fn(|n| stop_here(black_box(n as u64)) * 10);

@@ -1,5 +1,6 @@
-//! Do threads that are no CPU get along with goroutines? Each question twice: to a thread older than `run`, and to
-//! one that a goroutine has started. Each in a process of its own, with 1, 2 and 4 CPUs.
+//! Do threads that are no CPU get along with goroutines? Each question twice: to a thread older
+//! than `run`, and to one that a goroutine has started. Each in a process of its own, with 1, 2 and
+//! 4 CPUs.
 //!
 //! `cargo test -p hosted --test foreign -- [NAME..]`: names may be parts of names.
 
@@ -170,7 +171,8 @@ impl Thread {
     }
 }
 
-/// For those who ask before `run`: what a goroutine does then. The channel itself is older than `run`.
+/// For those who ask before `run`: what a goroutine does then. The channel itself is older than
+/// `run`.
 fn go_on() -> &'static executive::chan::Receiver<fn()> {
     &LATER.1
 }
@@ -349,7 +351,8 @@ fn a_thread_locks_what_is_free(t: Thread) {
     assert_eq!((*SUM.lock(), *ALSO.read()), (4 * N, 4 * N));
 }
 
-/// A thread has the lock for so long that its waiter starves, and then, unlocking, has to hand it over.
+/// A thread has the lock for so long that its waiter starves, and then, unlocking, has to hand it
+/// over.
 fn a_thread_unlocks_for_who_starves(t: Thread) {
     static LOCK: Mutex<()> = Mutex::new(());
     static HAS_IT: AtomicBool = AtomicBool::new(false);
@@ -587,7 +590,8 @@ fn until_all_sleep() {
     while census::cpu_reports().any(|cpu| cpu.state != CpuState::Idle) {}
 }
 
-/// Waits for a future, and gives the wakers of its only poll, so many, to a thread that does `job` with them.
+/// Waits for a future, and gives the wakers of its only poll, so many, to a thread that does `job`
+/// with them.
 fn wait_by_wakers<const N: usize>(t: &Thread, job: impl FnOnce([Waker; N]) + Send + 'static) {
     let mut job = Some(job);
     block_on(poll_fn(|context| match job.take() {
@@ -648,7 +652,8 @@ fn the_last_waker_leaves_a_deadlock(t: Thread) {
     block_on(std::future::pending())
 }
 
-/// A thread clones, wakes and drops while the goroutine parks and polls; in the end nobody has a waker.
+/// A thread clones, wakes and drops while the goroutine parks and polls; in the end nobody has a
+/// waker.
 fn wakers_come_and_go(t: Thread) {
     const N: usize = 20_000;
     let ((to, wakers), mut polls) = (mpsc::channel::<Waker>(), 0);

@@ -1,4 +1,5 @@
-//! Is what nobody can see any more gone, to the byte? Tokens, timers and their channels, in whatever order their owners drop them.
+//! Is what nobody can see any more gone, to the byte? Tokens, timers and their channels, in
+//! whatever order their owners drop them.
 
 use executive as _;
 use executive::cancel::Token;

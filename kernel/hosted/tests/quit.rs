@@ -1,5 +1,6 @@
-//! `kill -QUIT` of a process: does it tell what every goroutine does, and end with status 2, whatever it is at and
-//! whichever of its threads the signal comes to? Runs itself again, with 1, 2 and 4 CPUs.
+//! `kill -QUIT` of a process: does it tell what every goroutine does, and end with status 2,
+//! whatever it is at and whichever of its threads the signal comes to? Runs itself again, with 1, 2
+//! and 4 CPUs.
 
 use executive::time::{Duration, sleep};
 use executive::{Builder, chan, yield_now};
@@ -84,8 +85,8 @@ fn allocate() {
     std::hint::black_box(numbers);
 }
 
-/// Main and another goroutine do this for ever, and a third waits for ever. `say` tells the parent which thread to
-/// signal (0: any).
+/// Main and another goroutine do this for ever, and a third waits for ever. `say` tells the parent
+/// which thread to signal (0: any).
 fn at(say: fn(), what: fn()) {
     let _outside = Outside::new();
     let (_tx, rx) = chan::<u8>(0);

@@ -1,6 +1,8 @@
-//! Do the scenarios hold on Linux? Each in a process of its own, with 1, 2 and 4 CPUs; a process that hangs has failed.
+//! Do the scenarios hold on Linux? Each in a process of its own, with 1, 2 and 4 CPUs; a process
+//! that hangs has failed.
 //!
-//! `cargo test -p hosted --test scenarios -- [--cpus LIST] [--stress SECONDS] [NAME..]`: names may be parts of names.
+//! `cargo test -p hosted --test scenarios -- [--cpus LIST] [--stress SECONDS] [NAME..]`: names may
+//! be parts of names.
 
 mod runner;
 

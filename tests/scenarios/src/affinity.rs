@@ -80,7 +80,8 @@ fn it_runs_beside_the_one_that_readied_it() {
     }
 }
 
-/// A locked goroutine and a free one wake on one CPU at the same instant, and the free one is a hog.
+/// A locked goroutine and a free one wake on one CPU at the same instant, and the free one is a
+/// hog.
 fn it_runs_beside_a_free_one_that_woke_with_it() {
     counter!(RAN);
     for round in 1..=10 {

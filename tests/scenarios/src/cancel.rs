@@ -83,14 +83,15 @@ fn dropping_a_parent_keeps_the_tree() {
     assert!(orphan.is_cancelled());
 }
 
-/// Who has a token's channel sees what becomes of it, when the token itself is gone: nothing, until one above is
-/// cancelled or its deadline has passed.
+/// Who has a token's channel sees what becomes of it, when the token itself is gone: nothing, until
+/// one above is cancelled or its deadline has passed.
 fn a_done_channel_outlives_its_token() {
     let parent = Token::new();
     let done = parent.child().done().clone();
     let below = parent.child().child().child().done().clone();
     let late = parent.child_for(5 * MS).done().clone();
-    assert_eq!((done.try_recv(), below.try_recv()), (Err(TryRecvError::Empty), Err(TryRecvError::Empty)));
+    assert_eq!(done.try_recv(), Err(TryRecvError::Empty));
+    assert_eq!(below.try_recv(), Err(TryRecvError::Empty));
     late.recv();
     assert!(!parent.is_cancelled());
     let h = go({
@@ -183,7 +184,8 @@ fn a_token_is_an_arm() {
 fn cancels_race_with_deadlines_and_drops() {
     for n in 0..300u32 {
         let root = Token::new();
-        let tokens: Vec<_> = (0..4).map(|i| root.child_for(Duration::from_micros(u64::from((n * 7 + i * 13) % 40)))).collect();
+        let limit = |i: u32| Duration::from_micros(u64::from((n * 7 + i * 13) % 40));
+        let tokens: Vec<_> = (0..4).map(|i| root.child_for(limit(i))).collect();
         let below: Vec<_> = tokens.iter().map(|t| t.child()).collect();
         let h = go(move || {
             tokens[1].cancel();

@@ -1,4 +1,5 @@
-//! Channels. Go spec, "Channel types", "Send statements", "Receive operator", "Length and capacity".
+//! Channels. Go spec, "Channel types", "Send statements", "Receive operator", "Length and
+//! capacity".
 
 use crate::counter;
 use crate::help::{Counted, MS, WaitReason, until, until_waits};
@@ -98,7 +99,11 @@ fn many_senders_and_receivers_lose_and_double_nothing() {
             go(move || (0..200).for_each(|n| tx.send(s * 200 + n).unwrap()));
         }
         drop(tx);
-        let receivers: Vec<_> = (0..8).map(|_| { let rx = rx.clone(); go(move || rx.iter().collect::<Vec<_>>()) }).collect();
+        let receives = |_| {
+            let rx = rx.clone();
+            go(move || rx.iter().collect::<Vec<_>>())
+        };
+        let receivers: Vec<_> = (0..8).map(receives).collect();
         let mut all: Vec<_> = receivers.into_iter().flat_map(|h| h.join()).collect();
         all.sort();
         assert!(all.into_iter().eq(0..1600));
@@ -222,7 +227,8 @@ fn recv_timeout_gets_what_comes_in_time() {
     assert_eq!(h.join(), Ok(3));
 }
 
-/// What is ready comes before the limit, however short: a value in the buffer, a sender that waits, a close.
+/// What is ready comes before the limit, however short: a value in the buffer, a sender that waits,
+/// a close.
 fn recv_timeout_looks_before_the_limit() {
     let (tx, rx) = chan(1);
     let (to_meet, meets) = chan(0);
@@ -237,7 +243,9 @@ fn recv_timeout_looks_before_the_limit() {
         h.join().unwrap();
     }
     drop(tx);
-    (0..300).for_each(|_| assert_eq!(rx.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Closed)));
+    for _ in 0..300 {
+        assert_eq!(rx.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Closed));
+    }
 }
 
 /// Room, a receiver that waits, and a close come before the limit too.
@@ -255,7 +263,9 @@ fn send_timeout_looks_before_the_limit() {
         assert_eq!(h.join(), Some(n));
     }
     drop(rx);
-    (0..300).for_each(|n| assert_eq!(tx.send_timeout(n, Duration::ZERO), Err(SendTimeoutError::Closed(n))));
+    for n in 0..300 {
+        assert_eq!(tx.send_timeout(n, Duration::ZERO), Err(SendTimeoutError::Closed(n)));
+    }
 }
 
 fn send_timeout_gives_the_value_back() {

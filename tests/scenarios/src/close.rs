@@ -77,7 +77,11 @@ fn a_loop_over_a_channel_ends_when_it_is_closed() {
 /// Closing tells everybody at once, as often as they ask: a signal.
 fn close_as_a_signal() {
     let (open, gate) = chan::<()>(0);
-    let waiters: Vec<_> = (0..100).map(|_| { let gate = gate.clone(); go(move || gate.recv()) }).collect();
+    let waits = |_| {
+        let gate = gate.clone();
+        go(move || gate.recv())
+    };
+    let waiters: Vec<_> = (0..100).map(waits).collect();
     open.close();
     waiters.into_iter().for_each(|h| assert_eq!(h.join(), None));
 }

@@ -1,4 +1,5 @@
-//! Ways to die: each must end the run with status 2 and with these words. In a process, or a boot, of its own.
+//! Ways to die: each must end the run with status 2 and with these words. In a process, or a boot,
+//! of its own.
 
 use crate::help::{MS, until_waits};
 use alloc::sync::Arc;

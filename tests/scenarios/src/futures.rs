@@ -53,7 +53,10 @@ fn futures_join_and_select() {
 /// Wakers of wakers: each future of a set has its own.
 fn a_set_of_futures() {
     let (txs, rxs): (Vec<_>, Vec<_>) = (0..50).map(|_| oneshot::channel()).unzip();
-    let h = go_future(async { rxs.into_iter().collect::<FuturesUnordered<_>>().map(Result::unwrap).collect::<Vec<usize>>().await });
+    let h = go_future(async {
+        let all = rxs.into_iter().collect::<FuturesUnordered<_>>();
+        all.map(Result::unwrap).collect::<Vec<usize>>().await
+    });
     for (n, tx) in txs.into_iter().enumerate().rev() {
         go(move || tx.send(n).unwrap());
     }
@@ -133,7 +136,12 @@ fn block_on_nests() {
             tx.send(4).unwrap(); // wakes us, now
             let mut first = true;
             block_on(poll_fn(|inner| {
-                if core::mem::take(&mut first) { inner.waker().wake_by_ref(); Poll::Pending } else { Poll::Ready(()) }
+                if core::mem::take(&mut first) {
+                    inner.waker().wake_by_ref();
+                    Poll::Pending
+                } else {
+                    Poll::Ready(())
+                }
             }));
         }
         polled
@@ -153,9 +161,11 @@ fn a_ring_of_futures() {
     assert_eq!(block_on(rx), Ok(200));
 }
 
-/// Wakes from everywhere while the goroutine parks: each poll is followed by another until it is ready.
+/// Wakes from everywhere while the goroutine parks: each poll is followed by another until it is
+/// ready.
 fn wakes_race_with_parking() {
-    static STATE: (AtomicWaker, core::sync::atomic::AtomicUsize) = (AtomicWaker::new(), core::sync::atomic::AtomicUsize::new(0));
+    use core::sync::atomic::AtomicUsize;
+    static STATE: (AtomicWaker, AtomicUsize) = (AtomicWaker::new(), AtomicUsize::new(0));
     let wakers: Vec<_> = (0..4).map(|_| go(|| for _ in 0..500 {
         STATE.1.fetch_add(1, SeqCst);
         STATE.0.wake();

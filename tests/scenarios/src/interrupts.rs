@@ -17,7 +17,8 @@ fn an_interrupt_wakes_the_goroutine_that_waits() {
     h.join();
 }
 
-/// Also beside a goroutine that yields to nobody, with nobody else to look. (A Linux process cannot preempt: there it yields at its unpin.)
+/// Also beside a goroutine that yields to nobody, with nobody else to look. (A Linux process cannot
+/// preempt: there it yields at its unpin.)
 fn an_interrupt_is_seen_beside_a_hog() {
     counter!(SEEN);
     let h = go(|| {

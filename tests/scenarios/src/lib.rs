@@ -1,8 +1,11 @@
-//! The one list of scenarios: claims about goroutines and what they talk with, each a function that panics if the claim is wrong.
+//! The one list of scenarios: claims about goroutines and what they talk with, each a function that
+//! panics if the claim is wrong.
 //!
-//! Every machine runs the same list, with 1, 2 and 4 CPUs. A scenario is called in a goroutine, once in a run, and cleans up behind itself, so that many can be called one after the other
-//! (in the kernel they share a boot); those in [`ALONE`] want a run of their own, and to be goroutine 1. They wait for events, never for time to pass: a scenario that hangs has failed,
-//! and its runner says so.
+//! Every machine runs the same list, with 1, 2 and 4 CPUs. A scenario is called in a goroutine,
+//! once in a run, and cleans up behind itself, so that many can be called one after the other
+//! (in the kernel they share a boot); those in [`ALONE`] want a run of their own, and to be
+//! goroutine 1. They wait for events, never for time to pass: a scenario that hangs has failed, and
+//! its runner says so.
 #![no_std]
 #![allow(clippy::unit_arg)] // channels of `()` are signals
 extern crate alloc;
@@ -11,7 +14,8 @@ extern crate alloc;
 macro_rules! scenarios {
     ($module:ident: $($(#[$meta:meta])* fn $name:ident() $body:block)*) => {
         $($(#[$meta])* fn $name() $body)*
-        pub(crate) const LIST: &[$crate::Scenario] = &[$((concat!(stringify!($module), "::", stringify!($name)), $name)),*];
+        pub(crate) const LIST: &[$crate::Scenario] =
+            &[$((concat!(stringify!($module), "::", stringify!($name)), $name)),*];
     };
 }
 
@@ -92,7 +96,8 @@ pub use time::SLEEPERS;
 /// Those that want a run of their own.
 pub static ALONE: &[Scenario] = goroutines::ALONE;
 
-/// The scenario, death or sleeper of that name; the last two are called `deaths::NAME` and `sleepers::NAME`.
+/// The scenario, death or sleeper of that name; the last two are called `deaths::NAME` and
+/// `sleepers::NAME`.
 pub fn find(name: &str) -> Option<fn()> {
     if let Some(sleeper) = name.strip_prefix("sleepers::") {
         return SLEEPERS.iter().find(|s| s.0 == sleeper).map(|s| s.1);

@@ -1,4 +1,5 @@
-//! The Go memory model: what is synchronized before what. Plain memory is written on one side and read on the other.
+//! The Go memory model: what is synchronized before what. Plain memory is written on one side and
+//! read on the other.
 #![allow(unsafe_code)] // Plain memory shared between goroutines: the claims are about just that.
 
 use alloc::sync::Arc;
@@ -43,7 +44,8 @@ fn go_before_the_goroutine() {
     }
 }
 
-/// The end of a goroutine is synchronized before `join` returns (Go has no join; its exit orders nothing).
+/// The end of a goroutine is synchronized before `join` returns (Go has no join; its exit orders
+/// nothing).
 fn the_end_before_join() {
     for n in 0..ROUNDS {
         let x = Plain::new();
@@ -93,7 +95,8 @@ fn receive_before_an_unbuffered_send_completes() {
     }
 }
 
-/// The k-th receive on a channel of capacity C is synchronized before the completion of the k+C-th send: a counting semaphore.
+/// The k-th receive on a channel of capacity C is synchronized before the completion of the k+C-th
+/// send: a counting semaphore.
 fn receive_k_before_send_k_plus_c() {
     let (tx, rx) = chan(3);
     let inside = Arc::new(AtomicUsize::new(0));
@@ -137,7 +140,8 @@ fn unlock_before_try_lock() {
     assert_eq!(x.get(), 3 * ROUNDS);
 }
 
-/// A write unlock is synchronized before the read locks that follow, and read unlocks before the write lock that follows.
+/// A write unlock is synchronized before the read locks that follow, and read unlocks before the
+/// write lock that follows.
 fn rwlock_orders_both_ways() {
     let (lock, x) = (Arc::new(RwLock::new(())), Plain::new());
     let writer = { let (lock, x) = (lock.clone(), x.clone()); go(move || for n in 0..ROUNDS {
@@ -200,7 +204,8 @@ fn release_before_acquire() {
     }
 }
 
-/// Atomics are sequentially consistent when asked to be: of two that store and then look at the other's, one sees the other.
+/// Atomics are sequentially consistent when asked to be: of two that store and then look at the
+/// other's, one sees the other.
 fn atomics_are_sequentially_consistent() {
     for _ in 0..ROUNDS {
         let flags = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);

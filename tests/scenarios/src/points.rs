@@ -1,5 +1,5 @@
-//! Points of preemption: calls at which a goroutine whose slice is over lets others run, also on a machine
-//! that can't interrupt it anywhere. A loop around one of them never keeps a CPU.
+//! Points of preemption: calls at which a goroutine whose slice is over lets others run, also on a
+//! machine that can't interrupt it anywhere. A loop around one of them never keeps a CPU.
 
 use crate::help::WaitReason;
 use alloc::sync::Arc;
@@ -57,7 +57,8 @@ fn what_is_done_once() {
 }
 
 fn counters() {
-    let (group, sema, cond, barrier) = (WaitGroup::new(), Semaphore::new(1), Condvar::new(), Barrier::new(1));
+    let (group, sema) = (WaitGroup::new(), Semaphore::new(1));
+    let (cond, barrier) = (Condvar::new(), Barrier::new(1));
     group.add(1);
     beside_another(|| group.add(1));
     beside_another(|| assert!(group.count() > 0));

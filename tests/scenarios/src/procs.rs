@@ -97,7 +97,8 @@ fn timers_go_on() {
     counter!(CALLED);
     let (_all_on, last) = (AllOn, num_cpus() - 1);
     let home = lock_to_cpu(last);
-    let (timer, never, ticker) = (Timer::new(2 * MS), Timer::new(1000 * 1000 * MS), Ticker::new(MS));
+    let (timer, never) = (Timer::new(2 * MS), Timer::new(1000 * 1000 * MS));
+    let ticker = Ticker::new(MS);
     after_func(MS, || {
         CALLED.fetch_add(1, SeqCst);
     });
@@ -201,7 +202,8 @@ fn skynet_adds_up() {
         if size == 1 {
             return from;
         }
-        let children: Vec<_> = (0..10).map(|n| go(move || sum(from + n * size / 10, size / 10))).collect();
+        let child = |n| go(move || sum(from + n * size / 10, size / 10));
+        let children: Vec<_> = (0..10).map(child).collect();
         children.into_iter().map(JoinHandle::join).sum()
     }
     let _all_on = AllOn;

@@ -127,7 +127,8 @@ fn a_scope_that_waits_says_so() {
 }
 
 fn scoped_goroutines_have_names() {
-    let name = scope(|s| s.go_with(Builder::new().name("scoped"), || executive::current().name).join());
+    let scoped = Builder::new().name("scoped");
+    let name = scope(|s| s.go_with(scoped, || executive::current().name).join());
     assert_eq!(name, Some("scoped"));
 }
 }

@@ -340,7 +340,8 @@ fn a_select_does_not_talk_to_itself() {
     assert!(matches!((met, h.join()), (Some(1), None) | (None, Some(2))));
 }
 
-/// Selects that could serve each other both ways make progress, and each exchange has one sender and one receiver.
+/// Selects that could serve each other both ways make progress, and each exchange has one sender
+/// and one receiver.
 fn crossing_selects_meet() {
     let (a, ra) = chan(0);
     let (b, rb) = chan(0);
@@ -523,7 +524,8 @@ fn a_send_arm_can_be_switched_off() {
         default => {}
     }
     assert_eq!((value.as_str(), rx.len()), ("stays", 0));
-    // A stage of a pipeline: it sends only while it has something, and receives only while it has nothing.
+    // A stage of a pipeline: it sends only while it has something, and receives only while it has
+    // nothing.
     let (to_last, last) = chan(0);
     let stage = go(move || {
         let (mut from, mut held): (_, Option<u32>) = (Some(rx), None);
@@ -532,7 +534,10 @@ fn a_send_arm_can_be_switched_off() {
             let from_now = if held.is_none() { from.as_ref() } else { None };
             select! {
                 send(to, held.unwrap_or(0)) -> r => { r.unwrap(); held = None }
-                recv(from_now) -> v => match v { Some(_) => held = v.map(|_: String| 7), None => from = None },
+                recv(from_now) -> v => match v {
+                    Some(_) => held = v.map(|_: String| 7),
+                    None => from = None,
+                },
             }
         }
     });
@@ -691,7 +696,10 @@ fn locks_in_any_order_do_not_deadlock() {
 /// Who waits in a select stands in line with the others.
 fn a_select_waits_in_line() {
     let (tx, rx) = chan(0);
-    let first = { let rx = rx.clone(); go(move || select! { recv(rx) -> v => v, after(Duration::MAX) => None }) };
+    let first = {
+        let rx = rx.clone();
+        go(move || select! { recv(rx) -> v => v, after(Duration::MAX) => None })
+    };
     until_waits(&first, WaitReason::Select);
     let second = go(move || rx.recv());
     until_waits(&second, WaitReason::ChanReceive);

@@ -1,5 +1,5 @@
-//! Everything at once, for as long as one likes: senders, receivers, closers, selecters, deadlines and cancellations at random, with sums that prove that nothing was
-//! lost and nothing came twice.
+//! Everything at once, for as long as one likes: senders, receivers, closers, selecters, deadlines
+//! and cancellations at random, with sums that prove that nothing was lost and nothing came twice.
 
 use crate::help::MS;
 use alloc::sync::Arc;
@@ -49,7 +49,8 @@ impl Ledger {
     }
 }
 
-/// Runs rounds of random traffic until `how_long` has passed, and panics if a value was lost or came twice. Gives the number of values.
+/// Runs rounds of random traffic until `how_long` has passed, and panics if a value was lost or
+/// came twice. Gives the number of values.
 pub fn stress(how_long: Duration) -> u64 {
     let (begin, mut round, mut total) = (Instant::now(), 0, 0);
     while begin.elapsed() < how_long {
@@ -79,7 +80,8 @@ fn one_round(seed: u64) -> u64 {
                 (rxs.clone(), ledger.clone(), stop.child(), random.below(u64::MAX) | 1);
             s.go(move || receive_until(&rxs, &ledger, &stop, Random(seed)));
         }
-        // A closer: one channel is closed under everybody's hands. Its senders get their values back and go elsewhere.
+        // A closer: one channel is closed under everybody's hands. Its senders get their values
+        // back and go elsewhere.
         if random.below(3) == 0 {
             let (tx, pause) = (txs[0].clone(), random.below(50));
             s.go(move || {
@@ -89,7 +91,8 @@ fn one_round(seed: u64) -> u64 {
         }
         senders.into_iter().for_each(|h| h.join());
         drop(txs);
-        // All that was sent is in a buffer or was received. Receivers go when every channel is closed and drained.
+        // All that was sent is in a buffer or was received. Receivers go when every channel is
+        // closed and drained.
         stop.cancel();
     });
     for rx in &rxs {

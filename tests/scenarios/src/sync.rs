@@ -45,7 +45,8 @@ fn try_lock_does_not_wait() {
     assert_eq!(lock.try_lock().as_deref(), Some(&1));
 }
 
-/// A waiter that loses for more than a millisecond is handed the lock, though others take it all the time.
+/// A waiter that loses for more than a millisecond is handed the lock, though others take it all
+/// the time.
 fn a_waiter_does_not_starve() {
     static LOCK: Mutex<()> = Mutex::new(());
     static STOP: AtomicBool = AtomicBool::new(false);
@@ -276,8 +277,8 @@ fn broadcast_wakes_all() {
     assert!(handles.into_iter().all(|h| h.join()));
 }
 
-/// Broadcast wakes those who wait when it comes, each once. Who is woken and waits again meanwhile is
-/// not meant.
+/// Broadcast wakes those who wait when it comes, each once. Who is woken and waits again meanwhile
+/// is not meant.
 fn broadcast_wakes_each_once() {
     const N: usize = 40; // more than are readied in one hold of the lock
     static STATE: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());

@@ -1,4 +1,5 @@
-//! Package time: sleeping, timers, tickers. Early is a bug; how late is a figure, and not asserted here.
+//! Package time: sleeping, timers, tickers. Early is a bug; how late is a figure, and not asserted
+//! here.
 
 use crate::counter;
 use crate::help::{MS, WaitReason, hog_until, until, until_waits};
@@ -85,7 +86,8 @@ fn many_sleepers() {
 fn others_run_while_one_sleeps() {
     let begin = Instant::now();
     let h = go(|| sleep(20 * MS));
-    until(|| h.waiting() == Some(WaitReason::Sleep) || h.is_finished()); // a host may stop us for longer
+    // A host may stop us for longer.
+    until(|| h.waiting() == Some(WaitReason::Sleep) || h.is_finished());
     assert_eq!(go(|| 1).join(), 1);
     assert!(!h.is_finished() || begin.elapsed() >= 20 * MS);
     h.join();
@@ -186,7 +188,8 @@ fn timers_are_arms() {
     }
 }
 
-/// A duration longer than any clock runs never ends: the CPUs on which somebody waits for as long sleep, and hear of what comes.
+/// A duration longer than any clock runs never ends: the CPUs on which somebody waits for as long
+/// sleep, and hear of what comes.
 fn the_longest_duration_does_not_wrap() {
     let timer = Timer::new(Duration::MAX);
     assert!(timer.stop());
@@ -218,7 +221,8 @@ fn a_ticker_does_not_drift() {
     for n in 1..=10 {
         assert!(ticker.recv() - begin >= n * 2 * MS);
     }
-    // Every tick was due at a whole number of periods: 10 of them, and those that a slow host made us drop.
+    // Every tick was due at a whole number of periods: 10 of them, and those that a slow host made
+    // us drop.
     let h = go(move || {
         let last = ticker.recv();
         (last, ticker)
@@ -339,18 +343,21 @@ fn calls_come_one_after_the_other() {
     until(|| INSIDE.load(SeqCst) == 1);
     let mut due = 1;
     until(|| {
-        due += usize::from(!call.reset(Duration::ZERO)); // the one before has come, and the first still runs
+        // The one before has come, and the first still runs.
+        due += usize::from(!call.reset(Duration::ZERO));
         due == 5
     });
     drop(go_on);
     until(|| CALLS.load(SeqCst) == due);
 }
 
-/// Resets and stops at the same time as firings: as many calls as there were starts that nothing took back.
+/// Resets and stops at the same time as firings: as many calls as there were starts that nothing
+/// took back.
 fn resets_race_with_the_call() {
     counter!(CALLS);
     counter!(STARTED);
-    let call = alloc::sync::Arc::new(after_func(Duration::from_secs(3600), || { CALLS.fetch_add(1, SeqCst); }));
+    let count = || _ = CALLS.fetch_add(1, SeqCst);
+    let call = alloc::sync::Arc::new(after_func(Duration::from_secs(3600), count));
     let handles: Vec<_> = (0..4u64).map(|k| {
         let call = call.clone();
         go(move || for n in 0..200 {
@@ -363,10 +370,12 @@ fn resets_race_with_the_call() {
         })
     }).collect();
     handles.into_iter().for_each(|h| h.join());
-    until(|| CALLS.load(SeqCst) == STARTED.load(SeqCst).wrapping_add(1)); // the first start counts too
+    // The first start counts too.
+    until(|| CALLS.load(SeqCst) == STARTED.load(SeqCst).wrapping_add(1));
 }
 
-/// A CPU that runs a goroutine which never parks does not make sleepers wait for it, if there is another CPU or the goroutine calls the executive.
+/// A CPU that runs a goroutine which never parks does not make sleepers wait for it, if there is
+/// another CPU or the goroutine calls the executive.
 fn a_hog_does_not_hold_up_sleepers() {
     let hog = go(|| {
         let begin = Instant::now();
@@ -406,7 +415,8 @@ fn beside_others(again: impl Fn() + Send + 'static) {
     again.join();
 }
 
-/// They sleep until the end of time, which a deadlock is not: nobody may end them. In a run of their own.
+/// They sleep until the end of time, which a deadlock is not: nobody may end them. In a run of
+/// their own.
 pub static SLEEPERS: &[crate::Scenario] = &[
     ("sleep", || sleep(Duration::MAX)),
     ("sleep_until", || sleep_until(Instant::from_nanos(u64::MAX))),

@@ -19,7 +19,8 @@ fn halts_are_seen_and_all_cpus_show_the_same_time() {
     trace::start();
     sleep(MS); // with this one, no CPU has anything to do: all halt, and are quiet from here on
     (0..5_000).for_each(|_| yield_now()); // more than a ring holds
-    (0..8).for_each(|_| sleep(MS)); // a seed's clock may jump over one of them, and then nothing halts
+    // A seed's clock may jump over one of them, and then nothing halts.
+    (0..8).for_each(|_| sleep(MS));
     trace::stop();
     let mut json = String::new();
     trace::dump(&mut json).unwrap();
@@ -30,7 +31,8 @@ fn halts_are_seen_and_all_cpus_show_the_same_time() {
     for line in events.lines() {
         let Some(begins) = number(line, "ts") else { continue };
         let ends = begins + number(line, "dur").unwrap_or(0.0);
-        assert!(from <= begins && ends <= to + 0.001, "{head}\n{line}"); // (the sum may miss the third decimal by one)
+        // (The sum may miss the third decimal by one.)
+        assert!(from <= begins && ends <= to + 0.001, "{head}\n{line}");
         woken += usize::from(line.contains("\"halt\"") && line.contains("\"until\":\"wake\""));
         seen += 1;
     }

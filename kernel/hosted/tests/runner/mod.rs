@@ -105,7 +105,8 @@ fn said(log: &Path) -> String {
     String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default()).into_owned()
 }
 
-/// Whether every thread of a process sleeps until something comes (state S of /proc/PID/task/TID/stat).
+/// Whether every thread of a process sleeps until something comes (state S of
+/// /proc/PID/task/TID/stat).
 fn all_threads_sleep(id: u32) -> bool {
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{id}/task")) else { return false };
     tasks.flatten().all(|task| {
@@ -135,6 +136,7 @@ fn wait(child: &mut Child, patience: Duration, asleep: impl Fn() -> bool) -> End
             let _ = child.wait();
             return if asleep { Ended::Asleep } else { Ended::Late };
         }
-        std::thread::sleep(Duration::from_millis(2)); // the runner's poll; no scenario depends on it
+        // The runner's poll; no scenario depends on it.
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
