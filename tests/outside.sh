@@ -14,6 +14,7 @@ source tests/lib/setup.sh
 source tests/lib/build.sh
 need_rust
 need_qemu
+build_boot # before anything is timed
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # qemu-run.sh builds the boot tool there; the programs have their own directory.
@@ -44,9 +45,9 @@ settle() {
 runs() {
     local directory=$1 line=$2 status=0
     shift 2
-    (cd "$work/$directory" && cargo run --quiet --target-dir "$target/outside" "$@") </dev/null >"$work/said" 2>&1 || status=$?
+    (cd "$work/$directory" && timeout 300 cargo run --quiet --target-dir "$target/outside" "$@") </dev/null >"$work/said" 2>&1 || status=$?
     tr -d '\r' <"$work/said" >"$work/said.lf"
-    holds "$directory: cargo run $*" "$work/said" eval '((status == 0)) && grep -qxF "$line" "$work/said.lf"'
+    holds "$directory: cargo run $*: $line" "$work/said" eval '((status == 0)) && grep -qxF "$line" "$work/said.lf"'
 }
 
 cp -r tests/outside/. "$work"
@@ -57,6 +58,10 @@ for directory in tests/outside/*/; do
 done
 runs machine "a machine of my own: done" -- --timeout 60
 runs kernel "a kernel on 2 CPUs: 6" -- --smp 2 --timeout 60
+for cpus in 1 2 4; do
+    EXECUTIVE_CPUS=$cpus runs primitives "primitives hold on $cpus CPUs"
+    runs primitives "primitives hold on $cpus CPUs" --target x86_64-unknown-none -- --smp "$cpus" --timeout 60
+done
 
 # Frame pointers.
 mkdir -p "$work"/frames/{process,machine}/src "$work/frames/.cargo"

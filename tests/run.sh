@@ -38,7 +38,7 @@ bare=(--release --target x86_64-unknown-none)
 unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
 
 format() {
-    cargo fmt --all --check && rustfmt --edition 2024 --check tests/outside/*/src/main.rs
+    cargo fmt --all --check && rustfmt --edition 2024 --check tests/outside/*/src/*.rs
 }
 
 # The example that brings its own heap is a kernel without ours.

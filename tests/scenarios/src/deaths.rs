@@ -10,6 +10,7 @@ use core::task::{Poll, Waker};
 use executive::g::WaitReason;
 use executive::lock::{Lock, Rank};
 use executive::sync::{Barrier, Mutex, RwLock, WaitGroup};
+use executive::wait::Monitor;
 use executive::{Builder, block_on, chan, go, go_future};
 
 /// Name, what must not return, and what must be said, as [`says`] reads it.
@@ -46,6 +47,11 @@ pub static DEATHS: &[Death] = &[
         "semaphore_released_too_often",
         || executive::sync::Semaphore::new(usize::MAX).release(),
         "panic: semaphore: released more than held",
+    ),
+    (
+        "monitor_waits_for_a_mutex",
+        || Monitor::new(()).lock().wait(WaitReason::MutexLock),
+        "panic: monitor: only Mutex and RwLock wait for this reason",
     ),
     ("chan_too_large", || drop(chan::<u64>(usize::MAX)), "panic: makechan: size out of range"),
     (

@@ -36,7 +36,7 @@ const BATCH: usize = 16;
 /// });
 /// let open = OPEN.lock();
 /// if !*open {
-///     open.wait(WaitReason::CondWait); // until `ready_all`
+///     open.wait(WaitReason::Monitor); // until `ready_all`
 /// }
 /// # });
 /// ```
@@ -61,6 +61,13 @@ struct Place {
     is_claimed: bool,
 }
 
+/// A report takes whatever waits for such a reason for a waiter of a `Mutex` or `RwLock`, and looks
+/// there for the owner.
+#[inline(always)]
+fn not_a_locks(reason: WaitReason) {
+    assert!(!reason.is_for_a_lock(), "monitor: only Mutex and RwLock wait for this reason");
+}
+
 /// The monitor is locked while this lives, and the goroutine pinned: be short, and do not park but by
 /// [`wait`](Self::wait) and its like.
 pub struct MonitorGuard<'a, T> {
@@ -70,7 +77,18 @@ pub struct MonitorGuard<'a, T> {
 
 /// A goroutine that was taken off the queue: [`MonitorGuard::ready`] it, or it waits for ever.
 #[must_use = "it waits for ever if it is not readied"]
-pub struct Taken(Option<Parked>);
+pub struct Taken {
+    /// `None`: it had not parked, and will not.
+    parked: Option<Parked>,
+    tag: usize,
+}
+
+impl Taken {
+    /// What it waited for ([`wait_as`](MonitorGuard::wait_as)).
+    pub fn tag(&self) -> usize {
+        self.tag
+    }
+}
 
 impl<T> Monitor<T> {
     /// Nobody waits.
@@ -88,16 +106,25 @@ impl<T> Monitor<T> {
 
 impl<T> MonitorGuard<'_, T> {
     /// Unlocks and parks, in one step, until another goroutine takes the caller off the queue and
-    /// readies it. Go: `goparkunlock`.
+    /// readies it. For a primitive of your own the reason is [`WaitReason::Monitor`]; the reasons of
+    /// `Mutex` and `RwLock` are theirs, and panic. Go: `goparkunlock`.
     #[doc(alias = "goparkunlock")]
     #[inline]
     pub fn wait(self, reason: WaitReason) {
         self.wait_as(0, reason);
     }
 
-    /// The same; `tag` tells others what it waits for ([`first`](Self::first)).
+    /// The same; `tag` tells others what it waits for ([`take_first_if`](Self::take_first_if),
+    /// [`Taken::tag`]). Waits of the other kinds have the tag 0.
     #[inline]
-    pub fn wait_as(mut self, tag: usize, reason: WaitReason) {
+    pub fn wait_as(self, tag: usize, reason: WaitReason) {
+        not_a_locks(reason);
+        self.wait_for(tag, reason);
+    }
+
+    /// The same, for any reason.
+    #[inline]
+    pub(crate) fn wait_for(mut self, tag: usize, reason: WaitReason) {
         let place = self.next_place(tag, false);
         let (me, slot) = (getg(), (&raw const place).cast_mut().cast());
         let w = Waiter::new(me, slot);
@@ -108,7 +135,7 @@ impl<T> MonitorGuard<'_, T> {
     }
 
     /// As [`wait`](Self::wait), before all who wait already: for one that had waited before.
-    pub fn wait_in_front(mut self, reason: WaitReason) {
+    pub(crate) fn wait_in_front(mut self, reason: WaitReason) {
         let place = self.next_place(0, false);
         let (me, slot) = (getg(), (&raw const place).cast_mut().cast());
         let w = Waiter::new(me, slot);
@@ -120,13 +147,14 @@ impl<T> MonitorGuard<'_, T> {
     /// As [`wait`](Self::wait), until `deadline` (ns of the machine's clock) at the latest, or a
     /// little later. `false`: the time was over first.
     pub fn wait_until(self, deadline: u64, reason: WaitReason) -> bool {
+        not_a_locks(reason);
         self.unlock_and_wait(Some(deadline), reason, || ())
     }
 
     /// The same with a deadline or without; `unlocked` is called when the goroutine stands in the
     /// queue and the monitor is unlocked. It must not park.
     #[inline(never)] // or every condition variable's `wait` would be 200 bytes
-    pub fn unlock_and_wait(
+    pub(crate) fn unlock_and_wait(
         mut self,
         deadline: Option<u64>,
         reason: WaitReason,
@@ -155,25 +183,36 @@ impl<T> MonitorGuard<'_, T> {
         !alarm.has_won()
     }
 
-    /// The tag of the goroutine that has waited longest.
-    pub fn first(&self) -> Option<usize> {
-        self.first_place().map(|place| place.tag)
+    /// Whether somebody waits. One whose time is just over may still be counted.
+    pub fn has_waiters(&self) -> bool {
+        !self.state.queue.is_empty()
     }
 
     /// Takes off the goroutine that has waited longest. The caller changes the value for it, and
     /// [`ready`](Self::ready)s it.
     #[inline]
     pub fn take_first(&mut self) -> Option<Taken> {
+        self.take_first_if(|_, _| true)
+    }
+
+    /// The same, if `admits` says so of the value and that goroutine's tag. It only looks, and may be
+    /// asked again: a goroutine whose time is just over is passed over, and the next one asked about.
+    #[inline]
+    pub fn take_first_if(&mut self, admits: impl Fn(&T, usize) -> bool) -> Option<Taken> {
         loop {
+            let tag = self.first_place()?.tag;
+            if !admits(&self.state.value, tag) {
+                return None;
+            }
             let w = self.state.queue.dequeue()?;
             // SAFETY: it was queued by this file, so its slot is a `Place` on the stack of a
             // goroutine that goes on only when it has been readied, or has had the lock.
             if !unsafe { &*w.slot.get().cast::<Place>() }.is_claimed {
-                return Some(Taken(Some(w.parked())));
+                return Some(Taken { parked: Some(w.parked()), tag });
             }
             match claim_without_lock(w.g) {
-                Claim::Parked(parked) => return Some(Taken(Some(parked))),
-                Claim::Early => return Some(Taken(None)),
+                Claim::Parked(parked) => return Some(Taken { parked: Some(parked), tag }),
+                Claim::Early => return Some(Taken { parked: None, tag }),
                 Claim::Lost => {} // its time was over; it waits for our lock
             }
         }
@@ -182,7 +221,7 @@ impl<T> MonitorGuard<'_, T> {
     /// Unlocks, and readies the goroutine that was taken off, if any. Never parks.
     #[inline]
     pub fn ready(self, taken: Option<Taken>) {
-        unlock_ready(self.state, taken.and_then(|taken| taken.0));
+        unlock_ready(self.state, taken.and_then(|taken| taken.parked));
     }
 
     /// Unlocks, and readies the goroutine that has waited longest. Never parks. Go: `notifyListNotifyOne`.
@@ -205,7 +244,7 @@ impl<T> MonitorGuard<'_, T> {
                 );
             let more = self.has_below(end);
             drop(self);
-            batch.into_iter().flatten().filter_map(|taken| taken.0).for_each(Parked::ready);
+            batch.into_iter().flatten().filter_map(|taken| taken.parked).for_each(Parked::ready);
             if !more {
                 return;
             }

@@ -89,6 +89,8 @@ wait_reasons! {
     Barrier "barrier",
     /// For a future's waker.
     Future "future",
+    /// In a `Monitor`: for a primitive of one's own.
+    Monitor "monitor",
 }
 
 impl WaitReason {
@@ -107,7 +109,7 @@ impl WaitReason {
     pub const fn is_for_one_thing(self) -> bool {
         use WaitReason::*;
         self.is_for_a_lock()
-            || matches!(self, ChanReceive | ChanSend | Semacquire | WaitGroup | Barrier)
+            || matches!(self, ChanReceive | ChanSend | Semacquire | WaitGroup | Barrier | Monitor)
     }
     /// Whether a report tells who has what it waits for (`G::behind`).
     pub const fn is_for_a_lock(self) -> bool {

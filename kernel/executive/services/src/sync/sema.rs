@@ -103,7 +103,7 @@ impl Semaphore {
             return;
         }
         match position {
-            Position::Back => permits.wait(reason),
+            Position::Back => permits.wait_for(0, reason),
             Position::Front => permits.wait_in_front(reason),
         }
     }
