@@ -1,5 +1,5 @@
-//! A goroutine executive: Go's scheduler of g's, m's and p's, `no_std`, on whatever machine you bind
-//! it to ([`mod@machine`]).
+//! A goroutine executive: Go's scheduler of g's, m's and p's, `no_std`, on whatever machine you
+//! bind it to ([`mod@machine`]).
 //!
 //! ```
 //! # hosted::run(|| {
@@ -11,8 +11,8 @@
 //! # });
 //! ```
 //!
-//! It is a face: the scheduler is `executive-core`, what goroutines use is `executive-services`. Here
-//! are the last words (`report`), which lean on both.
+//! This crate is a face: the scheduler is `executive-core`, what goroutines use is
+//! `executive-services`. The reports and last words (`report`), which lean on both, are here.
 #![no_std]
 #![warn(missing_docs)]
 #![deny(unsafe_code)] // allowed in the files that say why at their top
@@ -52,13 +52,13 @@ pub mod join {
     pub use executive_services::current::*;
 }
 
-/// Threads that are no CPU, and others who may wake goroutines from outside.
+/// Threads that are no CPU, and other ways in which goroutines are woken from outside.
 pub mod foreign {
     pub use executive_core::foreign::*;
     pub use executive_services::outside::Outside;
 }
 
-/// Memory is short: what goroutines keep and do not need, for the machine to take back.
+/// When memory is short: what goroutines keep and do not need, for the machine to take back.
 pub mod reclaim {
     pub use crate::report::resting::{Resting, resting};
     pub use executive_core::reclaim::*;
@@ -70,7 +70,7 @@ pub mod lock {
     pub use executive_services::pinned::Pinned;
 }
 
-/// The waist: how a goroutine waits, and how it is woken; for primitives of your own.
+/// The waist: how a goroutine waits, and how it is woken. For primitives of your own.
 pub mod wait {
     pub use executive_core::wait::*;
     pub use executive_services::monitor::{Monitor, MonitorGuard, Taken};

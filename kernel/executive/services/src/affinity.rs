@@ -1,10 +1,11 @@
-//! A goroutine that stays on its CPU. Go: `runtime.LockOSThread`; with threads out of the picture, what is left of it is the CPU.
+//! A goroutine that stays on its CPU. Go: `runtime.LockOSThread`; here there are no threads, so it
+//! is the CPU that is locked.
 
 use core::marker::PhantomData;
 use executive_core::{percpu, procs, yield_now};
 
-/// While it lives its goroutine runs on one CPU, and on no other. It may park; others run on that CPU too.
-/// Dropping it lets the goroutine go anywhere again. Go: `UnlockOSThread`.
+/// While this guard lives its goroutine runs on one CPU, and on no other. It may park; others run
+/// on that CPU too. Dropping the guard lets the goroutine go anywhere again. Go: `UnlockOSThread`.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -19,9 +20,9 @@ pub struct CpuLock {
 }
 
 /// The calling goroutine moves to CPU `cpu` and stays there while the guard lives. Parks to get
-/// there. Within another such guard's life, that one counts again afterwards. Panics if there is no
-/// such CPU: they are numbered from 0 to [`num_cpus`]. One that is switched off ([`set_procs`])
-/// runs goroutines that are locked to it, and no others.
+/// there. If the goroutine has such a guard already, that one counts again after this one is
+/// dropped. Panics if there is no such CPU: they are numbered from 0 to [`num_cpus`]. A CPU that is
+/// switched off ([`set_procs`]) runs goroutines that are locked to it, and no others.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -39,7 +40,8 @@ pub fn lock_to_cpu(cpu: usize) -> CpuLock {
     CpuLock { before, _not_send: PhantomData }
 }
 
-/// As [`lock_to_cpu`], for the CPU that the goroutine runs on now. Never parks. Go: `LockOSThread`.
+/// As [`lock_to_cpu`], for the CPU on which the goroutine runs now. Never parks.
+/// Go: `LockOSThread`.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -52,7 +54,8 @@ pub fn lock_to_this_cpu() -> CpuLock {
     CpuLock { before: procs::lock_to_this(), _not_send: PhantomData }
 }
 
-/// How many CPUs run goroutines now: the first so many of [`num_cpus`]. Go: `GOMAXPROCS(0)`.
+/// How many CPUs run goroutines now: those with the lowest numbers of [`num_cpus`].
+/// Go: `GOMAXPROCS(0)`.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -65,8 +68,8 @@ pub fn cpus() -> usize {
     procs::procs()
 }
 
-/// How many CPUs there are, those that are switched off included; they are numbered from 0 without
-/// holes, and there never are more or fewer. Go: `NumCPU`.
+/// How many CPUs there are, including those that are switched off. They are numbered from 0 without
+/// holes, and their number never changes. Go: `NumCPU`.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -80,15 +83,15 @@ pub fn num_cpus() -> usize {
     procs::cpus()
 }
 
-/// From now on `n` CPUs run goroutines, or all there are, if those are fewer; returns how many did.
-/// With 0 it changes nothing and returns how many do. Go: `GOMAXPROCS`.
+/// From now on `n` CPUs run goroutines, or all there are, if there are fewer. Returns how many did
+/// before. With 0 it changes nothing and returns how many do. Go: `GOMAXPROCS`.
 ///
-/// CPUs from `n` on are switched off: each hands over what it has at the next point of preemption,
-/// and sleeps until `n` grows. So when this returns they may not be done yet (Go stops the world
-/// for it). Goroutines that are locked to such a CPU go on there: it wakes for them and runs nobody
-/// else, beside the `n`. (In Go they keep their threads, and share the `n`.)
+/// CPUs from `n` on are switched off: each hands over what it has at its next point of preemption,
+/// and sleeps until `n` grows. So they may still run when this returns (Go stops the world).
+/// Goroutines that are locked to such a CPU go on there, beside the `n`: the CPU wakes for them and
+/// runs nothing else. (In Go they keep their threads, and share the `n`.)
 ///
-/// Yields if the calling goroutine's own CPU is switched off and it is not locked to it.
+/// Yields if the calling goroutine's own CPU is switched off and the goroutine is not locked to it.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -108,7 +111,7 @@ pub fn set_procs(n: usize) -> usize {
     before
 }
 
-/// A goroutine that is not locked does not go on where only those run that are.
+/// A goroutine that is not locked leaves a CPU that is switched off.
 fn leave_if_off() {
     if procs::should_leave() {
         yield_now();
@@ -116,8 +119,8 @@ fn leave_if_off() {
 }
 
 impl Drop for CpuLock {
-    /// Parks only to move back to the CPU of the guard before, or away from
-    /// one that is switched off.
+    /// Parks only to move back to the CPU of an earlier guard, or away from a CPU that is switched
+    /// off.
     fn drop(&mut self) {
         procs::lock_to(self.before);
         while self.before.is_some_and(|cpu| percpu::cpu() != cpu) {

@@ -1,13 +1,19 @@
-//! Cancellation: a tree of tokens; cancelling one cancels all below it, at once. Go: `context.Context`, its cancellation and deadlines.
+//! Cancellation: a tree of tokens. Cancelling one cancels all below it, at once.
+//! Go: `context.Context`, its cancellation and deadlines.
 //!
-//! **Rule:** a tree has one lock, so that cancelling is one step for everyone: whoever sees a token cancelled sees all below it cancelled. Links are plain pointers under that lock, and a token
-//! leaves the tree before it is freed. A deadline's timer fires under its heap's lock, cancels from there, and frees nothing there.
+//! **Rule:** a tree has one lock, so that cancelling is one step: whoever sees a token cancelled
+//! sees all below it cancelled. Links are plain pointers under that lock, and a node leaves the
+//! tree before it is freed. A deadline's timer fires under its heap's lock, cancels from there, and
+//! frees nothing there.
 //!
-//! A cancelled token's channel is closed, so a token is an arm of a select like any other: `done(token)`.
+//! A cancelled token's channel is closed, so a token is an arm of a select like any other:
+//! `done(token)`.
 //!
-//! **Rule:** a node stands in the tree for as long as somebody can see it: by a token or a clone of its
-//! `done()`, for the channel keeps the node (`fed`); or by a token below whose deadline it keeps.
-//! Left out: Go's values that travel with a context; pass them.
+//! **Rule:** a node is in the tree for as long as it can be observed: by a token, by a clone of its
+//! `done()` (the channel keeps the node alive, see `fed`), or by a token below that shares its
+//! timer.
+//!
+//! Rejected: Go's values that travel with a context. Pass them.
 #![allow(unsafe_code)] // Links between nodes, under the tree's lock.
 
 use crate::chan::{Chan, Receiver, fed};
@@ -34,10 +40,10 @@ use executive_core::wait::{Timer, start_timer, stop_timer};
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Cause {
-    /// Someone called [`Token::cancel`], on this token or on one above. Go: `context.Canceled`.
+    /// [`Token::cancel`] was called, on this token or on one above. Go: `context.Canceled`.
     #[doc(alias("context.Canceled", "Canceled"))]
     Cancelled,
-    /// A deadline has passed, this token's or that of one above. Go: `context.DeadlineExceeded`.
+    /// A deadline has passed: that of this token or of one above. Go: `context.DeadlineExceeded`.
     #[doc(alias = "context.DeadlineExceeded")]
     DeadlineExceeded,
 }
@@ -52,7 +58,8 @@ impl fmt::Display for Cause {
 }
 impl core::error::Error for Cause {}
 
-/// Says to those who have it, and to all below, that they shall stop. Clones are the same token. Dropping one changes nothing: what is below stays below what is above.
+/// Tells all who have it, or a token below it, to stop. Clones are the same token. Dropping a token
+/// cancels nothing: the tokens below it stay below the one above it.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -81,31 +88,32 @@ pub struct Token {
 
 struct Node {
     tree: Arc<Lock<()>>,
-    /// The earliest of its own and those above.
+    /// The earliest deadline: its own or one above.
     deadline: Option<Instant>,
     /// Fires at its own deadline, if that comes before those above.
     timer: Option<Box<Timer>>,
-    /// Else the one above whose timer fires for both.
+    /// Otherwise the node above whose timer fires for both.
     clock: Option<Arc<Node>>,
 
-    // Under the tree's lock. A sibling's or child's pointer is good while it stands here.
+    // Guarded by the tree's lock. A pointer to a sibling or a child is valid while it stands here.
     cause: Cell<Option<Cause>>,
-    /// What `end` closes; null when nobody can see it any more.
+    /// What `end` closes; null when nobody has a receiver any more.
     done: Cell<*const Chan<()>>,
     parent: Cell<*const Node>,
     first_child: Cell<*const Node>,
     next: Cell<*const Node>,
     prev: Cell<*const Node>,
-    /// Others point here, also while `drop` has it as `&mut`: to the compiler, that is what not being `Unpin` says.
+    /// Others point here, even while `drop` has it as `&mut`. Not being `Unpin` tells the compiler
+    /// so.
     _pinned: PhantomPinned,
 }
-// SAFETY: cells are the tree's lock's.
+// SAFETY: the tree's lock guards the cells.
 unsafe impl Sync for Node {}
 // SAFETY: as above.
 unsafe impl Send for Node {}
 
 impl Token {
-    /// A token that nobody else can cancel. Allocates. Go: `context.WithCancel(context.Background())`.
+    /// A token without a parent. Allocates. Go: `context.WithCancel(context.Background())`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -118,7 +126,8 @@ impl Token {
     pub fn new() -> Self {
         Self::make(None, None)
     }
-    /// A token that is cancelled with this one, or alone. Cancelled from the start if this one is. Go: `context.WithCancel`.
+    /// A child: cancelled with this token, or by itself. Cancelled from the start if this one is.
+    /// Go: `context.WithCancel`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -170,7 +179,8 @@ impl Token {
         let node = Arc::new(Node {
             tree: parent.map_or_else(|| Arc::new(Lock::new(Rank::Cancel, ())), |p| p.tree.clone()),
             deadline,
-            // If the one above comes first it does for both. SAFETY: `fire` is sound while the timer is in a heap; the node takes it out before it goes.
+            // If a deadline above comes first, its timer fires for both. SAFETY: `fire` is sound
+            // while the timer is in a heap; the node takes it out before it is freed.
             timer: (deadline != above).then(|| Box::new(unsafe { Timer::new(fire, null()) })),
             clock: parent.filter(|_| deadline == above).and_then(clock),
             cause: Cell::new(None),
@@ -197,7 +207,7 @@ impl Token {
             }
             (Some(timer), Some(deadline)) if !token.is_cancelled() => {
                 timer.arg.set(Arc::as_ptr(node).cast());
-                // SAFETY: in no heap; in a box of the node's, which takes it back when dropped.
+                // SAFETY: in no heap; in a box that the node owns, which stops it when dropped.
                 unsafe { start_timer(timer, deadline.as_nanos()) };
             }
             _ => {}
@@ -205,7 +215,8 @@ impl Token {
         token
     }
 
-    /// Cancels this token and all below it; when it returns they are. Does nothing if it is cancelled already. Never parks. Go: `context.CancelFunc`.
+    /// Cancels this token and all below it; when it returns they are cancelled. Does nothing if it
+    /// was cancelled before. Never parks. Go: `context.CancelFunc`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -238,7 +249,7 @@ impl Token {
     pub fn is_cancelled(&self) -> bool {
         self.cause().is_some()
     }
-    /// Why it is cancelled, if it is: the first reason counts. Go: `ctx.Err()`.
+    /// Why it is cancelled, if it is: the first cause stays. Go: `ctx.Err()`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -269,8 +280,8 @@ impl Token {
             None => unreachable!("closed before it was cancelled"),
         }
     }
-    /// A channel that is closed when it is cancelled. A clone of it may outlive the token, and is closed
-    /// when those above are cancelled, or by the deadline. Go: `ctx.Done()`.
+    /// A channel that is closed when the token is cancelled. A clone of it may outlive the token;
+    /// it is closed then when a token above is cancelled, or by the deadline. Go: `ctx.Done()`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -309,9 +320,10 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The deadline has passed.
+/// Called when the deadline has passed.
 unsafe fn fire(timer: *const Timer, _: u64) -> Option<u64> {
-    // SAFETY: in a heap, so its node is there: it waits for our lock before it goes. RANK: the tree's lock and channels' come after ours.
+    // SAFETY: in a heap, so its node exists: before it is freed it waits for our heap's lock. RANK:
+    // the locks of the tree and of channels come after the heap's.
     unsafe { &*(*timer).arg.get().cast::<Node>() }.cancel(Cause::DeadlineExceeded);
     None
 }
@@ -326,7 +338,7 @@ impl Node {
         let mut at = self;
         loop {
             at.end(cause);
-            // SAFETY: nodes in the tree are there while we have its lock.
+            // SAFETY: nodes in the tree exist while we have its lock.
             match unsafe { at.first_child.get().as_ref() } {
                 Some(child) => at = child,
                 None => loop {
@@ -349,10 +361,11 @@ impl Node {
         }
     }
 
-    /// It is cancelled; the tree's lock is held.
+    /// Marks this node as cancelled. The tree's lock is held.
     fn end(&self, cause: Cause) {
         if self.cause.replace(Some(cause)).is_none() {
-            // SAFETY: the channel is there until `Seen`, under the tree's lock, has taken its address back.
+            // SAFETY: the channel exists until `Seen`, under the tree's lock, has taken its address
+            // back.
             if let Some(done) = unsafe { self.done.get().as_ref() } {
                 done.close();
             }
@@ -390,7 +403,7 @@ impl Node {
     }
 }
 
-/// Keeps a node for as long as its channel has receivers.
+/// Keeps a node alive for as long as its channel has receivers.
 struct Seen(Arc<Node>);
 
 impl Drop for Seen {
@@ -401,7 +414,7 @@ impl Drop for Seen {
 }
 
 impl Drop for Node {
-    /// Those below go to the one above.
+    /// The nodes below become children of the node above.
     fn drop(&mut self) {
         if let Some(timer) = &self.timer {
             stop_timer(timer);

@@ -1,14 +1,18 @@
 //! Channels: typed, of any capacity, for many senders and many receivers.
 //!
-//! **Rule:** everything is under the channel's lock. If a receiver waits the buffer is empty, and if a sender waits it is full. A value goes
-//! straight from the sender's hand to the place where the receiver waits for it: one copy. Go: `chansend`, `chanrecv`, `closechan` (chan.go).
+//! **Rule:** everything is done under the channel's lock. If a receiver waits, the buffer is empty;
+//! if a sender waits, it is full. A value goes straight from the sender to the place where the
+//! receiver waits for it: one copy. Go: `chansend`, `chanrecv`, `closechan` (chan.go).
 //!
-//! What does not depend on the type of the values is a `Core`, so that a select can lock and queue at channels of any types.
-//! An attempt to send or receive is one function each (`Chan::send_now`, `Chan::recv_now`), for plain operations and for selects.
+//! What does not depend on the type of the values is a `Core`, so that a select can lock, and queue
+//! at, channels of any types. One function attempts to send (`Chan::send_now`) and one to receive
+//! (`Chan::recv_now`), for plain operations and for selects.
 //!
-//! Different from Go, and why (docs/glossary.md): two ends instead of one value, so that the last sender's going closes the channel and the last
-//! receiver's going is told to senders; `send` on a closed channel gives the value back instead of panicking.
-#![allow(unsafe_code)] // Values are moved through waiters' slots, and lie in a ring that the lock protects.
+//! Two things differ from Go (docs/glossary.md). A channel has two ends instead of one value: when
+//! the last sender is dropped the channel closes, and when the last receiver is dropped senders are
+//! told. And `send` on a closed channel gives the value back instead of panicking.
+// Values move through waiters' slots, and lie in a ring that the lock protects.
+#![allow(unsafe_code)]
 
 mod ends;
 mod errors;
@@ -25,14 +29,14 @@ use executive_core::g::{WaitReason, getg};
 use executive_core::lock::{Lock, Rank};
 use executive_core::wait::{Parked, WaitQ, Waiter, park_unlock, succeed, unlock_ready, woken};
 
-/// A channel of this capacity; 0 makes sender and receiver meet. Allocates the buffer at once; sending and
-/// receiving allocate nothing. Panics with `makechan: size out of range` if the buffer is larger than memory,
-/// or the capacity larger than `isize::MAX`. Go: `make(chan T, capacity)`.
+/// Makes a channel of this capacity; with 0 sender and receiver meet. Allocates the buffer at once;
+/// sending and receiving allocate nothing. Panics with `makechan: size out of range` if the buffer
+/// is larger than memory, or the capacity larger than `isize::MAX`. Go: `make(chan T, capacity)`.
 ///
 /// ```
 /// # hosted::run(|| {
 /// let (tx, rx) = executive::chan::<u64>(0);
-/// executive::go(move || (1..=3).for_each(|n| tx.send(n).unwrap())); // tx goes with it: that closes
+/// executive::go(move || (1..=3).for_each(|n| tx.send(n).unwrap())); // drops tx: that closes
 /// assert_eq!(rx.iter().sum::<u64>(), 6);
 /// # });
 /// ```
@@ -42,8 +46,9 @@ pub fn chan<T: Send>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     (Sender { chan: chan.clone() }, Receiver { chan })
 }
 
-/// A channel without senders: `feeder` sends and closes by [`Receiver::chan`]'s address, and lives for as
-/// long as there is a receiver. So a timer or a token is there while somebody can see it.
+/// A channel without senders. `feeder` sends and closes by the address of [`Receiver::chan`], and
+/// lives for as long as there is a receiver. So a timer or a token exists while somebody can
+/// observe it.
 pub(crate) fn fed<T: Send>(capacity: usize, feeder: Arc<dyn Send + Sync>) -> Receiver<T> {
     Receiver { chan: Chan::new(capacity, 0, Some(feeder)) }
 }
@@ -69,13 +74,14 @@ impl<T> Chan<T> {
     }
 }
 
-/// Places for so many values. As long as an index and a length together fit a `usize`: see `Chan::wrap`.
+/// Places for `capacity` values. The capacity is at most `isize::MAX`, so that the sum of an index
+/// and a length fits a `usize` (`Chan::wrap`).
 fn buffer<T>(capacity: usize) -> Box<[UnsafeCell<MaybeUninit<T>>]> {
     let mut places = Vec::new();
     if isize::try_from(capacity).is_err() || places.try_reserve_exact(capacity).is_err() {
         panic!("makechan: size out of range");
     }
-    // SAFETY: reserved, and such a place need not be written before it counts as one.
+    // SAFETY: reserved, and such a place may stay unwritten.
     unsafe { places.set_len(capacity) };
     places.into_boxed_slice()
 }
@@ -84,20 +90,20 @@ fn buffer<T>(capacity: usize) -> Box<[UnsafeCell<MaybeUninit<T>>]> {
 #[doc(alias = "hchan")]
 pub(crate) struct Chan<T> {
     pub(crate) core: Lock<Core>,
-    /// A ring: `len` values from `head` on. The core's lock protects it.
+    /// A ring: `len` values from `head` on. Guarded by the core's lock.
     buffer: Box<[UnsafeCell<MaybeUninit<T>>]>,
     sender_count: AtomicUsize,
     receiver_count: AtomicUsize,
-    /// See [`fed`]. Taken by the last receiver that goes.
+    /// See [`fed`]. Taken by the last receiver when it is dropped.
     feeder: Cell<Option<Arc<dyn Send + Sync>>>,
 }
-// SAFETY: the buffer is the core's lock's; values only move, so they need be Send alone. The feeder is
-// touched once, by one.
+// SAFETY: the core's lock guards the buffer; values only move, so they need only be Send. Only the
+// last receiver touches the feeder, once.
 unsafe impl<T: Send> Sync for Chan<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Send for Chan<T> {}
 
-/// The part of a channel that every channel has.
+/// The part of a channel that does not depend on the type of its values.
 pub(crate) struct Core {
     pub(crate) receivers: WaitQ,
     pub(crate) senders: WaitQ,
@@ -110,13 +116,13 @@ pub(crate) struct Core {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Life {
     Open,
-    /// The last receiver has gone.
+    /// The last receiver was dropped.
     Deserted,
-    /// By `close`, or because the last sender has gone.
+    /// By `close`, or because the last sender was dropped.
     Closed,
 }
 
-/// What an attempt under the lock came to.
+/// The outcome of an attempt under the lock.
 pub(crate) enum Attempt {
     /// A value has moved. The goroutine, if any, is to be readied when the lock is released.
     Done(Option<Parked>),
@@ -132,10 +138,11 @@ impl<T> Chan<T> {
         self.buffer.len()
     }
 
-    /// One attempt to send what lies at `from`: to a waiting receiver, or into the buffer.
+    /// Attempts to send what lies at `from`: to a waiting receiver, or into the buffer.
     ///
     /// # Safety
-    /// `core` is this channel's; `from` is a valid T, which is moved out if the answer is `Done`.
+    /// `core` is the core of this channel; `from` is a valid T, which is moved out if the answer is
+    /// `Done`.
     #[inline]
     pub(crate) unsafe fn send_now(&self, core: &mut Core, from: *const T) -> Attempt {
         if core.life != Life::Open {
@@ -156,10 +163,12 @@ impl<T> Chan<T> {
         Done(None)
     }
 
-    /// One attempt to receive to `to`. If a sender waits behind a full buffer, its value takes the place that gets free.
+    /// Attempts to receive to `to`. If a sender waits behind a full buffer, its value moves into
+    /// the place that becomes free.
     ///
     /// # Safety
-    /// `core` is this channel's; `to` is an empty place, which holds a T if the answer is `Done`.
+    /// `core` is the core of this channel; `to` is an empty place, which holds a T if the answer is
+    /// `Done`.
     #[inline]
     pub(crate) unsafe fn recv_now(&self, core: &mut Core, to: *mut T) -> Attempt {
         if core.len > 0 {
@@ -171,8 +180,8 @@ impl<T> Chan<T> {
                 core.len -= 1;
                 return Done(None);
             };
-            // The buffer was full, so the place that got free is behind all others.
-            // SAFETY: a sender's slot is a T, which it forgets when woken with success (waitq's rule).
+            // The buffer was full, so the place that became free is behind all others. SAFETY: a
+            // sender's slot is a T, which it forgets when woken with success (waitq's rule).
             unsafe { place.copy_from_nonoverlapping(w.slot.get().cast::<T>(), 1) };
             return Done(Some(succeed(w)));
         }
@@ -207,7 +216,8 @@ impl<T> Chan<T> {
             Blocks => {
                 let me = getg();
                 let w = Waiter::new(me, (&raw mut value).cast());
-                // SAFETY: `w` stays here while we are parked, and who readies us has taken it off.
+                // SAFETY: `w` stays here while we are parked, and whoever readies us has taken it
+                // off.
                 unsafe { core.senders.enqueue(&w) };
                 park_unlock(me, WaitReason::ChanSend, core);
                 w.success() // the receiver has moved it out
@@ -269,28 +279,30 @@ impl<T> Chan<T> {
         }
     }
 
-    /// No more values: everyone who waits is woken without success. `false`: it was closed. Go: `closechan`.
+    /// No more values come: all waiting goroutines are woken without success. `false`: it was
+    /// closed already. Go: `closechan`.
     #[doc(alias = "closechan")]
     pub(crate) fn close(&self) -> bool {
         self.end(Life::Closed)
     }
 
-    /// The last receiver has gone. What is buffered is dropped, outside of the lock: dropping may do anything.
-    /// Then who feeds it goes, while we are still here: it may be at it.
+    /// The last receiver was dropped. What is buffered is dropped here, without the lock, because
+    /// dropping a value may run any code. The feeder is dropped afterwards, while the channel still
+    /// exists: a firing may be using it.
     fn desert(&self) {
         self.end(Life::Deserted);
         while self.try_recv().is_ok() {}
         drop(self.feeder.take());
     }
 
-    /// Nobody can wait any more: wakes all who do. `false`: it was closed before.
+    /// Nobody can wait any more: wakes all that do. `false`: it was closed before.
     fn end(&self, how: Life) -> bool {
         let mut core = self.core.lock();
         let was = core.life;
         if was != Life::Closed {
             core.life = how;
         }
-        // One at a time, so that no list of goroutines has to be kept: nobody can queue any more.
+        // One at a time, so that no list of goroutines is needed: nobody can queue any more.
         while let Some(w) = core.receivers.dequeue().or_else(|| core.senders.dequeue()) {
             let parked = woken(w);
             drop(core);
@@ -302,7 +314,7 @@ impl<T> Chan<T> {
 }
 
 impl<T> Drop for Chan<T> {
-    /// Both ends are gone: nobody waits, and what is buffered was dropped by the last receiver.
+    /// Both ends are gone: nobody waits, and the last receiver has dropped what was buffered.
     fn drop(&mut self) {
         debug_assert!(self.core.lock().len == 0);
     }

@@ -1,8 +1,8 @@
-//! Who the calling goroutine is.
+//! What the calling goroutine is called.
 
 use executive_core::g::getg;
 
-/// The calling goroutine: its number and name, for one's own reports.
+/// The calling goroutine: its number and name, for reports of your own.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -14,12 +14,12 @@ pub fn current() -> Current {
     Current { id: g.id(), name: g.name() }
 }
 
-/// Who a goroutine is. Shown as in every report: `7 (name)`.
+/// A goroutine's number and name. Displayed as in every report: `7 (name)`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Current {
-    /// Its number: 1 is main; never used twice.
+    /// Its number: 1 is main; no number is used twice.
     pub id: u64,
-    /// What [`Builder::name`](executive_core::join::Builder::name) said.
+    /// The name that [`Builder::name`](executive_core::join::Builder::name) gave it.
     pub name: Option<&'static str>,
 }
 
@@ -30,7 +30,7 @@ impl core::fmt::Display for Current {
     }
 }
 
-/// The calling goroutine's number. Go has none for its users; every report names it.
+/// The calling goroutine's number, which every report names. Go does not show it to programs.
 ///
 /// ```
 /// # hosted::run(|| {

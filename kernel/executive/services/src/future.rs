@@ -1,10 +1,11 @@
-//! Futures on goroutines: a goroutine runs one by polling it and parking, and its waker readies the goroutine.
+//! Futures on goroutines: a goroutine runs a future by polling it and parking, and the waker
+//! readies the goroutine.
 //!
-//! A waker *is* its goroutine, and g's are never freed; so wakers cost no memory, may be kept for ever, and one that is called too late does no more than make
-//! somebody poll once too often, which every future allows.
+//! A waker *is* its goroutine, and g's are never freed. So wakers cost no memory and may be kept
+//! for ever. One that is called too late only causes a superfluous poll, which every future allows.
 //!
-//! Wakers are counted (wakeword.rs): a goroutine that waits for a future may be woken by somebody as
-//! long as there is one. If there is none, and all else waits, that is a deadlock.
+//! Wakers are counted (wakeword.rs): as long as there is one, the goroutine that waits for the
+//! future may be woken. If there is none, and all else waits, that is a deadlock.
 #![allow(unsafe_code)] // A raw waker's table.
 
 use crate::wakeword::{Expected, WakeWord};
@@ -19,9 +20,9 @@ use executive_core::wait::{Parked, outside, park};
 
 /// Runs a future to its end; parks the calling goroutine while it is pending.
 ///
-/// It waits for whoever keeps a clone of its [`Waker`]: a goroutine, an interrupt handler, a thread.
-/// When all goroutines wait and there is no clone, nor anything else to come, that is a deadlock, and
-/// the run ends.
+/// It waits for whatever keeps a clone of its [`Waker`]: a goroutine, an interrupt handler, a
+/// thread. When all goroutines wait, there is no clone, and nothing else is expected, that is a
+/// deadlock, and the run ends.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -31,7 +32,8 @@ use executive_core::wait::{Parked, outside, park};
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let me = getg();
-    // SAFETY: the table fits, and g's are never freed. Not dropped: it is lent, and not counted.
+    // SAFETY: the table fits, and g's are never freed. Not dropped: it is lent to the polls, and
+    // not counted.
     let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw(me)) });
     let mut context = Context::from_waker(&waker);
     loop {
@@ -67,7 +69,7 @@ where
     go(move || block_on(future))
 }
 
-/// Those who may wake a goroutine from outside are counted by the core.
+/// The core counts what may wake a goroutine from outside.
 struct Outside;
 impl Expected for Outside {
     fn expect(&self) {
@@ -79,7 +81,7 @@ impl Expected for Outside {
 }
 
 fn word(g: &'static G) -> WakeWord<'static> {
-    // SAFETY: this is the protocol whose word it is.
+    // SAFETY: the word belongs to this protocol.
     WakeWord(unsafe { outside::word_of(g) })
 }
 
@@ -109,7 +111,7 @@ fn wake(waker: *const ()) {
 fn wake_by_ref(waker: *const ()) {
     let g = of(waker);
     if word(g).wake(&Outside) {
-        // SAFETY: it had parked, and is ours.
+        // SAFETY: it had parked, and `wake` has given it to us.
         outside::ready_from_anywhere(unsafe { Parked::new(g) });
     }
 }

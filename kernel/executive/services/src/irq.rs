@@ -1,9 +1,10 @@
 //! Interrupts, as goroutines see them: wait for one.
 //!
-//! **Rule (IRQ-CLEAN):** the handler's side, [`on_irq`], is a few atomics: it takes the waiting goroutine out of the line's word, claims it, puts it on the injection
-//! stack, and wakes an idle CPU. Everything else is done by whoever runs `find_runnable` next.
+//! **Rule (IRQ-CLEAN):** the handler's side, [`on_irq`], is a few atomics. It takes the waiting
+//! goroutine out of the line's word, claims it, puts it on the injection stack, and wakes an idle
+//! CPU. Everything else is done by the CPU that next runs `find_runnable`.
 //!
-//! A goroutine may wait for other things at the same time (select.rs): see meeting.rs.
+//! A goroutine may wait for other things at the same time (select.rs): meeting.rs tells how.
 
 pub(crate) mod line;
 pub(crate) mod meeting;
@@ -14,13 +15,14 @@ use executive_core::g::{G, WaitReason, getg};
 use executive_core::percpu;
 use executive_core::wait::{Claim, Parked, claim_as, outside, park, prepare};
 
-/// Lines there are.
+/// How many lines there are.
 pub const LINES: usize = 64;
 
 static MEETINGS: [Meeting<G>; LINES] = [const { Meeting::new() }; LINES];
 
-/// An interrupt came on `line`. Called by the machine's handler, with interrupts off. Lost if a line has one pending already, as in hardware: the
-/// waiter must look at its device, not count. Panics unless `line` is less than [`LINES`].
+/// An interrupt came on `line`. Called by the machine's handler, with interrupts off. Lost if one
+/// is pending on the line already, as in hardware: whoever waits must look at the device, not
+/// count. Panics unless `line` is less than [`LINES`].
 ///
 /// ```
 /// # hosted::run(|| {
@@ -30,7 +32,7 @@ static MEETINGS: [Meeting<G>; LINES] = [const { Meeting::new() }; LINES];
 /// # });
 /// ```
 pub fn on_irq(line: usize) {
-    // A goroutine may be the one that calls (`put_back`).
+    // The caller may also be a goroutine (`put_back`).
     outside::pinned(|| {
         MEETINGS[line].interrupt(|g| match claim_as(g, mark(line)) {
             Claim::Parked(parked) => {
@@ -50,7 +52,7 @@ fn mark(line: usize) -> *mut () {
     core::ptr::from_ref(&MEETINGS[line]).cast_mut().cast()
 }
 
-/// A line to wait on. One goroutine may wait on a line at a time.
+/// A line to wait on. One goroutine at a time may wait on a line.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -67,7 +69,7 @@ fn mark(line: usize) -> *mut () {
 pub struct Irq(usize);
 
 impl Irq {
-    /// Panics unless `line` is less than [`LINES`].
+    /// The line with this number. Panics unless `line` is less than [`LINES`].
     ///
     /// ```
     /// # hosted::run(|| {
@@ -81,7 +83,8 @@ impl Irq {
     }
 
     /// Parks until an interrupt came on the line since the last `wait`. Panics if another goroutine
-    /// waits on it. In a select: `irq(line)`; of several arms with one line one gets it, each as often.
+    /// waits on it. In a select: `irq(line)`; if several arms name one line, each is equally likely
+    /// to get the interrupt.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -108,14 +111,16 @@ impl Irq {
         1 << self.0
     }
 
-    /// Whether one was pending; it is no more.
+    /// Takes the pending interrupt; `false`: there is none.
     pub(crate) fn take(&self) -> bool {
         MEETINGS[self.0].take()
     }
 
-    /// `me`, which is prepared, waits from here on; `false`: one was pending, and is no more.
+    /// `me`, which is prepared, waits from here on. `false`: an interrupt was pending, and is
+    /// taken.
     pub(crate) fn enlist(&self, me: &'static G) -> bool {
-        // Counted first: with nothing else to wake them sleeping CPUs would be taken for a deadlock.
+        // Counted first. Otherwise CPUs that sleep, with nothing else to wake them, could take it
+        // for a deadlock.
         outside::expect();
         let wait = MEETINGS[self.0].wait(me);
         if wait != Wait::Waits {
@@ -125,19 +130,19 @@ impl Irq {
         wait == Wait::Waits
     }
 
-    /// `me` waits no more. When this returns no handler will touch it.
+    /// `me` does not wait any more. When this returns no handler will touch it.
     pub(crate) fn leave(&self, me: &'static G) {
         if MEETINGS[self.0].leave(me) {
             outside::expect_no_more();
         }
     }
 
-    /// What `g.param` is when this line won; to be asked after `leave`.
+    /// What `g.param` is when this line won. Valid after `leave`.
     pub(crate) fn mark(&self) -> *mut () {
         mark(self.0)
     }
 
-    /// An interrupt that was taken for an arm that is not chosen is there for the next to wait.
+    /// Makes an interrupt pending again that was taken for an arm which is not chosen.
     pub(crate) fn put_back(&self) {
         on_irq(self.0);
     }

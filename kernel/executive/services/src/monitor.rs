@@ -3,9 +3,9 @@
 //! **Rule:** a goroutine that waits is queued before the lock is released, so whoever changes the
 //! value finds it. Whoever takes it off the queue readies it, and nobody else does.
 //!
-//! One that waits with a deadline is not parked yet when the lock is released: its timer may not be
-//! started under the lock (RANK). So it is *claimed*, as a select is (waitq.rs): of the timer and
-//! whoever takes it off the queue one has it.
+//! A goroutine that waits with a deadline is not parked yet when the lock is released: its timer
+//! may not be started under the lock (RANK). So it is *claimed*, as a select is (waitq.rs), either
+//! by the timer or by whoever takes it off the queue.
 #![allow(unsafe_code)] // Waiters on stacks.
 
 use crate::alarm::Alarm;
@@ -17,7 +17,7 @@ use executive_core::wait::{
     Claim, Parked, WaitQ, Waiter, claim_without_lock, park, park_unlock, prepare, unlock_ready,
 };
 
-/// How many goroutines `ready_all` takes off in one hold of the lock.
+/// How many goroutines `ready_all` takes off while it holds the lock once.
 const BATCH: usize = 16;
 
 /// A `T` that goroutines change in turn, and in which they wait for each other. It can be a
@@ -47,7 +47,7 @@ pub struct Monitor<T> {
 
 struct State<T> {
     queue: WaitQ,
-    /// How many have ever come to wait: the next one's ticket. Go: `notifyList.wait`.
+    /// How many waits have begun: the ticket of the next one. Go: `notifyList.wait`.
     #[doc(alias = "notifyList.wait")]
     tickets: usize,
     value: T,
@@ -68,14 +68,15 @@ fn not_a_locks(reason: WaitReason) {
     assert!(!reason.is_for_a_lock(), "monitor: only Mutex and RwLock wait for this reason");
 }
 
-/// The monitor is locked while this lives, and the goroutine pinned: be short, and do not park but by
-/// [`wait`](Self::wait) and its like.
+/// The monitor is locked while this guard lives, and the goroutine is pinned: be short, and park
+/// only by [`wait`](Self::wait) and its like.
 pub struct MonitorGuard<'a, T> {
     monitor: &'a Monitor<T>,
     state: LockGuard<'a, State<T>>,
 }
 
-/// A goroutine that was taken off the queue: [`MonitorGuard::ready`] it, or it waits for ever.
+/// A goroutine that was taken off the queue. Pass it to [`MonitorGuard::ready`], or it waits for
+/// ever.
 #[must_use = "it waits for ever if it is not readied"]
 pub struct Taken {
     /// `None`: it had not parked, and will not.
@@ -91,13 +92,13 @@ impl Taken {
 }
 
 impl<T> Monitor<T> {
-    /// Nobody waits.
+    /// A monitor for which nobody waits.
     pub const fn new(value: T) -> Self {
         let state = State { queue: WaitQ::new(), tickets: 0, value };
         Monitor { state: Lock::new(Rank::Wait, state) }
     }
 
-    /// Locks it. Spins while another CPU has it; never parks.
+    /// Locks the monitor. Spins while another CPU has it; never parks.
     #[inline]
     pub fn lock(&self) -> MonitorGuard<'_, T> {
         MonitorGuard { monitor: self, state: self.state.lock() }
@@ -114,8 +115,9 @@ impl<T> MonitorGuard<'_, T> {
         self.wait_as(0, reason);
     }
 
-    /// The same; `tag` tells others what it waits for ([`take_first_if`](Self::take_first_if),
-    /// [`Taken::tag`]). Waits of the other kinds have the tag 0.
+    /// As [`wait`](Self::wait); `tag` tells others what the goroutine waits for
+    /// ([`take_first_if`](Self::take_first_if), [`Taken::tag`]). Waits of the other kinds have the
+    /// tag 0.
     #[inline]
     pub fn wait_as(self, tag: usize, reason: WaitReason) {
         not_a_locks(reason);
@@ -134,7 +136,8 @@ impl<T> MonitorGuard<'_, T> {
         park_unlock(me, reason, self.state);
     }
 
-    /// As [`wait`](Self::wait), before all who wait already: for one that had waited before.
+    /// As [`wait`](Self::wait), but before all others in the queue: for a goroutine that has waited
+    /// before.
     pub(crate) fn wait_in_front(mut self, reason: WaitReason) {
         let place = self.next_place(0, false);
         let (me, slot) = (getg(), (&raw const place).cast_mut().cast());
@@ -144,15 +147,15 @@ impl<T> MonitorGuard<'_, T> {
         park_unlock(me, reason, self.state);
     }
 
-    /// As [`wait`](Self::wait), until `deadline` (ns of the machine's clock) at the latest, or a
-    /// little later. `false`: the time was over first.
+    /// As [`wait`](Self::wait), until `deadline` (ns of the machine's clock) or a little later.
+    /// `false`: the deadline passed first.
     pub fn wait_until(self, deadline: u64, reason: WaitReason) -> bool {
         not_a_locks(reason);
         self.unlock_and_wait(Some(deadline), reason, || ())
     }
 
-    /// The same with a deadline or without; `unlocked` is called when the goroutine stands in the
-    /// queue and the monitor is unlocked. It must not park.
+    /// As [`wait_until`](Self::wait_until), with a deadline or without. `unlocked` is called when
+    /// the goroutine is queued and the monitor is unlocked. It must not park.
     #[inline(never)] // or every condition variable's `wait` would be 200 bytes
     pub(crate) fn unlock_and_wait(
         mut self,
@@ -164,7 +167,8 @@ impl<T> MonitorGuard<'_, T> {
         prepare(me);
         let place = self.next_place(0, true);
         let (alarm, w) = (Alarm::new(), Waiter::new(me, (&raw const place).cast_mut().cast()));
-        // SAFETY: `w` and `place` stay here until `w` was taken off: by whoever readies us, or below.
+        // SAFETY: `w` and `place` stay here until `w` was taken off: by whoever readies us, or
+        // below.
         unsafe { self.state.queue.enqueue(&w) };
         let pin = Pin::new();
         drop(self.state);
@@ -205,15 +209,15 @@ impl<T> MonitorGuard<'_, T> {
                 return None;
             }
             let w = self.state.queue.dequeue()?;
-            // SAFETY: it was queued by this file, so its slot is a `Place` on the stack of a
-            // goroutine that goes on only when it has been readied, or has had the lock.
+            // SAFETY: this file queued it, so its slot is a `Place` on the stack of a goroutine
+            // that goes on only after it was readied, or after it held the lock.
             if !unsafe { &*w.slot.get().cast::<Place>() }.is_claimed {
                 return Some(Taken { parked: Some(w.parked()), tag });
             }
             match claim_without_lock(w.g) {
                 Claim::Parked(parked) => return Some(Taken { parked: Some(parked), tag }),
                 Claim::Early => return Some(Taken { parked: None, tag }),
-                Claim::Lost => {} // its time was over; it waits for our lock
+                Claim::Lost => {} // its deadline has passed; it waits for our lock
             }
         }
     }
@@ -224,7 +228,8 @@ impl<T> MonitorGuard<'_, T> {
         unlock_ready(self.state, taken.and_then(|taken| taken.parked));
     }
 
-    /// Unlocks, and readies the goroutine that has waited longest. Never parks. Go: `notifyListNotifyOne`.
+    /// Unlocks, and readies the goroutine that has waited longest. Never parks.
+    /// Go: `notifyListNotifyOne`.
     #[doc(alias = "notifyListNotifyOne")]
     #[inline]
     pub fn ready_first(mut self) {
@@ -232,11 +237,12 @@ impl<T> MonitorGuard<'_, T> {
         self.ready(first);
     }
 
-    /// Unlocks, and readies all who wait now. Never parks. When the last of them goes on the monitor
-    /// is used no more. Go: `notifyListNotifyAll`.
+    /// Unlocks, and readies all goroutines that wait now. Never parks. After the last of them goes
+    /// on, the monitor is not touched any more. Go: `notifyListNotifyAll`.
     #[doc(alias = "notifyListNotifyAll")]
     pub fn ready_all(mut self) {
-        let (end, monitor) = (self.state.tickets, self.monitor); // whoever waits again is not meant
+        // A goroutine that waits again is not meant.
+        let (end, monitor) = (self.state.tickets, self.monitor);
         loop {
             let batch: [Option<Taken>; BATCH] =
                 core::array::from_fn(
@@ -252,14 +258,14 @@ impl<T> MonitorGuard<'_, T> {
         }
     }
 
-    /// Whether the first has a ticket below `end`.
+    /// Whether the first waiter has a ticket below `end`.
     fn has_below(&self, end: usize) -> bool {
         // Live tickets lie close together: compare by difference; the counter may wrap.
         self.first_place().is_some_and(|place| (place.ticket.wrapping_sub(end) as isize) < 0)
     }
 
     fn first_place(&self) -> Option<&Place> {
-        // SAFETY: as in `take_first`; while it is queued and we have the lock it stays.
+        // SAFETY: as in `take_first`; it stays while it is queued and we have the lock.
         self.state.queue.first().map(|w| unsafe { &*w.slot.get().cast::<Place>() })
     }
 

@@ -1,10 +1,11 @@
-//! Something that is no goroutine may wake one.
+//! Threads and devices, which are no goroutines, may wake goroutines.
 
 use core::marker::PhantomData;
 use executive_core::wait::outside::{expect, expect_no_more, look_again};
 
-/// While one lives, something that is no goroutine may wake one: CPUs that all sleep are no deadlock. Take it before
-/// you give a foreign thread, or a device, the means to wake; drop it when no wake can come any more.
+/// While one lives, something that is no goroutine may wake one: sleeping CPUs are no deadlock.
+/// Create it before you give a foreign thread, or a device, the means to wake; drop it when no wake
+/// can come any more.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -32,14 +33,14 @@ impl Outside {
 }
 
 impl Clone for Outside {
-    /// One more thread that may wake.
+    /// One more thread or device that may wake goroutines.
     fn clone(&self) -> Self {
         Self::new()
     }
 }
 
 impl Drop for Outside {
-    /// If it was the last, and all goroutines wait for nothing else, they are dead.
+    /// If it was the last, and all goroutines wait for nothing else, that is a deadlock.
     fn drop(&mut self) {
         expect_no_more();
         look_again();

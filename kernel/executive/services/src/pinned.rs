@@ -4,12 +4,13 @@
 use core::alloc::{GlobalAlloc, Layout};
 use executive_core::percpu::Pin;
 
-/// A global allocator whose holder is not preempted, around one that knows nothing of goroutines.
+/// A global allocator whose holder is not preempted. It wraps one that knows nothing of goroutines.
 ///
-/// The machine contract asks for such an allocator ([`machine`](mod@executive_core::machine) says why). Whoever is in the
-/// inner one is pinned, so that others spin for its lock only while its holder runs. Like every lock
-/// of this module it needs GS: a CPU's GS base is set before the first allocation. (So the example is
-/// not run: a Linux process allocates before it has any.)
+/// The machine contract asks for such an allocator ([`machine`](mod@executive_core::machine) says
+/// why). A goroutine is pinned while it is in the inner allocator, so that others spin for that
+/// one's lock only while its holder runs. Like every lock of this module it needs GS: a CPU's GS
+/// base is set before the first allocation. (This is why the example is not run: a Linux process
+/// allocates before it has set GS.)
 ///
 /// ```no_run,standalone_crate
 /// use executive::lock::Pinned;
@@ -20,7 +21,7 @@ use executive_core::percpu::Pin;
 /// ```
 pub struct Pinned<A>(pub A);
 
-// SAFETY: every call is passed on as it is to the inner allocator, which keeps the promises.
+// SAFETY: every call is passed on unchanged to the inner allocator, which keeps the promises.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Pinned<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

@@ -1,12 +1,14 @@
-//! `print!` and `println!` for code that runs on every machine: a line at a time, to the machine's ordinary output.
+//! `print!` and `println!` for code that runs on every machine: text goes to the machine's ordinary
+//! output, a line at a time.
 //!
-//! **Rule:** text is formatted on the caller's stack, and the machine gets it a line at a time, in one piece. So a
-//! `Display` that parks or panics does so while nothing is held, and lines of different goroutines do not mix.
+//! **Rule:** text is formatted on the caller's stack, and the machine gets it a line at a time, in
+//! one piece. So a `Display` that parks or panics does so while nothing is held, and lines of
+//! different goroutines do not mix.
 
 use core::fmt::{self, Write};
 use executive_core::machine;
 
-/// A longer line comes out in pieces.
+/// A longer line is written in pieces.
 const LINE_BYTES: usize = 160;
 
 /// Collects a line.
@@ -44,8 +46,9 @@ pub fn print(args: fmt::Arguments<'_>) {
     }
 }
 
-/// Prints to the machine's ordinary output, as `std`'s does: the console of a kernel, standard output of a process.
-/// Lines of up to 160 bytes come out in one piece. Does not park; may wait for the device.
+/// Prints to the machine's ordinary output, as `std`'s does: the console of a kernel, the standard
+/// output of a process. Lines of up to 160 bytes are written in one piece. Does not park; may wait
+/// for the device.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -62,5 +65,7 @@ macro_rules! print {
 #[macro_export]
 macro_rules! println {
     () => { $crate::print!("\n") };
-    ($format:literal $($arg:tt)*) => { $crate::print!("{}\n", ::core::format_args!($format $($arg)*)) };
+    ($format:literal $($arg:tt)*) => {
+        $crate::print!("{}\n", ::core::format_args!($format $($arg)*))
+    };
 }

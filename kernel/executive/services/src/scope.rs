@@ -1,6 +1,8 @@
-//! Goroutines that borrow: a scope waits for all that were started in it. As `std::thread::scope`.
+//! Goroutines that borrow: a scope waits for all goroutines that were started in it, as
+//! `std::thread::scope` does.
 //!
-//! **Rule:** a goroutine counts until its closure and, if nobody joins it, its result are gone; the scope ends when none counts.
+//! **Rule:** a goroutine is counted until its closure is gone, and so is its result if nobody joins
+//! it. The scope ends when the count is 0.
 #![allow(unsafe_code)] // Closures that are not 'static.
 
 use crate::sync::{Count, Mutex};
@@ -11,7 +13,8 @@ use core::mem::{ManuallyDrop, needs_drop, transmute};
 use executive_core::g::WaitReason;
 use executive_core::join::{Builder, JoinHandle};
 
-/// Runs `f`, in which goroutines that borrow can be started, and parks until all of them have ended, however `f` returns.
+/// Runs `f`, in which goroutines that borrow can be started. Parks until all of them have ended,
+/// however `f` returns.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -31,13 +34,13 @@ pub fn scope<'env, R>(f: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) ->
         loop {
             scope.running.wait();
             let Some(result) = scope.unjoined.lock().pop() else { break };
-            drop(result); // joins it, and drops what nobody wanted; which may start others
+            drop(result); // joins it, and drops its result, which may start others
         }
     });
     f(&scope)
 }
 
-/// Calls it when it is dropped, also where a machine that unwinds does so.
+/// Calls the closure when it is dropped, also if a machine unwinds.
 struct AtEnd<F: Fn()>(F);
 impl<F: Fn()> Drop for AtEnd<F> {
     fn drop(&mut self) {
@@ -57,9 +60,10 @@ impl<F: Fn()> Drop for AtEnd<F> {
 /// ```
 pub struct Scope<'scope, 'env: 'scope> {
     running: Count,
-    /// Handles that were dropped, of goroutines whose results must be dropped while what they borrow is there.
+    /// Handles that were dropped although the result has a drop: it must run while what the result
+    /// borrows exists.
     unjoined: Mutex<Vec<Box<dyn Unjoined>>>,
-    // Invariant, as std's.
+    // Invariant, as in std.
     _lifetimes: PhantomData<(&'scope mut &'scope (), &'env mut &'env ())>,
 }
 
@@ -110,10 +114,13 @@ impl<'scope> Scope<'scope, '_> {
         let running = &self.running;
         let body = move || {
             let result = f();
-            running.add(-1); // the last use of the scope; `result` is dropped before its end: see `ScopedJoinHandle`'s drop
+            // The last use of the scope. `result` is dropped before the scope ends: see
+            // `ScopedJoinHandle`'s drop.
+            running.add(-1);
             result
         };
-        // SAFETY: `scope` returns when all have said `done`, which is after the closure's end; results are joined, or dropped by `scope`, or have no drop.
+        // SAFETY: `scope` returns when the count is 0, and a goroutine counts until its closure has
+        // ended. Results are joined, or dropped by `scope`, or have no drop.
         match unsafe { how.spawn_unchecked(body) } {
             Ok(handle) => {
                 ScopedJoinHandle { handle: ManuallyDrop::new(handle), unjoined: &self.unjoined }
@@ -123,7 +130,7 @@ impl<'scope> Scope<'scope, '_> {
     }
 }
 
-/// A scoped goroutine's result to come.
+/// A handle of a scoped goroutine, to wait for its result.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -141,7 +148,7 @@ pub struct ScopedJoinHandle<'scope, T: Send> {
 }
 
 impl<T: Send> ScopedJoinHandle<'_, T> {
-    /// Parks until the goroutine has ended, and takes its result.
+    /// Parks until the goroutine has ended, and returns its result.
     pub fn join(self) -> T {
         let mut this = ManuallyDrop::new(self);
         // SAFETY: taken once, as `this` is not dropped.
@@ -151,7 +158,7 @@ impl<T: Send> ScopedJoinHandle<'_, T> {
     pub fn is_finished(&self) -> bool {
         self.handle.is_finished()
     }
-    /// What it waits for; `None`: it does not wait. A moment's truth.
+    /// What the goroutine waits for; `None`: it does not wait. A snapshot.
     pub fn waiting(&self) -> Option<WaitReason> {
         self.handle.waiting()
     }
@@ -162,12 +169,12 @@ impl<T: Send> ScopedJoinHandle<'_, T> {
 }
 
 impl<T: Send> Drop for ScopedJoinHandle<'_, T> {
-    /// The goroutine goes on; its result is dropped, before the scope ends.
+    /// The goroutine goes on; its result is dropped before the scope ends.
     fn drop(&mut self) {
         // SAFETY: taken once.
         let handle = unsafe { ManuallyDrop::take(&mut self.handle) };
         if !needs_drop::<T>() {
-            return drop(handle); // detached: nothing of it is left when it has said `done`
+            return drop(handle); // detached: nothing of it is left when it is not counted any more
         }
         let join: Box<dyn Unjoined + '_> = Box::new(Join(Some(handle)));
         // SAFETY: only the lifetime changes; `scope` drops it before that ends.

@@ -1,19 +1,30 @@
-//! `select!`: wait for several things, do the first that can be done. Go: `selectgo` (select.go).
+//! `select!`: wait for several operations, do the first that can be done. Go: `selectgo`
+//! (select.go).
 //!
-//! In three looks:
-//! 1. In a random order, each channel under its own lock: what is ready is taken, and mostly that is all.
-//! 2. All channels locked, in the order of their addresses, so that two selects cannot wait for each other's lock: looked at once more; if nothing is
-//!    ready, a waiter is queued at each, and the goroutine parks, which releases the locks. The first who takes one of its waiters off *claims* it.
-//! 3. All channels locked again, and the waiters that lost are taken off.
+//! A select looks three times:
+//! 1. At each channel, in a random order, under that channel's lock alone. An operation that can be
+//!    done is done, and mostly that is all.
+//! 2. At all channels, with all locks held. They are taken in the order of their addresses, so that
+//!    two selects cannot wait for each other's lock. If still nothing can be done, a waiter is
+//!    queued at each channel, and the goroutine parks, which releases the locks. Whoever is first
+//!    to take one of its waiters off *claims* the goroutine.
+//! 3. At all channels again, with all locks held, to take the waiters off that lost.
 //!
-//! Timers and interrupts have no lock that could be held so: they are started before the second look, and may claim the goroutine even before it has
-//! parked (`waitq::prepare`, `waitq::open`); they are stopped, and what they do is over, before the select returns.
+//! Timers and interrupts have no lock that could be held in this way. They are started before the
+//! second look, and may claim the goroutine even before it has parked (`waitq::prepare`,
+//! `waitq::open`). Before the select returns they are stopped, and no firing or handler is under
+//! way.
 //!
-//! **Rule:** nobody writes to a waiter of a goroutine that he has not claimed, and the goroutine leaves only when it has had every lock once after being woken; so waiters,
-//! alarms and the list of locks, which lie on its stack, outlive their use.
+//! **Rule:** only whoever has claimed a goroutine writes to its waiter, and a goroutine that was
+//! woken leaves only after it has held every lock once. So waiters, alarms and the list of locks,
+//! which lie on its stack, outlive their use.
 //!
-//! The types of the values are the arms' (arms.rs): here a channel is its `Core` (chan.rs) and a function. Rejected: one lock at a time in the second look too (two selects
-//! that could serve each other would have to claim both at once), and objects per arm (a call for each lock, queue and removal).
+//! The arms (arms.rs) know the types of the values; here a channel is its `Core` (chan.rs) and a
+//! function.
+//!
+//! Rejected: to take one lock at a time in the second look, too (two selects that could serve each
+//! other would have to claim both at once); an object for each arm (a call for each lock, queueing
+//! and removal).
 #![allow(unsafe_code)] // Waiters and values on stacks, locks without guards.
 
 mod arms;
@@ -43,7 +54,7 @@ pub struct Case<'a> {
 
 enum What {
     Chan(Op),
-    /// After so many ns.
+    /// After that many ns.
     After(u64, Alarm),
     Irq(Irq),
     /// Never ready: Go's nil channel.
@@ -65,7 +76,7 @@ enum Dir {
     Recv,
 }
 
-/// Which arm was taken; for a channel, whether a value was handed over or it is closed.
+/// Which arm was taken; for a channel, whether a value was handed over or the channel is closed.
 #[doc(hidden)]
 pub struct Chosen {
     pub index: usize,
@@ -74,7 +85,7 @@ pub struct Chosen {
 
 impl<'a> Case<'a> {
     /// # Safety
-    /// For `'a`: `chan` is alive and `core` its core; `attempt` fits it, with `slot`.
+    /// For `'a`: `chan` is alive and `core` is its core; `attempt` fits `chan`, with `slot`.
     unsafe fn chan(
         core: &'a Lock<Core>,
         chan: *const (),
@@ -118,7 +129,7 @@ pub fn poll<const N: usize>(cases: [Case<'_>; N]) -> Option<Chosen> {
     poll_of(&cases, &mut [0; N], &mut [0; N])
 }
 
-/// As [`choose`]; `order` and `locks` are as long as `cases`, and scratch.
+/// As [`choose`]; `order` and `locks` are scratch, and as long as `cases`.
 fn choose_of(cases: &mut [Case<'_>], order: &mut [u16], locks: &mut [u16]) -> Chosen {
     if let Some(chosen) = look_at_each(cases, order) {
         return chosen;
@@ -128,16 +139,16 @@ fn choose_of(cases: &mut [Case<'_>], order: &mut [u16], locks: &mut [u16]) -> Ch
     wait(cases, order, lock_order(cases, locks))
 }
 
-/// As [`poll`]; `order` and `locks` are as long as `cases`, and scratch.
+/// As [`poll`]; `order` and `locks` are scratch, and as long as `cases`.
 fn poll_of(cases: &[Case<'_>], order: &mut [u16], locks: &mut [u16]) -> Option<Chosen> {
     look_at_each(cases, order).or_else(|| {
         let locks = lock_order(cases, locks);
-        // One lock at a time saw no common moment; one channel has no other.
+        // Looks under one lock at a time are no snapshot of all channels; of one channel they are.
         if locks.len() < 2 { None } else { look_at_all(cases, order, locks) }
     })
 }
 
-/// The first look, which leaves a random order in `order`.
+/// The first look. Leaves a random order in `order`.
 #[inline]
 fn look_at_each(cases: &[Case<'_>], order: &mut [u16]) -> Option<Chosen> {
     shuffle(order);
@@ -150,7 +161,7 @@ fn look_at_each(cases: &[Case<'_>], order: &mut [u16]) -> Option<Chosen> {
     None
 }
 
-/// The arm `i`, if the attempt has taken it, and the goroutine to be readied for it.
+/// The arm `i`, if the attempt has taken it, and the goroutine that is to be readied for it.
 #[inline]
 fn taken(i: u16, attempt: Attempt) -> Option<(Chosen, Option<Parked>)> {
     let index = i as usize;
@@ -162,7 +173,7 @@ fn taken(i: u16, attempt: Attempt) -> Option<(Chosen, Option<Parked>)> {
 }
 
 impl What {
-    /// The first look: takes the arm if it is ready.
+    /// The first look at this arm: takes it if it is ready.
     fn look(&self) -> Attempt {
         let ready = match self {
             What::Chan(op) => {
@@ -180,7 +191,7 @@ impl What {
 }
 
 impl Op {
-    /// The second look.
+    /// The second look at this arm.
     ///
     /// # Safety
     /// The channel's lock is held by the caller.
@@ -199,8 +210,8 @@ impl Op {
     }
 }
 
-/// A goroutine waits on an interrupt line once: of several arms with one line the first in the random
-/// order stands for all.
+/// A goroutine can wait on an interrupt line only once. If several arms name one line, the first in
+/// the random order stands for all.
 fn merge_lines(cases: &mut [Case<'_>], order: &[u16]) {
     let mut lines = 0;
     for &i in order {
@@ -221,7 +232,7 @@ fn op<'a>(cases: &'a [Case<'_>], i: u16) -> Option<&'a Op> {
     }
 }
 
-/// Every lock of the cases once, by address: one case for each is written to `locks`.
+/// Each lock of the cases once, by address: writes to `locks` one case for each.
 fn lock_order<'a>(cases: &[Case<'_>], locks: &'a mut [u16]) -> &'a [u16] {
     let address = |&i: &u16| op(cases, i).map_or(0, |op| op.core as usize);
     let mut n = 0;
@@ -250,7 +261,8 @@ fn lock_all(cases: &[Case<'_>], locks: &[u16]) {
 }
 
 /// # Safety
-/// `lock_all` took them. After the last one is released nothing of the cases is touched: their goroutine may have gone on.
+/// `lock_all` took them. After the last one is released nothing of the cases is touched: their
+/// goroutine may have gone on.
 unsafe fn unlock_all(cases: &[Case<'_>], locks: &[u16], on_g0: bool) {
     for op in locks.iter().filter_map(|&i| op(cases, i)) {
         // SAFETY: held; the channel outlives the select.
@@ -258,7 +270,7 @@ unsafe fn unlock_all(cases: &[Case<'_>], locks: &[u16], on_g0: bool) {
     }
 }
 
-/// The second look alone.
+/// The second look, of a select that does not wait.
 fn look_at_all(cases: &[Case<'_>], order: &[u16], locks: &[u16]) -> Option<Chosen> {
     lock_all(cases, locks);
     let found = look_locked(cases, order);
@@ -275,7 +287,7 @@ fn look_locked(cases: &[Case<'_>], order: &[u16]) -> Option<(Chosen, Option<Park
     order.iter().find_map(|&i| taken(i, unsafe { op(cases, i)?.look_locked() }))
 }
 
-/// The second look, and the third.
+/// The second look and the third.
 #[cold]
 fn wait(cases: &[Case<'_>], order: &[u16], locks: &[u16]) -> Chosen {
     let me = getg();
@@ -298,10 +310,11 @@ fn wait(cases: &[Case<'_>], order: &[u16], locks: &[u16]) -> Chosen {
         unsafe { op.queue().enqueue(&op.waiter) };
     }
     let reason = if cases.is_empty() { WaitReason::SelectNoCases } else { WaitReason::Select };
-    // `move`: from `open` on an alarm may let the goroutine go on, and if there is no lock to wait for nothing on its stack may be looked at.
+    // `move`: from `open` on an alarm may let the goroutine go on. If it has no lock to wait for,
+    // nothing on its stack may be touched then.
     park(reason, move |me| {
         let back = me.open();
-        // SAFETY: just locked; the goroutine, if somebody wakes it, waits for the last of the locks.
+        // SAFETY: just locked. A goroutine that is woken meanwhile waits for the last of the locks.
         unsafe { unlock_all(cases, locks, true) };
         back
     });
@@ -309,7 +322,7 @@ fn wait(cases: &[Case<'_>], order: &[u16], locks: &[u16]) -> Chosen {
     stop_alarms(cases, me, None);
     lock_all(cases, locks);
     for op in order.iter().filter_map(|&i| op(cases, i)) {
-        // SAFETY: held. One that is not queued any more won, or was passed over.
+        // SAFETY: held. A waiter that is not queued any more has won, or was passed over.
         unsafe { op.queue().remove(&op.waiter) };
     }
     // SAFETY: just locked.
@@ -317,7 +330,8 @@ fn wait(cases: &[Case<'_>], order: &[u16], locks: &[u16]) -> Chosen {
     chosen(cases)
 }
 
-/// Starts what needs no lock; an arm that is ready already is told.
+/// Starts alarms and interrupts, which need no lock. Gives the index of an arm that is ready
+/// already.
 fn start_alarms(cases: &[Case<'_>], me: &'static G) -> Option<usize> {
     for (i, case) in cases.iter().enumerate() {
         match &case.what {
@@ -330,7 +344,8 @@ fn start_alarms(cases: &[Case<'_>], me: &'static G) -> Option<usize> {
     None
 }
 
-/// Stops them and waits until they are over. If an interrupt claimed us but another arm is `taken`, it is pending again.
+/// Stops alarms and interrupts, and waits until no firing and no handler is under way. If an
+/// interrupt claimed us but another arm is `taken`, that interrupt is made pending again.
 fn stop_alarms(cases: &[Case<'_>], me: &'static G, taken: Option<usize>) {
     for case in cases {
         match &case.what {
@@ -349,7 +364,7 @@ fn stop_alarms(cases: &[Case<'_>], me: &'static G, taken: Option<usize>) {
     }
 }
 
-/// Who claimed us has left its mark.
+/// The arm that won: whoever claimed us has left its mark.
 fn chosen(cases: &[Case<'_>]) -> Chosen {
     let mark = winner();
     for (index, case) in cases.iter().enumerate() {

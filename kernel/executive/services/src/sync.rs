@@ -1,10 +1,14 @@
-//! Waiting for each other without a channel: Go's package `sync`, in Rust's shapes. All of them park; none spins for long.
+//! Goroutines that wait for each other without a channel: Go's package `sync`, in Rust's shapes.
+//! All of these park; none spins for long.
 //!
-//! Every object is a few words and a queue of waiters (waitq.rs) under a spin lock of its own, can be a `static`, and allocates nothing but where it says so. They are first come first served,
-//! but for [`Mutex`], which lets a running goroutine go first for up to 1 ms, as Go's does.
+//! Each object is a few words and a queue of waiters (waitq.rs) under a spin lock of its own. It
+//! can be a `static`, and allocates nothing except where it says so. All serve waiters first come,
+//! first served, except for [`Mutex`], which lets a running goroutine go first for up to 1 ms, as
+//! Go's does.
 //!
-//! **Rule:** guards stay in their goroutine (they are not `Send`), and a goroutine may park while it holds one. The executive's own spin locks
-//! ([`executive_core::lock`]) are something else: to park with one held throws `schedule: holding locks`.
+//! **Rule:** guards stay in their goroutine (they are not `Send`), and a goroutine may park while
+//! it holds one. The executive's own spin locks ([`executive_core::lock`]) are different: parking
+//! while one is held throws `schedule: holding locks`.
 
 mod barrier;
 mod cond;

@@ -1,9 +1,10 @@
 //! Time: instants, sleeping, timers and tickers.
 //!
-//! A sleeping goroutine's timer lies on its own stack; a [`Timer`]'s and a [`Ticker`]'s in a box. All are in the heap of the P they were started on (alarm.rs): there is
-//! no timer goroutine and no periodic tick.
+//! The timer of a sleeping goroutine lies on the goroutine's stack, that of a [`Timer`] or a
+//! [`Ticker`] in a box. All are in the heap of the P on which they were started (alarm.rs): there
+//! is no timer goroutine and no periodic tick.
 //!
-//! **Rule:** never early. How late is a figure, and the benchmarks measure it.
+//! **Rule:** never early. How late is a matter of benchmarks.
 
 mod func;
 mod timer;
@@ -31,12 +32,12 @@ use executive_core::percpu;
 pub struct Instant(u64);
 
 impl Instant {
-    /// Go: `time.Now`, its monotonic part.
+    /// The time now. Go: `time.Now`, its monotonic part.
     #[doc(alias = "time.Now")]
     pub fn now() -> Self {
         Instant(machine::now())
     }
-    /// Time since this instant; zero if it lies ahead. Go: `time.Since`.
+    /// Time since this instant; zero if it is in the future. Go: `time.Since`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -59,13 +60,13 @@ impl Instant {
     pub fn as_nanos(self) -> u64 {
         self.0
     }
-    /// The instant that many nanoseconds of the machine's clock.
+    /// The instant at which the machine's clock shows `ns` nanoseconds.
     pub fn from_nanos(ns: u64) -> Self {
         Instant(ns)
     }
 }
 
-/// A duration in ns; too long for a `u64` (584 years): the longest there is.
+/// A duration in ns; `u64::MAX` if it is longer than that (584 years).
 fn nanos(d: Duration) -> u64 {
     u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -101,7 +102,8 @@ pub fn sleep(d: Duration) {
     sleep_until(Instant::now() + d)
 }
 
-/// Parks the calling goroutine until `deadline` or a little later; returns at once if it has passed.
+/// Parks the calling goroutine until `deadline` or a little later; returns at once if that has
+/// passed.
 ///
 /// ```
 /// # hosted::run(|| {

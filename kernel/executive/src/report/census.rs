@@ -1,23 +1,23 @@
-//! Who is there, and what everybody does: of a living system, and of one that has crashed
-//! (crash.rs).
+//! What all CPUs and goroutines do: in a living system, and in one that has crashed (crash.rs).
 //!
-//! **Rule:** takes no lock unless it says so, and reads others' data while it changes: a line is a
-//! moment's truth. Whatever is read is whole nevertheless (SEEN-WHOLE):
+//! **Rule:** takes no lock unless it says so, and reads others' data while that changes: each line
+//! is a snapshot. What is read is whole nevertheless (SEEN-WHOLE):
 //!
-//! - of a g its status, reason, time, what it waits for and behind whom, joiner, and the links of
-//!   the list of all g's are one atomic word each; number, name, place and stack are read together
-//!   under its number (g.rs, `seen`); the saved stack pointer is one word too. Neither it nor what
-//!   a g waits for is followed here: crash.rs does that, when nobody runs any more;
-//! - of an m its state, of a p its counters and its ring's length: one atomic word each; timers are
-//!   counted under their lock;
-//! - of a CPU's block `curg`: one aligned word, written by one instruction and read by one
-//!   (percpu.rs);
-//! - of the scheduler's lists their lengths: atomics; of depth.rs' table a pointer and a number,
-//!   each atomic;
-//! - how much of a stack is committed is the machine's to say, of any addresses that were a stack.
+//! - Of a g: its status, reason, time, what it waits for and behind whom, its joiner, and the links
+//!   of the list of all g's are one atomic word each. Its number, name, place and stack are read
+//!   together, under its number (g.rs, `seen`). The saved stack pointer is one word, too. Neither
+//!   that nor what a g waits for is followed here: crash.rs does so, when no goroutine runs any
+//!   more.
+//! - Of an m its state, of a p its counters and its ring's length: one atomic word each. Timers are
+//!   counted under their lock.
+//! - Of a CPU's block `curg`: one aligned word, which one instruction writes and one reads
+//!   (percpu.rs).
+//! - Of the scheduler's lists their lengths: atomics. Of depth.rs' table a pointer and a number,
+//!   each atomic.
+//! - How much of a stack is committed: the machine tells, of any addresses that were a stack.
 //!
-//! Words of one line may be of different moments: a goroutine's reason is that of this wait, and
-//! its time of the next one.
+//! Words of one line may be of different moments: the reason that is shown may be that of one wait,
+//! and the time that of the next.
 
 use core::fmt;
 pub use executive_core::CpuState;
@@ -43,7 +43,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static G, Seen)> {
         let seen = g.seen()?;
         let is_goroutine = match g.status() {
             Status::Idle => false,
-            // Ended, and its handle is still there.
+            // It has ended, and its handle still exists.
             Status::Dead => g.has_ended(),
             _ => true,
         };
@@ -51,8 +51,8 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static G, Seen)> {
     })
 }
 
-/// Goroutines that are alike: of the same name, started in the same place, doing the same. A crash
-/// report compares their stacks, too; of a living system stacks are not read.
+/// Goroutines that are alike: they have the same name, were started in the same place, and do the
+/// same. A crash report compares their stacks, too; stacks of a living system are not read.
 #[derive(Clone, Copy)]
 pub(crate) struct Group {
     key: u64,
@@ -65,11 +65,12 @@ pub(crate) struct Group {
     others_elsewhere: bool,
 }
 
-/// Main comes first, then who has waited longest, then who runs or could, then who has ended; among
-/// equals the older. The last two numbers are the time since when it waits, and its own.
+/// The order: main, then those that wait, the longest wait first, then those that run or could,
+/// then those that have ended; among equals the older first. The last two numbers are the time
+/// since when it waits, and its own number.
 type Order = (u8, u64, u64);
 
-/// What a g's goroutine is like and where it comes in a report, and what it waits for.
+/// How a goroutine is grouped, where it comes in a report, and what it waits for.
 fn look(g: &'static G, seen: Seen, stack: &impl Fn(&G) -> u64) -> Group {
     let (status, id) = (g.status(), seen.id);
     let (mut reason, mut since, mut waits_for, mut apart) = (0, 0, 0, 0);
@@ -80,7 +81,7 @@ fn look(g: &'static G, seen: Seen, stack: &impl Fn(&G) -> u64) -> Group {
             if g.wait_reason().is_for_one_thing() {
                 waits_for = g.waits_for();
             }
-            // Who waits for whom is not folded away.
+            // Those that wait for another goroutine stay in lines of their own.
             apart = if g.wait_reason().is_for_a_lock() { waits_for as u64 } else { 0 };
         }
         Status::Running => apart = id,
@@ -106,16 +107,16 @@ fn look(g: &'static G, seen: Seen, stack: &impl Fn(&G) -> u64) -> Group {
     Group { key, order: (rank, since, id), first: g, count: 0, waits_for, others_elsewhere: false }
 }
 
-/// Number of the main goroutine.
+/// The main goroutine's number.
 const MAIN: u64 = 1;
 
-/// A hash of one word more (the multiplier of FxHash).
+/// Adds a word to a hash (the multiplier of FxHash).
 pub(crate) fn mix(hash: u64, word: u64) -> u64 {
     (hash.rotate_left(5) ^ word).wrapping_mul(0xf135_7aea_2e62_a9c5)
 }
 
-/// Fills `groups` from the front with those that come first, in their order; returns how many
-/// goroutines are in none of them.
+/// Fills `groups` with those that come first, in their order. Returns how many goroutines are in
+/// none of them.
 ///
 /// Allocates nothing: goes through the list of all g's twice, and compares each with every group.
 /// `stack` is a hash of a goroutine's stack.
@@ -137,7 +138,7 @@ pub(crate) fn group(groups: &mut [Option<Group>], stack: impl Fn(&G) -> u64) -> 
     left_out
 }
 
-/// Keeps the groups' order, and those that come first. The first of a group stands for it.
+/// Keeps the groups in order, and those that come first. Its first goroutine stands for a group.
 fn enter(groups: &mut [Option<Group>], new: Group) {
     let comes_before = |place: &Option<Group>| place.is_none_or(|group| new.order < group.order);
     let same = groups.iter().position(|place| place.is_some_and(|group| group.key == new.key));
@@ -152,20 +153,21 @@ fn enter(groups: &mut [Option<Group>], new: Group) {
     }
 }
 
-/// A group's line: `7 (name) [chan receive 0xffff8000000321c8, 12 ms] started at src/main.rs:10:5`,
-/// and with `300 @ ` before it where it is 300 goroutines, of which this one has waited longest.
+/// A group's line: `7 (name) [chan receive 0xffff8000000321c8, 12 ms] started at src/main.rs:10:5`.
+/// With `300 @ ` before it, it tells of 300 goroutines, of which the one named has waited longest.
 ///
-/// The address is that of the channel, or of what else it waits for: the same in every line of
-/// every report, and in a debugger, and it costs a channel nothing, as a number would.
+/// The address is that of the channel, or of what else the goroutine waits for. It is the same in
+/// every report, and in a debugger. A channel pays nothing for it, as it would for a number.
 pub(crate) struct Report<'a> {
     pub(crate) group: &'a Group,
     pub(crate) now: u64,
     /// An address on the stack of the goroutine that has the mutex for which this one waits (0:
-    /// none has), and when that was so.
+    /// none has), and the time at which that was so.
     pub(crate) owner: fn(&G) -> (usize, &'static str),
 }
 
-/// The owner as far as a living system tells, or how many read: it may have changed since.
+/// The owner of a mutex, or the number of readers, as far as a living system tells: both may have
+/// changed since.
 fn owner_then(g: &G) -> (usize, &'static str) {
     (g.behind(), " when it queued")
 }
@@ -184,7 +186,7 @@ fn write_owner(
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let g = self.group.first;
-        // It may have ended meanwhile, if this is a living system.
+        // In a living system it may have ended meanwhile.
         let Some(seen) = g.seen() else { return write!(f, "(ended)") };
         if self.group.count > 1 {
             write!(f, "{} @ ", self.group.count)?;
@@ -202,7 +204,7 @@ impl fmt::Display for Report<'_> {
                 }
                 match reason {
                     WaitReason::MutexLock => write_owner(f, "held by", (self.owner)(g))?,
-                    // It may still wait for readers itself.
+                    // The writer may still wait for readers itself.
                     WaitReason::RwLockRead => write_owner(f, "behind", owner_then(g))?,
                     WaitReason::RwLockWrite => {
                         let (readers, when) = owner_then(g);
@@ -229,7 +231,7 @@ impl fmt::Display for Report<'_> {
     }
 }
 
-/// How much there is of everything.
+/// How many goroutines, g's and bytes there are.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Census {
     /// Goroutines that have not ended.
@@ -238,11 +240,11 @@ pub struct Census {
     pub stack_bytes: usize,
     /// G's ever made; they are never freed.
     pub made: usize,
-    /// G's on everyone's lists of free ones. (Each P has some more.)
+    /// G's on the shared lists of free ones. (Each P has some more.)
     pub free: usize,
 }
 
-/// Counts. Takes no lock; a moment's truth.
+/// Counts. Takes no lock; a snapshot.
 pub fn take() -> Census {
     Census {
         goroutines: kit::goroutines(),
@@ -262,7 +264,7 @@ pub fn timers_bytes() -> usize {
 pub struct CpuReport {
     /// Its number.
     pub cpu: usize,
-    /// What it does.
+    /// What it does now.
     pub state: CpuState,
     /// What it has done.
     pub stats: &'static Stats,
@@ -270,7 +272,7 @@ pub struct CpuReport {
     pub queued: usize,
 }
 
-/// One for each CPU there is. Takes no lock; a snapshot.
+/// One for each CPU. Takes no lock; a snapshot.
 pub fn cpu_reports() -> impl Iterator<Item = CpuReport> {
     (0..kit::cpus()).map(|cpu| CpuReport {
         cpu,
@@ -281,9 +283,9 @@ pub fn cpu_reports() -> impl Iterator<Item = CpuReport> {
 }
 
 /// Calls `tell` with a line for each of the first `most` groups of goroutines that are alike, the
-/// longest waiting first; the line is as in a crash report, and says what the stack of its first
-/// takes. Returns how many goroutines are in none of these groups. Allocates. Stops when `tell`
-/// says `false`.
+/// longest waiting first. A line is as in a crash report, and says what the stack of the group's
+/// first goroutine takes. Returns how many goroutines are in none of these groups. Allocates. Stops
+/// when `tell` returns `false`.
 pub fn goroutines(most: usize, mut tell: impl FnMut(fmt::Arguments<'_>) -> bool) -> usize {
     let now = machine::now();
     let mut groups = alloc::vec![None; most.min(kit::gs_made())];
@@ -307,15 +309,15 @@ pub fn goroutines(most: usize, mut tell: impl FnMut(fmt::Arguments<'_>) -> bool)
 
 pub use kit::locks;
 
-/// What a goroutine's stack takes, for `stacks` at the console. In bytes.
+/// What a goroutine's stack takes, in bytes, for `stacks` at the console.
 pub struct StackReport {
     /// Where it was started.
     pub started_at: &'static core::panic::Location<'static>,
-    /// Addresses.
+    /// Bytes of addresses.
     pub reserved: usize,
-    /// Memory, now.
+    /// Bytes of memory now.
     pub committed: usize,
-    /// The most memory that it had as this goroutine's.
+    /// The most bytes of memory that it had while it was this goroutine's.
     pub deepest: usize,
 }
 
@@ -327,14 +329,15 @@ impl StackReport {
     }
 }
 
-/// Every goroutine's stack. Takes no lock; one that ends meanwhile may be told wrongly.
+/// The stack of every goroutine. Takes no lock; what is told of a goroutine that ends meanwhile may
+/// be wrong.
 pub fn stacks() -> impl Iterator<Item = StackReport> {
     all().map(|(g, seen)| StackReport::of(g, seen))
 }
 
-/// Where goroutines were started that needed more than their first page, with the most bytes that
-/// any of them used, those that have ended too: for machines that see stacks grow. The same line of
-/// the source may come more than once.
+/// Places at which goroutines were started that needed more than their first page, each with the
+/// most bytes that any of them used, also of those that have ended: for machines that see stacks
+/// grow. The same line of the source may come more than once.
 pub fn depths() -> impl Iterator<Item = (&'static core::panic::Location<'static>, usize)> {
     super::depth::sites()
 }

@@ -1,4 +1,4 @@
-//! Last words: what runs where, every goroutine and why it waits, and where it stands.
+//! Last words: what runs where, what every goroutine waits for, and where it stands.
 //!
 //! **Rule:** takes no lock and allocates nothing, and reads others' data knowing that it may be
 //! torn. The first CPU to crash reports; the others stop. A debugger finds the same things in
@@ -16,15 +16,15 @@ use executive_core::param::MAX_CPUS;
 use executive_core::percpu;
 use executive_services::sync::owner_of;
 
-/// Groups of goroutines listed in a crash report, and frames of each.
+/// How many groups of goroutines a crash report lists, and how many frames of each.
 const MAX_GROUPS: usize = 100;
 const MAX_FRAMES: usize = 32;
-/// Where more g's than this were ever made stacks are not compared: a report must not take minutes.
+/// If more g's than this were ever made, stacks are not compared: a report must not take minutes.
 const MAX_COMPARED: usize = 100_000;
-/// Status of a run that ended in a crash. Go's.
+/// The status of a run that ended in a crash, as in Go.
 const STATUS: i32 = 2;
 
-/// Writes where the machine's last words go.
+/// Writes to the machine's channel for last words.
 pub struct Out;
 impl Write for Out {
     fn write_str(&mut self, s: &str) -> fmt::Result {
@@ -33,7 +33,7 @@ impl Write for Out {
     }
 }
 
-/// Our bug. Called by [`executive_core::fatal::throw`].
+/// A bug of ours. Called by [`executive_core::fatal::throw`].
 #[unsafe(no_mangle)]
 fn _executive_throw(words: &'static str) -> ! {
     let mut out = begin();
@@ -41,12 +41,12 @@ fn _executive_throw(words: &'static str) -> ! {
     report(&mut out, None)
 }
 
-/// The caller's bug: a goroutine panicked. Called by the machine's panic handler.
+/// A bug of the caller's: a goroutine panicked. Called by the machine's panic handler.
 pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
     panicked_with(format_args!("{}", info.message()), info.location())
 }
 
-/// As [`panicked`], for panics that come in another shape (`std`'s hook).
+/// As [`panicked`], for panics that come in another form (`std`'s hook).
 pub fn panicked_with(
     message: fmt::Arguments<'_>,
     location: Option<&core::panic::Location<'_>>,
@@ -63,15 +63,15 @@ pub fn panicked_with(
     report(&mut out, None)
 }
 
-/// The machine's: a CPU exception that nobody handles.
+/// A CPU exception that nothing handles. Called by the machine.
 pub fn fault(what: fmt::Arguments<'_>, at: &Interrupted) -> ! {
     let mut out = begin();
     let _ = writeln!(out, "{what}");
     report(&mut out, Some((at, false)))
 }
 
-/// A page fault that nobody handles: if `address` lies just below the current goroutine's stack, it
-/// has overflowed.
+/// A page fault that nothing handles. If `address` lies just below the current goroutine's stack,
+/// that has overflowed.
 pub fn page_fault(address: usize, what: fmt::Arguments<'_>, at: &Interrupted) -> ! {
     let mut out = begin();
     if let Some(seen) = curg().and_then(G::seen)
@@ -89,14 +89,14 @@ pub fn page_fault(address: usize, what: fmt::Arguments<'_>, at: &Interrupted) ->
     report(&mut out, Some((at, at.pc == address)))
 }
 
-/// Where CPUs stood when they were stopped for a report: pc (0: it was not), stack and frame
-/// pointer. Written before the machine counts a CPU as stopped, and read after it has counted; a
-/// CPU that came too late is told of in part, or not.
+/// Where CPUs stood when they were stopped for a report: pc (0: the CPU was not stopped), stack
+/// pointer and frame pointer. Written before the machine counts a CPU as stopped, and read after
+/// all are counted. Of a CPU that was too late only a part is told, or nothing.
 static STOPPED: [[AtomicUsize; 3]; MAX_CPUS] =
     [const { [const { AtomicUsize::new(0) }; 3] }; MAX_CPUS];
 
-/// This CPU stops for good, for another's report, at `at`. Called by the machine's handler of
-/// whatever [`machine::freeze_others`] sends, before it says that it has stopped.
+/// Notes that this CPU stops for ever, at `at`, for another CPU's report. Called by the machine's
+/// handler of whatever [`machine::freeze_others`] sends, before it says that the CPU has stopped.
 pub fn stopped(at: &Interrupted) {
     let [pc, sp, fp] = &STOPPED[percpu::cpu()];
     sp.store(at.sp, Ordering::Relaxed);
@@ -104,18 +104,18 @@ pub fn stopped(at: &Interrupted) {
     pc.store(at.pc, Ordering::Relaxed);
 }
 
-/// A caller's frame is so near above on the same stack.
+/// The frame of a caller is no further above than this, on the same stack.
 const G0_REACH: usize = 1024 * 1024;
 
-/// How far below a stack an access still counts as its overflow: a large frame may step over the
+/// An access that far below a stack still counts as its overflow: a large frame may step over the
 /// guard's first page.
 const GUARD_REACH: usize = 64 * 1024;
 
-/// 1 more than the number of the CPU that crashed first, and reports.
+/// The number of the CPU that crashed first and reports, plus 1; 0: none.
 static REPORTER: AtomicU32 = AtomicU32::new(0);
 
 /// 1: the reporter formats a panic's message, which is the caller's code and may panic itself. 2:
-/// it has.
+/// it has panicked.
 static MESSAGE: AtomicU32 = AtomicU32::new(0);
 
 /// The CPU that reports, if one does.
@@ -123,7 +123,7 @@ pub fn reporter() -> Option<usize> {
     REPORTER.load(Ordering::Acquire).checked_sub(1).map(|cpu| cpu as usize)
 }
 
-/// The first to crash goes on; later ones wait for the end.
+/// Returns on the first CPU to crash; later ones wait for the end.
 fn begin() -> Out {
     super::debugger::keep();
     kit::pin_for_good();
@@ -136,7 +136,7 @@ fn begin() -> Out {
             return Out;
         }
         if first == me {
-            // The report itself crashed: no second one.
+            // The report itself crashed: there is no second one.
             machine::write(b"\n(crashed again while reporting)\n");
             machine::exit(STATUS);
         }
@@ -148,7 +148,7 @@ fn begin() -> Out {
     Out
 }
 
-/// `at`: where it was interrupted, and whether that is no place to be.
+/// `at`: where the CPU was interrupted, and whether it had jumped to where no code can be.
 fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
     let here = if on_g0() { None } else { Some(getg()) };
     match here.or(curg()).and_then(G::seen) {
@@ -171,7 +171,7 @@ fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
                 && stack.contains(at.sp)
                 && stack.contains(at.sp + 7)
             {
-                // It has not made its frame, so who called is on top of the stack.
+                // It has not made its frame yet, so the return address is on top of the stack.
                 // SAFETY: within the stack that is in use.
                 frame_line(out, unsafe { (at.sp as *const usize).read_volatile() }.wrapping_sub(1));
             }
@@ -183,8 +183,8 @@ fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
         let _ = writeln!(out, "\tbuilt without frame pointers: no backtrace");
     }
     let left_by_mcall = match (at, here) {
-        // It may have been interrupted in code that keeps no frame pointer: nothing outside of its
-        // stack is read.
+        // The code that was interrupted may keep no frame pointer: nothing outside of its stack is
+        // read.
         (Some((at, _)), Some(g)) if g.stack().contains(at.sp) => {
             walk_on(g.stack(), at.sp, fp, |pc| _ = frame_line(out, pc));
             false
@@ -198,7 +198,7 @@ fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
     for cpu in 0..kit::cpus() {
         let _ = write!(out, "  CPU {cpu}: {:?}", kit::state_of(cpu));
         let curg = kit::curg_of(cpu);
-        // One that has just left the CPU is still written there.
+        // The goroutine that has just left the CPU is still noted there.
         if let Some(seen) = curg.filter(|g| g.status() == Status::Running).and_then(G::seen) {
             let _ = write!(out, ", goroutine {}", Named(seen));
         }
@@ -211,12 +211,12 @@ fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
 
 /// Not on the stack: a goroutine that panics may have little of it left.
 struct Groups(UnsafeCell<[Option<Group>; MAX_GROUPS]>);
-// SAFETY: the reporter's alone (`goroutines`).
+// SAFETY: only the reporter uses it (`goroutines`).
 unsafe impl Sync for Groups {}
 static GROUPS: Groups = Groups(UnsafeCell::new([None; MAX_GROUPS]));
 
-/// Every goroutine, those that are alike in one line; the longest waiting first. By the CPU that
-/// reports, once.
+/// Tells of every goroutine, those that are alike in one line, the longest waiting first. Called by
+/// the CPU that reports, once.
 fn goroutines(out: &mut Out) {
     let _ = writeln!(out, "\ngoroutines:");
     // SAFETY: one CPU reports, and it comes here once (`begin`).
@@ -235,14 +235,14 @@ fn goroutines(out: &mut Out) {
     }
 }
 
-/// Who has the mutex for which this goroutine waits.
+/// The owner of the mutex for which this goroutine waits.
 fn owner(g: &G) -> (usize, &'static str) {
-    // SAFETY: it waits for a mutex, says its reason, and goes on waiting: nobody runs any more
-    // (`freeze_others`).
+    // SAFETY: its reason says that it waits for a mutex, and it goes on waiting: no goroutine runs
+    // any more (`freeze_others`).
     (unsafe { owner_of(g.waits_for()) }, "")
 }
 
-/// Tells stacks that differ.
+/// A hash of the stack, to tell stacks that differ.
 fn stack_hash(g: &G) -> u64 {
     let mut hash = 0;
     if is_off_its_cpu(g) {
@@ -255,8 +255,9 @@ fn is_off_its_cpu(g: &G) -> bool {
     matches!(g.status(), Status::Waiting | Status::Runnable)
 }
 
-/// Frames of the current stack; from g0's, where `systemstack` switched to it, on to the
-/// goroutine's. `true`: they ended at the first there was, on the stack where they began.
+/// Prints the frames of the current stack. If that is g0's and `systemstack` switched to it, goes
+/// on to the goroutine's. `true`: the walk has reached the outermost frame, on the stack on which
+/// it began.
 fn backtrace(out: &mut Out, fp: usize) -> bool {
     let stack = curg().map(|g| g.stack());
     let jumped = Cell::new(false);
@@ -264,26 +265,26 @@ fn backtrace(out: &mut Out, fp: usize) -> bool {
         jumped.set(stack.is_some_and(|stack| stack.contains(to)));
         jumped.get()
     };
-    // What called a foreign thread's first function is not ours, and in its rbp may be anything.
+    // The caller of a foreign thread's first function is not our code, and its rbp may be anything.
     let ours = Cell::new(true);
     walk(fp, |_| ours.get(), may_jump, |pc| ours.set(frame_line(out, pc) || !kit::is_foreign()))
         && !jumped.get()
 }
 
-/// Frames of a goroutine that `mcall` has saved; nothing outside of its stack is read.
+/// Walks the frames of a goroutine that `mcall` has saved. Nothing outside of its stack is read.
 fn saved_frames(g: &G, mut tell: impl FnMut(usize)) {
     let Some(stack) = g.seen().map(|seen| seen.stack) else { return };
     let sp = g.saved_sp();
     if !has_frame(stack, sp) {
         return;
     }
-    // SAFETY: within its stack. If it runs meanwhile, we print nonsense.
+    // SAFETY: within its stack. If it runs meanwhile, nonsense is printed.
     let (pc, fp) = unsafe { kit::left_at(sp) };
     tell(pc);
     walk_on(stack, sp, fp, tell);
 }
 
-/// Frames of what a stopped CPU did: those on its goroutine's stack, or the first only.
+/// Prints the frames of a stopped CPU: those on its goroutine's stack, or the first only.
 fn stopped_backtrace(out: &mut Out, cpu: usize, g: Option<&G>) {
     let [pc, sp, fp] = STOPPED[cpu].each_ref().map(|word| word.load(Ordering::Relaxed));
     if pc == 0 {
@@ -295,8 +296,8 @@ fn stopped_backtrace(out: &mut Out, cpu: usize, g: Option<&G>) {
     }
 }
 
-/// Follows frame pointers on this stack. Not below its stack pointer, where there may be no memory:
-/// in what was built without frame pointers they could be anything.
+/// Follows frame pointers on this stack, but not below its stack pointer, where there may be no
+/// memory: code that was built without frame pointers may have anything in rbp.
 fn walk_on(stack: Stack, sp: usize, fp: usize, tell: impl FnMut(usize)) {
     walk(fp, |at| at >= sp && has_frame(stack, at), |_| false, tell);
 }
@@ -307,7 +308,7 @@ fn has_frame(stack: Stack, at: usize) -> bool {
 }
 
 /// Follows frame pointers as far as they are readable. They lead up a stack, or to where `may_jump`
-/// says.
+/// allows. `true`: the walk has reached the outermost frame.
 fn walk(
     mut fp: usize,
     readable: impl Fn(usize) -> bool,
@@ -315,7 +316,7 @@ fn walk(
     mut tell: impl FnMut(usize),
 ) -> bool {
     if !keeps_frame_pointers() {
-        return false; // in rbp is anything
+        return false; // rbp may be anything
     }
     for _ in 0..MAX_FRAMES {
         if fp == 0 {
@@ -325,7 +326,7 @@ fn walk(
             return false;
         }
         // SAFETY: a frame made with frame pointers (we and our std are built so), or one that
-        // `readable` vouches for.
+        // `readable` allows.
         let (next, pc) = unsafe {
             ((fp as *const usize).read_volatile(), (fp as *const usize).add(1).read_volatile())
         };
@@ -341,7 +342,7 @@ fn walk(
     false
 }
 
-/// Tells whether it has a name.
+/// Prints where `pc` is. Returns whether it has a name.
 fn frame_line(out: &mut Out, pc: usize) -> bool {
     let _ = write!(out, "\t{pc:#x} ");
     let named = machine::symbol(pc, out);

@@ -1,8 +1,8 @@
-//! A map for debuggers: where the list of all g's is, and where a g keeps what one wants to know.
-//! gdb.py reads it.
+//! A map for debuggers: where the list of all g's is, and at which offsets a g keeps what a
+//! debugger shows. gdb.py reads it.
 //!
-//! A kernel is built without types in its debug information (they would make the image several
-//! times larger to load), so a debugger is told offsets here.
+//! A kernel is built without types in its debug information, which would make the image several
+//! times larger to load. So a debugger is told offsets here.
 #![allow(unsafe_code)] // `Sync` for an address.
 
 use executive_core::g::{G, WaitReason};
@@ -10,19 +10,19 @@ use executive_core::kit;
 
 #[repr(C)]
 pub struct Map {
-    /// The newest g: an address of an address.
+    /// The newest g: the address of its address.
     allgs: *const (),
-    /// Offsets in a g, as [`G::FIELDS`] says.
+    /// Offsets in a g, in the order of [`G::FIELDS`].
     fields: [usize; G::FIELDS.len()],
     /// The words of each wait reason, and how many there are.
     reasons: [&'static str; WaitReason::COUNT],
     count: usize,
 }
 
-// SAFETY: an address that nobody follows here.
+// SAFETY: an address that is never followed here.
 unsafe impl Sync for Map {}
 
-/// What gdb.py looks for.
+/// The symbol that gdb.py looks for.
 #[used]
 #[unsafe(no_mangle)]
 static EXECUTIVE_DEBUGGER: Map = Map {
@@ -40,7 +40,7 @@ static EXECUTIVE_DEBUGGER: Map = Map {
     count: WaitReason::COUNT,
 };
 
-/// Keeps the linker from dropping what no code reads.
+/// Keeps the linker from dropping the map, which no code reads.
 pub(crate) fn keep() {
     core::hint::black_box(&EXECUTIVE_DEBUGGER);
 }

@@ -1,17 +1,17 @@
-//! How deep goroutines' stacks went, by the place where they were started: what tells whether a
-//! stack is too small, when the goroutine is long gone.
+//! How deep goroutines' stacks went, by the place where they were started. It tells whether a stack
+//! is too small when the goroutine is long gone.
 //!
-//! **Rule:** it is filled from the machine's page-fault handler, so it takes no lock and allocates
-//! nothing: a table of fixed size, whose places are only ever taken. Where it is full, what comes
-//! too late is not noted.
+//! **Rule:** the machine's page-fault handler fills the table, so that takes no lock and allocates
+//! nothing: the size is fixed, and a place that was taken stays taken. What comes when the table is
+//! full is not noted.
 
 use core::panic::Location;
 use core::ptr::null_mut;
 use executive_core::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use executive_core::kit::curg;
 
-/// Places in a program where goroutines are started that outgrow their first page. Few programs
-/// have as many `go`s.
+/// Room for that many places at which goroutines are started that outgrow their first page. Few
+/// programs have as many `go`s.
 const SITES: usize = 256;
 
 struct Site {
@@ -22,7 +22,7 @@ struct Site {
 static TABLE: [Site; SITES] =
     [const { Site { at: AtomicPtr::new(null_mut()), deepest: AtomicUsize::new(0) } }; SITES];
 
-/// A goroutine started here has used so many bytes of its stack. From a handler.
+/// A goroutine that was started at `at` has used this many bytes of its stack. Called by a handler.
 fn note(at: &'static Location<'static>, bytes: usize) {
     let me = core::ptr::from_ref(at).cast_mut();
     let start = at.line() as usize * 31 + at.column() as usize;
@@ -40,8 +40,8 @@ fn note(at: &'static Location<'static>, bytes: usize) {
     }
 }
 
-/// The places noted, and the most bytes that any goroutine started there has used. One place in the
-/// source may come more than once.
+/// The places noted, each with the most bytes of stack that a goroutine started there has used. One
+/// place in the source may come more than once.
 pub fn sites() -> impl Iterator<Item = (&'static Location<'static>, usize)> {
     TABLE.iter().filter_map(|site| {
         // SAFETY: null, or what `note` made of a `&'static`. Acquire: partner of its Release.
@@ -51,12 +51,11 @@ pub fn sites() -> impl Iterator<Item = (&'static Location<'static>, usize)> {
     })
 }
 
-/// The page at `page`, of a stack, is there now, because this CPU touched it: it is noted how deep
-/// the goroutine that runs here has come. Called by the machine's page-fault handler, with
-/// interrupts off.
+/// A page of a stack was committed because this CPU touched it: notes how deep the goroutine that
+/// runs here has come. Called by the machine's page-fault handler, with interrupts off.
 pub fn on_growth(page: usize) {
-    // A goroutine may also touch another's stack (to give it what it waits for); that one has been
-    // there before.
+    // A goroutine may also touch the stack of another (to give it what it waits for); that one has
+    // been there before.
     if let Some(g) = curg()
         && let Some(seen) = g.seen()
         && seen.stack.contains(page)

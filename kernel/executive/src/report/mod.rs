@@ -1,5 +1,5 @@
-//! What is told of CPUs and goroutines: to the machine, to the living, to a debugger, and at the
-//! end.
+//! What is told of CPUs and goroutines: to the machine, to a living system's user, to a debugger,
+//! and at the end.
 pub mod depth;
 pub mod resting;
 pub mod census;

@@ -1,9 +1,9 @@
-//! A trace as trace viewers read it; the core records it (its trace.rs).
+//! A trace in the form that trace viewers read. The core's trace.rs records it.
 //!
-//! The form is Chrome's trace events (JSON), which Perfetto and chrome://tracing open: one row a
-//! CPU, one slice a run of a goroutine. Go's own tracer has a format of its own and a tool to go
-//! with it; we have neither. What lasts is a slice: a goroutine's run, and a CPU's halt from
-//! [`Event::Halt`] to [`Event::Wake`].
+//! The form is Chrome's trace events (JSON), which Perfetto and chrome://tracing open, with a row
+//! for each CPU. What lasts is a slice: a goroutine's run, and a CPU's halt from [`Event::Halt`] to
+//! [`Event::Wake`]. Go's own tracer has a format of its own and a tool that reads it; we have
+//! neither.
 
 use core::fmt::{self, Write};
 use executive_core::trace::{Event, Ring, rings, span};
@@ -11,13 +11,13 @@ pub use executive_core::trace::{start, stop};
 
 /// Writes what was recorded as a JSON object of Chrome trace events. Times are microseconds.
 ///
-/// Whose ring has gone round has lost its oldest events; a quiet CPU's goes far back. So all are
-/// cut to the time that every ring still has: `otherData` says from when to when, and whether
-/// anything was cut. What lasted longer begins or ends at the cut.
+/// A ring that is full loses its oldest events, while a quiet CPU's ring goes far back. So all rows
+/// are cut to the time that every ring still covers; `otherData` says from when to when, and
+/// whether anything was cut. A slice that lasted longer begins or ends at the cut.
 ///
 /// The first line begins with `{"displayTimeUnit"`, the last one is `]}`, and no other line is like
-/// these: so a JSON file is cut out of whatever else was captured by `sed -n
-/// '/^{"displayTimeUnit"/,/^]}/p'`.
+/// these. So `sed -n '/^{"displayTimeUnit"/,/^]}/p'` cuts the JSON out of whatever else was
+/// captured.
 pub fn dump(out: &mut dyn Write) -> fmt::Result {
     let [started, to] = span();
     let from = rings().filter_map(|(_, ring)| ring.lost_until()).fold(started, u64::max);
@@ -43,7 +43,7 @@ pub fn dump(out: &mut dyn Write) -> fmt::Result {
     writeln!(out, "\n]}}")
 }
 
-/// What a CPU does from one event to another.
+/// What a CPU does between two events.
 #[derive(Clone, Copy)]
 enum Doing {
     /// Runs this goroutine.
@@ -59,7 +59,7 @@ impl fmt::Display for Doing {
     }
 }
 
-/// Writes what happened between these times: what lasted as a slice, the rest as instants.
+/// Writes what happened between these times: what lasted as a slice, all else as instants.
 fn dump_ring(ring: &Ring, out: &mut dyn Write, cpu: usize, from: u64, to: u64) -> fmt::Result {
     let slice = |out: &mut dyn Write, (what, since): (Doing, u64), end: u64, until: &str| {
         let (since, end) = (since.max(from), end.min(to));

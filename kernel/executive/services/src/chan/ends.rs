@@ -1,13 +1,14 @@
-//! The two ends of a channel: who may send, who may receive, and what their going means.
+//! The two ends of a channel: who may send, who may receive, and what dropping an end means.
 //!
-//! **Rule:** the last sender to go closes the channel; the last receiver to go tells all senders, and drops what nobody will take.
+//! **Rule:** when the last sender is dropped the channel closes. When the last receiver is dropped
+//! all senders are told, and what nobody will receive is dropped.
 
 use super::{Chan, Life, SendError, TryRecvError, TrySendError};
 use alloc::sync::Arc;
 use core::fmt;
 use core::sync::atomic::Ordering;
 
-/// The end that sends. Clone it for more senders; when the last goes the channel is closed.
+/// The end that sends. Clone it for more senders; when the last one is dropped the channel closes.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -23,7 +24,8 @@ pub struct Sender<T> {
     pub(crate) chan: Arc<Chan<T>>,
 }
 
-/// The end that receives. Clone it for more receivers: each value goes to one of them. When the last goes, what is buffered is dropped and sends fail.
+/// The end that receives. Clone it for more receivers: each value goes to one of them. When the
+/// last one is dropped, what is buffered is dropped too, and sends fail.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -39,7 +41,8 @@ pub struct Receiver<T> {
 }
 
 impl<T: Send> Sender<T> {
-    /// Sends; parks while there is neither room nor a receiver, first come first served. `Err` gives the value back: the channel is closed, or no receiver is
+    /// Sends; parks while there is neither room nor a receiver. Waiting senders are served first
+    /// come, first served. `Err` gives the value back: the channel is closed, or no receiver is
     /// left. Go: `c <- v`.
     ///
     /// ```
@@ -69,8 +72,9 @@ impl<T: Send> Sender<T> {
         self.chan.try_send(value)
     }
 
-    /// Closes the channel while senders are left: receivers get what is buffered and then `None`; senders that wait get their value back. Never
-    /// parks. Panics with `close of closed channel` if it was closed. Go: `close(c)`.
+    /// Closes the channel although senders are left: receivers get what is buffered and then
+    /// `None`; waiting senders get their value back. Never parks. Panics with `close of closed
+    /// channel` if it was closed. Go: `close(c)`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -86,7 +90,8 @@ impl<T: Send> Sender<T> {
         }
     }
 
-    /// Whether a send would fail now: closed, or without receivers. May change at once, but only to true.
+    /// Whether a send would fail now: the channel is closed, or has no receivers. A snapshot; it
+    /// may turn true at any time, but never false again.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -102,7 +107,8 @@ impl<T: Send> Sender<T> {
 }
 
 impl<T: Send> Receiver<T> {
-    /// Receives; parks while there is nothing, first come first served. `None`: closed and drained. Go: `v, ok := <-c`.
+    /// Receives; parks while there is nothing. Waiting receivers are served first come, first
+    /// served. `None`: closed and drained. Go: `v, ok := <-c`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -118,7 +124,7 @@ impl<T: Send> Receiver<T> {
         self.chan.recv()
     }
 
-    /// Receives if something is there; never parks. Go: a select with a `default`.
+    /// Receives if a value is there; never parks. Go: a select with a `default`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -133,7 +139,7 @@ impl<T: Send> Receiver<T> {
         self.chan.try_recv()
     }
 
-    /// What comes, until the channel is closed and drained; `next` parks. Go: `for v := range c`.
+    /// All values until the channel is closed and drained; `next` parks. Go: `for v := range c`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -148,7 +154,7 @@ impl<T: Send> Receiver<T> {
         core::iter::from_fn(|| self.recv())
     }
 
-    /// What is there now; never parks.
+    /// The values that are there now; never parks.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -165,7 +171,7 @@ impl<T: Send> Receiver<T> {
 macro_rules! both_ends {
     ($end:ident, $count:ident) => {
         impl<T> $end<T> {
-            /// How many values are buffered. A moment's truth. Go: `len(c)`.
+            /// How many values are buffered: a snapshot. Go: `len(c)`.
             ///
             /// ```
             /// # hosted::run(|| {
@@ -177,7 +183,7 @@ macro_rules! both_ends {
             pub fn len(&self) -> usize {
                 self.chan.core.lock().len
             }
-            /// Whether no value is buffered. A moment's truth.
+            /// Whether no value is buffered: a snapshot.
             ///
             /// ```
             /// # hosted::run(|| {
@@ -212,7 +218,8 @@ macro_rules! both_ends {
         }
         impl<T> Clone for $end<T> {
             fn clone(&self) -> Self {
-                self.chan.$count.fetch_add(1, Ordering::Relaxed); // as Arc does: from an existing one
+                // As Arc does: from an existing one.
+                self.chan.$count.fetch_add(1, Ordering::Relaxed);
                 $end { chan: self.chan.clone() }
             }
         }
@@ -228,7 +235,7 @@ both_ends!(Receiver, receiver_count);
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        // AcqRel: partner of the other senders' going: the last one closes after all have sent.
+        // AcqRel: partner of the other senders' drops: the last one closes after all have sent.
         if self.chan.sender_count.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.chan.close();
         }
@@ -237,7 +244,7 @@ impl<T> Drop for Sender<T> {
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        // AcqRel: partner of the other receivers' going.
+        // AcqRel: partner of the other receivers' drops.
         if self.chan.receiver_count.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.chan.desert();
         }
@@ -266,7 +273,7 @@ impl<T: Send> Iterator for IntoIter<T> {
 impl<T: Send> IntoIterator for Receiver<T> {
     type Item = T;
     type IntoIter = IntoIter<T>;
-    /// What comes, until the channel is closed and drained.
+    /// All values until the channel is closed and drained.
     fn into_iter(self) -> IntoIter<T> {
         IntoIter(self)
     }

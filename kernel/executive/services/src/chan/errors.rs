@@ -1,8 +1,10 @@
-//! Why a channel operation did not do what was asked. What could not be sent comes back in the error.
+//! Why a channel operation did not do what was asked. An error gives back the value that was not
+//! sent.
 
 use core::fmt;
 
-/// The channel is closed, or its last receiver is gone: here is the value back. In Go the goroutine would panic with `send on closed channel`.
+/// The channel is closed, or its last receiver was dropped. Holds the value that was not sent. In
+/// Go the goroutine would panic with `send on closed channel`.
 #[derive(PartialEq, Eq, Clone, Copy)]
 pub struct SendError<T>(pub T);
 
@@ -24,7 +26,7 @@ pub enum SendTimeoutError<T> {
     Closed(T),
 }
 
-/// Why [`Receiver::try_recv`](super::Receiver::try_recv) has nothing.
+/// Why [`Receiver::try_recv`](super::Receiver::try_recv) received nothing.
 #[derive(PartialEq, Eq, Clone, Copy, Debug)]
 pub enum TryRecvError {
     /// Nothing is buffered and no sender waits.
@@ -33,7 +35,7 @@ pub enum TryRecvError {
     Closed,
 }
 
-/// Why [`Receiver::recv_timeout`](super::Receiver::recv_timeout) has nothing.
+/// Why [`Receiver::recv_timeout`](super::Receiver::recv_timeout) received nothing.
 #[derive(PartialEq, Eq, Clone, Copy, Debug)]
 pub enum RecvTimeoutError {
     /// The time was over before a value came.

@@ -1,8 +1,11 @@
-//! Where interrupts meet a goroutine that waits for other things too, and may be woken by one of those while a handler has just taken it out of the line's word.
+//! Interrupt wakeups that race with other wakeups of the same goroutine: in a select, it may be
+//! woken by another arm when a handler has just taken it out of the line's word.
 //!
-//! **Rule:** a handler counts itself before it looks into the word and until it is done with whom it found there; a goroutine that goes on and does not find itself in the word any more
-//! waits until no handler is at work. So none claims it for a later wait. A handler that found a goroutine which somebody else has claimed raises once more: the
-//! interrupt is for whoever comes next.
+//! **Rule:** a handler counts itself before it looks into the word, until it is done with the
+//! goroutine that it found there. A goroutine that goes on, and does not find itself in the word
+//! any more, waits until no handler is at work; so no handler claims it for a later wait. A handler
+//! that has found a goroutine which was claimed otherwise raises once more: the interrupt is for
+//! the next to wait.
 
 use super::line::{Line, Wait};
 use executive_core::atomic::{AtomicU32, Ordering, const_fn, relax};
@@ -20,15 +23,17 @@ impl<T> Meeting<T> {
         }
     }
 
-    /// An interrupt came: `claim` is told of the goroutine that waits, and says whether it was to be had. In the handler.
+    /// An interrupt came. `claim` is given the goroutine that waits, and returns whether it could
+    /// be claimed. Called by the handler.
     pub fn interrupt(&self, mut claim: impl FnMut(&'static T) -> bool) {
-        // Before the word is changed, so that who finds it changed waits for us. Partner: the load in `leave`.
+        // Before the word is changed, so that a goroutine that finds it changed waits for us.
+        // Partner: the load in `leave`.
         self.handlers.fetch_add(1, Ordering::AcqRel);
         while self.line.raise().is_some_and(|t| !claim(t)) {}
         self.handlers.fetch_sub(1, Ordering::Release); // partner: `leave`
     }
 
-    /// Whether one was pending; it is no more.
+    /// Takes the pending interrupt; `false`: there is none.
     pub fn take(&self) -> bool {
         self.line.take()
     }
@@ -38,7 +43,8 @@ impl<T> Meeting<T> {
         self.line.wait(me)
     }
 
-    /// `me` waits no more, and no handler will touch it. `false`: a handler had taken it out.
+    /// `me` does not wait any more, and no handler will touch it. `false`: a handler had taken it
+    /// out.
     pub fn leave(&self, me: &'static T) -> bool {
         let out = self.line.leave(me);
         while !out && self.handlers.load(Ordering::Acquire) != 0 {

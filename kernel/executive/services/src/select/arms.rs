@@ -7,8 +7,9 @@ use alloc::sync::Arc;
 use core::cell::UnsafeCell;
 use core::mem::{ManuallyDrop, MaybeUninit};
 
-/// Something to receive from in a select: a [`Receiver`], what holds one (a timer, a ticker, a cancellation), or an `Option` of one, whose `None` is never ready (Go's nil
-/// channel, with which an arm is switched off).
+/// Something to receive from in a select: a [`Receiver`], what holds one (a timer, a ticker, a
+/// token), or an `Option` of one. `None` is never ready: that switches an arm off, as a nil channel
+/// does in Go.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -24,12 +25,12 @@ use core::mem::{ManuallyDrop, MaybeUninit};
 /// # });
 /// ```
 pub trait RecvFrom {
-    /// What comes.
+    /// The type of the values.
     type Item: core::marker::Send;
-    /// Where it comes from; `None`: never ready.
+    /// The channel to receive from; `None`: never ready.
     fn receiver(&self) -> Option<&Receiver<Self::Item>>;
 }
-/// Something to send to in a select: a [`Sender`], or an `Option` of one, whose `None` is never ready.
+/// Something to send to in a select: a [`Sender`], or an `Option` of one. `None` is never ready.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -45,13 +46,13 @@ pub trait RecvFrom {
 /// # });
 /// ```
 pub trait SendTo {
-    /// What goes.
+    /// The type of the values.
     type Item: core::marker::Send;
-    /// Where it goes to; `None`: never ready.
+    /// The channel to send to; `None`: never ready.
     fn sender(&self) -> Option<&Sender<Self::Item>>;
 }
 
-/// An end of a channel, an `Option` of one, and what points at one.
+/// For an end of a channel, an `Option` of one, and a pointer to one.
 macro_rules! ends {
     ($end:ident, $what:path, $get:ident) => {
         impl<T: core::marker::Send> $what for $end<T> {
@@ -84,7 +85,7 @@ ends!(Sender, SendTo, sender);
 #[doc(hidden)]
 pub struct RecvSlot<'a, T> {
     from: Option<&'a Receiver<T>>,
-    /// A select's while it waits: it writes here through the case.
+    /// While a select waits it owns this place, and writes here through the case.
     place: UnsafeCell<MaybeUninit<T>>,
 }
 
@@ -117,7 +118,8 @@ unsafe fn recv_now<T>(chan: *const (), core: &mut Core, to: *mut ()) -> Attempt 
     unsafe { (*chan.cast::<Chan<T>>()).recv_now(core, to.cast()) }
 }
 
-/// A send in `select!`: the value lies in a variable of the caller's, which the macro forgets if the arm is taken.
+/// A send in `select!`. The value lies in a variable of the caller's, which the macro forgets if
+/// the arm is taken.
 #[doc(hidden)]
 pub struct SendSlot<'a, T> {
     to: Option<&'a Sender<T>>,
@@ -130,18 +132,20 @@ impl<'a, T: core::marker::Send> SendSlot<'a, T> {
         SendSlot { to: to.sender(), value }
     }
     /// # Safety
-    /// The value stays where it is, and is not used, until the select has returned; it is forgotten if the arm was chosen with success.
+    /// The value stays where it is, and is not used, until the select has returned. It is forgotten
+    /// if the arm was chosen with success.
     #[inline]
     pub unsafe fn into_case(self) -> Case<'a> {
         let Some(to) = self.to else { return Case::never() };
         let chan: &Chan<T> = &to.chan;
-        // SAFETY: the borrow keeps the channel, the caller's promise the value; `send_now` fits.
+        // SAFETY: the borrow keeps the channel alive, the caller's promise the value; `send_now`
+        // fits.
         unsafe {
             let at = core::ptr::from_ref(chan).cast();
             Case::chan(&chan.core, at, Dir::Send, send_now::<T>, self.value.cast_mut().cast())
         }
     }
-    /// What became of the value.
+    /// The result of a send.
     ///
     /// # Safety
     /// Its case was chosen, with this `success`, and this is the value.

@@ -10,9 +10,9 @@ use alloc::vec::Vec;
 use core::cell::{Cell, UnsafeCell};
 use core::time::Duration;
 
-/// Waits for any of a number of operations; they are numbered from 0 as they are added. It can wait again and
-/// again: a loop adds its arms once. Allocates when arms are added and when it waits, unlike
-/// [`select!`](crate::select!).
+/// Waits for any of a number of operations, which are numbered from 0 as they are added. It can
+/// wait again and again: a loop adds its arms once. Allocates when arms are added and when it
+/// waits, unlike [`select!`](crate::select!).
 ///
 /// ```
 /// # hosted::run(|| {
@@ -42,7 +42,7 @@ pub struct Select<'a> {
 
 struct Entry<'a> {
     arm: Box<dyn Arm + 'a>,
-    /// Not switched off.
+    /// Whether the arm is switched on.
     on: bool,
 }
 
@@ -62,7 +62,7 @@ struct Entry<'a> {
 /// ```
 pub struct Recv<'a, T: Send_> {
     slot: RecvSlot<'a, T>,
-    /// The select has put a value there.
+    /// Whether the select has put a value there.
     full: Cell<bool>,
 }
 
@@ -71,9 +71,10 @@ impl<'a, T: Send_> Recv<'a, T> {
     pub fn new<R: RecvFrom<Item = T> + ?Sized>(from: &'a R) -> Self {
         Recv { slot: RecvSlot::new(from), full: Cell::new(false) }
     }
-    /// What was received; once. `None` if the arm was taken because the channel is closed and drained, and if it was not taken.
+    /// The value that was received; gives it once. `None` if the arm was not taken, or was taken
+    /// because the channel is closed and drained.
     pub fn take(&self) -> Option<T> {
-        // SAFETY: `full` says so, and says so once; no select waits.
+        // SAFETY: `full` says that a value is there, and says it once; no select waits.
         self.full.take().then(|| unsafe { self.slot.finish(true) })?
     }
 }
@@ -84,7 +85,8 @@ impl<T: Send_> Drop for Recv<'_, T> {
     }
 }
 
-/// A send, as an arm of a [`Select`]: it has the value until it was sent. Without a value it is never ready.
+/// A send, as an arm of a [`Select`]. It holds the value until that is sent. Without a value it is
+/// never ready.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -101,7 +103,7 @@ impl<T: Send_> Drop for Recv<'_, T> {
 /// ```
 pub struct Send<'a, T> {
     to: Option<&'a Sender<T>>,
-    /// A select's while it waits, as a receive's place.
+    /// While a select waits it owns this place, as it does a receive's.
     value: UnsafeCell<Option<T>>,
 }
 
@@ -110,7 +112,7 @@ impl<'a, T: Send_> Send<'a, T> {
     pub fn new<S: SendTo<Item = T> + ?Sized>(to: &'a S, value: T) -> Self {
         Send { to: to.sender(), value: UnsafeCell::new(Some(value)) }
     }
-    /// The next value to be sent. Gives back the one before, if it was not sent.
+    /// Puts the next value to be sent. Gives back the one before, if it was not sent.
     pub fn put(&self, value: T) -> Option<T> {
         // SAFETY: no select waits, and no other code runs meanwhile.
         unsafe { (*self.value.get()).replace(value) }
@@ -124,9 +126,10 @@ impl<'a, T: Send_> Send<'a, T> {
 
 use core::marker::Send as Send_;
 
-/// What the builder needs of an arm: its case, and to be told that it was taken.
+/// What the builder needs of an arm: a case, and to be told when it was taken.
 trait Arm {
-    /// Before any arm is asked for its case: drops what is left of an earlier wait, which may do anything.
+    /// Drops what is left of an earlier wait. Called on all arms before any gives its case, because
+    /// a drop may run any code.
     fn clear(&self) {}
     fn case(&self) -> Case<'_>;
     fn taken(&self, _success: bool) {}
@@ -145,7 +148,8 @@ impl<T: Send_> Arm for &Recv<'_, T> {
 }
 impl<T: Send_> Arm for &Send<'_, T> {
     fn case(&self) -> Case<'_> {
-        // SAFETY: from here to `taken` only the select uses the value, which stays; `taken` forgets it.
+        // SAFETY: until `taken` only the select uses the value, which stays where it is; `taken`
+        // forgets it.
         match (self.to, unsafe { &*self.value.get() }) {
             (Some(to), Some(value)) => unsafe { SendSlot::new(to, value).into_case() },
             _ => Case::never(),
@@ -153,7 +157,8 @@ impl<T: Send_> Arm for &Send<'_, T> {
     }
     fn taken(&self, success: bool) {
         if success {
-            // SAFETY: the value was moved out; the place is as good as empty, and `None` is written over it without a drop.
+            // SAFETY: the value was moved out, so the place is as good as empty; `None` is written
+            // over it without a drop.
             unsafe { self.value.get().write(None) };
         }
     }
@@ -179,15 +184,15 @@ impl<'a> Select<'a> {
         self.arms.push(Entry { arm: Box::new(arm), on: true });
         self.arms.len() - 1
     }
-    /// Adds a receive. Gives its number.
+    /// Adds a receive. Returns its number.
     pub fn recv<T: Send_>(&mut self, arm: &'a Recv<'_, T>) -> usize {
         self.add(arm)
     }
-    /// Adds a send. Gives its number.
+    /// Adds a send. Returns its number.
     pub fn send<T: Send_>(&mut self, arm: &'a Send<'_, T>) -> usize {
         self.add(arm)
     }
-    /// Adds a deadline, `d` after each wait begins. Gives its number.
+    /// Adds a time limit: `d` after each wait begins. Returns its number.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -199,7 +204,7 @@ impl<'a> Select<'a> {
     pub fn after(&mut self, d: Duration) -> usize {
         self.add(After(d))
     }
-    /// Adds an interrupt line. Gives its number.
+    /// Adds an interrupt line. Returns its number.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -217,18 +222,19 @@ impl<'a> Select<'a> {
     pub fn len(&self) -> usize {
         self.arms.len()
     }
-    /// Whether there are no arms: waiting would be for good.
+    /// Whether there are no arms: a wait would last for ever.
     pub fn is_empty(&self) -> bool {
         self.arms.is_empty()
     }
 
-    /// Switches an arm off, or on again: one that is off is never ready, as a nil channel in Go. Panics if there
-    /// is no such arm.
+    /// Switches an arm off, or on again. An arm that is off is never ready, as a nil channel in Go.
+    /// Panics if there is no such arm.
     pub fn switch(&mut self, arm: usize, on: bool) {
         self.arms[arm].on = on;
     }
 
-    /// Parks until an arm is ready, takes it, and gives its number. Panics if there are more than 65,535.
+    /// Parks until an arm is ready, takes it, and returns its number. Panics if there are more than
+    /// 65,535.
     pub fn wait(&mut self) -> usize {
         let mut cases = self.cases();
         let n = cases.len();
@@ -236,7 +242,8 @@ impl<'a> Select<'a> {
         drop(cases);
         self.taken(chosen)
     }
-    /// Takes an arm if one is ready, and gives its number; never parks. Go: a select with `default`.
+    /// Takes an arm if one is ready, and returns its number; never parks. Go: a select with
+    /// `default`.
     ///
     /// ```
     /// # hosted::run(|| {

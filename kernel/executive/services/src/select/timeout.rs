@@ -1,7 +1,7 @@
 //! Sending and receiving with a time limit: a select of two arms.
 //!
-//! **Rule:** what is ready comes before the limit. A select takes any arm that is ready, so where the
-//! limit's arm was taken the channel is looked at once more.
+//! **Rule:** what is ready comes before the limit. A select takes any arm that is ready; so when it
+//! has taken the limit's arm, the channel is looked at once more.
 
 use crate::chan::{
     Receiver, RecvTimeoutError, SendTimeoutError, Sender, TryRecvError, TrySendError,
@@ -9,9 +9,10 @@ use crate::chan::{
 use core::time::Duration;
 
 impl<T: Send> Receiver<T> {
-    /// Receives; parks for at most `d` (a little more, never less). A value that is there comes before
-    /// `Closed`, and both before `Timeout`, also with a limit of zero. Go: a select with `time.After`,
-    /// which draws between what is ready and a time that is over.
+    /// Receives; parks for at most `d` (a little more, never less). A value that is there comes
+    /// before `Closed`, and both come before `Timeout`, also with a limit of zero. Go: a select
+    /// with `time.After`, which chooses at random between what is ready and a limit that has
+    /// passed.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -33,7 +34,7 @@ impl<T: Send> Receiver<T> {
 }
 
 impl<T: Send> Sender<T> {
-    /// Sends; parks for at most `d` (a little more, never less). Room, a receiver that waits, and
+    /// Sends; parks for at most `d` (a little more, never less). Room, a waiting receiver and
     /// `Closed` come before `Timeout`, also with a limit of zero. `Err` gives the value back.
     ///
     /// ```

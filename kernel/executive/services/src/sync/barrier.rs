@@ -1,9 +1,9 @@
-//! A number of goroutines wait for each other. Go has none; `std::sync::Barrier` has.
+//! A number of goroutines that wait for each other. Go has none; `std::sync::Barrier` is one.
 
 use crate::monitor::Monitor;
 use executive_core::g::WaitReason;
 
-/// Where `n` goroutines wait until all of them are there; then the next `n` can.
+/// A place where `n` goroutines wait until all of them are there; then it serves the next `n`.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -19,7 +19,7 @@ pub struct Barrier {
 }
 
 impl Barrier {
-    /// For `n` goroutines; 0 is as 1. More than there ever are wait for good.
+    /// A barrier for `n` goroutines; 0 means 1. If fewer than `n` ever come they wait for ever.
     pub const fn new(n: usize) -> Self {
         Barrier { n, here: Monitor::new(0) }
     }

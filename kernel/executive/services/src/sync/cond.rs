@@ -1,9 +1,13 @@
-//! A condition variable: wait until another goroutine says that something has changed. Go: `sync.Cond`.
+//! A condition variable: wait until another goroutine says that something has changed.
+//! Go: `sync.Cond`.
 //!
-//! **Rule:** who waits is queued before the mutex is unlocked: so whoever changes the condition under the mutex finds it queued. It may be notified before it has parked, and then does not: a
-//! notification claims it, as a timer claims a select (waitq.rs), and looks at its waiter no more.
+//! **Rule:** a waiter is queued before the mutex is unlocked, so whoever changes the condition
+//! under the mutex finds it. It may be notified before it has parked, and then does not park: a
+//! notification claims it, as a timer claims a select (waitq.rs), and does not touch its waiter
+//! afterwards.
 //!
-//! Left: unlocking the mutex in the park's commit, under the queue's lock. It would save the claim, but an unlock may have to wake a CPU, and others would spin meanwhile.
+//! Rejected: unlocking the mutex in the park's commit, under the queue's lock. That would save the
+//! claim, but an unlock may have to wake a CPU, and others would spin meanwhile.
 
 use super::mutex::{Mutex, MutexGuard};
 use crate::monitor::Monitor;
@@ -11,8 +15,9 @@ use core::time::Duration;
 use executive_core::g::WaitReason;
 use executive_core::machine;
 
-/// Where goroutines wait for a condition. First come first served; nobody is woken without a notification, but the condition may be false again when it runs:
-/// look, in a loop.
+/// Where goroutines wait for a condition. First come, first served. Nobody is woken without a
+/// notification, but the condition may be false again by the time a woken goroutine runs: test it
+/// in a loop.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -34,12 +39,13 @@ pub struct Condvar {
 }
 
 impl Condvar {
-    /// Nobody waits.
+    /// A condition variable for which nobody waits.
     pub const fn new() -> Self {
         Condvar { waiters: Monitor::new(()) }
     }
 
-    /// Unlocks the mutex and parks until notified, in one step; then locks it again. Go: `Cond.Wait`.
+    /// Unlocks the mutex and parks until notified, in one step; then locks the mutex again.
+    /// Go: `Cond.Wait`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -67,7 +73,7 @@ impl Condvar {
         self.waiters.lock().unlock_and_wait(deadline, WaitReason::CondWait, || Mutex::unlock(guard))
     }
 
-    /// [`wait`](Self::wait)s while `condition` says so.
+    /// [`wait`](Self::wait)s while `condition` returns true.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -92,13 +98,15 @@ impl Condvar {
         guard
     }
 
-    /// As [`wait`](Self::wait), for at most `d` (a little more, never less); `false`: the time was over first.
+    /// As [`wait`](Self::wait), for at most `d` (a little more, never less). `false`: the time was
+    /// over before a notification.
     ///
     /// ```
     /// # hosted::run(|| {
     /// use executive::sync::{Condvar, Mutex};
+    /// use executive::time::Duration;
     /// let (mutex, cond) = (Mutex::new(()), Condvar::new());
-    /// let (_guard, notified) = cond.wait_timeout(mutex.lock(), core::time::Duration::from_millis(1));
+    /// let (_guard, notified) = cond.wait_timeout(mutex.lock(), Duration::from_millis(1));
     /// assert!(!notified);
     /// # });
     /// ```
@@ -113,7 +121,8 @@ impl Condvar {
         (mutex.lock(), notified)
     }
 
-    /// Wakes the first who waits, if any. The mutex may be held or not. Never parks. Go: `Cond.Signal`.
+    /// Wakes the goroutine that has waited longest, if any. The mutex may be held or not. Never
+    /// parks. Go: `Cond.Signal`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -125,7 +134,7 @@ impl Condvar {
         self.waiters.lock().ready_first();
     }
 
-    /// Wakes all who wait now. Never parks. Go: `Cond.Broadcast`.
+    /// Wakes all goroutines that wait now. Never parks. Go: `Cond.Broadcast`.
     ///
     /// ```
     /// # hosted::run(|| {

@@ -1,51 +1,57 @@
-//! The word of a mutex: who has it, how many wait, and who is let in next. Go: `sync.Mutex` (internal/sync/mutex.go), with its two modes.
+//! The word of a mutex: whether it is locked, how many wait, and who is let in next.
+//! Go: `sync.Mutex` (internal/sync/mutex.go), with its two modes.
 //!
-//! *Normally* an unlock wakes the first waiter, but who is running and wants the lock may get it first: that costs no switch. A waiter that loses
-//! so for more than a millisecond makes the mutex *starving*: from then on each unlock hands the lock to the first waiter, and newcomers queue, until a waiter
-//! gets it that is the last or has waited for less than that.
+//! *Normally* an unlock wakes the first waiter, but a running goroutine that wants the lock may get
+//! it first: that costs no switch. A waiter that has lost in this way for more than a millisecond
+//! makes the mutex *starving*. From then on each unlock hands the lock to the first waiter, and
+//! newcomers queue. The mode ends when a waiter gets the lock that is the last, or that has waited
+//! for less than that time.
 //!
-//! **Rule:** the word says everything; the queue only carries permits to waiters that the word counts.
+//! **Rule:** the word says everything; the queue only carries permits to waiters that the word
+//! counts.
 
 use executive_core::atomic::{AtomicU32, Left, Ordering, const_fn, relax, sub_release};
 
-/// Someone has the lock.
+/// A goroutine has the lock.
 const LOCKED: u32 = 1;
-/// A waiter is awake and tries: an unlock need not wake another.
+/// A waiter is awake and tries to get the lock: an unlock need not wake another.
 const WOKEN: u32 = 2;
-/// One waiter; the bits between count them.
+/// One waiter; the bits up to STARVING count them.
 const WAITER: u32 = 4;
-/// Hand the lock over. The highest bit: who unlocks sees it in the CPU's sign flag.
+/// Hand the lock over. This is the highest bit, so that an unlock sees it in the CPU's sign flag.
 const STARVING: u32 = 1 << 31;
 
 fn waiters(state: u32) -> u32 {
     (state & !STARVING) / WAITER
 }
 
-/// A waiter that lost for so long makes the mutex starving (Go: starvationThresholdNs).
+/// A waiter that has lost for longer than this makes the mutex starving (Go:
+/// starvationThresholdNs).
 pub const STARVATION_NS: u64 = 1_000_000;
-/// How often someone who could get the lock soon spins before parking, and how long (Go: active_spin, active_spin_cnt).
+/// How often a goroutine that may get the lock soon spins before it parks, and for how many pauses
+/// each time (Go: active_spin, active_spin_cnt).
 const SPINS: u32 = 4;
 const SPIN_PAUSES: u32 = if cfg!(loom) { 1 } else { 30 };
 
 /// Where in the queue a goroutine waits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Position {
-    /// Behind all others: it has just come.
+    /// Behind all others: the goroutine has just come.
     Back,
-    /// Before all others: it was woken, and another goroutine got what it waited for.
+    /// Before all others: the goroutine was woken, but another one got the lock.
     Front,
 }
 
-/// Where waiters wait, and what else the word needs of the world; a model checker brings its own.
+/// Where waiters wait, and what else the word needs from outside. Models bring their own.
 pub trait Queue {
     /// Parks until there is a permit, and takes it.
     fn acquire(&self, position: Position);
-    /// Gives a permit, to the first who waits.
+    /// Gives a permit, to the first waiter if there is one.
     fn release(&self);
     /// Whether the holder may be done soon and nobody waits for this CPU. Go: `canSpin`.
     #[doc(alias = "canSpin")]
     fn may_spin(&self) -> bool;
-    /// Nanoseconds.
+    /// The time in nanoseconds.
     fn now(&self) -> u64;
 }
 
@@ -54,24 +60,24 @@ pub struct LockWord(AtomicU32);
 
 impl LockWord {
     const_fn! {
-        /// Unlocked.
+        /// An unlocked word.
         pub fn new() -> Self {
             LockWord(AtomicU32::new(0))
         }
     }
 
-    /// For models: 0 if nobody has it, waits, or was woken.
+    /// For models: 0 if the lock is free, nobody waits and nobody was woken.
     #[cfg(loom)]
     pub fn get(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Whether someone has it. A moment's truth.
+    /// Whether a goroutine has the lock: a snapshot.
     pub fn is_locked(&self) -> bool {
         self.0.load(Ordering::Relaxed) & LOCKED != 0
     }
 
-    /// Locks; waits while another has it.
+    /// Locks; waits while another goroutine has the lock.
     #[inline]
     pub fn lock(&self, queue: &impl Queue) {
         // Acquire: partner of the Release in `unlock`.
@@ -80,7 +86,7 @@ impl LockWord {
         }
     }
 
-    /// Locks if that can be done at once, and never before those who starve.
+    /// Locks if that can be done at once; never before starving waiters.
     pub fn try_lock(&self) -> bool {
         let old = self.0.load(Ordering::Relaxed);
         old & (LOCKED | STARVING) == 0 && self.swap(old, old | LOCKED)
@@ -92,7 +98,7 @@ impl LockWord {
         let mut old = self.0.load(Ordering::Relaxed);
         loop {
             if old & (LOCKED | STARVING) == LOCKED && spins < SPINS && queue.may_spin() {
-                // Say that we are awake, so that the unlock need not wake another.
+                // Say that we are awake, so that the unlock need not wake another waiter.
                 if !awoke && old & WOKEN == 0 && waiters(old) != 0 {
                     awoke = self.swap(old, old | WOKEN);
                 }
@@ -130,7 +136,7 @@ impl LockWord {
             starving |= queue.now() - since > STARVATION_NS;
             old = self.0.load(Ordering::Relaxed);
             if old & STARVING != 0 {
-                // The unlocker has handed the lock to us, and has left the word to us.
+                // The unlocker has handed the lock to us, and leaves it to us to update the word.
                 let over = if !starving || waiters(old) == 1 { STARVING } else { 0 };
                 // Acquire: partner of the Release in `unlock`.
                 self.0.fetch_add(LOCKED.wrapping_sub(WAITER + over), Ordering::Acquire);
@@ -141,7 +147,8 @@ impl LockWord {
         }
     }
 
-    /// By who has the lock. `true`: the caller should yield, to the one that was handed the lock.
+    /// Unlocks; called by the holder. `true`: the lock was handed to a waiter, to which the caller
+    /// should yield.
     #[inline]
     pub fn unlock(&self, queue: &impl Queue) -> bool {
         // Release: partner of the Acquire in `lock`.
@@ -161,7 +168,8 @@ impl LockWord {
     #[cold]
     fn wake_waiter(&self, queue: &impl Queue) {
         let mut old = self.0.load(Ordering::Relaxed);
-        // Unless there is nobody to wake, or someone is awake, or has the lock already, or it was made starving and unlocked by another meanwhile.
+        // Not if nobody waits, if a waiter is awake, if a goroutine has the lock already, or if the
+        // mutex was made starving and unlocked by another goroutine meanwhile.
         while waiters(old) != 0 && old & (LOCKED | WOKEN | STARVING) == 0 {
             if self.swap(old, (old - WAITER) | WOKEN) {
                 queue.release();

@@ -1,5 +1,7 @@
-//! Mutual exclusion. Go: `sync.Mutex`. What the word means, and who gets the lock, is in lockword.rs.
-#![allow(unsafe_code)] // The value behind the lock, and a mutex found by who waits for it.
+//! Mutual exclusion. Go: `sync.Mutex`. What the word means, and who gets the lock, is told in
+//! lockword.rs.
+// The value behind the lock, and a mutex that is found by what a goroutine waits for.
+#![allow(unsafe_code)]
 
 use super::lockword::{LockWord, Position, Queue};
 use super::sema::Semaphore;
@@ -36,23 +38,24 @@ pub struct Mutex<T: ?Sized> {
     raw: Raw,
     value: UnsafeCell<T>,
 }
-/// All of it but the value. `repr(C)`: found by the semaphore's lock, which is what a waiter's g
-/// names.
+/// All of the mutex but the value. `repr(C)`: it is found by the address of the semaphore's lock,
+/// which is what a waiter's g names.
 #[repr(C)]
 struct Raw {
     sema: Semaphore,
     word: LockWord,
-    /// An address on the stack of the goroutine that locked it last, for reports: that one has it,
-    /// if the word says that somebody has. (It takes one instruction to write, where a number would
-    /// take three.)
+    /// An address on the stack of the goroutine that locked the mutex last, for reports. That
+    /// goroutine is the owner if the word says that there is one. (An address takes one instruction
+    /// to write, where a number would take three.)
     owner: AtomicUsize,
 }
-// SAFETY: the lock lets one at a time at the value.
+// SAFETY: the lock lets one goroutine at a time use the value.
 unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 // SAFETY: as a T is.
 unsafe impl<T: ?Sized + Send> Send for Mutex<T> {}
 
-/// The lock is held while this lives. Parking meanwhile is allowed. It stays in its goroutine:
+/// The lock is held while this guard lives. Its goroutine may park meanwhile. It stays in its
+/// goroutine:
 ///
 /// ```compile_fail,E0277
 /// fn send(_: impl Send) {}
@@ -79,7 +82,8 @@ impl<T> Mutex<T> {
 }
 
 impl<T: ?Sized> Mutex<T> {
-    /// Locks; parks while another goroutine has it (after spinning for less than a microsecond). Locking it twice in one goroutine deadlocks, as in Go.
+    /// Locks; parks while another goroutine has the lock (after spinning for less than a
+    /// microsecond). Locking a mutex twice in one goroutine deadlocks, as in Go.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -95,7 +99,7 @@ impl<T: ?Sized> Mutex<T> {
         self.guard()
     }
 
-    /// Locks if that can be done at once; never parks, and never goes before those who starve.
+    /// Locks if that can be done at once; never parks, and never goes before starving waiters.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -112,17 +116,17 @@ impl<T: ?Sized> Mutex<T> {
         guard
     }
 
-    /// The value, without locking: nobody else has the mutex.
+    /// The value, without locking: `&mut` says that nobody else has the mutex.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
     }
 
-    /// An address on the stack of the goroutine that has it; 0: nobody has.
+    /// An address on the owner's stack; 0: there is no owner.
     pub(super) fn owner(&self) -> usize {
         self.raw.owner()
     }
 
-    /// Unlocks without yielding to the one that was handed the lock: for who parks next.
+    /// Unlocks, without yielding to a waiter that was handed the lock: the caller parks next.
     pub(super) fn unlock(guard: MutexGuard<'_, T>) {
         let mutex = core::mem::ManuallyDrop::new(guard).mutex;
         mutex.raw.word.unlock(&mutex.raw);
@@ -136,7 +140,7 @@ impl<T: ?Sized> Mutex<T> {
 }
 
 impl Raw {
-    /// Says whose it is: a part of every lock, so one instruction, and nothing that waits for GS.
+    /// Notes who the owner is. A part of every lock, so it is one instruction, and needs no GS.
     #[inline(always)]
     fn is_mine(&self) {
         // SAFETY: a relaxed store to an atomic of ours.
@@ -149,21 +153,22 @@ impl Raw {
             );
         }
     }
-    /// An address on the stack of the goroutine that has it; 0: nobody has. (One that has just
-    /// locked it may not have said so.)
+    /// An address on the owner's stack; 0: there is no owner. (A goroutine that has just locked may
+    /// not have noted itself yet.)
     fn owner(&self) -> usize {
         if self.word.is_locked() { self.owner.load(Relaxed) } else { 0 }
     }
 }
 
-/// Who has the mutex for which a goroutine waits: an address on that one's stack. 0: nobody.
+/// The owner of the mutex for which a goroutine waits: an address on the owner's stack. 0: there is
+/// none.
 ///
 /// # Safety
-/// `waits_for` is that of a g whose goroutine waits for `MutexLock`, and goes on waiting: so the
-/// mutex is there.
+/// `waits_for` was read from a g that waits for `MutexLock`, and goes on waiting: so the mutex
+/// exists.
 pub unsafe fn owner_of(waits_for: usize) -> usize {
     let raw = waits_for - offset_of!(Raw, sema) - Semaphore::LOCK_AT;
-    // SAFETY: a `Raw`, which the waiter has borrowed (the caller's word).
+    // SAFETY: a `Raw`, which the waiter borrows (the caller's promise).
     unsafe { (*core::ptr::with_exposed_provenance::<Raw>(raw)).owner() }
 }
 

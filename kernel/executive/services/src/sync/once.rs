@@ -1,6 +1,7 @@
-//! Once: whoever comes first does it, the others wait. Go: `sync.Once`, `sync.OnceValue`.
+//! Once: the first to come does it, the others wait. Go: `sync.Once`, `sync.OnceValue`.
 //!
-//! **Rule:** `done` is set, with Release, after the function has returned; who sees it, with Acquire, sees what the function did.
+//! **Rule:** `done` is set, with Release, after the function has returned. Whoever sees it set,
+//! with Acquire, sees what the function did.
 #![allow(unsafe_code)] // The value that is written once.
 
 use super::mutex::Mutex;
@@ -11,7 +12,7 @@ use core::ops::Deref;
 use executive_core::atomic::{AtomicBool, Ordering};
 use executive_core::percpu;
 
-/// Runs a function once, whoever asks first.
+/// Runs a function once, whoever comes first.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -32,7 +33,8 @@ impl Once {
     pub const fn new() -> Self {
         Once { done: AtomicBool::new(false), turn: Mutex::new(()) }
     }
-    /// Calls `f` if this is the first call; returns when the first call's `f` has returned, so it may park. To call it from within `f` deadlocks. Go: `Once.Do`.
+    /// Calls `f` if this is the first call. Returns when the first call's `f` has returned, so it
+    /// may park. Calling it from within `f` deadlocks. Go: `Once.Do`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -48,7 +50,7 @@ impl Once {
             self.first(f);
         }
     }
-    /// Whether it is done.
+    /// Whether the first call's `f` has returned.
     #[inline]
     pub fn is_completed(&self) -> bool {
         percpu::point();
@@ -85,7 +87,7 @@ pub struct OnceLock<T> {
     once: Once,
     value: UnsafeCell<MaybeUninit<T>>,
 }
-// SAFETY: written by the one whose turn it is, shared afterwards.
+// SAFETY: written under the once's mutex, shared afterwards.
 unsafe impl<T: Send + Sync> Sync for OnceLock<T> {}
 // SAFETY: as a T is.
 unsafe impl<T: Send> Send for OnceLock<T> {}
@@ -103,10 +105,11 @@ impl<T> OnceLock<T> {
     /// # });
     /// ```
     pub fn get(&self) -> Option<&T> {
-        // SAFETY: completed: it was written, and will not be again.
+        // SAFETY: completed: it was written, and will not be written again.
         self.once.is_completed().then(|| unsafe { (*self.value.get()).assume_init_ref() })
     }
-    /// The value; if it is not there yet, `f`'s. Parks while another goroutine's `f` is at it.
+    /// The value; if there is none yet, the result of `f`. Parks while another goroutine computes
+    /// it.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -116,7 +119,7 @@ impl<T> OnceLock<T> {
     /// # });
     /// ```
     pub fn get_or_init(&self, f: impl FnOnce() -> T) -> &T {
-        // SAFETY: only one is ever in here, and nobody reads before it has returned.
+        // SAFETY: only one goroutine ever gets here, and nobody reads before it has returned.
         self.once.call_once(|| unsafe {
             (*self.value.get()).write(f());
         });
@@ -136,10 +139,11 @@ impl<T> OnceLock<T> {
         self.get_or_init(|| value.take().unwrap_or_else(|| unreachable!("called once")));
         value.map_or(Ok(()), Err)
     }
-    /// The value.
+    /// The value, if it was written.
     pub fn into_inner(self) -> Option<T> {
         let this = core::mem::ManuallyDrop::new(self);
-        // SAFETY: completed, so written; read once, as `this` is not dropped. The mutex within needs no drop.
+        // SAFETY: completed, so written; read once, as `this` is not dropped. The mutex within
+        // needs no drop.
         this.once.is_completed().then(|| unsafe { (*this.value.get()).assume_init_read() })
     }
 }
@@ -171,7 +175,7 @@ impl<T: fmt::Debug> fmt::Debug for OnceLock<T> {
     }
 }
 
-/// A value that is made when it is first looked at. Go: `sync.OnceValue`.
+/// A value that is made when it is first used. Go: `sync.OnceValue`.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -185,7 +189,7 @@ pub struct LazyLock<T, F = fn() -> T> {
     value: OnceLock<T>,
     make: Cell<Option<F>>,
 }
-// SAFETY: `make` is taken by the one whose turn it is.
+// SAFETY: `make` is taken under the once's mutex.
 unsafe impl<T: Send + Sync, F: Send> Sync for LazyLock<T, F> {}
 
 impl<T, F: FnOnce() -> T> LazyLock<T, F> {
@@ -196,7 +200,7 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
 }
 impl<T, F: FnOnce() -> T> Deref for LazyLock<T, F> {
     type Target = T;
-    /// Makes the value if this is the first look; parks while another goroutine does.
+    /// Makes the value at the first use; parks while another goroutine makes it.
     fn deref(&self) -> &T {
         self.value.get_or_init(|| match self.make.take() {
             Some(make) => make(),

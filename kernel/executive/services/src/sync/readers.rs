@@ -1,33 +1,37 @@
-//! The words of a lock for many readers or one writer. Go: `sync.RWMutex` (rwmutex.go), and its arithmetic.
+//! The words of a lock for many readers or one writer, with the arithmetic of Go: `sync.RWMutex`
+//! (rwmutex.go).
 //!
-//! **Rule:** a writer announces itself by making the count of readers negative. From then on new readers wait for it, so writers do not starve; it waits for those that read, which it
-//! has counted in the same step. When it unlocks, all readers that have come meanwhile go before the next writer, so readers do not starve either.
-//! One writer at a time calls what writers call.
+//! **Rule:** a writer announces itself by making the count of readers negative. From then on new
+//! readers wait for it, so writers do not starve; and it waits for those that read, which it has
+//! counted in the same step. When it unlocks, all readers that have come meanwhile go before the
+//! next writer, so readers do not starve either. The functions for writers are called by one writer
+//! at a time.
 
 use executive_core::atomic::{AtomicU32, Ordering, const_fn};
 
-/// What a writer subtracts: more readers there cannot be.
+/// What a writer subtracts: there cannot be more readers than this.
 const WRITER: u32 = 1 << 30;
 
-/// So many may read: half, because those who come at the same time are counted before one of them is
-/// refused. Guards can be forgotten, so a loop can get here; a reader too many would be let in beside a
-/// writer. (Unit tests want to get here.)
+/// This many may read: half of what could be counted, because readers that come at the same time
+/// are all counted before one of them is rejected. Guards can be forgotten, so a loop can reach
+/// this number; one reader too many would be let in beside a writer. (Unit tests reach it, too.)
 const MOST: u32 = if cfg!(test) { 4 } else { WRITER / 2 };
 
-/// What [`Readers::enter`] came to.
+/// The outcome of [`Readers::enter`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Entered {
-    /// It reads.
+    /// The reader is in.
     Reads,
-    /// It has to wait for the writer to let it in.
+    /// The reader has to wait until the writer lets it in.
     Waits,
-    /// It is counted as one that reads, and has to leave again: there are too many.
+    /// There are too many readers. This one is counted nevertheless, and has to leave again.
     TooMany,
 }
 
 /// See the head of this file.
 pub struct Readers {
-    /// Readers, those that wait for a writer included; less WRITER while there is a writer. Wraps below 0.
+    /// The readers, including those that wait for a writer; less WRITER while there is a writer.
+    /// Wraps below 0.
     readers: AtomicU32,
     /// Readers that the writer waits for.
     leaving: AtomicU32,
@@ -41,7 +45,7 @@ impl Readers {
         }
     }
 
-    /// One reads, or will.
+    /// A reader comes.
     #[inline]
     #[must_use]
     pub fn enter(&self) -> Entered {
@@ -53,7 +57,7 @@ impl Readers {
         }
     }
 
-    /// As `enter`, if there is no writer and there are not too many.
+    /// As `enter`, if there is no writer and there are not too many readers.
     #[must_use]
     pub fn try_enter(&self) -> bool {
         self.readers
@@ -61,25 +65,27 @@ impl Readers {
             .is_ok()
     }
 
-    /// One reads no more; `true`: it was the last that a writer waits for, and has to let it in.
+    /// A reader leaves. `true`: it was the last that a writer waits for, and has to let the writer
+    /// in.
     #[inline]
     #[must_use]
     pub fn leave(&self) -> bool {
-        // Release: partner of the AcqRel in `begin_write`. If a writer waits, AcqRel: what all of those it waits for did is seen by the last, and by it.
+        // Release: partner of the AcqRel in `begin_write`. If a writer waits, AcqRel: the last
+        // reader, and after it the writer, sees what all readers did that the writer waits for.
         (self.readers.fetch_sub(1, Ordering::Release).wrapping_sub(1) as i32) < 0
             && self.leaving.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
-    /// One wants to write; `false`: when it has waited for the last reader to let it in.
+    /// A writer comes. `false`: it has to wait until the last reader lets it in.
     #[must_use]
     pub fn begin_write(&self) -> bool {
         // AcqRel: partner of the readers' in `enter` and `leave`.
         let reading = self.readers.fetch_sub(WRITER, Ordering::AcqRel);
-        // Some of them may have left already, and counted `leaving` below 0.
+        // Some of them may have left already, and have counted `leaving` below 0.
         reading == 0 || self.leaving.fetch_add(reading, Ordering::AcqRel).wrapping_add(reading) == 0
     }
 
-    /// How many readers the writer still waits for. A moment's truth, for reports.
+    /// How many readers the writer still waits for: a snapshot, for reports.
     pub fn left(&self) -> usize {
         self.leaving.load(Ordering::Relaxed) as usize
     }
@@ -91,7 +97,7 @@ impl Readers {
         self.readers.compare_exchange(0, none, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    /// It writes no more; so many readers wait to be let in.
+    /// The writer leaves. Returns how many readers wait to be let in.
     #[must_use]
     pub fn end_write(&self) -> u32 {
         // Release: partner of the Acquire in `enter`.

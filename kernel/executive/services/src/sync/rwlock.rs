@@ -1,4 +1,4 @@
-//! Many readers or one writer. Go: `sync.RWMutex`. Who waits for whom is in readers.rs.
+//! Many readers or one writer. Go: `sync.RWMutex`. Who waits for whom is told in readers.rs.
 #![allow(unsafe_code)] // The value behind the lock.
 
 use super::lockword::Position;
@@ -12,7 +12,8 @@ use core::ops::{Deref, DerefMut};
 use executive_core::g::{WaitReason, getg};
 use executive_core::percpu;
 
-/// A lock around a `T`, for many readers or one writer. Not recursive: a goroutine that reads and wants to read again may deadlock with a writer in between, as in Go.
+/// A lock around a `T`, for many readers or one writer. Not recursive: a goroutine that reads and
+/// locks for reading again may deadlock if a writer has come in between, as in Go.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -31,12 +32,13 @@ pub struct RwLock<T: ?Sized> {
     for_writer: Semaphore,
     value: UnsafeCell<T>,
 }
-// SAFETY: the lock lets readers share the value, or one writer have it.
+// SAFETY: the lock lets either readers share the value or one writer have it.
 unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
 // SAFETY: as a T is.
 unsafe impl<T: ?Sized + Send> Send for RwLock<T> {}
 
-/// Read access while this lives. Parking meanwhile is allowed. It stays in its goroutine:
+/// The lock is held for reading while this guard lives. Its goroutine may park meanwhile. It stays
+/// in its goroutine:
 ///
 /// ```compile_fail,E0277
 /// fn send(_: impl Send) {}
@@ -46,7 +48,7 @@ pub struct RwLockReadGuard<'a, T: ?Sized> {
     lock: &'a RwLock<T>,
     _not_send: PhantomData<*const ()>,
 }
-/// Write access while this lives. Parking meanwhile is allowed.
+/// The lock is held for writing while this guard lives. Its goroutine may park meanwhile.
 pub struct RwLockWriteGuard<'a, T: ?Sized> {
     lock: &'a RwLock<T>,
     _turn: MutexGuard<'a, ()>,
@@ -72,8 +74,8 @@ impl<T> RwLock<T> {
 }
 
 impl<T: ?Sized> RwLock<T> {
-    /// Locks for reading; parks while a writer has it or waits for it. Panics if more than 500 million
-    /// guards live, or were forgotten. Go: `RWMutex.RLock`.
+    /// Locks for reading; parks while a writer has the lock or waits for it. Panics if more than
+    /// 500 million guards live, or were forgotten. Go: `RWMutex.RLock`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -109,7 +111,7 @@ impl<T: ?Sized> RwLock<T> {
         guard
     }
 
-    /// Locks for writing; parks while others read or write. Go: `RWMutex.Lock`.
+    /// Locks for writing; parks while other goroutines read or write. Go: `RWMutex.Lock`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -142,7 +144,7 @@ impl<T: ?Sized> RwLock<T> {
         self.readers.try_begin_write().then(|| RwLockWriteGuard { lock: self, _turn: turn })
     }
 
-    /// The value, without locking: nobody else has the lock.
+    /// The value, without locking: `&mut` says that nobody else has the lock.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
     }
@@ -153,7 +155,7 @@ impl<T: ?Sized> RwLock<T> {
             drop(self.read_guard());
             panic!("sync: too many readers of an RwLock");
         }
-        // Whoever announced itself has the turn until all it kept waiting are let in.
+        // A writer has `writers` locked until it has let in all readers that it kept waiting.
         getg().set_behind(self.writers.owner());
         self.for_readers.acquire_for(WaitReason::RwLockRead, Position::Back);
         self.read_guard()

@@ -1,15 +1,18 @@
-//! A counting semaphore, with which most of the others are made. Go: `semacquire`, `semrelease` (sema.go).
+//! A counting semaphore, of which most of the others are made. Go: `semacquire`, `semrelease`
+//! (sema.go).
 //!
-//! **Rule:** under the lock, there are permits or there are waiters, never both: a release hands its permit to the first waiter.
+//! **Rule:** while the lock is free there are permits or there are waiters, never both: a release
+//! hands its permit to the first waiter.
 //!
-//! A spin lock costs one locked instruction, which is what an atomic fast path would cost; so there is none.
+//! A spin lock costs one locked instruction, as an atomic fast path would; so there is no fast
+//! path.
 
 use super::lockword::Position;
 use crate::monitor::Monitor;
 use core::mem::offset_of;
 use executive_core::g::WaitReason;
 
-/// Permits to be had and given back. First come first served. A `static` will do.
+/// Permits that can be taken and given back. First come, first served. It can be a `static`.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -25,10 +28,10 @@ pub struct Semaphore {
 }
 
 impl Semaphore {
-    /// Where in a semaphore the lock is that `G::waits_for` names.
+    /// The offset in a semaphore of the lock that `G::waits_for` names.
     pub(super) const LOCK_AT: usize = offset_of!(Semaphore, permits);
 
-    /// A semaphore with so many permits.
+    /// A semaphore with this many permits.
     pub const fn new(permits: usize) -> Self {
         Semaphore { permits: Monitor::new(permits) }
     }
@@ -62,8 +65,9 @@ impl Semaphore {
         any
     }
 
-    /// Gives a permit, to the first who waits if someone does. Anyone may. Never parks. Panics with
-    /// `semaphore: released more than held` if there are `usize::MAX` already. Go: `semrelease`.
+    /// Gives a permit, to the first waiter if there is one. Need not be called by who took it.
+    /// Never parks. Panics with `semaphore: released more than held` if there are `usize::MAX`
+    /// already. Go: `semrelease`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -89,7 +93,7 @@ impl Semaphore {
         permits.ready(first);
     }
 
-    /// How many permits there are. A moment's truth.
+    /// How many permits there are: a snapshot.
     pub fn permits(&self) -> usize {
         *self.permits.lock()
     }

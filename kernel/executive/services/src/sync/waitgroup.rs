@@ -1,7 +1,8 @@
-//! Wait until a number of things are done. Go: `sync.WaitGroup`.
+//! Wait until a number of tasks are done. Go: `sync.WaitGroup`.
 //!
-//! Goroutines that a group has started refer to it, and may outlive whoever dropped it: so what they share is
-//! in the heap, from the group's first use on. A [`scope`](crate::scope) has the count alone, and lends it.
+//! Goroutines that a group has started refer to it, and may outlive whoever dropped it: so what
+//! they share is in the heap, from the group's first use on. A [`scope`](crate::scope) needs only
+//! the count, and lends it.
 
 use super::once::OnceLock;
 use crate::monitor::Monitor;
@@ -38,8 +39,9 @@ impl Count {
     }
 }
 
-/// A count of things to be done; goroutines wait until it is 0. Can be used again then. A `static` will do, and
-/// clones are the same group. See also [`scope`](crate::scope::scope), whose goroutines may borrow.
+/// A count of tasks; goroutines wait until it is 0. After that it can be used again. It can be a
+/// `static`, and clones are the same group. See also [`scope`](crate::scope::scope), whose
+/// goroutines may borrow.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -61,7 +63,7 @@ pub struct WaitGroup {
 }
 
 impl WaitGroup {
-    /// Nothing to be done.
+    /// A group without tasks.
     pub const fn new() -> Self {
         WaitGroup { count: OnceLock::new() }
     }
@@ -70,10 +72,11 @@ impl WaitGroup {
         self.count.get_or_init(|| Arc::new(Count::new()))
     }
 
-    /// Changes the count; at 0 all who wait go on. Call it before what is counted is started. Panics with
-    /// `sync: negative WaitGroup counter` below 0 and, as Go's does, above the largest number (here
-    /// `usize::MAX`). The group's first `add`, `go` or `clone` allocates, and parks while another goroutine
-    /// is at that; later ones never park. Go: `Add`.
+    /// Changes the count; when it reaches 0 all waiting goroutines go on. Call it before the task
+    /// that is counted is started. Panics with `sync: negative WaitGroup counter` below 0 and, as
+    /// Go's does, above the largest number (here `usize::MAX`). The group's first `add`, `go` or
+    /// `clone` allocates, and parks while another goroutine does so; later ones never park.
+    /// Go: `Add`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -87,7 +90,7 @@ impl WaitGroup {
         self.shared().add(delta);
     }
 
-    /// One is done. Go: `Done`.
+    /// Says that one task is done. Go: `Done`.
     pub fn done(&self) {
         self.add(-1);
     }
@@ -105,8 +108,8 @@ impl WaitGroup {
         }
     }
 
-    /// Starts a goroutine that counts until `f` has returned. Panics when there is no memory for a stack. Go:
-    /// `WaitGroup.Go`.
+    /// Starts a goroutine that is counted until `f` has returned. Panics when there is no memory
+    /// for a stack. Go: `WaitGroup.Go`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -126,7 +129,7 @@ impl WaitGroup {
         }));
     }
 
-    /// How many are to be done. A moment's truth.
+    /// How many tasks are not done: a snapshot.
     pub fn count(&self) -> usize {
         self.count.get().map_or(0, |count| *count.0.lock())
     }

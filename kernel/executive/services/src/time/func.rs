@@ -1,10 +1,12 @@
-//! A function that is called, in a goroutine of its own, after a while. Go: `time.AfterFunc`.
+//! A function that is called later, in a goroutine of its own. Go: `time.AfterFunc`.
 //!
-//! It may be called again, by `reset`. Go's would then run beside itself; ours is an `FnMut`, and a call that
-//! is due while another runs comes after it, in the same goroutine.
+//! It may be called again, by `reset`. In Go both calls may then run at the same time. Here the
+//! function is an `FnMut`: a call that becomes due while another runs follows it, in the same
+//! goroutine.
 //!
-//! **Rule:** the heap of timers counts as an owner of what it points at, from the start until it has fired or was taken back: by the goroutine that it starts, or
-//! by `stop`.
+//! **Rule:** a timer in a heap counts as an owner of its `Func`, from the start until it fires or
+//! is stopped. Then the count passes to the goroutine that the firing starts, or is given up by
+//! `stop`.
 #![allow(unsafe_code)] // A reference count in the heap of timers.
 
 use super::{Duration, nanos};
@@ -17,7 +19,7 @@ use executive_core::lock::{Lock, Rank};
 use executive_core::machine;
 use executive_core::wait::{self, start_timer, stop_timer};
 
-/// When there is no memory for the goroutine it is tried again after so long.
+/// When there is no memory for the goroutine, it is tried again after this time.
 const AGAIN_NS: u64 = 1_000_000;
 
 struct Func {
@@ -29,14 +31,14 @@ struct Func {
 }
 
 struct Call {
-    /// None: it runs.
+    /// `None` while it runs.
     f: Option<Box<dyn FnMut() + Send>>,
-    /// Calls that became due meanwhile.
+    /// Calls that became due while it ran.
     more: usize,
 }
 
 impl Func {
-    /// In the goroutine that a firing has started.
+    /// Runs in the goroutine that a firing has started.
     fn call(&self) {
         let mut call = self.call.lock();
         let Some(mut f) = call.f.take() else {
@@ -56,8 +58,8 @@ impl Func {
     }
 }
 
-/// A call to come. Dropping it changes nothing: see [`stop`](Self::stop). The function goes with it, after the last
-/// call.
+/// A pending call. Dropping this does not stop it: see [`stop`](Self::stop). The function is
+/// dropped after the last call.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -96,7 +98,8 @@ pub fn after_func<F: FnMut() + Send + 'static>(d: Duration, f: F) -> AfterFunc {
 }
 
 impl AfterFunc {
-    /// Takes the call back; `false`: it was made, or taken back, already. Does not wait for `f`. Go: `Timer.Stop`.
+    /// Stops the call. `false`: it was made, or stopped, already. Does not wait for `f`.
+    /// Go: `Timer.Stop`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -111,14 +114,16 @@ impl AfterFunc {
         let _turn = self.0.turn.lock();
         let stopped = stop_timer(&self.0.timer);
         if stopped {
-            // SAFETY: the heap's count, which came to us with the timer. It is not the last: we have one.
+            // SAFETY: the heap's count, which passed to us with the timer. It is not the last: we
+            // have one.
             unsafe { Arc::decrement_strong_count(Arc::as_ptr(&self.0)) };
         }
         stopped
     }
 
-    /// Starts it anew, for `d` from now. `true`: a call was still to come, and comes then; `false`: it was
-    /// made, or taken back, and there will be one more. Does not wait for `f`. Go: `Timer.Reset`.
+    /// Starts the time anew: the call comes `d` from now. `true`: a call was pending, and is moved;
+    /// `false`: it was made, or stopped, and there will be one more. Does not wait for `f`.
+    /// Go: `Timer.Reset`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -135,7 +140,7 @@ impl AfterFunc {
         let _turn = self.0.turn.lock();
         let pending = stop_timer(&self.0.timer);
         if !pending {
-            // SAFETY: of an Arc that we have. The heap's, from here on.
+            // SAFETY: we have an Arc. From here on this count is the heap's.
             unsafe { Arc::increment_strong_count(Arc::as_ptr(&self.0)) };
         }
         // SAFETY: in no heap; the heap's count keeps it where it is.

@@ -1,8 +1,9 @@
-//! Timers and tickers: channels on which the time comes. Go: `time.Timer`, `time.Ticker`.
+//! Timers and tickers: channels on which the time is sent. Go: `time.Timer`, `time.Ticker`.
 //!
-//! **Rule (Go 1.23's):** after `stop` or `reset` has returned no value of the time before comes. The channel has room for one value, and one that finds no room is
-//! dropped: a slow receiver of ticks gets fewer, not old ones. A timer is there for as long as somebody can
-//! receive from it, by a clone of its receiver too.
+//! **Rule (Go 1.23's):** once `stop` or `reset` has returned, no value of an earlier firing
+//! arrives. The channel has room for one value, and one that finds no room is dropped: a slow
+//! receiver of ticks gets fewer ticks, not old ones. A timer exists for as long as somebody can
+//! receive from it, be it by a clone of its receiver.
 #![allow(unsafe_code)] // The heap of timers points into a box.
 
 use super::{Duration, Instant, nanos};
@@ -20,7 +21,8 @@ struct Inner {
     timer: wait::Timer,
     /// The channel that it feeds.
     to: Cell<*const Chan<Instant>>,
-    /// Of a ticker: the period, and when the next tick is due (ns). Under the heap's lock while the timer is in a heap.
+    /// For a ticker: the period, and when the next tick is due (ns). Guarded by the heap's lock
+    /// while the timer is in a heap.
     period: Cell<u64>,
     next: Cell<u64>,
 }
@@ -34,9 +36,10 @@ unsafe impl Sync for Clock {}
 unsafe impl Send for Clock {}
 
 impl Inner {
-    /// In a firing, or before the first.
+    /// Called by a firing, or before the first.
     fn send(&self, now: u64) {
-        // SAFETY: the last receiver to go waits, in our `drop`, for a firing under way.
+        // SAFETY: the last receiver, when it is dropped, waits in our `drop` for a firing under
+        // way.
         let _ = unsafe { &*self.to.get() }.try_send(Instant(now)); // no room: the receiver is slow
     }
 }
@@ -47,9 +50,9 @@ impl Drop for Inner {
     }
 }
 
-/// A channel on which times come.
+/// A channel on which times are sent.
 struct Clock {
-    /// There while `from` is.
+    /// Alive while `from` is.
     inner: *const Inner,
     from: Receiver<Instant>,
     /// One start or stop at a time.
@@ -58,7 +61,8 @@ struct Clock {
 
 impl Clock {
     fn new(fire: wait::Fire) -> Self {
-        // SAFETY: both `fire`s are sound while the timer is in a heap; it is taken out when its `Inner` is dropped.
+        // SAFETY: both `fire`s are sound while the timer is in a heap; it is taken out when its
+        // `Inner` is dropped.
         let timer = unsafe { wait::Timer::new(fire, null()) };
         let feeder = Arc::new(Inner {
             timer,
@@ -74,11 +78,11 @@ impl Clock {
     }
 
     fn inner(&self) -> &Inner {
-        // SAFETY: `from` is a receiver, so the channel keeps it.
+        // SAFETY: `from` is a receiver, so the channel keeps it alive.
         unsafe { &*self.inner }
     }
 
-    /// Starts anew, for `d` from now.
+    /// Starts the time anew: `d` from now.
     fn reset(&self, d: Duration, period: u64) -> bool {
         let _turn = self.turn.lock();
         let pending = self.take_back();
@@ -86,7 +90,7 @@ impl Clock {
         let inner = self.inner();
         inner.period.set(period);
         inner.next.set(when);
-        // SAFETY: in no heap; it stays where it is, and is taken out before it goes.
+        // SAFETY: in no heap; it stays where it is, and is taken out before it is freed.
         unsafe { start_timer(&inner.timer, when) };
         pending
     }
@@ -96,7 +100,8 @@ impl Clock {
         self.take_back()
     }
 
-    /// Whether something was still to come. Go counts a value that came and was not received as such.
+    /// Stops it. `true`: a value was still to come, or had come and was not received, as Go counts
+    /// it.
     fn take_back(&self) -> bool {
         let pending = stop_timer(&self.inner().timer);
         self.from.try_recv().is_ok() || pending
@@ -104,7 +109,7 @@ impl Clock {
 }
 
 unsafe fn fire_once(timer: *const wait::Timer, now: u64) -> Option<u64> {
-    // SAFETY: in a heap, so it is there.
+    // SAFETY: in a heap, so it is alive.
     let inner = unsafe { &*(*timer).arg.get().cast::<Inner>() };
     inner.send(now);
     None
@@ -114,15 +119,15 @@ unsafe fn fire_tick(timer: *const wait::Timer, now: u64) -> Option<u64> {
     // SAFETY: as above.
     let inner = unsafe { &*(*timer).arg.get().cast::<Inner>() };
     inner.send(now);
-    // A whole number of periods from when this one was due: late ticks do not make the next ones late.
+    // A whole number of periods after this tick was due: late ticks do not make the next ones late.
     let (due, period) = (inner.next.get(), inner.period.get());
     let next = due.saturating_add(((now - due) / period + 1).saturating_mul(period));
     inner.next.set(next);
     Some(next)
 }
 
-/// Sends the time on its channel once, after a while. Dropping it stops it, unless a clone of its receiver
-/// is left: that gets the time. Go: `time.Timer`, with Go 1.23's meaning of `Stop` and `Reset`.
+/// Sends the time on its channel once. Dropping it stops it, unless a clone of its receiver is
+/// left, which gets the time. Go: `time.Timer`, with Go 1.23's meaning of `Stop` and `Reset`.
 ///
 /// In a select: `recv(timer) -> t => ..`.
 ///
@@ -138,7 +143,8 @@ unsafe fn fire_tick(timer: *const wait::Timer, now: u64) -> Option<u64> {
 #[doc(alias = "time.Timer")]
 pub struct Timer(Clock);
 
-/// A [`Timer`], under Go's other name for it: `time.After`. In a select, `after(d)` does it without allocating.
+/// A [`Timer`], by Go's other name for it: `time.After`. In a select, `after(d)` does the same
+/// without allocating.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -152,14 +158,15 @@ pub fn after(d: Duration) -> Timer {
 }
 
 impl Timer {
-    /// A timer for `d` from now. Go: `time.NewTimer`.
+    /// A timer that fires `d` from now. Go: `time.NewTimer`.
     #[doc(alias("time.NewTimer", "NewTimer"))]
     pub fn new(d: Duration) -> Self {
         let timer = Timer(Clock::new(fire_once));
         timer.reset(d);
         timer
     }
-    /// Parks until it fires; gives the time when it did. For good, if it was stopped or its value was received already.
+    /// Parks until the timer fires; returns the time at which it did. Parks for ever if it was
+    /// stopped or its value was received already.
     pub fn recv(&self) -> Instant {
         self.0.from.recv().unwrap_or_else(|| unreachable!("the timer has a sender"))
     }
@@ -176,7 +183,8 @@ impl Timer {
     pub fn receiver(&self) -> &Receiver<Instant> {
         &self.0.from
     }
-    /// Takes it back. Whether something was still to come: it had not fired, or nobody has received the value, which is gone now. Go: `Timer.Stop`.
+    /// Stops it. `true`: it had not fired, or nobody had received the value, which is gone now.
+    /// Go: `Timer.Stop`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -189,7 +197,7 @@ impl Timer {
     pub fn stop(&self) -> bool {
         self.0.stop()
     }
-    /// Starts it anew, for `d` from now; as for `stop`. Go: `Timer.Reset`.
+    /// Starts the time anew: it fires `d` from now. Returns what `stop` would. Go: `Timer.Reset`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -205,8 +213,9 @@ impl Timer {
     }
 }
 
-/// Sends the time on its channel again and again. Never drifts; drops ticks for a slow receiver. Dropping it
-/// stops it, unless a clone of its receiver is left: that gets the ticks. Go: `time.Ticker`.
+/// Sends the time on its channel again and again. Never drifts; drops ticks for a slow receiver.
+/// Dropping it stops it, unless a clone of its receiver is left, which gets the ticks.
+/// Go: `time.Ticker`.
 ///
 /// In a select: `recv(ticker) -> t => ..`.
 ///
@@ -222,7 +231,8 @@ impl Timer {
 pub struct Ticker(Clock);
 
 impl Ticker {
-    /// A ticker whose first tick comes a period from now. Panics if `period` is zero. Go: `time.NewTicker`.
+    /// A ticker whose first tick comes a period from now. Panics if `period` is zero.
+    /// Go: `time.NewTicker`.
     #[doc(alias("time.NewTicker", "NewTicker"))]
     pub fn new(period: Duration) -> Self {
         assert!(!period.is_zero(), "non-positive interval for NewTicker");
@@ -230,7 +240,8 @@ impl Ticker {
         ticker.reset(period);
         ticker
     }
-    /// Parks until the next tick; gives the time when it came. For good, if it was stopped.
+    /// Parks until the next tick; returns the time at which it came. Parks for ever if the ticker
+    /// was stopped.
     pub fn recv(&self) -> Instant {
         self.0.from.recv().unwrap_or_else(|| unreachable!("the ticker has a sender"))
     }
@@ -239,7 +250,7 @@ impl Ticker {
     pub fn receiver(&self) -> &Receiver<Instant> {
         &self.0.from
     }
-    /// No more ticks. Go: `Ticker.Stop`.
+    /// Stops it: no more ticks come. Go: `Ticker.Stop`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -254,7 +265,7 @@ impl Ticker {
     pub fn stop(&self) {
         self.0.stop();
     }
-    /// Starts it anew with this period. Panics if it is zero. Go: `Ticker.Reset`.
+    /// Starts it anew with this period. Panics if that is zero. Go: `Ticker.Reset`.
     ///
     /// ```
     /// # hosted::run(|| {
