@@ -125,7 +125,7 @@ wrong sift_down "tells the others no new place" 's/place\(heap, at, heap\[least\
 wrong sift_down "tells it no new place" 's/place\(heap, at, entry\)/heap[at] = entry/'
 
 wrong wait "unlocks, and then parks" \
-    's/here\.wait\(WaitReason::Barrier\)/drop(here); executive_core::wait::park(WaitReason::Barrier, |_| None)/'
+    's/here\.wait\(WaitReason::Barrier\)/drop(here); executive_core::wait::park(executive_core::wait::may_park(), WaitReason::Barrier, |_| None)/'
 wrong wait "wakes those of the next round too" \
     's/here\.ready_all\(\)/drop(here); while { let mut here = self.here.lock(); let first = here.take_first(); let any = first.is_some(); here.ready(first); any } {}/'
 wrong wait "begins no second round" 's/\*here = 0;//'

@@ -20,7 +20,7 @@ use executive::g::WaitReason;
 use executive::lock::{Lock, Rank};
 use executive::percpu::{Pin, cpu};
 use executive::sync::Mutex;
-use executive::wait::{Parked, park};
+use executive::wait::{Parked, may_park, park};
 use executive::{JoinHandle, chan, go, lock_to_cpu, machine, yield_now};
 
 /// What counting needs of the machine.
@@ -245,7 +245,8 @@ impl Meter {
             let (stop, ran) = (stop.clone(), ran.clone());
             go(move || {
                 while !stop.load(Ordering::Relaxed) {
-                    park(WaitReason::CondWait, |me| {
+                    let parking = may_park();
+                    park(parking, WaitReason::CondWait, |me| {
                         *SLEEPER.lock() = Some(me);
                         None
                     });

@@ -11,7 +11,7 @@ use executive::census::{self, CpuState};
 use executive::chan::TrySendError;
 use executive::g::WaitReason;
 use executive::percpu::Pin;
-use executive::sync::{Condvar, Mutex, RwLock, Semaphore, WaitGroup};
+use executive::sync::{Barrier, Condvar, Mutex, RwLock, Semaphore, WaitGroup};
 use executive::time::{Duration, Timer, after_func};
 use executive::{Builder, JoinHandle, SpawnError, block_on, chan, go, yield_now};
 use hosted::Outside;
@@ -31,6 +31,7 @@ static BEFORE: &[(&str, fn())] = &[
     ("what_never_parks_works", what_never_parks_works),
     ("no_goroutine_is_started", no_goroutine_is_started),
     ("a_timer_is_for_later", a_timer_is_for_later),
+    ("what_would_park_panics", what_would_park_panics),
 ];
 
 /// Name, what goroutine 1 does, and how it must end.
@@ -54,22 +55,36 @@ static QUESTIONS: &[Question] = &[
     ("a_thread_panics_alone", a_thread_panics_alone, End::Well),
     ("threads_come_and_go", threads_come_and_go, End::Well),
     ("many_threads_at_once", many_threads_at_once, End::Well),
-    ("a_thread_receives_nothing", |t| parks(t, receive_for_ever), End::Dead(NOT_ON_A_GOROUTINE)),
-    ("a_thread_yields", |t| parks(t, yield_now), End::Dead(NOT_ON_A_GOROUTINE)),
+    ("a_thread_receives_nothing", a_thread_receives_nothing, End::Well),
+    ("a_thread_sends_where_is_no_room", a_thread_sends_where_is_no_room, End::Well),
+    ("a_thread_selects_what_is_not_ready", a_thread_selects_what_is_not_ready, End::Well),
+    ("a_thread_yields", |t| panics(&t, yield_now), End::Well),
     (
         "a_thread_sleeps",
-        |t| parks(t, || executive::time::sleep(Duration::from_secs(1))),
+        |t| panics(&t, || executive::time::sleep(Duration::from_secs(1))),
+        End::Well,
+    ),
+    ("a_thread_waits_for_a_lock", a_thread_waits_for_a_lock, End::Well),
+    ("a_thread_waits_for_a_condition", a_thread_waits_for_a_condition, End::Well),
+    ("a_thread_waits_for_a_count", a_thread_waits_for_a_count, End::Well),
+    ("a_thread_waits_at_a_barrier", a_thread_waits_at_a_barrier, End::Well),
+    ("a_thread_joins", a_thread_joins, End::Well),
+    ("a_thread_waits_for_a_future", |t| panics(&t, || block_on(std::future::pending())), End::Well),
+    ("a_thread_waits_for_an_interrupt", a_thread_waits_for_an_interrupt, End::Well),
+    ("a_thread_goes_to_a_cpu", |t| panics(&t, || drop(executive::lock_to_cpu(0))), End::Well),
+    (
+        "a_thread_waits_for_a_writer",
+        |t| parks(t, reads_what_is_written),
         End::Dead(NOT_ON_A_GOROUTINE),
     ),
-    ("a_thread_waits_for_a_lock", |t| parks(t, lock_twice), End::Dead(NOT_ON_A_GOROUTINE)),
     (
-        "a_thread_waits_for_a_future",
-        |t| parks(t, || block_on(std::future::pending())),
+        "a_thread_waits_for_a_reader",
+        |t| parks(t, writes_what_is_read),
         End::Dead(NOT_ON_A_GOROUTINE),
     ),
     (
-        "a_thread_without_a_goroutine_is_told_of",
-        |t| parks(t, yield_now),
+        "a_thread_is_told_of",
+        |t| parks(t, reads_what_is_written),
         End::Dead("a thread that is no CPU:"),
     ),
     ("an_outside_is_waited_for", an_outside_is_waited_for, End::Asleep),
@@ -212,6 +227,17 @@ fn a_timer_is_for_later() {
     assert!(Timer::new(Duration::from_secs(3600)).stop());
     after_func(Duration::from_millis(1), || FIRED.release());
     later(|| (0..3).for_each(|_| FIRED.acquire()));
+}
+
+fn what_would_park_panics() {
+    static SEMA: Semaphore = Semaphore::new(0);
+    says_where_it_is(|| SEMA.acquire());
+    says_where_it_is(yield_now);
+    says_where_it_is(receive_for_ever);
+    later(|| {
+        SEMA.release();
+        SEMA.acquire();
+    });
 }
 
 /// Waits until the goroutine does.
@@ -546,6 +572,147 @@ fn many_threads_at_once(t: Thread) {
     polls.join();
 }
 
+/// It would park, on a thread that cannot, and panics instead.
+fn says_where_it_is(parks: impl FnOnce()) {
+    let panic = catch_unwind(AssertUnwindSafe(parks)).expect_err("it came back");
+    let words = panic.downcast_ref::<&str>().expect("words");
+    assert!(words.starts_with("not on a goroutine"), "{words}");
+}
+
+/// The same on a foreign thread. It is over when this returns.
+fn panics(t: &Thread, parks: impl FnOnce() + Send + 'static) {
+    let (tx, rx) = chan(1);
+    t.does(move || {
+        says_where_it_is(parks);
+        tx.try_send(()).unwrap();
+    });
+    rx.recv().expect("it must panic, and in these words");
+}
+
+fn a_thread_receives_nothing(t: Thread) {
+    let (tx, rx) = chan(0);
+    let theirs = rx.clone();
+    panics(&t, move || _ = theirs.recv());
+    let receives = go(move || rx.recv());
+    until_waits(&receives, WaitReason::ChanReceive);
+    tx.try_send(1).unwrap(); // it is the only one that waits
+    assert_eq!(receives.join(), Some(1));
+}
+
+/// What it could not send is dropped, once.
+fn a_thread_sends_where_is_no_room(t: Thread) {
+    let value = Arc::new(());
+    for capacity in [0, 2] {
+        let (tx, rx) = chan(capacity);
+        (0..capacity).for_each(|_| tx.send(value.clone()).unwrap());
+        let (theirs, another) = (tx.clone(), value.clone());
+        panics(&t, move || _ = theirs.send(another));
+        assert_eq!(Arc::strong_count(&value), 1 + capacity);
+        drop(tx);
+        assert_eq!(rx.iter().count(), capacity);
+    }
+}
+
+fn a_thread_selects_what_is_not_ready(t: Thread) {
+    let ((tx, rx), (full, room)) = (chan::<u8>(0), chan(1));
+    full.send(1).unwrap();
+    let (theirs, also_theirs) = (rx.clone(), full.clone());
+    panics(&t, move || {
+        executive::select! {
+            recv(theirs) -> _ => {}
+            send(also_theirs, 2) -> _ => {}
+            after(Duration::from_secs(3600)) => {}
+        }
+    });
+    let receives = go(move || rx.recv());
+    until_waits(&receives, WaitReason::ChanReceive);
+    tx.try_send(1).unwrap();
+    assert_eq!((receives.join(), room.recv(), room.try_recv().is_err()), (Some(1), Some(1), true));
+}
+
+fn a_thread_waits_for_a_lock(t: Thread) {
+    static LOCK: Mutex<u64> = Mutex::new(0);
+    static SEMA: Semaphore = Semaphore::new(0);
+    for _ in 0..3 {
+        let held = LOCK.lock();
+        panics(&t, || *LOCK.lock() += 1);
+        let waits = go(|| *LOCK.lock() += 1);
+        until_waits(&waits, WaitReason::MutexLock);
+        panics(&t, || *LOCK.lock() += 1);
+        drop(held);
+        waits.join();
+        t.does(|| {
+            let mut lock = loop {
+                match LOCK.try_lock() {
+                    Some(lock) => break lock,
+                    None => std::thread::yield_now(),
+                }
+            };
+            *lock += 1;
+            SEMA.release();
+        });
+        SEMA.acquire();
+        panics(&t, || SEMA.acquire());
+    }
+    assert_eq!((*LOCK.lock(), SEMA.permits()), (6, 0));
+}
+
+/// The mutex is unlocked on the way.
+fn a_thread_waits_for_a_condition(t: Thread) {
+    static READY: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+    panics(&t, || drop(READY.1.wait(READY.0.lock())));
+    panics(&t, || drop(READY.1.wait_timeout(READY.0.lock(), Duration::from_millis(1))));
+    let waits = go(|| drop(READY.1.wait_while(READY.0.lock(), |ready| !*ready)));
+    until_waits(&waits, WaitReason::CondWait);
+    *READY.0.lock() = true;
+    READY.1.notify_one(); // it is the only one that waits
+    waits.join();
+}
+
+fn a_thread_waits_for_a_count(t: Thread) {
+    let group = WaitGroup::new();
+    group.add(1);
+    let theirs = group.clone();
+    panics(&t, move || theirs.wait());
+    let ours = group.clone();
+    let waits = go(move || ours.wait());
+    until_waits(&waits, WaitReason::WaitGroup);
+    group.done();
+    waits.join();
+}
+
+fn a_thread_waits_at_a_barrier(t: Thread) {
+    static TWO: Barrier = Barrier::new(2);
+    panics(&t, || _ = TWO.wait());
+    let waits = go(|| TWO.wait());
+    until_waits(&waits, WaitReason::Barrier);
+    assert!(TWO.wait() != waits.join());
+}
+
+/// The goroutine is detached, as by any handle that is dropped.
+fn a_thread_joins(t: Thread) {
+    let value = Arc::new(());
+    let (tx, rx) = chan::<()>(0);
+    let result = value.clone();
+    let h = go(move || {
+        rx.recv();
+        result
+    });
+    panics(&t, move || drop(h.join()));
+    drop(tx);
+    while Arc::strong_count(&value) > 1 {
+        yield_now();
+    }
+}
+
+fn a_thread_waits_for_an_interrupt(t: Thread) {
+    panics(&t, || executive::irq::Irq::new(7).wait());
+    let waits = go(|| executive::irq::Irq::new(7).wait());
+    until_waits(&waits, WaitReason::Irq);
+    executive::on_irq(7);
+    waits.join();
+}
+
 /// What parks ends the run, so `main` waits for ever.
 fn parks(t: Thread, what: impl FnOnce() + Send + 'static) {
     let _outside = Outside::new();
@@ -553,15 +720,21 @@ fn parks(t: Thread, what: impl FnOnce() + Send + 'static) {
     receive_for_ever();
 }
 
+fn reads_what_is_written() {
+    let lock = RwLock::new(1);
+    let _writes = lock.write();
+    let _reads = lock.read();
+}
+
+fn writes_what_is_read() {
+    let lock = RwLock::new(1);
+    let _reads = lock.read();
+    let _writes = lock.write();
+}
+
 fn receive_for_ever() {
     let (_tx, rx) = chan::<u8>(0);
     rx.recv();
-}
-
-fn lock_twice() {
-    let lock = Mutex::new(());
-    let _first = lock.lock();
-    let _second = lock.lock();
 }
 
 /// All wait, and count on a thread that may wake one, and does not.

@@ -28,7 +28,7 @@
 
 use crate::nouns::g::G;
 use crate::tools::fatal::throw;
-use crate::tools::percpu::{self, CURG, G as CURRENT, G0};
+use crate::tools::percpu::{CURG, G as CURRENT, G0};
 use core::arch::naked_asm;
 use core::mem::offset_of;
 
@@ -89,10 +89,29 @@ switch_section! {
 /// # Safety
 /// `f` is sound with this arg, and does not return.
 pub unsafe extern "C" fn mcall(f: unsafe extern "C" fn(&'static G, *mut ()) -> !, arg: *mut ()) {
+    "mov rdx, rdi",             // rdx = f
     "mov rax, gs:[{g}]",        // rax = g
-    "mov rcx, gs:[{g0}]",       // rcx = g0
-    "cmp rax, rcx",
-    "je 2f",
+    "cmp rax, gs:[{g0}]",
+    "jne {from}",
+    "push rbp",                 // a frame, so that the report names the caller
+    "mov rbp, rsp",
+    "call {on_g0}",
+    g = const CURRENT,
+    g0 = const G0,
+    from = sym mcall_from,
+    on_g0 = sym mcall_on_g0,
+}
+}
+
+switch_section! {
+/// `mcall` behind its check: whoever parks has made it before (`Parking`, in park.rs).
+///
+/// *Takes* rax = g, which is the caller's and not g0; rdx = f, rsi = arg. (Not rdi, where the caller
+/// may have its lock.) All else as `mcall`.
+///
+/// # Safety
+/// As for `mcall`, and rax is as told.
+unsafe extern "C" fn mcall_from() {
     "push rbp",
     "push rbx",
     "push r12",
@@ -100,22 +119,17 @@ pub unsafe extern "C" fn mcall(f: unsafe extern "C" fn(&'static G, *mut ()) -> !
     "push r14",
     "push r15",
     "mov [rax + {sp}], rsp",
+    "mov rcx, gs:[{g0}]",       // rcx = g0
     "mov gs:[{g}], rcx",        // GS-CURRENT: these
     "mov rsp, [rcx + {sp}]",    //   two
-    "mov rdx, rdi",             // rdx = f
     "mov rdi, rax",             // f's 1st argument: g; its 2nd is in rsi already
     "xor ebp, ebp",             // backtraces of g0 end here
     "call rdx",
     "call {returned}",
-    "2:",
-    "push rbp",                 // a frame, so that the report names the caller
-    "mov rbp, rsp",
-    "call {on_g0}",
     g = const CURRENT,
     g0 = const G0,
     sp = const SP,
     returned = sym mcall_returned,
-    on_g0 = sym mcall_on_g0,
 }
 }
 
@@ -123,9 +137,6 @@ extern "C" fn mcall_returned() -> ! {
     throw("mcall: function returned")
 }
 extern "C" fn mcall_on_g0() -> ! {
-    if percpu::is_foreign() {
-        throw("not on a goroutine: this thread is no CPU, and cannot park");
-    }
     throw("mcall: called on g0")
 }
 
@@ -255,6 +266,29 @@ pub(crate) unsafe fn call_mcall(f: unsafe extern "C" fn(&'static G, *mut ()) -> 
     // SAFETY: the caller's promise; `mcall` keeps what the ABI wants kept.
     unsafe {
         core::arch::asm!("call {mcall}", mcall = sym mcall, in("rdi") f, in("rsi") arg, clobber_abi("C"))
+    }
+}
+
+/// [`mcall_from`], directly.
+///
+/// # Safety
+/// As for `mcall_from`: `g` is the caller's, and not g0.
+#[inline(always)]
+pub(crate) unsafe fn call_mcall_from(
+    g: &G,
+    f: unsafe extern "C" fn(&'static G, *mut ()) -> !,
+    arg: *mut (),
+) {
+    // SAFETY: the caller's promise; `mcall_from` keeps what the ABI wants kept.
+    unsafe {
+        core::arch::asm!(
+            "call {mcall}",
+            mcall = sym mcall_from,
+            in("rax") g,
+            in("rsi") arg,
+            in("rdx") f,
+            clobber_abi("C"),
+        )
     }
 }
 

@@ -2,6 +2,7 @@
 //! is the CPU that is locked.
 
 use core::marker::PhantomData;
+use executive_core::wait::may_park;
 use executive_core::{percpu, procs, yield_now};
 
 /// While this guard lives its goroutine runs on one CPU, and on no other. It may park; others run
@@ -33,6 +34,7 @@ pub struct CpuLock {
 /// ```
 pub fn lock_to_cpu(cpu: usize) -> CpuLock {
     assert!(cpu < procs::cpus(), "lock_to_cpu: no CPU {cpu}");
+    may_park();
     let before = procs::lock_to(Some(cpu));
     while percpu::cpu() != cpu {
         yield_now(); // from here it goes to that CPU's inbox

@@ -3,13 +3,16 @@
 
 use core::ptr::null;
 use executive_core::g::{G, WaitReason, getg};
-use executive_core::wait::{Claim, Parked, Timer, claim_as, park, start_timer, stop_timer, winner};
+use executive_core::wait::{
+    Claim, Parked, Timer, claim_as, may_park, park, start_timer, stop_timer, winner,
+};
 
 /// Parks the calling goroutine until `when` (ns), or a little later.
 pub fn sleep_until(when: u64) {
+    let parking = may_park();
     // SAFETY: `fire_ready`'s argument is set before the timer is in a heap.
     let timer = unsafe { Timer::new(fire_ready, null()) };
-    park(WaitReason::Sleep, |me| {
+    park(parking, WaitReason::Sleep, |me| {
         timer.arg.set(me.into_g().as_ptr().cast_const().cast());
         // SAFETY: the timer lies on the stack of a goroutine that is parked until it fires.
         unsafe { start_timer(&timer, when) };

@@ -25,9 +25,12 @@ use alloc::vec::Vec;
 use core::cell::{Cell, UnsafeCell};
 use core::mem::{ManuallyDrop, MaybeUninit};
 use core::sync::atomic::AtomicUsize;
-use executive_core::g::{WaitReason, getg};
+use executive_core::g::WaitReason;
 use executive_core::lock::{Lock, Rank};
-use executive_core::wait::{Parked, WaitQ, Waiter, park_unlock, succeed, unlock_ready, woken};
+use executive_core::wait::{
+    Parked, Parking, WaitQ, Waiter, cannot_park, may_park_holding, park_unlock, succeed,
+    unlock_ready, woken,
+};
 
 /// Makes a channel of this capacity; with 0 sender and receiver meet. Allocates the buffer at once;
 /// sending and receiving allocate nothing. Panics with `makechan: size out of range` if the buffer
@@ -214,12 +217,16 @@ impl<T> Chan<T> {
             }
             Closed => false,
             Blocks => {
-                let me = getg();
-                let w = Waiter::new(me, (&raw mut value).cast());
+                let Some(parking) = Parking::here() else {
+                    core.release_rarely();
+                    drop(ManuallyDrop::into_inner(value));
+                    cannot_park()
+                };
+                let w = Waiter::new(parking.g(), (&raw mut value).cast());
                 // SAFETY: `w` stays here while we are parked, and whoever readies us has taken it
                 // off.
                 unsafe { core.senders.enqueue(&w) };
-                park_unlock(me, WaitReason::ChanSend, core);
+                park_unlock(parking, WaitReason::ChanSend, core);
                 w.success() // the receiver has moved it out
             }
         };
@@ -238,11 +245,11 @@ impl<T> Chan<T> {
             }
             Closed => false,
             Blocks => {
-                let me = getg();
-                let w = Waiter::new(me, value.as_mut_ptr().cast());
+                let (parking, core) = may_park_holding(core);
+                let w = Waiter::new(parking.g(), value.as_mut_ptr().cast());
                 // SAFETY: as in `send`.
                 unsafe { core.receivers.enqueue(&w) };
-                park_unlock(me, WaitReason::ChanReceive, core);
+                park_unlock(parking, WaitReason::ChanReceive, core);
                 w.success()
             }
         };

@@ -16,7 +16,7 @@ use core::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use executive_core::g::{G, WaitReason, getg};
 use executive_core::join::{JoinHandle, go};
 use executive_core::percpu;
-use executive_core::wait::{Parked, outside, park};
+use executive_core::wait::{Parked, may_park, outside, park};
 
 /// Runs a future to its end; parks the calling goroutine while it is pending.
 ///
@@ -43,12 +43,10 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
             percpu::point();
             return output;
         }
-        park(
-            WaitReason::Future,
-            |parked| {
-                if word(me).park(&Outside) { None } else { Some(parked) }
-            },
-        );
+        let parking = may_park();
+        park(parking, WaitReason::Future, |parked| {
+            if word(me).park(&Outside) { None } else { Some(parked) }
+        });
     }
 }
 

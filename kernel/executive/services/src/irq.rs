@@ -11,9 +11,9 @@ pub(crate) mod meeting;
 
 use self::line::Wait;
 use self::meeting::Meeting;
-use executive_core::g::{G, WaitReason, getg};
+use executive_core::g::{G, WaitReason};
 use executive_core::percpu;
-use executive_core::wait::{Claim, Parked, claim_as, outside, park, prepare};
+use executive_core::wait::{Claim, Parked, claim_as, may_park, outside, park, prepare};
 
 /// How many lines there are.
 pub const LINES: usize = 64;
@@ -97,10 +97,11 @@ impl Irq {
         if self.take() {
             return percpu::point();
         }
-        let me = getg();
+        let parking = may_park();
+        let me = parking.g();
         prepare(me);
         if self.enlist(me) {
-            park(WaitReason::Irq, Parked::open);
+            park(parking, WaitReason::Irq, Parked::open);
             self.leave(me);
         }
     }

@@ -10,11 +10,12 @@
 
 use crate::alarm::Alarm;
 use core::ops::{Deref, DerefMut};
-use executive_core::g::{WaitReason, getg};
+use executive_core::g::WaitReason;
 use executive_core::lock::{Lock, LockGuard, Rank};
 use executive_core::percpu::Pin;
 use executive_core::wait::{
-    Claim, Parked, WaitQ, Waiter, claim_without_lock, park, park_unlock, prepare, unlock_ready,
+    Claim, Parked, WaitQ, Waiter, claim_without_lock, may_park_holding, park, park_unlock, prepare,
+    unlock_ready,
 };
 
 /// How many goroutines `ready_all` takes off while it holds the lock once.
@@ -105,6 +106,15 @@ impl<T> Monitor<T> {
     }
 }
 
+impl<T> State<T> {
+    #[inline]
+    fn next_place(&mut self, tag: usize, is_claimed: bool) -> Place {
+        let ticket = self.tickets;
+        self.tickets = ticket.wrapping_add(1);
+        Place { ticket, tag, is_claimed }
+    }
+}
+
 impl<T> MonitorGuard<'_, T> {
     /// Unlocks and parks, in one step, until another goroutine takes the caller off the queue and
     /// readies it. For a primitive of your own the reason is [`WaitReason::Monitor`]; the reasons of
@@ -126,25 +136,25 @@ impl<T> MonitorGuard<'_, T> {
 
     /// The same, for any reason.
     #[inline]
-    pub(crate) fn wait_for(mut self, tag: usize, reason: WaitReason) {
-        let place = self.next_place(tag, false);
-        let (me, slot) = (getg(), (&raw const place).cast_mut().cast());
-        let w = Waiter::new(me, slot);
+    pub(crate) fn wait_for(self, tag: usize, reason: WaitReason) {
+        let (parking, mut state) = may_park_holding(self.state);
+        let place = state.next_place(tag, false);
+        let w = Waiter::new(parking.g(), (&raw const place).cast_mut().cast());
         // SAFETY: `w` and `place` stay here while we are parked, and whoever readies us has taken
         // `w` off.
-        unsafe { self.state.queue.enqueue(&w) };
-        park_unlock(me, reason, self.state);
+        unsafe { state.queue.enqueue(&w) };
+        park_unlock(parking, reason, state);
     }
 
     /// As [`wait`](Self::wait), but before all others in the queue: for a goroutine that has waited
     /// before.
-    pub(crate) fn wait_in_front(mut self, reason: WaitReason) {
-        let place = self.next_place(0, false);
-        let (me, slot) = (getg(), (&raw const place).cast_mut().cast());
-        let w = Waiter::new(me, slot);
+    pub(crate) fn wait_in_front(self, reason: WaitReason) {
+        let (parking, mut state) = may_park_holding(self.state);
+        let place = state.next_place(0, false);
+        let w = Waiter::new(parking.g(), (&raw const place).cast_mut().cast());
         // SAFETY: as in `wait_as`.
-        unsafe { self.state.queue.enqueue_front(&w) };
-        park_unlock(me, reason, self.state);
+        unsafe { state.queue.enqueue_front(&w) };
+        park_unlock(parking, reason, state);
     }
 
     /// As [`wait`](Self::wait), until `deadline` (ns of the machine's clock) or a little later.
@@ -158,27 +168,28 @@ impl<T> MonitorGuard<'_, T> {
     /// the goroutine is queued and the monitor is unlocked. It must not park.
     #[inline(never)] // or every condition variable's `wait` would be 200 bytes
     pub(crate) fn unlock_and_wait(
-        mut self,
+        self,
         deadline: Option<u64>,
         reason: WaitReason,
         unlocked: impl FnOnce(),
     ) -> bool {
-        let (me, monitor) = (getg(), self.monitor);
+        let (parking, mut state) = may_park_holding(self.state);
+        let (me, monitor) = (parking.g(), self.monitor);
         prepare(me);
-        let place = self.next_place(0, true);
+        let place = state.next_place(0, true);
         let (alarm, w) = (Alarm::new(), Waiter::new(me, (&raw const place).cast_mut().cast()));
         // SAFETY: `w` and `place` stay here until `w` was taken off: by whoever readies us, or
         // below.
-        unsafe { self.state.queue.enqueue(&w) };
+        unsafe { state.queue.enqueue(&w) };
         let pin = Pin::new();
-        drop(self.state);
+        drop(state);
         unlocked();
         if let Some(when) = deadline {
             // SAFETY: prepared; it stays where it is until it is stopped, below.
             unsafe { alarm.set(when) };
         }
         drop(pin);
-        park(reason, Parked::open);
+        park(parking, reason, Parked::open);
         if deadline.is_none() {
             return true;
         }
@@ -267,13 +278,6 @@ impl<T> MonitorGuard<'_, T> {
     fn first_place(&self) -> Option<&Place> {
         // SAFETY: as in `take_first`; it stays while it is queued and we have the lock.
         self.state.queue.first().map(|w| unsafe { &*w.slot.get().cast::<Place>() })
-    }
-
-    #[inline]
-    fn next_place(&mut self, tag: usize, is_claimed: bool) -> Place {
-        let ticket = self.state.tickets;
-        self.state.tickets = ticket.wrapping_add(1);
-        Place { ticket, tag, is_claimed }
     }
 }
 

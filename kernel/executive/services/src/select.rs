@@ -43,7 +43,7 @@ use core::marker::PhantomData;
 use executive_core::g::{G, WaitReason, getg};
 use executive_core::lock::Lock;
 use executive_core::machine;
-use executive_core::wait::{Parked, WaitQ, Waiter, park, prepare, shuffle, winner};
+use executive_core::wait::{Parked, WaitQ, Waiter, may_park, park, prepare, shuffle, winner};
 
 /// One arm, as the engine sees it.
 #[doc(hidden)]
@@ -290,7 +290,8 @@ fn look_locked(cases: &[Case<'_>], order: &[u16]) -> Option<(Chosen, Option<Park
 /// The second look and the third.
 #[cold]
 fn wait(cases: &[Case<'_>], order: &[u16], locks: &[u16]) -> Chosen {
-    let me = getg();
+    let parking = may_park();
+    let me = parking.g();
     prepare(me);
     if let Some(index) = start_alarms(cases, me) {
         stop_alarms(cases, me, Some(index));
@@ -312,7 +313,7 @@ fn wait(cases: &[Case<'_>], order: &[u16], locks: &[u16]) -> Chosen {
     let reason = if cases.is_empty() { WaitReason::SelectNoCases } else { WaitReason::Select };
     // `move`: from `open` on an alarm may let the goroutine go on. If it has no lock to wait for,
     // nothing on its stack may be touched then.
-    park(reason, move |me| {
+    park(parking, reason, move |me| {
         let back = me.open();
         // SAFETY: just locked. A goroutine that is woken meanwhile waits for the last of the locks.
         unsafe { unlock_all(cases, locks, true) };

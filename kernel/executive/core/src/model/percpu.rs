@@ -17,7 +17,11 @@ macro_rules! nobody {
         }
     )* };
 }
-nobody! { raw_g raw_g0 raw_curg raw_m raw_p }
+nobody! { raw_g raw_curg raw_m raw_p }
+
+pub(crate) fn is_g0(_: *const ()) -> bool {
+    true
+}
 
 pub(crate) struct PerCpu(());
 impl PerCpu {

@@ -444,5 +444,5 @@ pub fn curg() -> Option<&'static G> {
 /// Whether the caller is on its CPU's g0.
 #[inline]
 pub fn on_g0() -> bool {
-    core::ptr::eq(percpu::raw_g(), percpu::raw_g0())
+    percpu::is_g0(percpu::raw_g())
 }

@@ -6,11 +6,12 @@
 //! **Rule:** `joiner` (joiner.rs) decides who frees a g that has ended: `goexit0`, off its stack, on g0, if the handle is gone; else the handle.
 #![allow(unsafe_code)] // First frames, closures and results by pointer, raw states in a pointer.
 
+use super::park::{may_park, park};
 use super::schedule::{Turn, execute, ready_and_schedule, schedule};
 use super::wake::{put_last, put_next};
 use crate::ground::machine::{self, Stack};
 use crate::ground::param::{GOID_BATCH, STACK_BYTES, STACK_COLORS};
-use crate::nouns::g::{ANY_CPU, G, Status, getg};
+use crate::nouns::g::{ANY_CPU, G, Status, WaitReason, getg};
 use crate::nouns::joiner::Ended;
 use crate::nouns::m::{M, m};
 use crate::nouns::p::{P, p};
@@ -193,7 +194,8 @@ fn resurrect(p: &P, m: &M, g: &'static G, drop_result: unsafe extern "C" fn(*mut
 /// The handle's wait: parks until `g` has ended. Called once per handle.
 pub(crate) fn wait_for_end(g: &'static G) {
     if !g.joiner.has_ended() {
-        super::park::park(getg(), crate::nouns::g::WaitReason::Join, |me| g.joiner.wait(me));
+        let parking = may_park();
+        park(parking, WaitReason::Join, |me| g.joiner.wait(me));
     }
 }
 

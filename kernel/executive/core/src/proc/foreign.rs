@@ -2,8 +2,11 @@
 //! it reaches the CPUs.
 //!
 //! A foreign thread has a block for GS to point at, and in it a g, an m and a p of its own. It stands on that g, which
-//! is its m's g0, for ever. So a call that never parks does its work there as on any CPU, and a call that would park
-//! ends the run, because `mcall` refuses g0. Nobody steals from a foreign p, for no CPU has its number.
+//! is its m's g0, for ever. So a call that never parks does its work there as on any CPU. A call that would park
+//! panics, and leaves all as it was (PARKING, in park.rs). Nobody steals from a foreign p, for no CPU has its number.
+//!
+//! One kind of call throws instead, which ends the run: to wait for an `RwLock`. It counts the caller before it
+//! knows whether the caller must wait, and that can't be taken back: a writer may have counted it too.
 //!
 //! **Rule:** what a foreign thread readies stands in its own p until its last unpin, and goes to the global queue
 //! there (`hand_over`). CPUs pay nothing for this: a foreign block is never calm (percpu.rs), so that each of

@@ -147,8 +147,8 @@ pub struct JoinHandle<T> {
 impl<T> JoinHandle<T> {
     /// Parks until the goroutine has ended, and takes its result.
     pub fn join(self) -> T {
+        birth::wait_for_end(self.g);
         let handle = ManuallyDrop::new(self);
-        birth::wait_for_end(handle.g);
         // SAFETY: it has ended, so the result is there; the handle is forgotten, so nobody takes it twice.
         let result = unsafe { (handle.take)(handle.g.body.get()) };
         birth::reap(handle.g);

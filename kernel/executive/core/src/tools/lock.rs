@@ -194,6 +194,20 @@ impl<T: ?Sized, const COUNTS: usize> LockGuard<'_, T, COUNTS> {
         core::mem::ManuallyDrop::new(self).release();
     }
 
+    /// Releases the lock, where that hardly ever happens: a call with one argument, so that a guard
+    /// which goes another way costs no register for it.
+    #[inline(always)]
+    pub fn release_rarely(self) {
+        #[cold]
+        #[inline(never)]
+        #[allow(unsafe_code)]
+        fn release<T: ?Sized, const COUNTS: usize>(lock: &Lock<T, COUNTS>) {
+            // SAFETY: held by the guard that is gone.
+            unsafe { lock.release_held(false) }
+        }
+        release(core::mem::ManuallyDrop::new(self).lock)
+    }
+
     #[inline]
     fn release(&mut self) {
         if cfg!(debug_assertions) {

@@ -130,7 +130,6 @@ macro_rules! gs_read {
     };
 }
 gs_read!(raw_g, reg, "", *const (), G, "The current g. Go: `getg`, `get_tls`.");
-gs_read!(raw_g0, reg, "", *const (), G0, "This CPU's g0. Pinned or on g0.");
 gs_read!(raw_curg, reg, "", *const (), CURG, "The goroutine this CPU runs. Pinned or on g0.");
 gs_read!(raw_m, reg, "", *const (), M, "This CPU's m. Pinned or on g0.");
 gs_read!(raw_p, reg, "", *const (), P, "This CPU's p. Pinned or on g0.");
@@ -156,6 +155,23 @@ pub fn cpu() -> usize {
 #[inline]
 pub(crate) fn is_foreign() -> bool {
     cpu() >= MAX_CPUS
+}
+
+/// Whether `g`, the current g, is this CPU's g0: one comparison.
+#[inline(always)]
+pub(crate) fn is_g0(g: *const ()) -> bool {
+    // SAFETY: a comparison with this CPU's block (see the head), and a jump on it.
+    unsafe {
+        asm!(
+            "cmp {g}, gs:[{o}]",
+            "je {yes}",
+            g = in(reg) g,
+            o = const G0,
+            yes = label { return true },
+            options(nostack, readonly),
+        )
+    }
+    false
 }
 
 /// How deep this CPU is pinned.

@@ -6,6 +6,9 @@
 //! a reader lock. Below it stand its parts, for what hands values over (channels) or waits for
 //! several things at once (selects):
 //!
+//! - [`may_park`] gives the [`Parking`] that parking takes, or panics on a thread that is no CPU.
+//!   It comes first, before anything is changed that a panic would leave behind.
+//!   [`may_park_holding`] is the same with a lock held.
 //! - [`park`] and [`park_unlock`] take a goroutine off its CPU; [`Parked::ready`] makes it
 //!   runnable.
 //! - [`WaitQ`] is a queue of [`Waiter`]s, which lie on the stacks of parked goroutines.
@@ -23,7 +26,7 @@ pub use crate::nouns::timers::{Fire, Timer};
 pub use crate::nouns::waitq::{
     Claim, Parked, WaitQ, Waiter, claim_as, claim_without_lock, prepare, succeed, woken,
 };
-pub use crate::proc::park::park_unlock;
+pub use crate::proc::park::{Parking, cannot_park, may_park, may_park_holding, park_unlock};
 pub use crate::proc::wake::unlock_ready;
 
 use crate::nouns::g::{WaitReason, getg, on_g0};
@@ -34,10 +37,10 @@ use crate::tools::percpu;
 
 /// Parks the calling goroutine. `give` runs on g0 once it is saved (PARK-COMMIT), must not park,
 /// and leaves it with whoever will ready it; if it gives it back there is nothing to wait for, and
-/// the goroutine goes on. Throws on g0, and if a lock is held after `give`. Go: `gopark`.
+/// the goroutine goes on. Throws if a lock is held after `give`. Go: `gopark`.
 #[inline]
-pub fn park(reason: WaitReason, give: impl FnOnce(Parked) -> Option<Parked>) {
-    crate::proc::park::park(getg(), reason, |g| {
+pub fn park(parking: Parking, reason: WaitReason, give: impl FnOnce(Parked) -> Option<Parked>) {
+    crate::proc::park::park(parking, reason, |g| {
         // SAFETY: PARK-COMMIT: it is saved, and nobody can find it yet.
         give(unsafe { Parked::new(g) }).is_none()
     });

@@ -2,6 +2,7 @@
 
 use crate::monitor::Monitor;
 use executive_core::g::WaitReason;
+use executive_core::wait::Parking;
 
 /// A place where `n` goroutines wait until all of them are there; then it serves the next `n`.
 ///
@@ -35,6 +36,9 @@ impl Barrier {
         let mut here = self.here.lock();
         *here += 1;
         if *here < self.n {
+            if Parking::here().is_none() {
+                *here -= 1; // `wait` panics
+            }
             here.wait(WaitReason::Barrier);
             return false;
         }

@@ -48,6 +48,9 @@ pub trait Queue {
     fn acquire(&self, position: Position);
     /// Gives a permit, to the first waiter if there is one.
     fn release(&self);
+    /// Somebody has the lock, and the caller may have to wait. It may panic instead: the word has
+    /// not changed.
+    fn may_park(&self) {}
     /// Whether the holder may be done soon and nobody waits for this CPU. Go: `canSpin`.
     #[doc(alias = "canSpin")]
     fn may_spin(&self) -> bool;
@@ -97,6 +100,9 @@ impl LockWord {
         let (mut since, mut starving, mut awoke, mut spins) = (0, false, false, 0);
         let mut old = self.0.load(Ordering::Relaxed);
         loop {
+            if old & (LOCKED | STARVING) != 0 {
+                queue.may_park();
+            }
             if old & (LOCKED | STARVING) == LOCKED && spins < SPINS && queue.may_spin() {
                 // Say that we are awake, so that the unlock need not wake another waiter.
                 if !awoke && old & WOKEN == 0 && waiters(old) != 0 {

@@ -15,7 +15,7 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use executive_core::g::{WaitReason, getg};
 use executive_core::machine;
 use executive_core::percpu;
-use executive_core::wait::{can_park, can_spin};
+use executive_core::wait::{can_park, can_spin, may_park};
 use executive_core::yield_now;
 
 /// A lock around a `T`. Not recursive. There is no poisoning: a panic ends the run.
@@ -180,6 +180,9 @@ impl Queue for Raw {
     fn release(&self) {
         self.sema.release();
     }
+    fn may_park(&self) {
+        may_park();
+    }
     fn may_spin(&self) -> bool {
         can_spin()
     }
@@ -192,10 +195,20 @@ impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     /// Unlocks. Yields if the lock was handed to a waiter that starved.
     #[inline]
     fn drop(&mut self) {
-        if self.mutex.raw.word.unlock(&self.mutex.raw) && can_park() {
-            yield_now();
+        if self.mutex.raw.word.unlock(&self.mutex.raw) {
+            let_it_run();
         }
         percpu::point();
+    }
+}
+
+/// The lock was handed to one that starved. Not inlined: a loop that locks would keep registers for
+/// the yield.
+#[cold]
+#[inline(never)]
+fn let_it_run() {
+    if can_park() {
+        yield_now();
     }
 }
 impl<T: ?Sized> Deref for MutexGuard<'_, T> {
