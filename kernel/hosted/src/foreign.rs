@@ -100,7 +100,7 @@ fn real() -> Create {
     if real == 0 {
         // SAFETY: a C string.
         real = unsafe { libc::dlsym(libc::RTLD_NEXT, c"pthread_create".as_ptr()) } as usize;
-        assert!(real != 0, "hosted: there is no pthread_create");
+        assert!(real != 0, "hosted: no pthread_create found: libc must be linked dynamically");
         REAL.store(real, Ordering::Relaxed);
     }
     // SAFETY: libc's function of that name.

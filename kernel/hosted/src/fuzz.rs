@@ -6,6 +6,9 @@
 //! only CPU. `on_tick` runs when the clock is read at or after the time asked for, at a point where
 //! a signal could have come.
 //!
+//! Threads that are no CPU must not call the executive under a seed on one CPU: nothing here thinks
+//! of them.
+//!
 //! So a run is a function of its seed, unless the program depends on the outer world (the real
 //! clock, `HashMap`'s keys, addresses).
 

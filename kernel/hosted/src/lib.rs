@@ -37,16 +37,25 @@
 //! than `run`, and those that a goroutine or a library starts. They may call whatever never parks:
 //! [`Waker::wake`](core::task::Waker::wake), `try_send` and `try_recv`, `Semaphore::release`,
 //! `Token::cancel`, `Mutex::try_lock`, a condition's notify, a timer's start and stop, and more. A
-//! call that would park there (`recv` on an empty channel, say) ends the run with `not on a
-//! goroutine`. Starting a goroutine there is an error (`go` panics).
+//! call that would park there (`recv` on an empty channel, say) panics with `not on a goroutine`, and
+//! leaves all as it was; so does `go`. The panic is the thread's own: it unwinds. One kind of call
+//! ends the run with those words instead: to wait for an `RwLock` that is not free, because the caller
+//! is counted there already.
 //!
 //! As long as such a thread may wake a goroutine, hold an [`Outside`]: when all goroutines wait and
 //! there is none, that is a deadlock, and the run ends. (A clone of a [`Waker`](core::task::Waker)
 //! counts as one while its goroutine waits.)
 //!
-//! Threads made by raw `clone` must not call the executive, nor may a child of `fork` that has not
-//! called `exec`: they inherit GS, and would be taken for the CPU that made them. `foreign` tells
-//! how other threads are recognised at no cost.
+//! `foreign` tells how threads are recognised at no cost. It takes libc's `pthread_create`, so these
+//! are not supported:
+//! - **Threads made by raw `clone(2)`**, and a child of `fork` that has not called `exec`. They
+//!   inherit GS, and would be taken for the CPU that made them.
+//! - **A libc that is linked statically** (`-C target-feature=+crt-static`). [`run`] panics, and says
+//!   so.
+//! - **Threads beside a fuzz seed on one CPU** (`--cfg fuzz`, `EXECUTIVE_SEED`). There time belongs to
+//!   that CPU: it goes on, and ticks, when a thread reads it; and a CPU that sleeps for good ends the
+//!   run, even if somebody has an [`Outside`] or a `Waker`. On several CPUs time is Linux's, and
+//!   threads are as ever.
 //!
 //! # Order of reading
 //! `linux` has the hooks, and names the file that keeps each. The modules stand in layer order,
