@@ -122,5 +122,25 @@ both has_none
 sed -n '/^```toml$/,/^```$/p' README.md | sed '1d;$d' >"$work/frames/.cargo/config.toml"
 both has_frames
 
+# What strangers get from crates.io: these packages and no others, each of which builds of what it is
+# packed with, licences included.
+published() {
+    local names="executive-core executive-services executive hosted" name file
+    [[ $(sed -n 's/^ *Uploading \([^ ]*\) .*/\1/p' "$1" | xargs) = "$names" ]] || return
+    for name in $names; do
+        for file in README.md LICENSE-MIT LICENSE-APACHE; do
+            [[ -s $(echo "$target/package/$name"-[0-9]*/$file) ]] || return
+        done
+    done
+}
+rm -rf "$target/package"
+status=0
+cargo publish --workspace --dry-run --allow-dirty >"$work/published" 2>&1 || status=$?
+if ((status != 0)) && grep -qE "index\.crates\.io|Could not resolve host" "$work/published"; then
+    echo "skipped: cargo publish --dry-run asks the index of crates.io, which cannot be reached"
+else
+    holds "cargo publish --workspace --dry-run" "$work/published" eval '((status == 0)) && published "$work/published"'
+fi
+
 echo "$asked questions, $failed wrong"
 ((failed == 0))
