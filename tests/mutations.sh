@@ -3,6 +3,7 @@
 # unit test, or the scenario under seeded schedules).
 #
 #   tests/mutations.sh [WORD...]          all of them (some minutes), or those whose line contains one of the words
+#   tests/mutations.sh --list [WORD...]   tells them: file, what is broken, who notices
 #   tests/mutations.sh --show NAME        one of them: keeps the broken copy, and prints each step of the order in which the model fails
 #
 # tests/lib/mutations.sh tells how.

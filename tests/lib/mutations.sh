@@ -3,6 +3,13 @@
 # Who sources it has set `root`, exports what cargo needs, calls `copy`, and defines `builds TEST` and `passes TEST WHO`.
 # The changes are perl expressions over the whole file. One that changes nothing is an error: the code has moved on, and so must the list.
 
+# With --list, and perhaps words, it only tells what would be broken, and who must notice.
+list=
+if [[ ${1-} == --list ]]; then
+    list=1
+    shift
+fi
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 words=("$@")
@@ -46,7 +53,10 @@ mutation() { # NAME FILE TEST WHO PERL
     local name=$1 file=$2 test=$3 who=$4 change=$5 at
     [[ ${show-$name} == "$name" ]] && wanted "$name $file $test $who" || return 0
     tried=$((tried + 1))
-    grep -qF "| $file | $name | \`$who\` |" "$root/docs/hacking.md" || miss "STALE " "$file" "$name" "is not in docs/hacking.md's list"
+    if [[ $list ]]; then
+        printf '%-14s %-64s %s\n' "$file" "$name" "$who"
+        return
+    fi
     at=$(place "$file")
     perl -0pi -e "$change" "$src/$at"
     if cmp -s "$src/$at" "$work/clean/$at"; then
@@ -67,6 +77,7 @@ mutation() { # NAME FILE TEST WHO PERL
 }
 
 summary() { # [WHAT]: the status is 0 if all were noticed
+    [[ -z $list ]] || return 0
     echo "$tried ${1:-mutations}, ${#missed[@]} unnoticed"
     ((tried > 0 && ${#missed[@]} == 0))
 }
