@@ -308,7 +308,7 @@ mutation "locked without acquire" lockword.rs locks two_take_turns \
     's/compare_exchange\(0, LOCKED, Ordering::Acquire/compare_exchange(0, LOCKED, Ordering::Relaxed/'
 mutation "locked the slow way without acquire" lockword.rs locks three_take_turns \
     's/compare_exchange\(old, new, Ordering::Acquire/compare_exchange(old, new, Ordering::Relaxed/'
-mutation "unlocked without release" atomic.rs locks two_take_turns \
+mutation "unlocked without release" arch.rs locks two_take_turns \
     's/fetch_sub\(N, Ordering::Release\)/fetch_sub(N, Ordering::Relaxed)/'
 mutation "an unlock wakes nobody" lockword.rs locks two_take_turns \
     's/self\.wake_waiter\(queue\);//'

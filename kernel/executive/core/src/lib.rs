@@ -35,7 +35,7 @@ pub mod wait;
 #[cfg(not(loom))]
 pub mod kit;
 
-pub use ground::{atomic, machine, param};
+pub use ground::{arch, atomic, machine, param};
 pub use tools::{fatal, lock};
 #[cfg(not(loom))]
 mod public {

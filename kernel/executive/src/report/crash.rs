@@ -9,6 +9,7 @@ use super::census::{self, Group, Named, Report};
 use core::cell::{Cell, UnsafeCell};
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use executive_core::arch::{frame_pointer, keeps_frame_pointers};
 use executive_core::g::{G, Status, getg};
 use executive_core::kit::{self, curg, on_g0};
 use executive_core::machine::{self, Interrupted, Stack};
@@ -351,39 +352,4 @@ fn frame_line(out: &mut Out, pc: usize) -> bool {
     }
     let _ = writeln!(out);
     named
-}
-
-#[inline(always)]
-fn frame_pointer() -> usize {
-    let fp: usize;
-    // SAFETY: reads a register.
-    unsafe {
-        core::arch::asm!("mov {}, rbp", out(reg) fp, options(nomem, nostack, preserves_flags))
-    };
-    fp
-}
-
-/// Whether this crate was compiled with frame pointers: in a function that keeps one, rbp points
-/// below the return address.
-fn keeps_frame_pointers() -> bool {
-    extern "C" fn keeps_one(below_return: usize) -> bool {
-        frame_pointer() == below_return
-    }
-    let kept: u8;
-    // SAFETY: calls a function, with the stack aligned as it was, and puts rbp back.
-    unsafe {
-        core::arch::asm!(
-            "push rbp",
-            "push rbp",
-            "xor ebp, ebp",
-            "lea rdi, [rsp - 16]", // the call pushes one word, and a prologue rbp
-            "call {keeps_one}",
-            "pop rbp",
-            "pop rbp",
-            keeps_one = sym keeps_one,
-            out("al") kept,
-            clobber_abi("C"),
-        );
-    }
-    kept != 0
 }

@@ -239,5 +239,11 @@ trait Machine {
     safe fn exit(code: i32) -> !;
 }
 }
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 pub(crate) use bind_machine;
+
+unsafe extern "Rust" {
+    /// What [`throw`](crate::tools::fatal::throw) calls upward: the report needs every noun there
+    /// is, and everything needs `throw`.
+    pub(crate) safe fn _executive_throw(words: &'static str) -> !;
+}

@@ -5,7 +5,6 @@
 //! preempted; there the handler leaves a mark, which the unpin or the next switch honours.
 //!
 //! There is a tick only when somebody waits: at the end of a slice under contention, at the deadline of this P's first timer, or when another CPU kicks.
-#![allow(unsafe_code)] // The stub that a preempted goroutine runs.
 
 use super::foreign::hand_over;
 use super::schedule::schedule_slow;
@@ -17,10 +16,8 @@ use crate::nouns::m::{CpuState, m};
 use crate::nouns::p::p;
 use crate::nouns::sched::SCHED;
 use crate::switch;
-use crate::tools::percpu::{self, G as CURRENT};
+use crate::tools::percpu;
 use crate::tools::trace::{self, Event};
-use core::arch::naked_asm;
-use core::mem::offset_of;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// The timer that was asked for by `tick_at`, or another CPU's `kick`, interrupted this CPU. Called by the machine's handler, with
@@ -94,83 +91,19 @@ fn preempt(at: &mut Interrupted) -> bool {
     }
     let g = getg();
     g.preempt_pc.set(at.pc);
-    at.pc = async_preempt as *const () as usize;
+    at.pc = switch::ASYNC_PREEMPT as usize;
     true
 }
 
-/// What a preempted goroutine runs: saves what the interrupted code may have in any register, yields, restores, and goes on where it was.
-/// Go: `asyncPreempt`.
-///
-/// Interrupted once more in here before `preempt_pc` is on the stack, it would lose its way: so this lies in the section that is never preempted; what it calls does not.
-/// The target has no red zone. Vector registers are not saved: this kernel's code has none, and a machine whose code has them must not preempt.
-///
-/// ```text
-///   | (interrupted code's stack)   |
-///   | pc it goes on at             | <- `ret` takes it
-///   | flags                        |
-///   | rax rcx rdx rbx rsi rdi rbp r8..r15 |
-/// ```
-#[unsafe(naked)]
-#[unsafe(link_section = "executive_switch")]
-unsafe extern "C" fn async_preempt() {
-    naked_asm!(
-        "push rax",                 // place for pc
-        "pushfq",
-        "push rax",
-        "push rcx",
-        "push rdx",
-        "push rbx",
-        "push rsi",
-        "push rdi",
-        "push rbp",
-        "push r8",
-        "push r9",
-        "push r10",
-        "push r11",
-        "push r12",
-        "push r13",
-        "push r14",
-        "push r15",
-        "mov rax, gs:[{g}]",
-        "mov rax, [rax + {pc}]",
-        "mov [rsp + 16*8], rax",    // 15 registers and the flags above us
-        "mov rbx, rsp",             // rbx keeps rsp over the call
-        "and rsp, -16",
-        "cld",
-        "call {yield}",
-        "mov rsp, rbx",
-        "pop r15",
-        "pop r14",
-        "pop r13",
-        "pop r12",
-        "pop r11",
-        "pop r10",
-        "pop r9",
-        "pop r8",
-        "pop rbp",
-        "pop rdi",
-        "pop rsi",
-        "pop rbx",
-        "pop rdx",
-        "pop rcx",
-        "pop rax",
-        "popfq",
-        "ret",
-        g = const CURRENT,
-        pc = const offset_of!(G, preempt_pc),
-        yield = sym preempt_yield,
-    )
-}
-
-extern "C" fn preempt_yield() {
+/// What a preempted goroutine does, its registers saved (switch.rs, `async_preempt`).
+pub(crate) extern "C" fn preempt_yield() {
     if percpu::preempt() {
         gopreempt();
     }
 }
 
 /// The last unpin finds that a preemption came meanwhile; or it is a foreign thread's.
-#[unsafe(no_mangle)]
-fn _executive_preempted() {
+pub(crate) fn preempted() {
     if percpu::pins() != 0 {
         return;
     }
@@ -184,7 +117,7 @@ fn _executive_preempted() {
 /// Gives the CPU to others. A goroutine whose slice is over goes to the global queue, so that it is shared evenly. Go: `gopreempt_m`, `goschedImpl`.
 #[cold]
 fn gopreempt() {
-    unsafe extern "C" fn preempt_m(g: &'static G, _: *mut ()) -> ! {
+    extern "C" fn preempt_m(g: &'static G) -> ! {
         let (p, m) = (p(), m());
         p.stats.preemptions.bump();
         trace::record(Event::Preempt, || g.id());
@@ -199,6 +132,5 @@ fn gopreempt() {
         }
         schedule_slow(p, m)
     }
-    // SAFETY: `preempt_m` takes no argument and does not return.
-    unsafe { switch::call_mcall(preempt_m, core::ptr::null_mut()) }
+    switch::leave(preempt_m)
 }

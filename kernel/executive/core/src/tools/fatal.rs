@@ -4,16 +4,10 @@
 //! the name of the function that noticed. The *caller's* bug: `panic!`, in Go's words. Ordinary
 //! outcomes: `Option`, `Result`, `bool`.
 
-/// Prints `fatal error: ` and the words, what runs where, every goroutine and why it waits, and
-/// ends the run with status 2. Takes no lock and allocates nothing. Go: `throw`.
+/// Prints `fatal error: ` and the words, what runs where, every goroutine and why it waits, and ends
+/// the run with status 2. Takes no lock and allocates nothing. Go: `throw`.
 #[cold]
 #[inline(never)]
-#[allow(unsafe_code)] // one symbol, defined in crash.rs
 pub fn throw(words: &'static str) -> ! {
-    unsafe extern "Rust" {
-        safe fn _executive_throw(words: &'static str) -> !;
-    }
-    // The other call upward (see percpu): the report needs every noun there is, and everything
-    // needs `throw`.
-    _executive_throw(words)
+    crate::ground::machine::_executive_throw(words)
 }

@@ -12,9 +12,9 @@
 //! and a TLS-like lazy address (LLVM keeps those over calls: llvm-project#98479).
 #![allow(unsafe_code)] // GS-relative instructions, and cells that only their own CPU writes.
 
+use crate::ground::arch;
 use crate::ground::chaos;
 use crate::ground::param::MAX_CPUS;
-use core::arch::asm;
 use core::cell::{Cell, UnsafeCell};
 use core::mem::offset_of;
 
@@ -36,9 +36,9 @@ pub struct PerCpu {
     /// This CPU's m, p and number.
     m: Cell<*const ()>,
     p: Cell<*const ()>,
-    cpu: Cell<u32>,
+    cpu: Cell<u64>,
     /// Ranks of the locks held, a bit each (debug builds; RANK).
-    ranks: Cell<u32>,
+    ranks: Cell<u64>,
 }
 
 pub(crate) const G: usize = offset_of!(PerCpu, g);
@@ -84,7 +84,7 @@ impl PerCpu {
         self.g0.set(g0);
         self.m.set(m);
         self.p.set(p);
-        self.cpu.set(cpu as u32);
+        self.cpu.set(cpu as u64);
     }
 }
 
@@ -110,39 +110,36 @@ pub(crate) fn peek_curg(cpu: usize) -> *const () {
     unsafe { percpu_block(cpu).byte_add(CURG).cast::<*const ()>().read_volatile() }
 }
 
-macro_rules! gs_read {
-    ($name:ident, $reg:tt, $modifier:tt, $ty:ty, $offset:expr, $doc:literal) => {
+macro_rules! gs_word {
+    ($($name:ident, $offset:ident, $doc:literal;)*) => { $(
         #[doc = $doc]
         #[inline(always)]
-        pub(crate) fn $name() -> $ty {
-            let value: $ty;
+        pub(crate) fn $name() -> *const () {
             // SAFETY: GS-CURRENT: the GS base is this CPU's block from its start on.
-            unsafe {
-                asm!(
-                    concat!("mov {value", $modifier, "}, gs:[{offset}]"),
-                    value = out($reg) value,
-                    offset = const $offset,
-                    options(nostack, preserves_flags, readonly),
-                );
-            }
-            value
+            unsafe { arch::gs_load::<$offset>() as *const () }
         }
-    };
+    )* };
 }
-gs_read!(raw_g, reg, "", *const (), G, "The current g. Go: `getg`, `get_tls`.");
-gs_read!(raw_curg, reg, "", *const (), CURG, "The goroutine this CPU runs. Pinned or on g0.");
-gs_read!(raw_m, reg, "", *const (), M, "This CPU's m. Pinned or on g0.");
-gs_read!(raw_p, reg, "", *const (), P, "This CPU's p. Pinned or on g0.");
-gs_read!(raw_pins, reg, "", u64, PINS, "Both that `pins` tells.");
-gs_read!(
-    this_cpu,
-    reg,
-    ":e",
-    u32,
-    CPU,
-    "This CPU's number: true until the next switch unless pinned."
-);
-gs_read!(raw_ranks, reg, ":e", u32, RANKS, "Ranks of the locks held. Pinned.");
+gs_word! {
+    raw_g, G, "The current g. Go: `getg`, `get_tls`.";
+    raw_curg, CURG, "The goroutine this CPU runs. Pinned or on g0.";
+    raw_m, M, "This CPU's m. Pinned or on g0.";
+    raw_p, P, "This CPU's p. Pinned or on g0.";
+}
+
+/// Both that `pins` tells.
+#[inline(always)]
+fn raw_pins() -> u64 {
+    // SAFETY: GS-CURRENT.
+    unsafe { arch::gs_load::<PINS>() }
+}
+
+/// This CPU's number: true until the next switch unless pinned.
+#[inline(always)]
+pub(crate) fn this_cpu() -> u32 {
+    // SAFETY: GS-CURRENT.
+    unsafe { arch::gs_load::<CPU>() as u32 }
+}
 
 /// This CPU's number. Stale at once unless the caller is pinned (holds a
 /// [`Lock`](crate::tools::lock::Lock) or a [`Pin`]). On a thread that is no CPU: a number that no
@@ -160,18 +157,8 @@ pub(crate) fn is_foreign() -> bool {
 /// Whether `g`, the current g, is this CPU's g0: one comparison.
 #[inline(always)]
 pub(crate) fn is_g0(g: *const ()) -> bool {
-    // SAFETY: a comparison with this CPU's block (see the head), and a jump on it.
-    unsafe {
-        asm!(
-            "cmp {g}, gs:[{o}]",
-            "je {yes}",
-            g = in(reg) g,
-            o = const G0,
-            yes = label { return true },
-            options(nostack, readonly),
-        )
-    }
-    false
+    // SAFETY: GS-CURRENT.
+    unsafe { arch::gs_equals::<G0>(g as u64) }
 }
 
 /// How deep this CPU is pinned.
@@ -183,18 +170,8 @@ pub(crate) fn pins() -> u64 {
 /// Whether nothing is pinned and nobody wants a yield: the two in one comparison.
 #[inline(always)]
 pub(crate) fn is_calm() -> bool {
-    // SAFETY: a comparison with this CPU's block (see the head), and a jump on it.
-    unsafe {
-        asm!(
-            "cmp qword ptr gs:[{o}], {calm}",
-            "jne {not}",
-            o = const PINS,
-            calm = const CALM,
-            not = label { return false },
-            options(nostack, readonly),
-        )
-    }
-    true
+    // SAFETY: GS-CURRENT.
+    unsafe { arch::gs_is::<PINS, { CALM as i32 }>() }
 }
 
 /// Whether the goroutine shall yield at its next unpin.
@@ -204,74 +181,51 @@ pub(crate) fn preempt() -> bool {
 
 /// The goroutine that runs here shall yield as soon as it can.
 pub(crate) fn want_preempt() {
-    // SAFETY: one instruction on this CPU's block (see the head).
-    unsafe {
-        asm!("and qword ptr gs:[{o}], {v}", o = const PINS, v = const !CALM as i32, options(nostack))
-    }
+    // SAFETY: GS-CURRENT.
+    unsafe { arch::gs_and::<PINS, { !CALM as i32 }>() }
 }
 
 /// A slice begins: nobody wants a yield yet. On g0, without pins.
 #[inline(always)]
 pub(crate) fn calm() {
-    // SAFETY: one instruction on this CPU's block (see the head).
-    unsafe {
-        asm!("mov qword ptr gs:[{o}], {v}", o = const PINS, v = const CALM, options(nostack, preserves_flags))
-    }
+    // SAFETY: GS-CURRENT.
+    unsafe { arch::gs_set::<PINS, { CALM as i32 }>() }
 }
 
-/// The caller's stack is that of `g` from here on. For `contract.rs` alone, before anything else
-/// runs here: elsewhere only `switch.rs` changes the current g, together with rsp (GS-CURRENT).
+/// The caller's stack is that of `g` from here on. For kit.rs alone, before anything else runs here:
+/// elsewhere only switch.rs changes the current g, together with rsp (GS-CURRENT).
 pub(crate) fn set_g(g: *const ()) {
-    // SAFETY: one instruction on this CPU's block (see the head).
-    unsafe {
-        asm!("mov gs:[{o}], {g}", o = const G, g = in(reg) g, options(nostack, preserves_flags))
-    }
+    // SAFETY: GS-CURRENT.
+    unsafe { arch::gs_store::<G>(g as u64) }
 }
 
 /// Notes which goroutine this CPU runs. On g0 only.
 #[inline(always)]
 pub(crate) fn set_curg(g: *const ()) {
-    // SAFETY: one instruction on this CPU's block (see the head).
-    unsafe {
-        asm!("mov gs:[{o}], {g}", o = const CURG, g = in(reg) g, options(nostack, preserves_flags))
-    }
+    // SAFETY: GS-CURRENT.
+    unsafe { arch::gs_store::<CURG>(g as u64) }
 }
 
 /// From here to the matching [`unpin`] the code is neither preempted nor moved to another CPU.
 #[inline(always)]
 pub(crate) fn pin() {
-    // SAFETY: one instruction on this CPU's block (see the head). Not `nomem`: what follows stays
-    // behind it.
-    unsafe {
-        asm!("add qword ptr gs:[{o}], {pin}", o = const PINS, pin = const PIN, options(nostack))
-    }
+    // SAFETY: GS-CURRENT.
+    unsafe { arch::gs_add::<PINS, { PIN as i32 }>() }
 }
 
-/// So many [`pin`]s at once. For `provoke.rs`.
+/// As many [`pin`]s at once. For kit.rs.
 pub(crate) fn pin_times(n: u64) {
-    // SAFETY: one instruction on this CPU's block (see the head).
-    unsafe {
-        asm!("add qword ptr gs:[{o}], {n}", o = const PINS, n = in(reg) n * PIN, options(nostack))
-    }
+    // SAFETY: GS-CURRENT. Two instructions: the run ends, wherever they are parted.
+    unsafe { arch::gs_store::<PINS>(raw_pins() + n * PIN) }
 }
 
-/// Undoes one [`pin`]; at the last one, a preemption that came meanwhile is honoured (the caller
-/// may yield).
+/// Undoes one [`pin`]; at the last one, a preemption that came meanwhile is honoured (the caller may
+/// yield).
 #[inline(always)]
 pub(crate) fn unpin() {
-    // SAFETY: one instruction on this CPU's block (see the head), and a jump on what it left. Not
-    // `nomem`: what precedes stays before it.
-    unsafe {
-        asm!(
-            "sub qword ptr gs:[{o}], {pin}",
-            "jz {wanted}",
-            o = const PINS,
-            pin = const PIN,
-            wanted = label { preempted() },
-            options(nostack),
-        )
-    }
-    if chaos::one_in(16) && pins() == 0 {
+    // SAFETY: GS-CURRENT.
+    if unsafe { arch::gs_sub_to_zero::<PINS, { PIN as i32 }>() } || chaos::one_in(16) && pins() == 0
+    {
         preempted();
     }
 }
@@ -280,12 +234,8 @@ pub(crate) fn unpin() {
 /// a machine that can't interrupt it anywhere, a loop around such a call would else keep the CPU.
 #[inline(always)]
 pub fn point() {
-    // SAFETY: a comparison with this CPU's block (see the head), and a jump on it. Not `nomem`:
-    // what precedes stays before it.
-    unsafe {
-        asm!("cmp qword ptr gs:[{o}], 0", "je {wanted}", o = const PINS, wanted = label { preempted() }, options(nostack))
-    }
-    if chaos::one_in(16) && pins() == 0 {
+    // SAFETY: GS-CURRENT.
+    if unsafe { arch::gs_is_seldom::<PINS, 0>() } || chaos::one_in(16) && pins() == 0 {
         preempted();
     }
 }
@@ -293,11 +243,8 @@ pub fn point() {
 /// Undoes one [`pin`] and leaves a preemption that came meanwhile for later.
 #[inline(always)]
 pub(crate) fn unpin_quietly() {
-    // SAFETY: one instruction on this CPU's block (see the head). Not `nomem`: what precedes stays
-    // before it.
-    unsafe {
-        asm!("sub qword ptr gs:[{o}], {pin}", o = const PINS, pin = const PIN, options(nostack))
-    }
+    // SAFETY: GS-CURRENT.
+    unsafe { arch::gs_sub::<PINS, { PIN as i32 }>() }
 }
 
 #[cold]
@@ -310,28 +257,20 @@ fn preempted() {
     _executive_preempted()
 }
 
-/// RANK, in debug builds: notes that a lock of this rank is taken; `false` if one of a higher rank
-/// is held.
-#[inline]
+/// RANK, in debug builds: notes that a lock of this rank is taken; `false` if one of a higher rank is
+/// held. Pinned.
 pub(crate) fn rank_taken(rank: u32) -> bool {
-    let held = raw_ranks();
-    set_ranks(held | 1 << rank);
+    // SAFETY: GS-CURRENT.
+    let held = unsafe { arch::gs_load::<RANKS>() };
+    // SAFETY: GS-CURRENT.
+    unsafe { arch::gs_store::<RANKS>(held | 1 << rank) };
     held >> (rank + 1) == 0
 }
 
-/// RANK, in debug builds: the last lock of this rank was released.
-#[inline]
+/// RANK, in debug builds: the last lock of this rank was released. Pinned.
 pub(crate) fn rank_released(rank: u32) {
-    set_ranks(raw_ranks() & !(1 << rank));
-}
-
-/// Pinned: the caller holds or held a lock.
-#[inline(always)]
-fn set_ranks(ranks: u32) {
-    // SAFETY: one instruction on this CPU's block (see the head).
-    unsafe {
-        asm!("mov gs:[{o}], {r:e}", o = const RANKS, r = in(reg) ranks, options(nostack, preserves_flags))
-    }
+    // SAFETY: GS-CURRENT.
+    unsafe { arch::gs_store::<RANKS>(arch::gs_load::<RANKS>() & !(1 << rank)) }
 }
 
 /// While one is alive its goroutine stays on its CPU and is not preempted. It must not park.

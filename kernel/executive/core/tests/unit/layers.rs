@@ -12,7 +12,15 @@ fn maps() -> [Map; 3] {
         least,
     };
     [
-        map("src", &[("switch", "proc", "goexit calls goexit1: a symbol in assembly")], 7),
+        map(
+            "src",
+            &[(
+                "switch",
+                "proc",
+                "goexit calls goexit1, async_preempt preempt_yield: symbols in assembly",
+            )],
+            7,
+        ),
         map("../services/src", &[], 10),
         map("../src", &[], 1),
     ]

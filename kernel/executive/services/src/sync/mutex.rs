@@ -5,13 +5,13 @@
 
 use super::lockword::{LockWord, Position, Queue};
 use super::sema::Semaphore;
-use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::marker::PhantomData;
 use core::mem::offset_of;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use executive_core::arch::store_sp;
 use executive_core::g::{WaitReason, getg};
 use executive_core::machine;
 use executive_core::percpu;
@@ -143,15 +143,8 @@ impl Raw {
     /// Notes who the owner is. A part of every lock, so it is one instruction, and needs no GS.
     #[inline(always)]
     fn is_mine(&self) {
-        // SAFETY: a relaxed store to an atomic of ours.
-        unsafe {
-            asm!(
-                "mov [{raw} + {owner}], rsp",
-                raw = in(reg) self,
-                owner = const offset_of!(Raw, owner),
-                options(nostack, preserves_flags),
-            );
-        }
+        // SAFETY: there lies an atomic of ours.
+        unsafe { store_sp::<{ offset_of!(Raw, owner) }, Raw>(self) }
     }
     /// An address on the owner's stack; 0: there is no owner. (A goroutine that has just locked may
     /// not have noted itself yet.)

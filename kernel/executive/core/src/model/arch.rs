@@ -1,0 +1,48 @@
+//! `arch` for the model checker and for Miri, which know no assembly: the same orderings by atomics
+//! that they understand.
+
+#[cfg(not(loom))]
+use core::sync::atomic::{AtomicU32, Ordering, fence};
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicU32, Ordering, fence};
+
+/// A full fence.
+pub fn full_fence() {
+    fence(Ordering::SeqCst);
+}
+
+/// A full fence.
+pub fn full_fence_after_exchange() {
+    full_fence();
+}
+
+/// What a subtraction left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Left {
+    /// 0.
+    Nothing,
+    /// The highest bit is clear.
+    Positive,
+    /// The highest bit is set.
+    Negative,
+}
+
+/// Subtracts.
+pub fn sub_release<const N: u32>(word: &AtomicU32) -> Left {
+    match word.fetch_sub(N, Ordering::Release).wrapping_sub(N) as i32 {
+        0 => Left::Nothing,
+        ..0 => Left::Negative,
+        1.. => Left::Positive,
+    }
+}
+
+/// Nothing.
+pub fn prefetch_for_write(_: usize) {}
+
+/// Lets another thread run.
+pub fn relax() {
+    #[cfg(not(loom))]
+    core::hint::spin_loop();
+    #[cfg(loom)]
+    loom::thread::yield_now();
+}
