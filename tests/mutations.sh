@@ -103,7 +103,7 @@ mutation "who resigns has looked before it stops counting" idle.rs idle who_coun
 mutation "what is handed over is told to nobody" idle.rs idle what_is_handed_over_is_found \
     's/(fn resign.*?)self\.wakep\(\)/$1if searching { self.wakep() } else { None }/s'
 mutation "who goes to sleep does not look whether it is switched off or on" idle.rs idle an_idle_cpu_hears_that_it_is_switched_off \
-    's/here\.is_off\(\) != off \|\| //'
+    's/here\.is_off\(\) != off\s*\|\| //'
 mutation "who is switched off is never found asleep" idle.rs idle a_cpu_hears_that_it_is_switched_on \
     's/ \|\| self\.take_of\(&self\.off, ONE_OFF, cpu\)//'
 mutation "who is switched off sleeps as an idle one" idle.rs idle a_cpu_that_is_switched_off_wakes_for_its_own \
@@ -163,19 +163,19 @@ mutation "tail published without release" runq.rs runq each_runs_once \
 mutation "tail read without acquire" runq.rs runq each_runs_once \
     's/q\.tail\.load\(Ordering::Acquire\)/q.tail.load(Ordering::Relaxed)/'
 mutation "a thief stores head" runq.rs runq each_runs_once \
-    's/q\.head\.compare_exchange\(head, head\.wrapping_add\(n\), .*?\)\.is_ok\(\)/{\n                q.head.store(head.wrapping_add(n), Ordering::Release);\n                true\n            }/'
+    's/q\.head\s*\.compare_exchange\(head, head\.wrapping_add\(n\), .*?\)\s*\.is_ok\(\)/{\n                q.head.store(head.wrapping_add(n), Ordering::Release);\n                true\n            }/'
 mutation "two thieves store head" runq.rs runq two_thieves_share \
-    's/q\.head\.compare_exchange\(head, head\.wrapping_add\(n\), .*?\)\.is_ok\(\)/{\n                q.head.store(head.wrapping_add(n), Ordering::Release);\n                true\n            }/'
+    's/q\.head\s*\.compare_exchange\(head, head\.wrapping_add\(n\), .*?\)\s*\.is_ok\(\)/{\n                q.head.store(head.wrapping_add(n), Ordering::Release);\n                true\n            }/'
 mutation "the owner stores head" runq.rs runq each_runs_once \
     's/q\.head\.compare_exchange\(from, to, .*?\)\.is_ok\(\)/q.head.store(to, Ordering::Release);\n        true/'
 mutation "a spill stores head" runq.rs runq a_full_ring_spills \
-    's/q\.head\.compare_exchange\(head, head\.wrapping_add\(N \/ 2\), .*?\)\.ok\(\)\?/q.head.store(head.wrapping_add(N \/ 2), Ordering::Release)/'
+    's/q\.head\s*\.compare_exchange\(head, head\.wrapping_add\(N \/ 2\), .*?\)\s*\.ok\(\)\?/q.head.store(head.wrapping_add(N \/ 2), Ordering::Release)/'
 mutation "a ring of N takes one more" runq.rs runq a_full_ring_spills \
     's/tail\.wrapping_sub\(head\) < N/tail.wrapping_sub(head) <= N/'
 mutation "a slot is read after it was given back" runq.rs runq slots_are_used_again \
-    's/(for i in 0\.\.n \{\n.*?\n            \}\n)(\s*if q\.head\.compare_exchange.*?\{\n)/$2$1/s'
+    's/(for i in 0\.\.n \{\n.*?\n            \}\n)(\s*if q\.head\s*\.compare_exchange.*?\{\n)/$2$1/s'
 mutation "a thief takes runnext by load and store" runq.rs runq runnext_has_one_winner \
-    's/self\.0\.runnext\.compare_exchange\(next, null_mut\(\), Ordering::AcqRel, Ordering::Relaxed\)\.ok\(\)\.and_then\(reference\)/{\n            self.0.runnext.store(null_mut(), Ordering::Release);\n            reference(next)\n        }/'
+    's/self\.0\s*\.runnext\s*\.compare_exchange\(next, null_mut\(\), Ordering::AcqRel, Ordering::Relaxed\)\s*\.ok\(\)\s*\.and_then\(reference\)/{\n            self.0.runnext.store(null_mut(), Ordering::Release);\n            reference(next)\n        }/'
 mutation "runnext published without release" runq.rs runq runnext_has_one_winner \
     's/runnext\.swap\(ptr\(t\), Ordering::AcqRel\)/runnext.swap(ptr(t), Ordering::Relaxed)/'
 mutation "runnext taken without acquire" runq.rs runq runnext_has_one_winner \
@@ -245,7 +245,7 @@ mutation "the end by load and store" joiner.rs park join_meets_the_end \
 mutation "detach of an ended one, relaxed" joiner.rs park detach_meets_the_end \
     's/(Self::detached\(\), Ordering::AcqRel, )Ordering::Acquire/$1Ordering::Relaxed/'
 mutation "detach by load and store" joiner.rs park detach_meets_the_end \
-    's/self\.0\.compare_exchange\(null_mut\(\), Self::detached\(\), .*?\)\.is_err\(\)/{\n            let ended = self.has_ended();\n            self.0.store(Self::detached(), Ordering::Release);\n            ended\n        }/'
+    's/self\.0\s*\.compare_exchange\(null_mut\(\), Self::detached\(\), .*?\)\s*\.is_err\(\)/{\n            let ended = self.has_ended();\n            self.0.store(Self::detached(), Ordering::Release);\n            ended\n        }/'
 mutation "the end does not see a late detach" joiner.rs park a_late_detach_is_seen_at_the_end \
     's/return Ended::Detached/return Ended::NotYetAwaited/'
 mutation "an interrupt without a waiter is forgotten" line.rs park an_interrupt_before_the_wait_is_not_lost \
@@ -371,6 +371,6 @@ mutation "who tries to write does so without acquire" readers.rs locks who_tries
 mutation "what is given away is kept too" freelist.rs free the_freed_is_reused_by_one \
     's/self\.put_own\(t\);\n(\s*if self\.len)/self.put_own(t);\n        let mut too = List::new();\n        too.push_back(t);\n        everyone.give(too);\n$1/'
 mutation "a batch replaces what was there" freelist.rs free the_freed_is_reused_by_one \
-    's/batch\.append\(core::mem::take\(&mut \*list\)\);//'
+    's/batch\.append\(core::mem::replace\(&mut \*list, List::new\(\)\)\);//'
 
 summary

@@ -145,8 +145,7 @@ switch_section! {
 /// by switching there and back; from any other g it throws. The goroutine keeps its CPU meanwhile:
 /// g0 is never preempted.
 ///
-/// *Takes* rdi = f, rsi = arg. rbp keeps the goroutine's rsp, so that backtraces run through. Go:
-/// `systemstack` (asm_amd64.s).
+/// *Takes* rdi = f, rsi = arg. rbp keeps the goroutine's rsp, so that backtraces run through.
 ///
 /// # Safety
 /// `f` is sound with this arg, and does not park.
@@ -218,11 +217,11 @@ pub fn systemstack<R>(f: impl FnOnce() -> R) -> R {
 }
 
 switch_section! {
-/// Makes the stack we are on this CPU's g0 stack and calls `f` at its base. *Takes* rdi = f. Go:
-/// `mstart`, `rt0_go`.
+/// Makes the stack we are on this CPU's g0 stack and calls `f` at its base. *Takes* rdi = f.
 ///
 /// # Safety
 /// Once per CPU, on the stack that the machine started it with; gs:[0] is that CPU's g0.
+#[doc(alias("mstart", "rt0_go"))]
 pub(crate) unsafe extern "C" fn enter_g0(f: extern "C" fn() -> !) -> ! {
     "and rsp, -16",
     "mov rax, gs:[{g0}]",

@@ -20,7 +20,7 @@ pub const GLOBAL_QUEUE_BATCH: usize = 8;
 /// Rounds over all P's that a searcher makes before it gives up (Go: stealTries). The models make one.
 pub const STEAL_ROUNDS: usize = if cfg!(loom) { 1 } else { 4 };
 
-/// How long a thief leaves a running P alone with its runnext (Go: `usleep(3)`).
+/// How long a thief leaves a running P alone with its runnext (in Go, 3 us).
 pub const RUNNEXT_PAUSE_NS: u64 = 3_000;
 
 /// How long a CPU naps that saw nothing but hand-overs: the longest that a runnext waits for a thief
@@ -37,7 +37,8 @@ pub const GFREE_KEEP: usize = GFREE_MAX / 2;
 /// How long a goroutine may run while others wait on its P (Go: forcePreemptNS).
 pub const SLICE_NS: u64 = 10_000_000;
 
-/// Goroutine numbers that a P takes from the global counter at once (Go: `_GoidCacheBatch`).
+/// Goroutine numbers that a P takes from the global counter at once.
+#[doc(alias = "_GoidCacheBatch")]
 pub const GOID_BATCH: u64 = 16;
 
 /// Timers that fire under one hold of their heap's lock, at the most: what another waits for it.

@@ -1,6 +1,7 @@
-//! Free things: each P has some of its own, and what is too many goes to everyone's list, a batch at a time. Go: `gFree`.
+//! Free things. Each P keeps some of its own; its surplus goes to a shared list, in batches.
 //!
-//! **Rule (PINNED):** the P's half is its owner's; everyone's is its lock's. What is free is in exactly one of them.
+//! **Rule (PINNED):** the P's list belongs to its owner; the shared list is guarded by its lock.
+//! What is free is in exactly one of them. Go: `gFree`.
 
 use crate::ground::atomic::{AtomicUsize, Ordering, const_fn};
 use crate::ground::param::{GFREE_KEEP, GFREE_MAX};
@@ -9,23 +10,25 @@ use crate::tools::lock::{CountedLock, Rank};
 use core::cell::Cell;
 use core::ptr::null_mut;
 
-/// Everyone's.
+/// What no P keeps for itself.
+#[doc(alias = "gFree")]
 pub struct Everyone<T: Linked + 'static> {
     list: CountedLock<List<T>>,
-    /// How many there are, for who asks without the lock: while goroutines only become more there are none, and none look.
+    /// Lets callers skip the lock; it stays 0 while the program only grows.
     len: AtomicUsize,
 }
 
 impl<T: Linked> Everyone<T> {
     const_fn! {
         pub fn new() -> Self {
-            Everyone { list: CountedLock::counted(Rank::Sched, List::new()), len: AtomicUsize::new(0) }
+            let list = CountedLock::counted(Rank::Sched, List::new());
+            Everyone { list, len: AtomicUsize::new(0) }
         }
     }
 
     /// Takes up to `most`.
     pub fn take(&self, most: usize) -> List<T> {
-        // Relaxed: a hint; the lock orders what counts. Who misses some makes a new one.
+        // Relaxed: a hint; the lock orders what counts. A caller that misses some makes a new one.
         if self.is_empty() {
             return List::new();
         }
@@ -35,7 +38,7 @@ impl<T: Linked> Everyone<T> {
         batch
     }
 
-    /// In front of what is there: the next batch to be taken is then the one whose stacks are warmest.
+    /// In front of what is there: the next batch taken is the one whose stacks are warmest.
     pub fn give(&self, mut batch: List<T>) {
         if batch.is_empty() {
             return;
@@ -69,7 +72,8 @@ impl<T: Linked> FreeList<T> {
         FreeList { first: Cell::new(None), len: Cell::new(0) }
     }
 
-    /// The one that was freed last, with a warm stack; a batch of `everyone`'s is taken if there is none here. Go: `gfget`.
+    /// The one that was freed last, with a warm stack; refills from `everyone` if there is none.
+    #[doc(alias = "gfget")]
     pub fn get(&self, everyone: &Everyone<T>) -> Option<&'static T> {
         self.get_own().or_else(|| {
             let batch = everyone.take(GFREE_KEEP);
@@ -79,7 +83,7 @@ impl<T: Linked> FreeList<T> {
         })
     }
 
-    /// The one that was freed last here, if there is one.
+    /// The one that was freed last here, if any.
     #[inline(always)]
     pub fn get_own(&self) -> Option<&'static T> {
         let t = self.first.get()?;
@@ -92,7 +96,6 @@ impl<T: Linked> FreeList<T> {
         Some(t)
     }
 
-    /// Takes all there are.
     pub fn take_all(&self) -> List<T> {
         let mut all = List::new();
         while let Some(t) = self.get_own() {
@@ -101,7 +104,8 @@ impl<T: Linked> FreeList<T> {
         all
     }
 
-    /// Frees one; the surplus goes to `everyone`, each after `part` has taken from it what it shall not keep. Go: `gfput`.
+    /// Frees one. A surplus goes to `everyone`, after `part` took from each what must not be kept.
+    #[doc(alias = "gfput")]
     #[inline(always)]
     pub fn put(&self, t: &'static T, everyone: &Everyone<T>, part: impl Fn(&T)) {
         self.put_own(t);
@@ -110,7 +114,7 @@ impl<T: Linked> FreeList<T> {
         }
     }
 
-    /// Frees one, or puts it back, whether there are too many or not.
+    /// Frees one, or puts it back, however many there are.
     #[inline(always)]
     pub fn put_own(&self, t: &'static T) {
         // Relaxed: the owner's, until `everyone`'s lock hands it over.

@@ -1,18 +1,19 @@
 //! The g: a goroutine. A stack, a saved stack pointer, and who may touch them.
 //!
-//! **Rule (STACK-OWNER):** the status says who may run on or write the stack: `Running`: the goroutine itself; `Waiting`:
-//! whoever it waits for, through what it left there; otherwise the m or the list that has the g.
+//! **Rule (STACK-OWNER):** the status says who may run on or write the stack. `Running`: the
+//! goroutine; `Waiting`: whatever it waits for, by what it left there; else: the m or list that has
+//! the g.
 //!
-//! **Rule (SEEN-WHOLE):** what others read of a g is one word each, an atomic. But a name and a
-//! stack take two words each, and they belong to one goroutine, as does the place where it was
-//! started. All these change only while `id` is 0: `id` becomes 0 before they change
-//! (`is_nobody`), and the new goroutine's number after they have changed (`is_born`). No
-//! number is used twice. So whoever finds the same number before and after has read what belongs to
-//! that goroutine ([`G::seen`]).
+//! **Rule (SEEN-WHOLE):** what others read of a g is one atomic word each, with three exceptions: a
+//! name and a stack take two words, and these and the place where it was started belong to one
+//! goroutine. All three change only while `id` is 0: [`is_nobody`](G::is_nobody) clears it before,
+//! [`is_born`](G::is_born) sets the new goroutine's number afterwards, and no number is used twice.
+//! So a reader that finds the same number before and after has read what belongs to that goroutine
+//! ([`G::seen`]).
 //!
-//! A g is never freed, only reused, so `&'static G` is what everyone holds. It lives in the heap and not at its
-//! stack's end: a stack's pages may be given back or be untouched while others look at the g.
-// `Sync` for cells whose owner the status names, pointers from GS made references, and a name of two words.
+//! A g is never freed, only reused, so everybody holds a `&'static G`. It lives in the heap and not
+//! at its stack's end: the stack's pages may go back to the machine while others look at the g.
+// Cells with an owner, references from GS, a name in two words.
 #![allow(unsafe_code)]
 
 use crate::ground::atomic::{
@@ -29,27 +30,33 @@ use core::panic::Location;
 use core::ptr::null_mut;
 
 /// What a goroutine is doing. Go: `_Gidle` .. `_Gdead`.
+#[doc(alias = "_Gidle")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Status {
     /// Just made, never used.
+    #[doc(alias = "_Gidle")]
     Idle = 0,
     /// On a run queue (ONE-QUEUE).
+    #[doc(alias = "_Grunnable")]
     Runnable = 1,
     /// On its stack, on some CPU.
+    #[doc(alias = "_Grunning")]
     Running = 2,
     /// Parked; somebody has it and will ready it.
+    #[doc(alias = "_Gwaiting")]
     Waiting = 4,
-    /// Over: on a free list, or exited and not yet joined.
+    /// On a free list, or ended and not yet joined.
+    #[doc(alias = "_Gdead")]
     Dead = 6,
 }
 
 macro_rules! wait_reasons {
-    ($($(#[$doc:meta])* $name:ident $words:literal,)*) => {
+    ($($name:ident $words:literal,)*) => {
         /// Why a goroutine waits. Go: `waitReason`, and its words.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         #[repr(u8)]
-        pub enum WaitReason { $($(#[$doc])* $name,)* }
+        pub enum WaitReason { $(#[doc = concat!("In reports: \"", $words, "\".")] $name,)* }
 
         impl WaitReason {
             const ALL: &[(Self, &str)] = &[$((WaitReason::$name, $words),)*];
@@ -57,39 +64,22 @@ macro_rules! wait_reasons {
     };
 }
 wait_reasons! {
-    /// It does not.
     None "",
-    /// For a value to come.
     ChanReceive "chan receive",
-    /// For a receiver, or for room.
     ChanSend "chan send",
-    /// For one of several arms.
     Select "select",
-    /// For nothing, and so forever.
     SelectNoCases "select (no cases)",
-    /// For a time to come.
     Sleep "sleep",
-    /// For another goroutine's end.
     Join "join",
-    /// For an interrupt.
     Irq "IRQ wait",
-    /// For a `Mutex`.
     MutexLock "sync.Mutex.Lock",
-    /// To read what an `RwLock` guards.
     RwLockRead "sync.RWMutex.RLock",
-    /// To write what an `RwLock` guards.
     RwLockWrite "sync.RWMutex.Lock",
-    /// For a `Condvar` to be notified.
     CondWait "sync.Cond.Wait",
-    /// For a `Semaphore`'s permits.
     Semacquire "semacquire",
-    /// For a `WaitGroup` to come to zero.
     WaitGroup "sync.WaitGroup.Wait",
-    /// For the others at a `Barrier`.
     Barrier "barrier",
-    /// For a future's waker.
     Future "future",
-    /// In a `Monitor`: for a primitive of one's own.
     Monitor "monitor",
 }
 
@@ -105,30 +95,31 @@ impl WaitReason {
     pub const fn from_u8(n: u8) -> Self {
         Self::ALL[n as usize].0
     }
-    /// Whether it is a wait for one thing, which the g names (`G::waits_for`).
+    /// Whether it is a wait for one thing, which the g names ([`G::waits_for`]).
     pub const fn is_for_one_thing(self) -> bool {
         use WaitReason::*;
         self.is_for_a_lock()
             || matches!(self, ChanReceive | ChanSend | Semacquire | WaitGroup | Barrier | Monitor)
     }
-    /// Whether a report tells who has what it waits for (`G::behind`).
+    /// Whether reports tell who holds what it waits for ([`G::behind`]).
     pub const fn is_for_a_lock(self) -> bool {
         matches!(self, WaitReason::MutexLock | WaitReason::RwLockRead | WaitReason::RwLockWrite)
     }
 }
 
-/// In `G::deepest`, depth is in these units, in the low bits: up to 256 MiB.
+/// The unit of `G::deepest`'s low bits: up to 256 MiB.
 const DEPTH_UNIT: usize = 4096;
 const DEPTH_BITS: u32 = 16;
 
-/// May run on any CPU (`G::locked_to`).
+/// `G::locked_to`: it may run on any CPU.
 pub const ANY_CPU: u32 = u32::MAX;
 
-/// One goroutine. `repr(C)`: switch.rs reads `sched_sp` at its offset.
+/// One goroutine. `repr(C)`: assembly reads `sched_sp` at its offset.
 #[repr(C, align(64))]
 pub struct G {
-    // The switch's: whoever owns the stack.
-    /// The saved rsp while the goroutine is off its CPU; what it pushed there is told in switch.rs. Go: `g.sched`.
+    // For the switch: guarded by STACK-OWNER.
+    /// The saved rsp while the goroutine is off its CPU (switch.rs draws what lies there).
+    #[doc(alias = "gobuf")]
     pub(crate) sched_sp: AtomicUsize,
 
     // Written by the owner, read by anyone for reports.
@@ -136,52 +127,52 @@ pub struct G {
     wait_reason: AtomicU8,
     /// The stack is of the usual size, and stays with the g when the goroutine ends.
     pub(crate) usual_stack: Cell<bool>,
-    /// CPU it must run on, or ANY_CPU. Written by itself.
+    /// The CPU that it must run on, or ANY_CPU. Written by the goroutine itself.
     pub(crate) locked_to: AtomicU32,
-    /// Coarse time (ns) of the last park.
+    /// Coarse time (ns) of its last park.
+    #[doc(alias = "waitsince")]
     pub(crate) waiting_since: AtomicU64,
-    /// 0: nobody's (SEEN-WHOLE).
+    /// 0: it is nobody's (SEEN-WHOLE).
     id: AtomicU64,
 
-    // The list's that has the g (ONE-QUEUE).
+    // For the list that has the g (ONE-QUEUE).
     pub(crate) schedlink: AtomicPtr<G>,
 
-    // The goroutine's own.
-    /// What its waker tells it (which select arm won, whether a channel was closed). Go: `g.param`.
+    // For the goroutine itself.
+    /// What its waker tells it: which select arm won, whether a channel was closed.
     pub(crate) param: Cell<*mut ()>,
-    /// Where it is in a select: see waitq.rs. Go: `g.selectDone`.
+    /// Where it is in a select: see waitq.rs.
+    #[doc(alias = "selectDone")]
     pub(crate) select_done: AtomicU32,
-    /// The lock, and so the channel or sync object, under which its waker finds it; as long as it
-    /// waits for such a thing.
+    /// See [`G::waits_for`].
     pub(crate) waits_for: AtomicUsize,
     // (All that a switch or a hand-over touches stands above: one cache line.)
-    /// In an inbox (ONE-QUEUE): its place in the CPU's line, by `Owner::end`.
+    /// In an inbox: its place in the CPU's line, as `Owner::end` gave it.
     pub(crate) place: Cell<u32>,
-    /// All g's ever made, in a list that only grows.
+    /// The next in the list of all g's, which only grows.
     pub(crate) alllink: AtomicPtr<G>,
-    // Its stack, from and to (SEEN-WHOLE); 0 and 0: none.
+    // The stack's ends (SEEN-WHOLE); 0 and 0: none.
     stack_lo: AtomicUsize,
     stack_hi: AtomicUsize,
     /// Bytes left free at the stack's top (see `STACK_COLORS`).
     pub(crate) color: Cell<usize>,
-    /// The deepest that its stack has been, as far as it was noted: pages, below the number of the goroutine that this is about, so that
-    /// a g's next goroutine has nothing to reset.
+    /// High-water mark in pages, tagged with the goroutine's id, so that a reused g needs no reset.
     deepest: AtomicU64,
     /// See [`G::behind`].
     behind: AtomicUsize,
-    /// Where the future that it runs meets its wakers (services' wakeword.rs).
+    /// The word in which its future meets wakers (services' wakeword.rs).
     pub(crate) future: AtomicU64,
-    /// Where an interrupted goroutine goes on (written by the tick handler while the goroutine stands still).
+    /// Where it goes on after a preemption. Written by the tick handler while it stands still.
     pub(crate) preempt_pc: Cell<usize>,
 
-    // Birth's and join's.
+    // For birth and join.
     started_at: AtomicPtr<Location<'static>>,
-    /// Null: it has none. gdb.py reads pointer and length as a `&str`.
+    /// Null: it has no name. gdb.py reads pointer and length as a `&str`.
     name: AtomicPtr<u8>,
     name_len: AtomicUsize,
-    /// Who waits for the end, or whether anyone does.
+    /// Where its end meets its handle.
     pub(crate) joiner: Joiner<G>,
-    /// Where closure and result lie, on the goroutine's own stack.
+    /// Where closure and result lie, on its own stack.
     pub(crate) body: Cell<*mut ()>,
     /// Drops a result that nobody will take.
     pub(crate) drop_result: Cell<Option<unsafe extern "C" fn(*mut ())>>,
@@ -200,8 +191,8 @@ pub struct Seen {
     pub stack: Stack,
 }
 
-// SAFETY: cells are touched by the owner that the status names (STACK-OWNER) or by the list that has the g (ONE-QUEUE);
-// the rest is atomic.
+// SAFETY: cells are touched by the owner that the status names (STACK-OWNER) or by the list that
+// has the g (ONE-QUEUE); the rest is atomic.
 unsafe impl Sync for G {}
 // SAFETY: as above.
 unsafe impl Send for G {}
@@ -210,7 +201,7 @@ impl Linked for G {
     fn link(&self) -> &AtomicPtr<G> {
         &self.schedlink
     }
-    /// Its saved frame (a free one's will be about where its last one was), and the g's second line.
+    /// Its saved frame (a free g's will be about where its last one was), and the g's second line.
     #[inline(always)]
     fn soon(&self) {
         let sp = self.sched_sp.load(Ordering::Relaxed);
@@ -221,7 +212,7 @@ impl Linked for G {
 }
 
 impl G {
-    /// Offsets for debugger.rs and gdb.py: alllink, id, status, wait reason, name, where it was started, saved rsp.
+    /// For debugger.rs and gdb.py.
     pub const FIELDS: [usize; 7] = [
         offset_of!(G, alllink),
         offset_of!(G, id),
@@ -265,7 +256,8 @@ impl G {
         }
     }
 
-    /// Its number: 1 is main; never reused, though the g is. Go: `goid`.
+    /// Its number: 1 is main; never used again.
+    #[doc(alias = "goid")]
     pub fn id(&self) -> u64 {
         self.id.load(Ordering::Relaxed)
     }
@@ -274,14 +266,13 @@ impl G {
         self.seen()?.name
     }
 
-    /// It is nobody's from here on, until [`is_born`](Self::is_born): its stack may change. By who
-    /// frees it.
+    /// It is nobody's until the next `is_born`; its stack may change. By whoever frees it.
     #[inline]
     pub(crate) fn is_nobody(&self) {
-        // Relaxed: what is stored below is stored with Release, so whoever sees that sees this, too.
+        // Relaxed: what is stored below is stored with Release; a reader of that sees this, too.
         self.id.store(0, Ordering::Relaxed);
     }
-    /// It is the goroutine of this number, which is new. By who owns the g, which is nobody's.
+    /// It becomes goroutine `id`. By the owner of the g, which is nobody's.
     #[inline]
     pub(crate) fn is_born(
         &self,
@@ -300,28 +291,28 @@ impl G {
         self.started_at.store(core::ptr::from_ref(at).cast_mut(), Ordering::Release);
         self.id.store(id, Ordering::Release);
     }
-    /// Gives it another stack, or takes it away. By who owns the g, which is nobody's.
+    /// Gives it another stack, or takes it away. By the owner of the g, which is nobody's.
     pub(crate) fn set_stack(&self, stack: Stack) {
         self.stack_lo.store(stack.lo, Ordering::Release); // partners: the Acquires in `seen`
         self.stack_hi.store(stack.hi, Ordering::Release);
     }
-    /// Its stack, for its owner. (Others: [`seen`](Self::seen).)
+    /// Its stack, for its owner. Others use [`seen`](Self::seen).
     pub fn stack(&self) -> Stack {
         Stack { lo: self.stack_lo.load(Ordering::Relaxed), hi: self.stack_top() }
     }
-    /// The stack's end; 0: it has none. For its owner.
+    /// The stack's upper end, for its owner; 0: it has none.
     pub(crate) fn stack_top(&self) -> usize {
         self.stack_hi.load(Ordering::Relaxed)
     }
 
-    /// What anyone may know of its goroutine, at any time. `None`: it is nobody's, or became
-    /// another's while we looked.
+    /// What anyone may know of its goroutine. `None`: it is nobody's, or became another's
+    /// meanwhile.
     pub fn seen(&self) -> Option<Seen> {
-        // Acquire: partner of the last Release in `is_born`. What is read below is this goroutine's or a
+        // Acquire: partner of the last Release in `is_born`: what follows is this goroutine's or a
         // later one's.
         let id = self.id.load(Ordering::Acquire);
-        // Acquire: partners of the Releases in `is_born` and `set_stack`; who reads a later
-        // goroutine's sees that `id` was 0.
+        // Acquire: partners of the Releases in `is_born`, `set_stack`: a later goroutine's implies
+        // that `id` was 0.
         let name = self.name.load(Ordering::Acquire).cast_const();
         let name_len = self.name_len.load(Ordering::Acquire);
         let started_at = self.started_at.load(Ordering::Acquire);
@@ -332,8 +323,7 @@ impl G {
         if id == 0 || self.id.load(Ordering::Relaxed) != id {
             return None;
         }
-        // SAFETY: SEEN-WHOLE: pointer and length are those of one `&'static str`, which `is_born`
-        // took apart. The same of the place.
+        // SAFETY: SEEN-WHOLE: name and place are whole, as `is_born` stored them.
         let (name, started_at) = unsafe {
             let name = (!name.is_null()).then(|| core::slice::from_raw_parts(name, name_len));
             (name.map(|name| core::str::from_utf8_unchecked(name)), started_at.as_ref())
@@ -341,7 +331,8 @@ impl G {
         Some(Seen { id, name, started_at: started_at?, stack })
     }
 
-    /// What it is doing. Anyone may ask; the answer is a moment old. Go: `readgstatus`.
+    /// What it is doing: a snapshot. Go: `readgstatus`.
+    #[doc(alias = "readgstatus")]
     pub fn status(&self) -> Status {
         match self.status.load(Ordering::Relaxed) {
             0 => Status::Idle,
@@ -352,14 +343,16 @@ impl G {
         }
     }
 
-    /// The owner changes the status; throws when it is not what the owner thinks. Go: `casgstatus`, without the compare-and-swap:
-    /// there is no garbage collector that changes it too, and queue and lock operations order the store.
+    /// The owner changes the status. Throws `otherwise` unless it is `from`. Go exchanges it,
+    /// because its garbage collector changes it too; here queue and lock operations order the
+    /// store.
+    #[doc(alias = "casgstatus")]
     #[inline]
     pub(crate) fn set_status(&self, from: Status, to: Status, otherwise: &'static str) {
         if self.status.load(Ordering::Relaxed) != from as u8 {
             throw(otherwise);
         }
-        // Who holds this CPU between two instructions and reads the status (reclaim.rs) finds what was stored before it.
+        // An interrupt handler on this CPU that reads the status finds what was stored before it.
         core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::Release);
         self.status.store(to as u8, Ordering::Relaxed);
     }
@@ -373,8 +366,8 @@ impl G {
         self.wait_reason.store(reason as u8, Ordering::Relaxed);
     }
 
-    /// While it waits for one thing: the address of that thing's lock, by which reports tell what is
-    /// the same.
+    /// While it waits for one thing: the address of that thing's lock, equal for all that wait for
+    /// it.
     pub fn waits_for(&self) -> usize {
         self.waits_for.load(Ordering::Relaxed)
     }
@@ -382,18 +375,17 @@ impl G {
     pub fn waiting_since(&self) -> u64 {
         self.waiting_since.load(Ordering::Relaxed)
     }
-    /// Before it waits for a lock, for reports: who has it, as [`behind`](Self::behind) says.
+    /// Before it waits for a lock: who holds it, as [`behind`](Self::behind) says.
     #[inline]
     pub fn set_behind(&self, behind: usize) {
         self.behind.store(behind, Ordering::Relaxed);
     }
-    /// While it waits for a lock, who had it when this one queued. For a mutex, or to read what an
-    /// `RwLock` guards: an address on the stack of the goroutine that had the mutex, or that wrote
-    /// or was about to. To write: how many read.
+    /// While it waits for a lock, who held it when this one queued. For a mutex, or to read what an
+    /// `RwLock` guards: an address on the (next) holder's stack. To write: the number of readers.
     pub fn behind(&self) -> usize {
         self.behind.load(Ordering::Relaxed)
     }
-    /// Whether its goroutine has ended, and somebody may still ask for its result.
+    /// Whether its goroutine has ended, and its result may still be asked for.
     pub fn has_ended(&self) -> bool {
         self.joiner.has_ended()
     }
@@ -402,12 +394,12 @@ impl G {
         self.sched_sp.load(Ordering::Relaxed)
     }
 
-    /// It has used so many bytes of its stack. By its CPU's page-fault handler, or while it is off its CPU and stays there.
+    /// Notes a depth of its stack. By its CPU's page-fault handler, or while it stays off its CPU.
     pub fn note_depth(&self, bytes: usize) {
         let deepest = bytes.max(self.noted_depth()) / DEPTH_UNIT;
         self.deepest.store(self.id() << DEPTH_BITS | deepest as u64, Ordering::Relaxed);
     }
-    /// What was noted of it; 0: nothing.
+    /// The high-water mark (bytes) as far as it was noted; 0: nothing was.
     pub fn noted_depth(&self) -> usize {
         let noted = self.deepest.load(Ordering::Relaxed);
         let mine = noted >> DEPTH_BITS == self.id() & (u64::MAX >> DEPTH_BITS);
@@ -427,7 +419,7 @@ impl G {
     }
 }
 
-/// The current g: the goroutine that asks, or its CPU's g0. Go: `getg`, `get_tls`.
+/// The current g: the calling goroutine, or its CPU's g0. Go: `getg`, `get_tls`.
 #[doc(alias = "get_tls")]
 #[inline(always)]
 pub fn getg() -> &'static G {
@@ -435,9 +427,9 @@ pub fn getg() -> &'static G {
     unsafe { &*percpu::raw_g().cast::<G>() }
 }
 
-/// The goroutine this CPU runs, also seen from g0. Pinned or on g0.
+/// The goroutine that this CPU runs, also seen from g0. Pinned or on g0.
 pub fn curg() -> Option<&'static G> {
-    // SAFETY: written by `execute` alone, with a g or null.
+    // SAFETY: written by `run` alone, with a g or null.
     unsafe { percpu::raw_curg().cast::<G>().as_ref() }
 }
 

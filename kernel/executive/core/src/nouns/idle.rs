@@ -1,45 +1,54 @@
 //! Who sleeps and who searches: the one place where a wake could be lost.
 //!
-//! A pure structure with named transitions, so that a model checker can have it (tests/loom_idle.rs).
+//! A pure structure with named transitions, for the model checker's sake (tests/loom/idle.rs).
 //!
 //! **Rule (NO-LOST-WAKE)**, in six lines:
-//! - *Submit:* publish work; full fence; [`wakep`](Idle::wakep): if nobody searches and somebody is idle, claim one idle CPU, as a searcher.
-//! - One searcher at a time is woken; a searcher that finds work wakes the next ([`found_work`](Idle::found_work)).
-//! - *Give up:* [`go_idle`](Idle::go_idle): set my bit, stop counting as searcher, full fence; then **recheck every source**, and sleep only if
-//!   all are empty. The sleep itself is made atomic by the machine.
-//! - A claimed CPU's bit is off before it is woken: it wakes knowing that it is a searcher (Go: the P is taken before the M is started).
-//! - A CPU that wakes by itself takes its own bit back ([`take_back`](Idle::take_back)); if it is gone, a waker has claimed it.
+//! - *Submit:* publish work; full fence; [`wakep`](Idle::wakep): if nobody searches and somebody is
+//!   idle, claim one idle CPU, as a searcher.
+//! - One searcher at a time is woken; a searcher that finds work wakes the next
+//!   ([`found_work`](Idle::found_work)).
+//! - *Give up:* [`go_idle`](Idle::go_idle): set my bit, stop counting as searcher, full fence; then
+//!   **recheck every source**, and sleep only if all are empty. The sleep itself is made atomic by
+//!   the machine.
+//! - A claimed CPU's bit is off before it is woken: it wakes knowing that it is a searcher (Go: the
+//!   P is taken before the M is started).
+//! - A CPU that wakes by itself takes its own bit back ([`take_back`](Idle::take_back)); if it is
+//!   gone, a waker has claimed it.
 //!
-//! Why it holds: submitter's fence and idler's fence are ordered one way or the other. If the submitter's comes first, the idler's recheck sees the work.
-//! If the idler's comes first, the submitter sees the bit and no searcher, and claims; or sees a searcher, who has not passed *its* fence yet,
-//! and will recheck, or will find work and then wake another.
+//! Why it holds: the submitter's fence and the idler's fence are ordered one way or the other. If
+//! the submitter's comes first, the idler's recheck sees the work. If the idler's comes first, the
+//! submitter sees the bit and no searcher, and claims; or it sees a searcher that has not passed
+//! *its* fence yet. That one will recheck, or will find work and then wake another.
 //!
-//! **The napper.** Two goroutines that talk and nothing else (a send, a park, a reply, a park) ready each other into an empty `runnext`, and the P runs it in the next instant.
-//! Each such hand-over would wake an idle CPU, which finds nothing that lasts, and takes the cache lines that the two need. So a searcher that saw only this becomes the *napper*: idle
-//! for a bounded time, after which it searches again. While there is one, a hand-over wakes nobody, and whoever else goes idle need not
-//! recheck runnexts: the napper will. Any other work claims it like every idle CPU.
+//! **The napper.** Two goroutines that only talk (a send, a park, a reply, a park) ready each other
+//! into an empty `runnext`, which the P runs in the next instant. If each such hand-over woke an
+//! idle CPU, that CPU would find nothing that lasts, and take the cache lines that the two need. So
+//! a searcher that saw nothing else becomes the *napper*: it is idle for a bounded time, after
+//! which it searches again. While there is one, a hand-over wakes nobody, and others that go idle
+//! need not recheck runnexts: the napper will. Any other work claims it like every idle CPU.
 //!
-//! **CPUs that are switched off** ([`set_procs`](crate::affinity::set_procs), proc/procs.rs). Such
-//! a CPU runs goroutines that are locked to it, and no others. It sleeps apart from the idle ones
-//! ([`go_off`](Idle::go_off)): no work claims it, only who wants that very CPU does; and it
-//! rechecks only what is its own. Three things could be lost, and are not:
+//! **CPUs that are switched off** ([`set_procs`](crate::procs::set_procs)). Such a CPU runs
+//! goroutines that are locked to it, and no others. It sleeps apart from the idle ones
+//! ([`go_off`](Idle::go_off)): no work claims it, except what only that CPU can do; and it rechecks
+//! only its own sources. Three things could be lost, and are not:
 //! - *What it has.* Others can steal it until the CPU comes to `schedule`. There it publishes all
-//!   of   it anew, and then wakes somebody, as every submitter does.
+//!   of it anew, and then wakes somebody, as every submitter does.
 //! - *What it would have found.* A submitter may have left its work to this CPU, which counted as
 //!   searching. The CPU stops counting, fences, and wakes another in its place
-//!   ([`resign`](Idle::resign)). A submitter that saw it count has fenced before. So its work is
-//!   seen by the one that is woken; or, if nobody is woken, by another searcher, who has yet to
-//!   fence, or by whoever goes idle next.
+//!   ([`resign`](Idle::resign)). The submitter, which saw it count, has fenced before. So its work
+//!   is seen by the CPU that is woken; or, if none is, by another searcher that has yet to fence,
+//!   or by the next CPU that goes idle.
 //! - *That it is switched off, or on again.* The mark is written before the CPU's bits are looked
-//!   at   (`wake_this`), and the CPU looks at the mark after it has set its bit. Both change one
-//!   word, so   one of the two sees the other: the CPU is woken, or it does not sleep.
+//!   at (`wake_this`), and the CPU looks at the mark after it has set its bit. Both change one
+//!   word, so one of the two sees the other: the CPU is woken, or it does not sleep.
 //!
-//! It is a deadlock when all sleep, one way or the other.
+//! It is a deadlock when all sleep, idle or switched off.
 //!
-//! How this differs from Go 1.26: there the idle list is under `sched.lock`, and only searchers recheck; so a submitter that finds no idle P
-//! must leave a mark (`needspinning`) for an M that is about to give up without having searched. Here there is no lock: *every* CPU that goes idle rechecks, and
-//! a submitter that counted as searcher for a moment and found nobody looks once more after it has stopped counting.
-//! That second look is `needspinning`. (docs/decisions/0002)
+//! Rejected: Go 1.26's way. There the idle list is under `sched.lock`, and only searchers recheck,
+//! so a submitter that finds no idle P must leave a mark (`needspinning`) for an M that is about to
+//! give up without having searched. Here there is no lock: *every* CPU that goes idle rechecks, and
+//! a submitter that counted as searcher for a moment and found nobody looks once more after it has
+//! stopped counting. That second look is `needspinning` (docs/decisions/0002).
 
 use crate::ground::atomic::{
     AtomicU32, AtomicU64, Ordering, atomics, const_fn, full_fence, full_fence_after_exchange,
@@ -50,17 +59,20 @@ const WORDS: usize = if cfg!(loom) { 1 } else { MAX_CPUS / 64 };
 
 /// See the head of this file.
 pub struct Idle {
-    /// How many CPUs look for work and have none, or were woken to. Go: `sched.nmspinning`.
+    /// How many CPUs look for work, or were woken to.
+    #[doc(alias = "nmspinning")]
     searching: AtomicU32,
-    /// 1: a CPU naps. It is idle, and will look at every runnext after it has set this to 0 again.
+    /// 1: a CPU naps. It is idle, and looks at every runnext after it has set this to 0 again.
     napping: AtomicU32,
-    /// Bit n: CPU n is idle and may be claimed. Go: `sched.pidle`.
+    /// Bit n: CPU n is idle and may be claimed.
+    #[doc(alias = "pidle")]
     idle: [AtomicU64; WORDS],
     /// Bit n: CPU n is switched off and asleep, and may be claimed for what only it can do.
     off: [AtomicU64; WORDS],
-    /// Bits 0..16: how many are idle (Go: `sched.npidle`). Bits 16..32: how many sleep, idle or
-    /// switched off. High half: how many times one stopped to. Seen unchanged over a look at every
-    /// source with all CPUs asleep, it proves that nothing can ever run (checkdead).
+    /// Bits 0..16: how many are idle. Bits 16..32: how many sleep, idle or switched off. High half:
+    /// how many times one stopped to. Seen unchanged over a look at every source while all CPUs
+    /// sleep, it proves that nothing can ever run.
+    #[doc(alias = "npidle")]
     count_and_epoch: AtomicU64,
 }
 
@@ -74,7 +86,6 @@ const _: () = assert!(
 
 impl Idle {
     const_fn! {
-        /// As at the start.
         pub fn new() -> Self {
             Idle {
                 searching: AtomicU32::new(0),
@@ -86,8 +97,9 @@ impl Idle {
         }
     }
 
-    /// After work was published: the idle CPU that must be woken for it, if any. It counts as searching from here on.
-    /// Lock-free; may be called from an interrupt handler. Go: `wakep`, `pidlegetSpinning`.
+    /// After work was published: the idle CPU that must be woken for it, if any. It counts as
+    /// searching from here on. Lock-free; also in interrupt handlers.
+    #[doc(alias = "pidlegetSpinning")]
     #[must_use = "a claimed CPU must be woken"]
     #[inline]
     pub fn wakep(&self) -> Option<usize> {
@@ -95,7 +107,8 @@ impl Idle {
         self.claim_a_searcher()
     }
 
-    /// The same after an exchange put a goroutine into an empty runnext: the caller's own CPU is likely to run it next, so if a CPU naps, it will do.
+    /// The same after an exchange put a goroutine into an empty runnext. The caller's own CPU is
+    /// likely to run it next, so if a CPU naps, that will do.
     #[must_use = "a claimed CPU must be woken"]
     #[inline]
     pub fn wakep_for_next(&self) -> Option<usize> {
@@ -124,8 +137,8 @@ impl Idle {
                 return Some(cpu);
             }
             self.searching.fetch_sub(1, Ordering::AcqRel);
-            // Someone who went idle since, and a submitter who left the matter to us because we counted
-            // as a searcher: the second look finds the one for the other.
+            // Someone may have gone idle since, and a submitter may have left its work to us
+            // because we counted as a searcher: the second look finds the one for the other.
             full_fence(); // partner: the fence in `go_idle`
             if !self.anyone_idle() {
                 return None;
@@ -156,8 +169,8 @@ impl Idle {
 
     fn take_of(&self, sleepers: &[AtomicU64; WORDS], one: u64, cpu: usize) -> bool {
         let bit = 1 << (cpu % 64);
-        // AcqRel: partner of the same RMW in `sleeps` (both ways: see `wake_this`), and of other
-        // takers.
+        // AcqRel: partner of the same RMW in `sleeps` (both ways: see `wake_this`), and of each
+        // other.
         if sleepers[cpu / 64].fetch_and(!bit, Ordering::AcqRel) & bit == 0 {
             return false;
         }
@@ -165,14 +178,14 @@ impl Idle {
         true
     }
 
-    /// Claims this very CPU for work that only it can do, or to tell it that it is switched off or
-    /// on; `true`: it was asleep and must be woken. It counts as searching.
+    /// Claims this very CPU, for work that only it can do or because it is switched off or on.
+    /// `true`: it was asleep, counts as searching, and must be woken.
     #[must_use = "a claimed CPU must be woken"]
     pub fn wake_this(&self, cpu: usize) -> bool {
         // No fence: this changes the very word in which `sleeps` sets the bit, so one of the two
-        // sees the other's work. Claimed first and counted afterwards: whoever counts for a moment
-        // and finds nobody would owe the second look of `claim_one`. It is counted before it is
-        // woken, and so before it gives up.
+        // sees the other's work. Claimed first and counted afterwards: a caller that counts for a
+        // moment and finds nobody would owe the second look of `claim_one`. It is counted before it
+        // is woken, and so before it gives up.
         let taken = self.take_back(cpu);
         if taken {
             self.searching.fetch_add(1, Ordering::AcqRel);
@@ -180,8 +193,10 @@ impl Idle {
         taken
     }
 
-    /// May this CPU, which ran dry, search the others' queues? At most half of the busy ones do, or they would mostly find each other.
-    /// `true`: it counts as searching. Go: the `2*nmspinning < gomaxprocs - npidle` test, `becomeSpinning`.
+    /// May this CPU, which ran dry, search the others' queues? At most half of the busy ones do:
+    /// more would mostly find each other. `true`: it counts as searching. Go: the test
+    /// `2*nmspinning < gomaxprocs - npidle`.
+    #[doc(alias = "becomeSpinning")]
     pub fn may_search(&self, cpus: usize) -> bool {
         if 2 * self.searching.load(Ordering::Relaxed)
             >= (cpus as u32).wrapping_sub(self.idle_count())
@@ -192,20 +207,22 @@ impl Idle {
         true
     }
 
-    /// This CPU has taken itself back and looks for work. Go: `becomeSpinning`.
+    /// This CPU has taken itself back and looks for work.
     pub fn start_searching(&self) {
         self.searching.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// A searcher has found work and runs it. `true`: it was the last searcher, so someone must wake another if there is more work
-    /// (the caller calls [`wakep`](Self::wakep)). Go: `resetspinning`.
+    /// A searcher has found work and runs it. `true`: it was the last one, and the caller calls
+    /// [`wakep`](Self::wakep), for there may be more work.
+    #[doc(alias = "resetspinning")]
     #[must_use = "the last searcher that finds work wakes the next"]
     pub fn found_work(&self) -> bool {
         self.searching.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
-    /// This CPU is out of work. When this returns it may be claimed at any time; the caller **rechecks every source**, then sleeps. Go: `pidleput`
-    /// and the "delicate dance" after it.
+    /// This CPU is out of work. From here on it may be claimed; the caller **rechecks every
+    /// source**, then sleeps. Go: `pidleput` and the "delicate dance" after it.
+    #[doc(alias = "pidleput")]
     pub fn go_idle(&self, cpu: usize, searching: bool) {
         self.sleeps(&self.idle, ONE_IDLE, cpu);
         if searching {
@@ -215,21 +232,21 @@ impl Idle {
     }
 
     /// This CPU is switched off, has handed over all that others can do, and does not count as
-    /// searching. When this returns it may be claimed by `wake_this` alone; the caller rechecks
-    /// **what is its own, and whether it is still switched off**, then sleeps.
+    /// searching. From here on `wake_this` alone may claim it; the caller rechecks **its own
+    /// sources, and whether it is still switched off**, then sleeps.
     pub fn go_off(&self, cpu: usize) {
         self.sleeps(&self.off, ONE_OFF, cpu);
     }
 
     fn sleeps(&self, sleepers: &[AtomicU64; WORDS], one: u64, cpu: usize) {
-        // The bit before the count: who sees a count of 0 is before our fence, and who sees the
-        // count finds the bit.
+        // The bit before the count: who sees a count of 0 precedes our fence; who sees 1 finds the
+        // bit.
         sleepers[cpu / 64].fetch_or(1 << (cpu % 64), Ordering::AcqRel); // partner: `take_of`
         self.count_and_epoch.fetch_add(one, Ordering::AcqRel);
     }
 
-    /// This CPU is switched off, and has published all that it had: whom it must wake in its place,
-    /// if anybody. `searching`: it counts as such, and will not any more.
+    /// This CPU is switched off and has published all that it had: the CPU that must be woken in
+    /// its place, if any. `searching`: it counted as such, and stops to.
     #[must_use = "a claimed CPU must be woken"]
     pub fn resign(&self, searching: bool) -> Option<usize> {
         if searching {
@@ -238,17 +255,19 @@ impl Idle {
         self.wakep()
     }
 
-    /// This CPU, awake by itself, wants to work. `false`: a waker has claimed it; its note is or will be woken, and it counts as searching.
+    /// This CPU, awake by itself, wants to work. `false`: a waker has claimed it; its note is or
+    /// will be woken, and it counts as searching.
     pub fn take_back(&self, cpu: usize) -> bool {
         self.take(cpu) || self.take_of(&self.off, ONE_OFF, cpu)
     }
 
-    /// Sleeps until there may be work: all of the above in the order that loses no wake. When it
-    /// returns, this CPU counts as searching; its note was cleared before. `searching`: it counted as
-    /// such. Go: the end of `findRunnable`, and `stopm`.
+    /// Sleeps until there may be work: all of the above in the order that loses no wake. The note
+    /// was cleared before. `searching`: it counts as such, as it does afterwards. Go: the end of
+    /// `findRunnable`.
+    #[doc(alias = "stopm")]
     pub fn stop(&self, cpu: usize, searching: bool, why: Stops, here: &impl Stopping) {
         let off = why == Stops::Off;
-        // One napper is enough. Relaxed: the fence in `go_idle` orders it for those who put a g into a runnext.
+        // One napper is enough. Relaxed: `go_idle`'s fence orders it for those that fill a runnext.
         let naps = why == Stops::AfterHandOvers
             && self.napping.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_ok();
         if off {
@@ -259,22 +278,24 @@ impl Idle {
         // From here on a waker may claim us at any time.
         if !self.has_work(off, here) {
             here.will_sleep(off);
-            // If neither holds it was an interrupt of no consequence for us.
+            // If neither holds, an interrupt of no consequence for us has ended the sleep.
             while !here.sleep(naps) && !self.has_work(off, here) {}
         }
         if naps {
-            // Who saw the 1 counts on us: from here on we look at every runnext, and not before. Release, for who saw that we
-            // stopped being idle or searching; for others the fence in `wakep` or `go_idle`, whichever we come to.
+            // Whoever saw the 1 counts on us: from here on we look at every runnext, and not
+            // before. Release: partner of loads by those that saw that we stopped being idle or
+            // searching; for others the fence in `wakep` or `go_idle` orders it, whichever we come
+            // to.
             self.napping.store(0, Ordering::Release);
         }
         if self.take_back(cpu) {
             self.start_searching();
         } else {
-            here.await_wakeup(); // claimed: the note is woken or about to be, and we are counted already
+            here.await_wakeup(); // claimed: counted already, and woken or about to be
         }
     }
 
-    /// The recheck. Runnexts are the napper's if there is one, and it has yet to look.
+    /// The recheck. Runnexts are the napper's, if there is one and it has yet to look.
     fn has_work(&self, off: bool, here: &impl Stopping) -> bool {
         here.is_off() != off
             || here.has_own_work()
@@ -282,9 +303,10 @@ impl Idle {
     }
 
     /// Those of the CPUs `0..cpus` that are not asleep, once each, from `first` on and round. All
-    /// that has work is among them: an idle CPU's queue is empty, and it puts nothing there before
-    /// its bit is off. After `go_idle`'s fence who is passed over has nothing, or has yet to pass
-    /// the fence in `wakep`. Go: `idlepMask`.
+    /// work is on them: an idle CPU's queue is empty, and it puts nothing there before its bit is
+    /// off. After `go_idle`'s fence a skipped CPU has no work, or has not reached the fence in
+    /// `wakep` yet.
+    #[doc(alias = "idlepMask")]
     pub fn busy(&self, cpus: usize, first: usize) -> impl Iterator<Item = usize> + '_ {
         let words = cpus.div_ceil(64);
         // The word of `first` comes twice: its upper part to begin with, its lower part at the end.
@@ -299,7 +321,7 @@ impl Idle {
                 u64::MAX
             };
             let there = u64::MAX >> (64 - (cpus - word * 64).min(64));
-            // Relaxed: a hint for a searcher; for who rechecks, the fences order it.
+            // Relaxed: a hint for a searcher; for a recheck the fences order it.
             let asleep =
                 self.idle[word].load(Ordering::Relaxed) | self.off[word].load(Ordering::Relaxed);
             let mut bits = !asleep & part & there;
@@ -311,19 +333,19 @@ impl Idle {
         })
     }
 
-    /// How many are idle.
     pub fn idle_count(&self) -> u32 {
         self.count_and_epoch.load(Ordering::Relaxed) as u16 as u32
     }
-    /// How many search.
     pub fn searching(&self) -> u32 {
         self.searching.load(Ordering::Relaxed)
     }
 
-    /// Whether nothing can ever run again: all of `cpus` are asleep, and remain so over a look at
-    /// everything that could make work. By one of them. Go: `checkdead`.
+    /// Whether nothing can ever run again: all of `cpus` sleep, and still do after a look at
+    /// everything that could make work. By one of them.
+    #[doc(alias = "checkdead")]
     pub fn is_dead(&self, cpus: usize, anything_to_come: impl FnOnce() -> bool) -> bool {
-        // Acquire: partner of the RMW in `take`. Who makes work in vain, or takes some, has stopped being idle before.
+        // Acquire: partner of the RMW in `take_of`: a CPU stops sleeping before it takes or makes
+        // work.
         let before = self.count_and_epoch.load(Ordering::Acquire);
         (before >> 16) as u16 as usize == cpus
             && !anything_to_come()
@@ -342,18 +364,18 @@ pub enum Stops {
     Off,
 }
 
-/// A CPU that stops, as `Idle` sees it; a model checker brings its own.
+/// A CPU that stops, as `Idle` sees it; a model brings its own.
 pub trait Stopping {
     /// Whether this CPU is switched off.
     fn is_off(&self) -> bool;
     /// Whether there is work that only this CPU can do, or that an interrupt has left here.
     fn has_own_work(&self) -> bool;
-    /// Whether any other source has work, the runnexts included or not. After `go_idle`'s fence the
-    /// answer is the truth.
+    /// Whether any other source has work, runnexts included or not. Exact after `go_idle`'s fence.
     fn has_work(&self, runnexts: bool) -> bool;
-    /// It had none: the CPU will sleep, as one that is switched off or not.
+    /// There is no work: the CPU will sleep, switched off or not.
     fn will_sleep(&self, off: bool);
-    /// Sleeps on its note, or naps for a bounded time; `true`: it was woken, or something of its own is due, the nap's end included. May return early.
+    /// Sleeps on its note, or naps for a bounded time. `true`: it was woken, or something of its
+    /// own is due, such as the nap's end. May return early.
     fn sleep(&self, nap: bool) -> bool;
     /// Sleeps until its note is woken, which is sure to come.
     fn await_wakeup(&self);

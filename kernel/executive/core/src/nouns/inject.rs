@@ -1,6 +1,6 @@
-//! The injection stack: how an interrupt handler hands over goroutines, without a lock and without touching any P's queue.
+//! The injection stack: how interrupt handlers hand over goroutines without locks and P's queues.
 //!
-//! **Rule:** handlers push; whoever takes, takes all, so that there is no ABA.
+//! **Rule:** handlers push; a taker takes all, so there is no ABA.
 #![allow(unsafe_code)] // Raw links.
 
 use crate::ground::atomic::{AtomicPtr, AtomicU32, Ordering, const_fn};
@@ -10,7 +10,7 @@ use core::ptr::null_mut;
 pub struct Injected<T: Linked + 'static> {
     /// Newest first.
     head: AtomicPtr<T>,
-    /// How many wait for a handler to hand them over: while there are any, sleeping CPUs are no deadlock.
+    /// How many handlers will hand over: while there are any, sleeping CPUs are no deadlock.
     expected: AtomicU32,
 }
 
@@ -21,30 +21,32 @@ impl<T: Linked> Injected<T> {
         }
     }
 
-    /// A goroutine will be handed over by a handler. Before the handler can find it.
+    /// A handler will hand over a goroutine. Before the handler can find it.
     pub fn expect(&self) {
         self.expected.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// It won't: what it would have waited for has come.
+    /// It will not: what it would have waited for has come.
     pub fn expect_no_more(&self) {
-        // Release: partner of the Acquire in `anything_to_come`: who sees it expected no more sees what it led to.
+        // Release: partner of the Acquire in `anything_to_come`, which then sees what led to this.
         self.expected.fetch_sub(1, Ordering::Release);
     }
 
     /// Hands over one that was expected. In a handler, which then calls `wakep`.
     pub fn hand_over(&self, t: &'static T) {
         self.push(t);
-        // After the push: who sees it expected no more sees it pushed. Release: partner of the Acquire in `anything_to_come`.
+        // After the push, Release: partner of the Acquire in `anything_to_come`, which then sees
+        // it.
         self.expected.fetch_sub(1, Ordering::Release);
     }
 
-    /// Whether there is something or will be.
+    /// Whether something is here or expected.
     pub fn anything_to_come(&self) -> bool {
-        self.expected.load(Ordering::Acquire) != 0 || !self.is_empty() // in this order; partner: `hand_over`
+        // In this order. Partner: `hand_over`.
+        self.expected.load(Ordering::Acquire) != 0 || !self.is_empty()
     }
 
-    // Lock-free: it fails only if another one succeeded.
+    // Lock-free: an attempt fails only if another one succeeded.
     fn push(&self, t: &'static T) {
         let ptr = core::ptr::from_ref(t).cast_mut();
         let mut head = self.head.load(Ordering::Relaxed);
@@ -58,18 +60,19 @@ impl<T: Linked> Injected<T> {
         }
     }
 
-    /// Whether there is something: a hint, and after `Idle`'s fence the truth.
+    /// Whether something is here: a hint, and after `Idle`'s fence the truth.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        // Acquire: partner of `take_all`: who sees that it was emptied sees that the taker is not idle (`Idle::is_dead`).
+        // Acquire: partner of `take_all`: if it is seen emptied, its taker is not idle
+        // (`Idle::is_dead`).
         self.head.load(Ordering::Acquire).is_null()
     }
 
     /// All that was handed over, oldest first.
     pub fn take_all(&self) -> List<T> {
         let mut list = List::new();
-        // Acquire: partner of the Release in `push`, and, the pushes between being read-modify-writes, of every one below it.
-        // Release: partner of the Acquire in `is_empty`.
+        // Acquire: partner of the Release in `push`, and of all pushes below it, which are
+        // read-modify-writes. Release: partner of the Acquire in `is_empty`.
         let mut next = self.head.swap(null_mut(), Ordering::AcqRel);
         // SAFETY: only what `push` made of a `&'static T` is here.
         while let Some(t) = unsafe { next.as_ref::<'static>() } {

@@ -1,10 +1,11 @@
 //! The word in which a goroutine's end and its handle meet.
 //!
-//! **Rule:** it goes from EMPTY (a handle exists) to DETACHED (the handle was dropped) or to a goroutine that waits, by the handle; and from
-//! any of these to DONE, once, by the goroutine's end. Each side learns in the same step what the other had done before, so
-//! exactly one of them frees the goroutine: the end, if it found DETACHED; else the handle.
+//! **Rule:** the handle turns EMPTY into DETACHED (it was dropped) or into the goroutine that
+//! waits; the goroutine's end turns any of these into DONE, once. Each side learns in the same step
+//! what the other has done. So one frees the goroutine: the end, if it finds DETACHED; else the
+//! handle.
 //!
-//! All exchanges are AcqRel, each the others' partner: who comes second sees all that the first did before, the result above all.
+//! All exchanges are AcqRel, each the others' partner: the second sees all that the first did.
 #![allow(unsafe_code)] // A goroutine or a mark in one word.
 
 use crate::ground::atomic::{AtomicPtr, Ordering, const_fn};
@@ -15,7 +16,7 @@ pub struct Joiner<T: 'static>(AtomicPtr<T>);
 /// What the end of a goroutine finds.
 #[must_use = "who finds the other's mark has the goroutine to free or to ready"]
 pub enum Ended<T: 'static> {
-    /// The handle is gone: the goroutine is the caller's to free.
+    /// The handle is gone: the caller frees the goroutine.
     Detached,
     /// This one waits, and must be readied.
     Awaited(&'static T),
@@ -38,7 +39,7 @@ impl<T> Joiner<T> {
         without_provenance_mut(2)
     }
 
-    /// Before the goroutine's life. Relaxed: the queue that publishes the goroutine publishes this.
+    /// Before the goroutine's life. Relaxed: published with the goroutine, by its queue.
     #[inline]
     pub fn begin(&self, detached: bool) {
         self.0.store(if detached { Self::detached() } else { null_mut() }, Ordering::Relaxed);
@@ -62,7 +63,7 @@ impl<T> Joiner<T> {
         self.0.compare_exchange(null_mut(), me, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// The handle is dropped; `true`: it had ended, so the caller frees it.
+    /// The handle is dropped; `true`: the goroutine had ended, and the caller frees it.
     #[inline]
     pub fn detach(&self) -> bool {
         self.0
@@ -76,7 +77,7 @@ impl<T> Joiner<T> {
         self.0.load(Ordering::Acquire) == Self::done() // partner: `end`
     }
 
-    /// Whether nobody wants the result. The goroutine may ask before its end; the answer may be late.
+    /// Whether nobody wants the result. By the goroutine, before its end: the answer may be late.
     #[inline]
     pub fn is_detached(&self) -> bool {
         self.0.load(Ordering::Acquire) == Self::detached() // partner: `detach`

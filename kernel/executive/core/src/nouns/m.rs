@@ -1,6 +1,7 @@
-//! The m: what runs goroutines. A CPU on bare metal, a thread on Linux. One per CPU, with its g0 and its p.
+//! The m: what runs goroutines. A CPU on bare metal, a thread on Linux. Each has a g0 and a p.
 //!
-//! **Rule:** an m's cells are its own, on g0 or pinned; others wake its note, and put g's that are locked to it into its inbox.
+//! **Rule:** an m's cells are touched by its own CPU, on g0 or pinned. Others wake its note, and
+//! put g's that are locked to it into its inbox.
 #![allow(unsafe_code)] // `Sync` for cells of the owner.
 
 use crate::ground::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -29,19 +30,19 @@ pub enum CpuState {
 
 #[repr(C, align(128))]
 pub struct M {
-    /// The g whose stack the scheduler itself runs on here.
+    /// The g on whose stack the scheduler runs here.
     pub(crate) g0: G,
 
-    // Its own.
-    /// Counts as searching in `Idle`. Go: `m.spinning`.
+    // For its own CPU.
+    /// It counts as searching in `Idle`.
     pub(crate) spinning: Cell<bool>,
-    /// When `on_tick` is due here, as far as we asked for it; NEVER: not at all. Written by this CPU alone, and by the handler between any two of its instructions.
+    /// The earliest tick requested on this CPU, or NEVER. The handler may write it at any time.
     tick: AtomicU64,
-    /// After so long (ns) a tick that preempts nobody comes again.
+    /// A tick that should preempt and cannot comes again after this time (ns).
     pub(crate) retry: Cell<u64>,
-    /// A slice under contention ends at this time (ns); NEVER: none was begun.
+    /// When the slice ends (ns); NEVER: there is none. Others may look.
     pub(crate) slice_end: AtomicU64,
-    /// The schedtick that was seen when the slice began.
+    /// The schedtick when the slice began.
     pub(crate) slice_tick: Cell<u32>,
     /// A slice has ended, and nobody has gone behind the others for it yet.
     pub(crate) slice_over: Cell<bool>,
@@ -52,18 +53,16 @@ pub struct M {
     pub(crate) park: Note,
     /// Goroutines that are locked to this CPU and runnable.
     inbox: Lock<Inbox>,
-    /// What the inbox holds, and whether the CPU is switched off, without its lock: see
-    /// [`Inbox::state`].
+    /// A summary of the inbox ([`Inbox::state`]), which needs no lock.
     inbox_state: AtomicU8,
 }
 
-/// Runnable goroutines that are locked to one CPU. The ring can't hold them: thieves take from it.
+/// Runnable goroutines that are locked to one CPU. (Thieves would take them from the ring.)
 struct Inbox {
-    /// Those who were readied, or came from another CPU. Like a runnext they go first and run on
-    /// the current slice.
+    /// Readied, or come from another CPU. Like a runnext they go first, on the current slice.
     readied: List<G>,
-    /// Those who have had a slice. Each stands in one line with the ring's: its turn comes when all
-    /// who were in the ring before it (`G::place`) have left.
+    /// Those that have had a slice. They and the ring's stand in one line: the turn of one comes
+    /// when all that were in the ring before it (`G::place`) have left.
     in_line: List<G>,
     /// The CPU is switched off: it runs these, and no others (proc/procs.rs).
     off: bool,
@@ -90,7 +89,6 @@ unsafe impl Sync for M {}
 
 static MS: [M; MAX_CPUS] = [const { M::new() }; MAX_CPUS];
 
-/// CPU `cpu`'s m.
 pub(crate) fn m_of(cpu: usize) -> &'static M {
     &MS[cpu]
 }
@@ -102,7 +100,7 @@ pub(crate) fn m() -> &'static M {
     unsafe { &*percpu::raw_m().cast::<M>() }
 }
 
-/// The machine, as CPU n's note sees it.
+/// The machine, as a CPU's note sees it.
 pub(crate) struct Cpu(pub usize);
 impl Sleeper for Cpu {
     fn wait(&self, word: &AtomicU32, expect: u32, deadline: u64) {
@@ -138,7 +136,8 @@ impl M {
         self.random.set(seed | 1);
     }
 
-    /// A fast random number, for choosing victims and arms. Go: `cheaprand`.
+    /// A fast random number, for choosing victims and arms.
+    #[doc(alias("cheaprand", "fastrand"))]
     #[inline]
     pub(crate) fn random(&self) -> u32 {
         #[cfg(fuzz)]
@@ -166,8 +165,9 @@ impl M {
         }
     }
 
-    /// Asks for `on_tick` at `deadline` unless one comes earlier. On its own CPU, pinned, on g0 or in the handler. What `deadline` was made of is written before: if the
-    /// handler comes meanwhile, it is the handler that sees to it.
+    /// Requests `on_tick` at `deadline`, unless one comes earlier. By this CPU, pinned, on g0 or in
+    /// the handler. The reason for `deadline` is written before, for a handler that comes
+    /// meanwhile.
     #[inline]
     pub(crate) fn tick_by(&self, deadline: u64) {
         if deadline < self.tick.load(Ordering::Relaxed) {
@@ -179,7 +179,7 @@ impl M {
         if self.tick.fetch_min(deadline, Ordering::Relaxed) <= deadline {
             return;
         }
-        // A handler that comes before the timer is set asks for a tick of its own, which ours must not replace.
+        // A handler that comes meanwhile requests a tick of its own, which ours must not replace.
         loop {
             let tick = self.tick.load(Ordering::Relaxed);
             machine::tick_at(tick);
@@ -188,7 +188,7 @@ impl M {
             }
         }
     }
-    /// No tick is asked for any more: it came, or a wait has used the timer up.
+    /// No tick is requested any more: it came, or a wait has used the timer up.
     pub(crate) fn tick_is_gone(&self) {
         self.tick.store(NEVER, Ordering::Relaxed);
     }
@@ -206,7 +206,7 @@ impl M {
         g.place.set(runq.end());
         self.with_inbox(|inbox| inbox.in_line.push_back(g));
     }
-    /// A slice is over: those who would have run on it stand in line, too. By this CPU.
+    /// A slice is over: those that would have run on it stand in line, too. By this CPU.
     pub(crate) fn line_up(&self, runq: &Owner<'_, G>) {
         if self.has_readied() {
             self.with_inbox(|inbox| {
@@ -217,7 +217,7 @@ impl M {
             });
         }
     }
-    /// The first of those who were readied. By this CPU.
+    /// The first of those that were readied. By this CPU.
     #[inline]
     pub(crate) fn take_readied(&self) -> Option<&'static G> {
         if self.has_readied() { self.with_inbox(|inbox| inbox.readied.pop_front()) } else { None }
@@ -237,7 +237,7 @@ impl M {
     fn with_inbox<R>(&self, change: impl FnOnce(&mut Inbox) -> R) -> R {
         let mut inbox = self.inbox.lock();
         let result = change(&mut inbox);
-        // Release: partner of the Acquire in `has_inbox`.
+        // Release: partner of the Acquires below.
         self.inbox_state.store(inbox.state(), Ordering::Release);
         result
     }
@@ -254,15 +254,14 @@ impl M {
         self.inbox_state.load(Ordering::Acquire) & Inbox::READIED != 0 // as above
     }
 
-    /// Marks this CPU as switched off, or on again. The caller then sees to it that the CPU looks.
+    /// Marks this CPU as switched off, or on again. The caller sees to it that the CPU looks.
     pub(crate) fn set_off(&self, off: bool) {
         self.with_inbox(|inbox| inbox.off = off);
     }
     pub(crate) fn is_off(&self) -> bool {
         self.inbox_state.load(Ordering::Acquire) & Inbox::IS_OFF != 0 // as above
     }
-    /// Whether `schedule` must look at more than this P's queue: there is an inbox, or the CPU is
-    /// switched off.
+    /// Whether `schedule` must look beyond this P's queue: at an inbox, or the CPU is switched off.
     #[inline]
     pub(crate) fn is_special(&self) -> bool {
         self.inbox_state.load(Ordering::Acquire) != Inbox::EMPTY // as above

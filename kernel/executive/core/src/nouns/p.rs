@@ -1,7 +1,8 @@
-//! The p: the right to run g's, and a queue of them. One per CPU; it stays with its m (docs/decisions/0001).
+//! The p: the right to run g's, and a queue of them. It stays with its m (docs/decisions/0001).
 //!
-//! **Rule (PINNED):** a p is touched by its owner only, pinned or on g0; everyone else gets at the thief's half
-//! of its ring, at its timers under their lock, and at its counters. Only the free list of an idle CPU's p may be taken by who has claimed that CPU (reclaim.rs).
+//! **Rule (PINNED):** a p is touched by its owner only, pinned or on g0. Others have the thief's
+//! half of its ring, its timers under their lock, and its counters. Whoever has claimed an idle CPU
+//! may take that p's free list (reclaim.rs).
 #![allow(unsafe_code)] // `Sync` for cells of the owner.
 
 use crate::ground::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -15,29 +16,28 @@ use core::cell::Cell;
 
 #[repr(C, align(128))]
 pub struct P {
-    /// Owner's half and thief's half: see runq.rs.
     runq: Runq<G>,
-    /// Its own lock.
     pub(crate) timers: Timers,
 
-    // The owner's.
-    /// Counts slices begun: a g that inherits its slice through runnext does not count. Go: `schedtick`.
+    // For the owner.
+    /// Counts slices: a g that inherits one through runnext does not count.
     pub(crate) schedtick: Cell<u32>,
-    /// The schedtick at which the global queue comes first.
+    /// The schedtick from which on the global queue comes first.
     pub(crate) global_at: Cell<u32>,
-    /// Free g's, with stacks of the usual size. Go: `gFree`.
+    /// Free g's, with stacks of the usual size.
     pub(crate) gfree: FreeList<G>,
-    /// Memory is short: its owner shall make them everyone's. Set by anyone.
+    /// Memory is short: the owner gives its free g's to all. Set by anyone.
     pub(crate) give_free: AtomicBool,
-    /// Its CPU's page-fault handler found few pages left. Set by that handler, taken by the owner.
+    /// Few pages are left. Set by its CPU's page-fault handler, taken by the owner.
     pub(crate) low_memory: AtomicBool,
-    /// Goroutine numbers taken from the global counter in batches. Go: `goidcache`.
+    /// Goroutine numbers taken from the global counter in batches.
+    #[doc(alias = "goidcache")]
     pub(crate) goid_next: Cell<u64>,
     pub(crate) goid_end: Cell<u64>,
-    /// The time (ns) when this CPU last looked at the clock: within a slice or so. For "waiting for".
+    /// When this CPU last looked at the clock (ns): within a slice or so.
     pub(crate) coarse_now: Cell<u64>,
 
-    // Counters: written by the owner, read by anyone.
+    // Written by the owner, read by anyone.
     pub(crate) stats: Stats,
 }
 
@@ -48,12 +48,12 @@ impl Counter {
     const fn new() -> Self {
         Counter(AtomicU64::new(0))
     }
-    /// By the owner alone: so load and store will do.
+    /// By the owner alone: load and store will do.
     #[inline]
     pub(crate) fn bump(&self) {
         self.0.store(self.0.load(Relaxed) + 1, Relaxed);
     }
-    /// What it counted.
+    /// The count.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
@@ -86,7 +86,6 @@ unsafe impl Sync for P {}
 
 static PS: [P; MAX_CPUS] = [const { P::new() }; MAX_CPUS];
 
-/// CPU `cpu`'s p.
 pub(crate) fn p_of(cpu: usize) -> &'static P {
     &PS[cpu]
 }
@@ -136,7 +135,7 @@ impl P {
     pub(crate) fn leave_alone(&self) {
         self.runq.leave_alone();
     }
-    /// The global queue comes first now. (Not just at that very tick: it may pass while something else comes first.)
+    /// Whether the global queue comes first now. It stays due until it is looked at.
     #[inline]
     pub(crate) fn global_is_due(&self) -> bool {
         self.global_overdue() >= 0
@@ -146,7 +145,7 @@ impl P {
     pub(crate) fn global_overdue(&self) -> i32 {
         self.schedtick.get().wrapping_sub(self.global_at.get()) as i32
     }
-    /// The half that others have.
+    /// The half for others.
     pub(crate) fn others(&self) -> Thief<'_, G> {
         self.runq.thief()
     }

@@ -1,7 +1,8 @@
-//! What all CPUs share: the global queue, the free g's, who is idle, and the list of all g's. Go: `schedt`.
+//! What all CPUs share: the global queue, free g's, who is idle, and the list of all g's.
 //!
-//! **Rule:** the lists are their locks', taken only when a ring overflows or runs dry, or a P has too many or too few free g's: never in
-//! the common path of a spawn, an exit, a park or a ready. What may be known without a lock is atomic, and a hint.
+//! **Rule:** each list has a lock, which is taken only when a ring overflows or runs dry, or a P
+//! has too many or too few free g's: never in the common path of a spawn, an exit, a park or a
+//! ready. What is known without a lock is atomic, and a hint.
 #![allow(unsafe_code)] // Raw links of the injection stack and of the list of all g's.
 
 use crate::ground::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
@@ -14,25 +15,29 @@ use crate::nouns::runq::List;
 use crate::tools::lock::{CountedLock, Rank};
 use core::ptr::null_mut;
 
+#[doc(alias = "schedt")]
 pub struct Sched {
     runq: CountedLock<List<G>>,
-    /// The global queue's length, without its lock.
+    /// The global queue's length, for those without its lock.
     runq_len: AtomicUsize,
-    /// Free g's that some P had too many of. Go: `gFree`.
+    /// Free g's that some P had too many of.
     pub(crate) gfree: Everyone<G>,
-    /// Free g's whose stacks were given back when memory was short. Go: `gFree.noStack`.
+    /// Free g's whose stacks were given back when memory was short.
+    #[doc(alias = "noStack")]
     pub(crate) gfree_bare: Everyone<G>,
     pub(crate) idle: Idle,
-    /// Goroutines readied by interrupt handlers, who then call `wakep`.
+    /// Goroutines readied by interrupt handlers, which then call `wakep`.
     pub(crate) injected: Injected<G>,
     pub(crate) allgs: AtomicPtr<G>,
     pub(crate) allgs_len: AtomicUsize,
     /// Bytes of all g's stacks.
     pub(crate) stack_bytes: AtomicUsize,
     pub(crate) goid: AtomicU64,
-    /// CPUs there are, numbered from 0. Go: `ncpu`.
+    /// How many CPUs there are, numbered from 0.
+    #[doc(alias = "ncpu")]
     cpus: AtomicUsize,
-    /// CPUs that run goroutines: so many of the first. Go: `gomaxprocs`.
+    /// How many of them run goroutines: the first ones.
+    #[doc(alias = "gomaxprocs")]
     procs: AtomicUsize,
     pub(crate) main_started: AtomicBool,
 }
@@ -69,7 +74,8 @@ impl Sched {
         self.procs.store(n, Ordering::Relaxed);
     }
 
-    /// Puts goroutines at the global queue's end, in one hold of the lock. Go: `globrunqputbatch`.
+    /// Puts goroutines at the global queue's end, in one hold of the lock.
+    #[doc(alias = "globrunqputbatch")]
     pub(crate) fn put_batch(&self, batch: List<G>) {
         let mut runq = self.runq.lock();
         runq.append(batch);
@@ -86,13 +92,13 @@ impl Sched {
         self.runq_len.load(Ordering::Acquire) != 0 // partner: `put_batch`
     }
 
-    /// What each CPU would have if the global queue were handed out now. What is left over stays there,
-    /// for a CPU that runs dry.
+    /// Each CPU's part if the global queue were handed out now; the rest is for those that run dry.
     pub(crate) fn global_share(&self) -> usize {
         self.runq_len.load(Ordering::Relaxed) / self.procs() // a hint
     }
 
-    /// A fair share of the global queue: its length over the number of P's, but at most `max`. Go: `globrunqget`, `globrunqgetbatch`.
+    /// A fair share of the global queue: its length over the number of P's, but at most `max`.
+    #[doc(alias("globrunqget", "globrunqgetbatch"))]
     pub(crate) fn get_batch(&self, max: usize) -> List<G> {
         if !self.has_global() {
             return List::new();
@@ -104,8 +110,7 @@ impl Sched {
         batch
     }
 
-    /// All that is in this P's queue, and its free g's, become everyone's; whether something was in
-    /// its queue. By its owner, who tells those who sleep.
+    /// Gives this P's queue and free g's to all; whether its queue had any. The owner then wakes.
     pub(crate) fn give_all(&self, p: &P) -> bool {
         let mut batch = List::new();
         while let Some(g) = p.runq().get() {
@@ -119,14 +124,15 @@ impl Sched {
         any
     }
 
-    /// This P's free g's become everyone's. By its owner.
+    /// Gives this P's free g's to all. By its owner.
     #[cold]
     pub(crate) fn give_free(&self, p: &P) {
         p.give_free.store(false, Ordering::Relaxed);
         self.gfree.give(p.gfree.take_all());
     }
 
-    /// Enters a new g into the list of all. Go: `allgadd`.
+    /// Enters a new g into the list of all.
+    #[doc(alias = "allgadd")]
     pub(crate) fn add_g(&self, g: &'static G) {
         let mut head = self.allgs.load(Ordering::Relaxed);
         loop {
@@ -145,12 +151,13 @@ impl Sched {
         self.allgs_len.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Every g ever made, dead ones too, newest first. Takes no lock. Go: `allgs`.
+    /// Every g ever made, dead ones too, newest first. Takes no lock.
+    #[doc(alias = "allgs")]
     pub(crate) fn all(&self) -> impl Iterator<Item = &'static G> {
         self.all_after(None)
     }
 
-    /// Those that come after this one; all, if it is none.
+    /// Those that come after this one; `None`: all.
     pub(crate) fn all_after(&self, g: Option<&'static G>) -> impl Iterator<Item = &'static G> {
         let first = g.map_or(&self.allgs, |g| &g.alllink);
         // SAFETY: the list holds g's only, and they are never freed.
@@ -163,7 +170,7 @@ impl Sched {
         })
     }
 
-    /// How many goroutines have not ended. A snapshot.
+    /// How many goroutines have not ended: a snapshot.
     pub(crate) fn goroutines(&self) -> u64 {
         let of = |cpu| {
             let stats = &p_of(cpu).stats;
@@ -172,7 +179,7 @@ impl Sched {
         (0..self.cpus()).fold(0, |sum, cpu| sum.wrapping_add(of(cpu)))
     }
 
-    /// Acquisitions and contended ones of the global queue's and the free list's lock.
+    /// Acquisitions, and contended ones, of the global queue's and the free list's lock.
     pub(crate) fn lock_stats(&self) -> [(&'static str, (u64, u64)); 2] {
         [("sched.runq", self.runq.stats()), ("sched.gfree", self.gfree.stats())]
     }

@@ -1,13 +1,14 @@
 //! A P's timers: a heap by deadline that its owner fills and that idle CPUs can run from.
 //!
-//! **Rule:** a timer is in at most one heap, and everything in it is that heap's lock's; `cpu`,
-//! which says whose heap that is, may be read without it. It is fired under that lock, so that
-//! whoever removes it and is told "not there" knows that firing is over: it may live on a parked
-//! goroutine's stack. What fires may take locks of a higher rank and must be short. After a
-//! one-shot timer has fired, nobody but its owner touches it.
+//! **Rule:** a timer is in at most one heap, whose lock guards everything in it; only `cpu`, which
+//! tells whose heap that is, may be read without it. A timer fires under that lock, so whoever
+//! removes it and is told "not there" knows that firing is over: a timer may live on a parked
+//! goroutine's stack. What fires must be short, and may take locks of a higher rank. After a
+//! one-shot timer has fired, its owner alone touches it.
 //!
-//! A four-way heap as in Go's `timers` (time.go): half the levels of a two-way one, and a node's children share a line. Go's lazy deletion was
-//! left out: each timer knows its place, so removal costs what insertion does, and no dead timer keeps a wakeup alive.
+//! A four-way heap as in Go (time.go): half the levels of a two-way one, and a node's children
+//! share a line. Rejected: Go's lazy deletion. Each timer knows its place, so removal costs what
+//! insertion does, and no dead timer keeps a wakeup alive.
 #![allow(unsafe_code)] // Intrusive: timers belong to their owners, and the heap points at them.
 
 use crate::ground::atomic::{AtomicU32, AtomicU64, Ordering, const_fn};
@@ -20,7 +21,8 @@ use core::ptr::NonNull;
 
 const OUT: usize = usize::MAX;
 
-/// What to do when it is time; `Some(deadline)` puts the timer back for then. Runs under the heap's lock, on any CPU, on g0 or pinned.
+/// What to do when it is time; `Some(deadline)` puts the timer back for then. Runs under the heap's
+/// lock, on any CPU, on g0 or pinned.
 pub type Fire = unsafe fn(timer: *const Timer, now: u64) -> Option<u64>;
 
 /// Something that happens at a time, once or again and again. Go: `timer`.
@@ -46,10 +48,9 @@ impl Timer {
     pub unsafe fn new(fire: Fire, arg: *const ()) -> Self {
         Timer { cpu: AtomicU32::new(0), index: Cell::new(OUT), fire, arg: Cell::new(arg) }
     }
-    /// Whose heap to look in for it.
+    /// In whose heap to look for it.
     pub fn cpu(&self) -> usize {
-        // Relaxed: its owner adds and removes it; if it is moved, `remove` asks again under the
-        // lock of the heap that it was in.
+        // Relaxed: its owner adds and removes it; `remove` finds under the lock that it was moved.
         self.cpu.load(Ordering::Relaxed) as usize
     }
 }
@@ -64,21 +65,23 @@ unsafe impl Send for Entry {}
 
 pub struct Timers {
     heap: CountedLock<Vec<Entry>>,
-    /// The earliest deadline, or NEVER: what others may know without the lock. Written under it.
+    /// The earliest deadline, or NEVER, for those without the lock. Written under it.
     next: AtomicU64,
 }
 
 impl Timers {
     const_fn! {
         pub fn new() -> Self {
-            Timers { heap: CountedLock::counted(Rank::Timers, Vec::new()), next: AtomicU64::new(NEVER) }
+            let heap = CountedLock::counted(Rank::Timers, Vec::new());
+            Timers { heap, next: AtomicU64::new(NEVER) }
         }
     }
 
     /// The earliest deadline (ns), or NEVER. Anyone may ask.
     #[inline]
     pub fn next(&self) -> u64 {
-        // Acquire: partner of the Release in `publish`: who sees no timer sees what firing did (`Idle::is_dead`).
+        // Acquire: partner of the Release in `publish`: no timer means that firing is seen
+        // (`Idle::is_dead`).
         self.next.load(Ordering::Acquire)
     }
 
@@ -91,17 +94,18 @@ impl Timers {
         self.heap.stats()
     }
 
-    /// Bytes that the heap keeps for entries: as many as there ever were at once.
+    /// Bytes that the heap keeps: enough for as many entries as there ever were at once.
     pub fn bytes(&self) -> usize {
         self.heap.lock().capacity() * size_of::<Entry>()
     }
 
-    /// Adds `timer` for `when` to this heap, which is CPU `cpu`'s: that CPU looks at it before it
-    /// sleeps, and if it sleeps or runs something the caller tells it. A time that no clock will
-    /// reach is a time all the same: somebody waits for it. Go: `addtimer`.
+    /// Adds `timer` for `when` to this heap, which is CPU `cpu`'s. That CPU looks at it before it
+    /// sleeps; if it sleeps or runs something, the caller tells it. A time that no clock will reach
+    /// counts all the same: somebody waits for it.
     ///
     /// # Safety
     /// The timer is in no heap, and stays where it is until it fired or was removed.
+    #[doc(alias = "addtimer")]
     pub unsafe fn add(&self, cpu: usize, timer: &Timer, when: u64) {
         let mut heap = self.heap.lock();
         timer.cpu.store(cpu as u32, Ordering::Relaxed);
@@ -110,7 +114,8 @@ impl Timers {
     }
 
     /// Removes it from this heap, which is CPU `cpu`'s; `false`: it has fired, or was never added.
-    /// `None`: it was moved to another heap meanwhile. Go: `deltimer`.
+    /// `None`: it was moved to another heap meanwhile.
+    #[doc(alias = "deltimer")]
     pub fn remove(&self, cpu: usize, timer: &Timer) -> Option<bool> {
         let mut heap = self.heap.lock();
         if timer.cpu() != cpu {
@@ -125,9 +130,9 @@ impl Timers {
         Some(true)
     }
 
-    /// Moves all there are to `other`, which is CPU `cpu`'s, under both locks: who looks for one
-    /// finds it here or there. CPUs that move theirs move them to the same, which moves none: so
-    /// two never wait for each other. Go: `timers.take`.
+    /// Moves all to `other`, which is CPU `cpu`'s, under both locks: each is always here or there.
+    /// All move theirs to the same one, which moves none: so no two wait for each other.
+    #[doc(alias = "timers.take")]
     pub fn move_to(&self, other: &Timers, cpu: usize) {
         let mut from = self.heap.lock();
         let mut to = other.heap.lock();
@@ -142,7 +147,8 @@ impl Timers {
         self.publish(&from);
     }
 
-    /// Fires what is due, in order of deadlines; tells how many. By the owner, or by an idle CPU that helps. Go: `runtimer`.
+    /// Fires what is due, by deadlines; tells how many. By the owner, or by an idle CPU that helps.
+    #[doc(alias = "runtimer")]
     pub fn run(&self, now: u64) -> usize {
         let mut fired = 0;
         while self.next() <= now {
@@ -158,7 +164,7 @@ impl Timers {
                 }
                 remove_at(&mut heap, 0);
                 fired += 1;
-                // SAFETY: the timer was in the heap, so it is alive; after `fire` it may not be, unless it comes back.
+                // SAFETY: it was in the heap, so it is alive; after `fire` only if it comes back.
                 unsafe {
                     let fire = timer.as_ref().fire;
                     if let Some(again) = fire(timer.as_ptr(), now) {
@@ -177,7 +183,7 @@ impl Timers {
     }
 }
 
-/// NEVER is not a time but the word for "no timer": the last time there is stands one before it.
+/// NEVER means "no timer", so the last time there is stands one before it.
 fn insert(heap: &mut Vec<Entry>, timer: &Timer, when: u64) {
     let when = when.min(NEVER - 1);
     heap.push(Entry { when, timer: NonNull::from(timer) });
@@ -187,7 +193,7 @@ fn insert(heap: &mut Vec<Entry>, timer: &Timer, when: u64) {
 
 fn place(heap: &mut [Entry], at: usize, entry: Entry) {
     heap[at] = entry;
-    // SAFETY: what is in the heap is alive; its index is the lock's, which is held.
+    // SAFETY: what is in the heap is alive; its index is guarded by the lock, which is held.
     unsafe { entry.timer.as_ref() }.index.set(at);
 }
 
@@ -221,13 +227,13 @@ fn sift_down(heap: &mut [Entry], mut at: usize) {
 }
 
 fn remove_at(heap: &mut Vec<Entry>, at: usize) {
-    // SAFETY: in the heap, so alive; the index is the lock's, which is held.
+    // SAFETY: as in `place`.
     unsafe { heap[at].timer.as_ref() }.index.set(OUT);
     heap.swap_remove(at);
     if at < heap.len() {
         sift_up(heap, at);
         let moved = heap[at];
-        // SAFETY: as above.
+        // SAFETY: as in `place`.
         let now_at = unsafe { moved.timer.as_ref() }.index.get();
         sift_down(heap, now_at);
     }

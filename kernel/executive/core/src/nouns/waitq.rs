@@ -1,11 +1,13 @@
-//! A queue of goroutines that wait for the same thing, first come first served. Go: `waitq`, `sudog`.
+//! A queue of goroutines that wait for the same thing, first come first served.
 //!
-//! **Rule:** everything here is under the lock of what is waited for, or of a queue that was taken whole under it. A [`Waiter`] lies on the stack of its parked goroutine; whoever takes
-//! it off the queue, under that lock, may write through `slot` and must then ready the goroutine: until then it cannot run,
-//! so the waiter stays alive.
+//! **Rule:** everything here is guarded by the lock of what is waited for, or was taken whole under
+//! it. A [`Waiter`] lies on the stack of its parked goroutine. Whoever takes it off the queue,
+//! under that lock, may write through `slot` and must then ready the goroutine, which cannot run
+//! before: so the waiter stays alive.
 //!
-//! A goroutine in a select stands in several queues at once. The first who takes it off one *claims* it by setting `G::select_done`; to the others
-//! its remaining waiters are as good as gone, and it removes them itself when it runs again.
+//! A goroutine in a select stands in several queues at once. The first to take it off one *claims*
+//! it by setting `G::select_done`; others pass over its waiters, which it removes when it runs
+//! again.
 #![allow(unsafe_code)] // Intrusive links to waiters on other goroutines' stacks.
 
 use crate::ground::atomic::Ordering;
@@ -14,12 +16,14 @@ use core::cell::Cell;
 use core::ptr::null;
 
 /// One goroutine's place in one queue. Go: `sudog`.
+#[doc(alias = "sudog")]
 pub struct Waiter {
     /// The goroutine.
     pub g: &'static G,
-    /// What is handed over lies here, or shall be put here; null if nothing is handed over. Go: `elem`.
+    /// Where the value that is handed over lies or goes; null if none is. Go: `elem`.
+    #[doc(alias = "elem")]
     pub slot: Cell<*mut ()>,
-    /// One of several in a select, which the waker must claim first. Go: `isSelect`.
+    /// One of several in a select, which the waker must claim first.
     is_select: bool,
     state: Cell<State>,
     prev: Cell<*const Waiter>,
@@ -39,7 +43,7 @@ impl Waiter {
     pub fn new(g: &'static G, slot: *mut ()) -> Self {
         Self::make(g, slot, false)
     }
-    /// For a select; the goroutine has called [`prepare`] before it queues the first.
+    /// For a select; the goroutine calls [`prepare`] before it queues the first.
     pub fn of_select(g: &'static G, slot: *mut ()) -> Self {
         Self::make(g, slot, true)
     }
@@ -72,23 +76,23 @@ impl Waiter {
 const OPEN: u32 = 0;
 /// Claimed, or not in a select.
 const DONE: u32 = 1;
-/// It has not parked yet, but timers and interrupts may claim it already: they need none of the locks that it holds.
+/// Not parked yet. Timers and interrupts, which need none of its locks, may claim it already.
 const PREPARING: u32 = 2;
 
-/// A goroutine that waits, and is the holder's to ready. Nobody else has it.
+/// A goroutine that waits, and is the holder's alone to ready.
 #[must_use = "it waits for ever if it is not readied"]
 pub struct Parked(&'static G);
 
 impl Parked {
     /// # Safety
-    /// `g` waits, and is the caller's: it was taken off the queue in which it stood, or claimed, or
-    /// its park's commit has left it with the caller.
+    /// `g` waits, and is the caller's: it was taken off its queue, or claimed, or its park's commit
+    /// has left it with the caller.
     #[inline(always)]
     pub unsafe fn new(g: &'static G) -> Self {
         Parked(g)
     }
-    /// In a park's commit: from here on it can be claimed as parked. Gives it back if it was claimed
-    /// since [`prepare`]: it goes on.
+    /// In a park's commit: from here on it can be claimed as parked. Gives it back if it was
+    /// claimed since [`prepare`]: then it goes on.
     #[inline]
     pub fn open(self) -> Option<Parked> {
         if open(self.0) { None } else { Some(self) }
@@ -107,21 +111,23 @@ pub fn prepare(me: &G) {
     me.select_done.store(PREPARING, Ordering::Relaxed);
 }
 
-/// In a park's commit, on g0: from here on `g` can be claimed as parked. `false`: it was claimed meanwhile, and goes on.
+/// In a park's commit, on g0: from here on `g` can be claimed as parked. `false`: it was claimed
+/// meanwhile, and goes on.
 #[inline]
 pub fn open(g: &G) -> bool {
-    // AcqRel: partner of the exchanges in `claim` and `claim_without_lock`: the claimer finds it saved.
+    // AcqRel: partner of `claim` and `claim_without_lock`: the claimer finds it saved.
     g.select_done.compare_exchange(PREPARING, OPEN, Ordering::AcqRel, Ordering::Acquire).is_ok()
 }
 
-/// Claims a goroutine that is in a select, under the lock of one of its queues: of all who try, one is told `true`, and readies it.
+/// Claims a goroutine that is in a select, under a lock of its queues. One `true`: that one readies
+/// it.
 pub fn claim(g: &G) -> bool {
     // AcqRel: partner of the same exchange by the others.
     g.select_done.compare_exchange(OPEN, DONE, Ordering::AcqRel, Ordering::Relaxed).is_ok()
 }
 
-/// As `claim`, by a timer or an interrupt, which may come before the goroutine has parked. It has first made itself findable for the
-/// goroutine, which waits for it to be done before it leaves the select; so it never claims a later one.
+/// As `claim`, by a timer or an interrupt, which may come before the goroutine has parked. Before
+/// it leaves the select the goroutine waits for claimers to be done, so none claims a later one.
 pub fn claim_without_lock(g: &'static G) -> Claim {
     match g.select_done.swap(DONE, Ordering::AcqRel) {
         OPEN => Claim::Parked(Parked(g)),
@@ -141,7 +147,7 @@ pub fn claim_as(g: &'static G, mark: *mut ()) -> Claim {
 
 /// What an attempt to claim came to.
 pub enum Claim {
-    /// It is the caller's to ready.
+    /// The caller readies it.
     Parked(Parked),
     /// It is the caller's, but has not parked and will not.
     Early,
@@ -156,7 +162,7 @@ pub fn succeed(w: &Waiter) -> Parked {
     woken(w)
 }
 
-/// A waiter was taken off for another reason (close): its goroutine, to ready once the lock is released.
+/// The same for another reason than a value (close).
 #[inline]
 pub fn woken(w: &Waiter) -> Parked {
     let g = w.g; // read once: the store below might change it, for all that the compiler knows
@@ -167,7 +173,7 @@ pub fn woken(w: &Waiter) -> Parked {
 /// The queue. Go: `waitq`.
 pub struct WaitQ {
     first: Cell<*const Waiter>,
-    /// Of no meaning while there is no first.
+    /// Without meaning while there is no first.
     last: Cell<*const Waiter>,
 }
 
@@ -184,7 +190,7 @@ impl WaitQ {
         self.first.get().is_null()
     }
 
-    /// Who has waited longest.
+    /// The one that has waited longest.
     #[inline]
     pub fn first(&self) -> Option<&Waiter> {
         self.get(self.first.get())
@@ -193,7 +199,8 @@ impl WaitQ {
     /// Queues a waiter behind the others.
     ///
     /// # Safety
-    /// The waiter stays where it is until it was taken off, by [`dequeue`](Self::dequeue) or [`remove`](Self::remove).
+    /// The waiter stays where it is until it was taken off, by [`dequeue`](Self::dequeue) or
+    /// [`remove`](Self::remove).
     pub unsafe fn enqueue(&self, w: &Waiter) {
         w.state.set(State::Queued);
         w.next.set(null());
@@ -210,7 +217,7 @@ impl WaitQ {
         self.last.set(w);
     }
 
-    /// Queues a waiter before the others (a mutex in starvation mode gives a woken one its place back).
+    /// Queues a waiter before the others: a starving mutex gives a woken one its place back.
     ///
     /// # Safety
     /// As for [`enqueue`](Self::enqueue).
@@ -226,7 +233,9 @@ impl WaitQ {
         self.first.set(w);
     }
 
-    /// Takes the first one off, passing over those whose select was won elsewhere. Its goroutine is the caller's to ready. Go: `waitq.dequeue`.
+    /// Takes the first one off, passing over those whose select was won elsewhere. The caller
+    /// readies its goroutine.
+    #[doc(alias = "waitq.dequeue")]
     #[inline]
     pub fn dequeue(&self) -> Option<&Waiter> {
         loop {
@@ -243,7 +252,8 @@ impl WaitQ {
         }
     }
 
-    /// Takes this one off; `false` if it is not queued any more. Go: `waitq.dequeueSudoG`.
+    /// Takes this one off; `false` if it is not queued any more.
+    #[doc(alias = "dequeueSudoG")]
     pub fn remove(&self, w: &Waiter) -> bool {
         let queued = w.state.get() == State::Queued;
         if queued {

@@ -1,9 +1,11 @@
 //! How a goroutine is born and how it ends.
 //!
-//! The closure of `go(f)` is moved onto the new goroutine's stack, and its result is left in the same place: no heap allocation between `go` and
-//! `join`. A [`JoinHandle`](crate::JoinHandle) is thus a g: one that has ended is kept, stack and all, until its result was taken.
+//! The closure of `go(f)` is moved onto the new goroutine's stack, and its result is left in the
+//! same place: no heap allocation between `go` and `join`. So a [`JoinHandle`](crate::JoinHandle)
+//! is a g, and a goroutine that has ended keeps g and stack until its result is taken.
 //!
-//! **Rule:** `joiner` (joiner.rs) decides who frees a g that has ended: `goexit0`, off its stack, on g0, if the handle is gone; else the handle.
+//! **Rule:** `joiner` decides who frees it: `goexit0`, on g0, if the handle is gone; else the
+//! handle.
 #![allow(unsafe_code)] // First frames, closures and results by pointer, raw states in a pointer.
 
 use super::park::{may_park, park};
@@ -42,9 +44,9 @@ pub(crate) struct Start {
 pub enum SpawnError {
     /// The machine has no memory or no addresses for a stack.
     OutOfMemory,
-    /// Closure or result do not fit into half of the stack.
+    /// Closure or result does not fit into half of the stack.
     StackTooSmall,
-    /// The caller is a thread that is no CPU. Let a goroutine do it.
+    /// The caller is a thread that is no CPU; let a goroutine do it.
     NotOnAGoroutine,
 }
 
@@ -59,13 +61,13 @@ impl core::fmt::Display for SpawnError {
 }
 impl core::error::Error for SpawnError {}
 
-/// Closure before, result after, in the same place at the top of the stack.
+/// Closure before, result after, in one place at the top of the stack.
 pub(crate) union Body<F, T> {
     f: ManuallyDrop<F>,
     pub(crate) result: ManuallyDrop<T>,
 }
 
-/// Starts a goroutine that runs `f`: next on this P. On the system stack: [`newproc1`], runqput(next), and wakep. Go: `newproc`.
+/// Starts a goroutine that runs `f`: next on this P.
 pub(crate) fn newproc<F, T>(start: Start, f: F) -> Result<&'static G, (SpawnError, F)>
 where
     F: FnOnce() -> T,
@@ -75,7 +77,8 @@ where
     let f_ptr = &raw const *f;
     let started = switch::systemstack(|| {
         let g = newproc1(&start, size_of::<Body<F, T>>(), align_of::<Body<F, T>>(), run::<F, T>)?;
-        // SAFETY: STACK-OWNER: g is ours until it is queued; `newproc1` left room for a `Body` there. The closure is moved: the caller forgets it.
+        // SAFETY: STACK-OWNER: g is ours until it is queued; `newproc1` left room for a `Body`
+        // there. The closure is moved: the caller forgets it.
         unsafe { core::ptr::copy_nonoverlapping(f_ptr, g.body.get().cast::<F>(), 1) };
         if needs_drop::<T>() {
             g.drop_result.set(Some(drop_result::<F, T>));
@@ -94,7 +97,7 @@ where
     }
 }
 
-/// A runnable g whose first instruction calls `run(body)`, with room for a body of that layout; in no queue yet. On g0. Go: `newproc1`.
+/// A runnable g that begins with `run(body)`, a body of that layout; in no queue yet. On g0.
 fn newproc1(
     start: &Start,
     size: usize,
@@ -125,7 +128,7 @@ fn no_g() -> SpawnError {
     if percpu::is_foreign() { SpawnError::NotOnAGoroutine } else { SpawnError::OutOfMemory }
 }
 
-/// What a goroutine runs: the closure, and then the result takes its place.
+/// What a goroutine runs: the closure, whose place its result takes.
 unsafe extern "C" fn run<F: FnOnce() -> T, T>(body: *mut ()) {
     let body = body.cast::<Body<F, T>>();
     // SAFETY: `newproc` put the closure there; it is taken once.
@@ -147,15 +150,15 @@ unsafe extern "C" fn drop_result<F, T>(body: *mut ()) {
     unsafe { ManuallyDrop::drop(&mut (*body.cast::<Body<F, T>>()).result) }
 }
 
-/// The last thing a goroutine does. Called by `goexit`, which its function returned to. Go: `goexit1`.
+/// The last thing a goroutine does: its function has returned to `goexit`, which calls this.
 pub(crate) extern "C" fn goexit1() -> ! {
     // SAFETY: `goexit0` takes no argument and does not return.
     unsafe { switch::call_mcall(goexit0, null_mut()) };
     throw("goexit1: a dead goroutine goes on")
 }
 
-/// The goroutine is off its stack: it becomes Dead, its joiner is readied, and it goes to the free list unless a handle wants its result. On
-/// g0. Go: `goexit0`.
+/// The goroutine is off its stack: it becomes Dead, its joiner is readied, and it goes to the free
+/// list unless a handle wants its result. On g0.
 #[unsafe(link_section = "executive_switch")]
 unsafe extern "C" fn goexit0(g: &'static G, _: *mut ()) -> ! {
     let (p, m) = (p(), m());
@@ -177,8 +180,8 @@ unsafe extern "C" fn goexit0(g: &'static G, _: *mut ()) -> ! {
     schedule(p, m)
 }
 
-/// The handle was dropped while the goroutine ended, so its result is to be dropped by someone. Dropping may park, so it needs a goroutine: this one
-/// lives once more, to run `drop_result` on its own stack, below the result.
+/// The handle was dropped as the goroutine ended, so nobody else will drop its result. Dropping may
+/// park: so this goroutine lives once more, and runs `drop_result` on its stack, below the result.
 #[cold]
 fn resurrect(p: &P, m: &M, g: &'static G, drop_result: unsafe extern "C" fn(*mut ())) -> ! {
     let body = g.body.get();
@@ -191,7 +194,7 @@ fn resurrect(p: &P, m: &M, g: &'static G, drop_result: unsafe extern "C" fn(*mut
     execute(p, m, g, Turn::Own)
 }
 
-/// The handle's wait: parks until `g` has ended. Called once per handle.
+/// The handle's wait: parks until `g` has ended. Once per handle.
 pub(crate) fn wait_for_end(g: &'static G) {
     if !g.joiner.has_ended() {
         let parking = may_park();
@@ -199,7 +202,7 @@ pub(crate) fn wait_for_end(g: &'static G) {
     }
 }
 
-/// Gives up a handle; `true`: the goroutine had ended, and the caller drops the result and calls [`reap`].
+/// Gives up a handle; `true`: it had ended, and the caller drops the result and [`reap`]s.
 pub(crate) fn detach(g: &'static G) -> bool {
     g.joiner.detach()
 }
@@ -211,7 +214,7 @@ pub(crate) fn reap(g: &'static G) {
     percpu::unpin();
 }
 
-/// A free g with a stack of this size, or a new one. Go: `gfget`, and `malg` where it finds none.
+/// A free g with a stack of this size, or a new one.
 #[inline(always)]
 fn gfget(p: &P, stack_bytes: usize) -> Option<&'static G> {
     let g = p.gfree.get_own();
@@ -224,7 +227,7 @@ fn gfget(p: &P, stack_bytes: usize) -> Option<&'static G> {
     gfget_slow(p, g, stack_bytes)
 }
 
-/// Where it is not just this P's last one, or that one has no stack to fit.
+/// The slow half: this P's last g has no stack that fits, or there is none.
 #[cold]
 #[inline(never)]
 fn gfget_slow(p: &P, own: Option<&'static G>, stack_bytes: usize) -> Option<&'static G> {
@@ -242,7 +245,7 @@ fn gfget_slow(p: &P, own: Option<&'static G>, stack_bytes: usize) -> Option<&'st
     let Some(g) = g.or_else(|| SCHED.gfree_bare.take(1).pop_front()) else {
         return malg(stack_bytes);
     };
-    // Usual stacks stay with their g's: if the size is unusual, this one's goes first. Go does likewise.
+    // Usual stacks stay with their g's: if the size is unusual, this one's goes first, as in Go.
     free_stack(g);
     let Some(stack) = alloc_stack(stack_bytes) else {
         SCHED.gfree_bare.give(List::of(g));
@@ -253,13 +256,14 @@ fn gfget_slow(p: &P, own: Option<&'static G>, stack_bytes: usize) -> Option<&'st
     Some(g)
 }
 
-/// Puts a Dead g on this P's free list, with its stack if that is of the usual size; too many go to the global one. On g0 or pinned. Go: `gfput`.
+/// Puts a Dead g on this P's free list, with its stack if that is of the usual size; a surplus goes
+/// to the shared list. On g0 or pinned.
 fn gfput(p: &P, g: &'static G) {
     g.is_nobody(); // and in no report any more
     if !g.usual_stack.get() {
         free_stack(g);
     }
-    // A deep stack is kept for this P's next goroutine; those that go to everyone give their pages back.
+    // A deep stack is good for this P's next goroutine, and too much for the shared list.
     p.gfree.put(g, &SCHED.gfree, |g| {
         let stack = g.stack();
         if stack.hi != 0 && machine::stack_is_deep(stack) {
@@ -287,7 +291,7 @@ pub(crate) fn free_stack(g: &G) -> bool {
     stack.hi != 0
 }
 
-/// A new g with a fresh stack, Dead. Go: `malg`, `allgadd`.
+/// A new g with a fresh stack, Dead.
 #[cold]
 fn malg(stack_bytes: usize) -> Option<&'static G> {
     let stack = alloc_stack(stack_bytes)?;
@@ -312,7 +316,8 @@ fn malg(stack_bytes: usize) -> Option<&'static G> {
     Some(g)
 }
 
-/// A goroutine number that was never used; taken from the global counter in batches. Go: `goidcache`.
+/// A goroutine number that was never used, from this P's batch.
+#[doc(alias = "goidcache")]
 fn next_goid(p: &P) -> u64 {
     if p.goid_next.get() == p.goid_end.get() {
         let first = SCHED.goid.fetch_add(GOID_BATCH, Relaxed);

@@ -14,10 +14,11 @@ use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 static MAIN: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Runs `main` as goroutine 1, on CPU 0, which is the caller, and starts the other CPUs. When `main` returns the run is over, with status 0, whatever
-/// the other goroutines do (as in Go).
+/// Runs `main` as goroutine 1, on CPU 0, which is the caller, and starts the other CPUs. When
+/// `main` returns the run is over, with status 0, whatever the other goroutines do (as in Go).
 ///
 /// Called by the machine, once.
+#[doc(alias("rt0_go", "schedinit"))]
 pub fn start(main: fn()) -> ! {
     MAIN.store(main as *mut (), Relaxed);
     let cpus = machine::cpus().clamp(1, MAX_CPUS);
@@ -55,10 +56,10 @@ extern "C" fn boot_cpu() -> ! {
 
 extern "C" fn boot_cpu_on_g0() -> ! {
     m().set_state(CpuState::Running);
-    // One call for each that there may be. One that does not come up leaves its number to the next.
+    // One call for each CPU that there may be. If one does not come up, the next gets its number.
     for _ in 1..machine::cpus().min(MAX_CPUS) {
         let cpu = SCHED.cpus();
-        // Counted before it can go idle, or it could find everyone asleep.
+        // Counted before it can go idle: else it could find everyone asleep.
         SCHED.set_cpus(cpu + 1);
         m_of(cpu).set_state(CpuState::Searching); // from here on others may count on it
         // SAFETY: that CPU's block, handed over once.
@@ -79,7 +80,8 @@ extern "C" fn boot_cpu_on_g0() -> ! {
     schedule(p(), m())
 }
 
-/// What the other CPUs run first. Go: `mstart`.
+/// What the other CPUs run first.
+#[doc(alias = "mstart")]
 extern "C" fn other_cpu() -> ! {
     // SAFETY: once, on the machine's stack.
     unsafe { switch::enter_g0(other_cpu_on_g0) }
@@ -90,7 +92,8 @@ extern "C" fn other_cpu_on_g0() -> ! {
     schedule(p(), m())
 }
 
-/// Goroutine 1. Go: `runtime.main`.
+/// Goroutine 1.
+#[doc(alias = "runtime.main")]
 fn main_goroutine() {
     SCHED.main_started.store(true, Relaxed);
     // SAFETY: `start` stored a `fn()`.

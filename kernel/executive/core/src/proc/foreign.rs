@@ -1,19 +1,21 @@
-//! Threads that are no CPU: a Linux process has some beside those that run goroutines. What they may call, and how
-//! it reaches the CPUs.
+//! Threads that are no CPU: a Linux process has some beside those that run goroutines. What they
+//! may call, and how it reaches the CPUs.
 //!
-//! A foreign thread has a block for GS to point at, and in it a g, an m and a p of its own. It stands on that g, which
-//! is its m's g0, for ever. So a call that never parks does its work there as on any CPU. A call that would park
-//! panics, and leaves all as it was (PARKING, in park.rs). Nobody steals from a foreign p, for no CPU has its number.
+//! A foreign thread has a block for GS to point at, and in it a g, an m and a p of its own. It
+//! stands on that g, which is its m's g0, for ever. So a call that never parks does its work there
+//! as on any CPU. A call that would park panics, and leaves all as it was (PARKING, in park.rs).
+//! Nobody steals from a foreign p, for no CPU has its number.
 //!
-//! One kind of call throws instead, which ends the run: to wait for an `RwLock`. It counts the caller before it
-//! knows whether the caller must wait, and that can't be taken back: a writer may have counted it too.
+//! One kind of call throws instead, which ends the run: to wait for an `RwLock`. It counts the
+//! caller before it knows whether the caller must wait, and that can't be taken back: a writer may
+//! have counted it too.
 //!
-//! **Rule:** what a foreign thread readies stands in its own p until its last unpin, and goes to the global queue
-//! there (`hand_over`). CPUs pay nothing for this: a foreign block is never calm (percpu.rs), so that each of
-//! its last unpins takes the way that on a CPU only a preemption takes.
+//! **Rule:** what a foreign thread readies stands in its own p until its last unpin, and goes to
+//! the global queue there (`hand_over`). CPUs pay nothing for this: a foreign block is never calm
+//! (percpu.rs), so each of its last unpins takes the way that on a CPU only a preemption takes.
 //!
-//! Rejected: an injection stack for what they ready (every `ready` would have to ask where it is), and CPU numbers
-//! for them (there may be any number of threads).
+//! Rejected: an injection stack for what they ready (every `ready` would have to ask where it is),
+//! and CPU numbers for them (there may be any number of threads).
 
 use super::wake::{kick_hogs, wakep};
 use crate::ground::param::MAX_CPUS;
@@ -23,8 +25,8 @@ use crate::nouns::sched::SCHED;
 use crate::tools::percpu::{self, PerCpu};
 use core::ptr::from_ref;
 
-/// What a thread that is no CPU needs to call the executive. Made by the machine, one for each such thread at a time;
-/// never freed, only reused, as g's are.
+/// What a thread that is no CPU needs to call the executive. Made by the machine, one for each such
+/// thread at a time; never freed, only reused, as g's are.
 pub struct Foreign {
     block: PerCpu,
     m: M,
@@ -38,8 +40,8 @@ impl Foreign {
         Foreign { block: PerCpu::new(), m: M::new(), p: P::new() }
     }
 
-    /// A thread has it from here on, and points its GS base at what this returns. No other has it; `number` tells it
-    /// from the others.
+    /// A thread has it from here on, alone as its `number`, and sets its GS base to what this
+    /// returns.
     pub fn begin(&'static self, number: usize) -> *const () {
         self.m.seed(number as u32);
         let g0 = from_ref(&self.m.g0).cast();
@@ -49,7 +51,7 @@ impl Foreign {
     }
 }
 
-/// What this foreign thread has readied becomes everyone's, and so do g's that it has freed. At its last unpin.
+/// Gives what this foreign thread has readied, and freed g's, to the CPUs. At its last unpin.
 #[cold]
 pub(crate) fn hand_over() {
     percpu::pin();

@@ -11,9 +11,11 @@ use core::mem::{ManuallyDrop, needs_drop};
 use core::panic::Location;
 use core::sync::atomic::Ordering::Relaxed;
 
-/// Starts a goroutine that runs `f`. It runs next on this CPU, unless another takes it. Go: the `go` statement.
+/// Starts a goroutine that runs `f`: next on this CPU, unless another takes it. Go: the `go`
+/// statement.
 ///
-/// Dropping the handle detaches the goroutine. Panics when the machine has no memory for a stack (see [`Builder::spawn`]).
+/// Dropping the handle detaches the goroutine. Panics when the machine has no memory for a stack
+/// (see [`Builder::spawn`]).
 ///
 /// ```
 /// # hosted::run(|| {
@@ -41,7 +43,8 @@ where
 /// ```
 /// # hosted::run(|| {
 /// use executive::Builder;
-/// let h = Builder::new().name("deep").stack_bytes(1 << 20).spawn(|| executive::current().to_string());
+/// let deep = Builder::new().name("deep").stack_bytes(1 << 20);
+/// let h = deep.spawn(|| executive::current().to_string());
 /// assert!(h.unwrap().join().ends_with("(deep)"));
 /// # });
 /// ```
@@ -67,7 +70,7 @@ impl Builder {
         self.name = Some(name);
         self
     }
-    /// Usable bytes of stack, at least; only those that are touched cost memory.
+    /// Usable bytes of stack, at least; only touched pages cost memory.
     pub const fn stack_bytes(mut self, bytes: usize) -> Self {
         self.stack_bytes = bytes;
         self
@@ -114,8 +117,7 @@ impl Builder {
     }
 }
 
-/// As [`Builder::spawn`], for a function that nobody joins: gives the closure back if it can't. May be
-/// called on g0, as a timer fires.
+/// As [`Builder::spawn`], for a function that nobody joins; or gives it back. Also on g0.
 pub fn go_detached<F>(at: &'static Location<'static>, name: &'static str, f: F) -> Result<(), F>
 where
     F: FnOnce() + Send + 'static,
@@ -129,7 +131,8 @@ unsafe fn take<F, T>(body: *mut ()) -> T {
     unsafe { ManuallyDrop::into_inner((&raw const (*body.cast::<Body<F, T>>()).result).read()) }
 }
 
-/// A goroutine's result to come. It *is* the goroutine: its g and stack stay until the result was taken or the handle dropped.
+/// A goroutine's result to come. It *is* the goroutine, whose g and stack stay until the result is
+/// taken or the handle dropped.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -149,7 +152,8 @@ impl<T> JoinHandle<T> {
     pub fn join(self) -> T {
         birth::wait_for_end(self.g);
         let handle = ManuallyDrop::new(self);
-        // SAFETY: it has ended, so the result is there; the handle is forgotten, so nobody takes it twice.
+        // SAFETY: it has ended, so the result is there; the handle is forgotten, so nobody takes it
+        // twice.
         let result = unsafe { (handle.take)(handle.g.body.get()) };
         birth::reap(handle.g);
         result
@@ -168,7 +172,7 @@ impl<T> JoinHandle<T> {
         percpu::point();
         self.g.joiner.has_ended()
     }
-    /// What it waits for; `None`: it does not wait. A moment's truth.
+    /// What it waits for: a snapshot; `None`: it does not wait.
     ///
     /// ```
     /// # hosted::run(|| {

@@ -1,12 +1,13 @@
 //! A goroutine leaves its CPU: because it waits, or to let others run.
 //!
-//! **Rule (PARK-COMMIT):** what makes it findable for its waker (releasing a lock, publishing a pointer) happens on g0, after the g is saved. Otherwise
-//! another CPU could run it while it still stands on its stack.
+//! **Rule (PARK-COMMIT):** what makes it findable for its waker (releasing a lock, publishing a
+//! pointer) happens on g0, after it is saved: else another CPU could run it while it is on its
+//! stack.
 //!
 //! **Rule (PARKING):** whoever is about to park makes a [`Parking`] first, while nothing is changed
-//! yet that a panic would leave behind: before the caller is in a queue, or counted. There `mcall`'s
-//! check is made, so that parking enters `mcall` behind it. Where there is no goroutine to park, a
-//! foreign thread (foreign.rs) panics, and a CPU's g0 throws.
+//! yet that a panic would leave behind: before the caller is in a queue, or counted. There
+//! `mcall`'s check is made, so that parking enters `mcall` behind it. Where there is no goroutine
+//! to park, a foreign thread (foreign.rs) panics, and a CPU's g0 throws.
 #![allow(unsafe_code)] // Leaving a goroutine, and moving a closure to g0.
 
 use super::schedule::{Turn, execute, schedule, schedule_inline};
@@ -24,9 +25,9 @@ use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::sync::atomic::Ordering::Relaxed;
 
-/// The caller's goroutine, about to park (PARKING): proof that the caller is on that goroutine's own
-/// stack. It is not `Send`, so it stays in the goroutine. What runs on g0 in between must not use it:
-/// what is given to `systemstack`, or to [`park`](crate::wait::park). (Debug builds look.)
+/// The caller's goroutine, about to park (PARKING): proof that the caller is on that goroutine's
+/// own stack. It is not `Send`, so it stays in the goroutine. What runs on g0 in between must not
+/// use it: what is given to `systemstack`, or to [`park`](crate::wait::park). (Debug builds look.)
 pub struct Parking {
     g: &'static G,
     _not_send: PhantomData<*const ()>,
@@ -65,8 +66,8 @@ pub fn may_park() -> Parking {
     Parking::here().unwrap_or_else(|| cannot_park())
 }
 
-/// The caller is about to park, and holds this lock. Gives the guard back; or releases the lock, and
-/// panics, on a thread that is no CPU.
+/// The caller is about to park, and holds this lock. Gives the guard back; or releases the lock,
+/// and panics, on a thread that is no CPU.
 #[inline(always)]
 pub fn may_park_holding<T>(guard: LockGuard<'_, T>) -> (Parking, LockGuard<'_, T>) {
     let Some(parking) = Parking::here() else {
@@ -76,8 +77,9 @@ pub fn may_park_holding<T>(guard: LockGuard<'_, T>) -> (Parking, LockGuard<'_, T
     (parking, guard)
 }
 
-/// Panics on a thread that is no CPU, and throws on a CPU's g0, where it is a bug of ours. The caller
-/// ([`Parking::here`] gave it `None`) holds no lock any more: a panic's hook may take its time.
+/// Panics on a thread that is no CPU, and throws on a CPU's g0, where it is a bug of ours. The
+/// caller ([`Parking::here`] gave it `None`) holds no lock any more: a panic's hook may take its
+/// time.
 #[cold]
 #[inline(never)]
 pub fn cannot_park() -> ! {
@@ -87,12 +89,13 @@ pub fn cannot_park() -> ! {
     throw("park: called on g0")
 }
 
-/// Parks the calling goroutine. `commit` runs on g0 once it is saved, and gives it to its waker; if it says `false` there is nothing
-/// to wait for, and the goroutine goes on. Throws if a lock is still held after `commit`. Go: `gopark`.
+/// Parks the calling goroutine. `commit` runs on g0 once it is saved, and gives it to its waker; if
+/// it returns `false` there is nothing to wait for, and the goroutine goes on. Throws if a lock is
+/// still held after `commit`.
 #[doc(alias = "gopark")]
 pub(crate) fn park<F: FnOnce(&'static G) -> bool>(parking: Parking, reason: WaitReason, commit: F) {
     unsafe extern "C" fn park_m<F: FnOnce(&'static G) -> bool>(g: &'static G, arg: *mut ()) -> ! {
-        // SAFETY: `arg` is `commit` on the stack of g, which is saved and still ours; it is read once and forgotten there.
+        // SAFETY: `commit` lies on the stack of g, which is saved and ours; it is read once.
         let commit = unsafe { arg.cast::<F>().read() };
         let (p, g) = waits(p(), g, g);
         if !commit(g) {
@@ -110,7 +113,8 @@ pub(crate) fn park<F: FnOnce(&'static G) -> bool>(parking: Parking, reason: Wait
     unsafe { parking.leave(park_m::<F>, (&raw mut commit).cast()) }
 }
 
-/// Parks the calling goroutine, and releases the lock under which its waker will find it. Go: `goparkunlock`.
+/// Parks the calling goroutine, and releases the lock that keeps its waker away until then. Go:
+/// `goparkunlock`.
 #[doc(alias = "goparkunlock")]
 #[inline(always)]
 pub fn park_unlock<T>(parking: Parking, reason: WaitReason, guard: LockGuard<'_, T>) {
@@ -127,7 +131,7 @@ pub fn park_unlock<T>(parking: Parking, reason: WaitReason, guard: LockGuard<'_,
     unsafe { parking.leave(park_m::<T>, guard.keep().cast_mut().cast()) }
 }
 
-/// `g` is off its stack and waits; nobody can find it yet. Gives back what the caller goes on with.
+/// `g` is off its stack and waits; nobody can find it yet. Gives back what the caller needs.
 #[inline(always)]
 fn waits<K>(p: &'static P, g: &'static G, keep: K) -> (&'static P, K) {
     chaos::stall(); // off its stack, and does not wait yet
@@ -136,7 +140,8 @@ fn waits<K>(p: &'static P, g: &'static G, keep: K) -> (&'static P, K) {
     trace::record_keeping(Event::Park, (p, keep), || g.id())
 }
 
-/// When it is not just a place in the ring: others are in the global queue already, or there is no room, and it goes there, behind them. Nothing in `yield_m` returns to it, so it saves no registers.
+/// The slow half of `yield_now`: the ring is full, or others wait in the global queue, and it goes
+/// there, behind them; or a slice begins. It does not return, so `yield_m` saves no registers.
 #[cold]
 fn yield_slow(p: &'static P, m: &'static M, unqueued: Option<&'static G>) -> ! {
     match unqueued {
@@ -151,10 +156,12 @@ fn yield_slow(p: &'static P, m: &'static M, unqueued: Option<&'static G>) -> ! {
     schedule(p, m)
 }
 
-/// Lets the other goroutines of this P run before this one goes on. Goes to the end of this P's queue, as Go's `goyield` does, or of the global one if
-/// that is not empty; Go's `Gosched` takes the global one, and its lock, each time. Throws when pinned.
+/// Lets the other goroutines of this P run before this one goes on. Goes to the end of this P's
+/// queue, as Go's `goyield` does, or of the global one if that is not empty; Go's `Gosched` takes
+/// the global one, and its lock, each time. Throws when pinned.
 ///
-/// In the first case it wakes nobody: one goroutine goes on the queue and one comes off, and whoever had to hear of the queued ones has been told.
+/// On this P's queue it wakes nobody: one goroutine goes on and one comes off, and all that had to
+/// hear of the queued ones have been told.
 #[doc(alias = "Gosched")]
 #[doc(alias = "goyield")]
 #[inline]

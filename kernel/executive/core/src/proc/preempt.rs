@@ -1,10 +1,12 @@
 //! Taking the CPU from a goroutine that does not give it: slices, due timers, and where it is safe.
 //!
-//! **Rule (IRQ-CLEAN):** the tick handler takes no lock, allocates nothing and pushes nothing on a goroutine's stack. It rewrites the interrupted
-//! context so that the goroutine itself, on its own stack, saves its registers and yields. Pinned code, g0, and the switch's section are not
+//! **Rule (IRQ-CLEAN):** the tick handler takes no lock, allocates nothing and pushes nothing on a
+//! goroutine's stack. It rewrites the interrupted context so that the goroutine itself, on its own
+//! stack, saves its registers and yields. Pinned code, g0, and the switch's section are not
 //! preempted; there the handler leaves a mark, which the unpin or the next switch honours.
 //!
-//! There is a tick only when somebody waits: at the end of a slice under contention, at the deadline of this P's first timer, or when another CPU kicks.
+//! There is a tick only when somebody waits: at the end of a slice under contention, at the
+//! deadline of this P's first timer, or when another CPU kicks.
 
 use super::foreign::hand_over;
 use super::schedule::schedule_slow;
@@ -20,9 +22,10 @@ use crate::tools::percpu;
 use crate::tools::trace::{self, Event};
 use core::sync::atomic::Ordering::Relaxed;
 
-/// The timer that was asked for by `tick_at`, or another CPU's `kick`, interrupted this CPU. Called by the machine's handler, with
-/// interrupts off, on a stack of its own; on return the CPU goes on at `at.pc`. A machine that cannot preempt ignores what is written there, and
-/// the goroutine yields at its next unpin instead.
+/// A timer that `tick_at` set, or another CPU's `kick`, interrupted this CPU. Called by the
+/// machine's handler, with interrupts off, on a stack of its own; on return the CPU goes on at
+/// `at.pc`. On a machine that cannot preempt, and ignores what is written there, the goroutine
+/// yields at its next unpin.
 pub fn on_tick(at: &mut Interrupted) {
     let (m, p) = (m(), p());
     let now = machine::now();
@@ -53,8 +56,9 @@ pub fn on_tick(at: &mut Interrupted) {
     }
     m.tick_by(m.slice_end.load(Relaxed));
     if yields && !preempt(at) {
-        // The mark is honoured by the next unpin, but g0 may run a goroutine that never pins, having looked before whatever this tick is about had come. So
-        // another tick comes; each later than the one before, for where a CPU gets to execute nothing but ticks there would be no end.
+        // The next unpin honours the mark. But g0 may have checked its queues before this work
+        // arrived, and run a goroutine that never pins: so another tick comes. Each comes later
+        // than the one before, or a CPU that is slow enough would execute nothing but ticks.
         m.tick_by(now + m.retry.get());
         m.retry.set((2 * m.retry.get()).min(RETRY_MOST_NS));
     } else {
@@ -62,28 +66,30 @@ pub fn on_tick(at: &mut Interrupted) {
     }
 }
 
-/// What an interrupt handler has made runnable is seen soon, also beside a goroutine that yields to nobody. By the
-/// handler, or by a foreign thread, on which no tick comes.
+/// What an interrupt handler has made runnable is seen soon, even beside a goroutine that never
+/// yields. By the handler, or by a foreign thread, on which no tick comes.
 pub(crate) fn look_soon() {
     if percpu::is_foreign() {
         return kick_hogs();
     }
     // `wakep` never wakes this CPU if it is switched off; and it may have rechecked already, and be
-    // about to sleep. The note ends that sleep; the tick does not, for a wait uses the timer up.
+    // about to sleep. The note ends that sleep; a tick would not, for a wait uses the timer up.
     if m().is_off() && SCHED.idle.wake_this(percpu::cpu()) {
         startm(percpu::cpu());
     }
     m().tick_by(machine::now());
 }
 
-/// A page of a stack was needed where this CPU stood, and there are few left: the CPU calls [`machine::refill`] on g0, soon. Called by the machine's page-fault
-/// handler, which cannot get memory back itself, with interrupts off; on return the CPU goes on at `at.pc`.
+/// A page of a stack was needed where this CPU stood, and few are left: the CPU calls
+/// [`machine::refill`] on g0, soon. Called by the machine's page-fault handler, which cannot get
+/// memory back itself, with interrupts off; on return the CPU goes on at `at.pc`.
 pub fn on_low_memory(at: &mut Interrupted) {
     p().low_memory.store(true, Relaxed);
     preempt(at);
 }
 
-/// Makes the interrupted goroutine yield: at once if it may be preempted here (`true`), else at its next unpin.
+/// Makes the interrupted goroutine yield: at once (`true`) if it may be preempted here, or at its
+/// next unpin.
 fn preempt(at: &mut Interrupted) -> bool {
     percpu::want_preempt();
     if on_g0() || percpu::pins() != 0 || switch::contains(at.pc) {
@@ -114,7 +120,8 @@ pub(crate) fn preempted() {
     }
 }
 
-/// Gives the CPU to others. A goroutine whose slice is over goes to the global queue, so that it is shared evenly. Go: `gopreempt_m`, `goschedImpl`.
+/// Gives the CPU to others. The goroutine goes to the global queue, to be shared evenly.
+#[doc(alias("gopreempt_m", "goschedImpl"))]
 #[cold]
 fn gopreempt() {
     extern "C" fn preempt_m(g: &'static G) -> ! {

@@ -1,13 +1,11 @@
-//! How many CPUs run goroutines can be changed while they do: CPUs are switched off and on. Go:
-//! `GOMAXPROCS`, `procresize`.
+//! How many CPUs run goroutines can be changed while they do: CPUs are switched off and on.
 //!
-//! Go stops the world for it. Here the CPU itself sees the mark
-//! (`M::is_off`) when it comes to `schedule`, which it does soon: it is
-//! woken, or kicked. Then it hands over all that others can do, and resigns; idle.rs tells why
-//! nothing is lost.
+//! Rejected: stopping the world, as Go does. Here the CPU itself sees its mark (`M::is_off`) when
+//! it comes to `schedule`, which it does soon, being woken or kicked. Then it hands over all that
+//! others can do, and resigns; idle.rs tells why nothing is lost.
 //!
-//! **Rule:** marks are changed by one at a time, who then looks whether that CPU sleeps. CPU 0 is
-//! never switched off: timers go to it.
+//! **Rule:** one at a time changes marks, and then looks whether that CPU sleeps. CPU 0 stays on:
+//! timers go to it.
 
 use super::wake::look;
 use crate::nouns::g::{ANY_CPU, getg};
@@ -21,7 +19,8 @@ use core::sync::atomic::Ordering::Relaxed;
 static TURN: Lock<()> = Lock::new(Rank::User, ());
 
 /// From here on the first `n` CPUs run goroutines, or all, if there are fewer; returns how many
-/// did. The others finish what they are at: they are told to come to `schedule` soon. `n` is not 0.
+/// did. The others come to `schedule` soon. `n` is not 0. Go: `GOMAXPROCS`, `procresize`.
+#[doc(alias("GOMAXPROCS", "procresize"))]
 pub fn set_procs(n: usize) -> usize {
     let _turn = TURN.lock();
     let (before, n) = (SCHED.procs(), n.min(SCHED.cpus()));
@@ -49,6 +48,7 @@ pub fn cpus() -> usize {
 
 /// The calling goroutine runs on this CPU alone from its next park or yield on; `None`: on any.
 /// Returns what was so before.
+#[doc(alias = "LockOSThread")]
 pub fn lock_to(cpu: Option<usize>) -> Option<usize> {
     let cpu = cpu.map_or(ANY_CPU, |cpu| cpu as u32);
     let before = getg().locked_to.swap(cpu, Relaxed);

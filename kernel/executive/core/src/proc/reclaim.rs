@@ -1,12 +1,12 @@
 //! Memory is short: what goroutines keep and do not need, for the machine to take back.
 //!
-//! Free g's keep their stacks: [`give_back`] hands these to the machine, and the g's wait without one
-//! until they are needed. (What a goroutine that is off its CPU does not need is told by the crate
-//! `executive`: `reclaim::resting`.)
+//! Free g's keep their stacks: [`give_back`] hands these to the machine, and the g's wait without
+//! one. (Crate `executive` tells what a parked goroutine does not need: `reclaim::resting`.)
 //!
-//! **Rule (PINNED):** a P's own free list is touched by its owner, or by who has claimed its CPU while that is idle: a claimed CPU touches nothing of its P until it is woken
-//! (idle.rs). A busy P is asked, and gives at its next slow round of `schedule`; a goroutine that never lets it come there keeps [`GFREE_MAX`](crate::ground::param::GFREE_MAX)
-//! stacks from the machine at the most.
+//! **Rule (PINNED):** a P's own free list is touched by its owner, or by whoever has claimed its
+//! idle CPU, which touches nothing of its P until it is woken (idle.rs). A busy P is asked, and
+//! gives at its next slow round of `schedule`. Until a goroutine lets it come there, it keeps
+//! [`GFREE_MAX`](crate::ground::param::GFREE_MAX) stacks at the most.
 
 use super::birth::free_stack;
 use super::wake::startm;
@@ -17,9 +17,12 @@ use crate::nouns::sched::SCHED;
 use crate::tools::percpu::{Pin, cpu};
 use core::sync::atomic::Ordering::Relaxed;
 
-/// Gives the stacks of `most` free g's or so back to the machine by [`free_stack`](crate::ground::machine::Machine::free_stack). Returns how many it gave; 0: no free g that can be had keeps one.
+/// Gives the stacks of about `most` free g's back to the machine by
+/// [`free_stack`](crate::ground::machine::Machine::free_stack). Returns how many it gave; 0: no
+/// free g that can be had keeps one.
 ///
-/// Called by the machine, pinned or not, when it has no memory for something, before it says so. The caller may hold locks up to [`Rank::Reclaim`](crate::tools::lock::Rank).
+/// Called by the machine, pinned or not, when it has no memory for something, before it says so.
+/// The caller may hold locks up to [`Rank::Reclaim`](crate::tools::lock::Rank).
 pub fn give_back(most: usize) -> usize {
     let _pin = Pin::new();
     if !SCHED.main_started.load(Relaxed) {

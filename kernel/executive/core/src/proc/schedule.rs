@@ -1,9 +1,9 @@
 //! The loop that every m is in when it runs no goroutine: find one, run it.
 //!
-//! **Rule:** this runs on g0, holds no lock and no pin when it takes a g, and never returns: the next round begins when a g comes back by `mcall`.
+//! **Rule:** this runs on g0, holds no lock and no pin when it takes a g, and never returns: the
+//! next round begins when a g comes back by `mcall`.
 //!
-//! The order in which sources are asked is Go's; where Go 1.16 and 1.26 differ it is 1.26's (the 61st tick's look at the global queue
-//! stands here, the global queue is taken in batches).
+//! Sources are asked in Go 1.26's order, which takes the global queue in batches.
 #![allow(unsafe_code)] // Calls of `gogo`.
 
 use super::wake::{
@@ -27,7 +27,7 @@ use crate::tools::trace::{self, Event};
 use crate::{ground::atomic, ground::chaos, switch, tools::percpu};
 use core::sync::atomic::{Ordering, Ordering::Relaxed, compiler_fence};
 
-/// One round: finds a runnable g and runs it. On g0. Throws if a lock is held. Go: `schedule`.
+/// One round: finds a runnable g and runs it. On g0. Throws if a lock is held.
 #[inline(never)]
 #[unsafe(link_section = "executive_switch")]
 pub(crate) fn schedule(p: &'static P, m: &'static M) -> ! {
@@ -41,7 +41,8 @@ pub(crate) fn schedule_inline(p: &'static P, m: &'static M) -> ! {
         if let Some(g) = p.runq().get_next() {
             run(p, g, Turn::Inherited)
         }
-        // A slice that is handed on does not count, so the 61st tick is looked for only here: a pair that does nothing else ends with its slice.
+        // A slice that is handed on does not count, so the 61st tick is looked for only here: a
+        // pair that does nothing else ends with its slice.
         if !p.global_is_due()
             && let Some(g) = p.runq().get_from_ring()
         {
@@ -51,7 +52,7 @@ pub(crate) fn schedule_inline(p: &'static P, m: &'static M) -> ! {
     schedule_slow(p, m)
 }
 
-/// Readies `g`, and one round of `schedule`, which will run it unless something comes before: then at once, without a queue. On g0.
+/// Readies `g`, and one round of `schedule`: at once, without a queue, if that takes `g`. On g0.
 #[inline(always)]
 pub(crate) fn ready_and_schedule(p: &'static P, m: &'static M, g: &'static G) -> ! {
     let g = becomes_runnable(g);
@@ -66,8 +67,7 @@ pub(crate) fn ready_and_schedule(p: &'static P, m: &'static M, g: &'static G) ->
     schedule(p, m)
 }
 
-/// Whether nobody wants the goroutines of this CPU to yield. Whoever schedules holds no lock and no
-/// pin: throws otherwise.
+/// Whether nobody wants the goroutines of this CPU to yield. Throws if a lock or a pin is held.
 #[inline(always)]
 fn is_calm() -> bool {
     let calm = percpu::is_calm();
@@ -77,8 +77,8 @@ fn is_calm() -> bool {
     calm
 }
 
-/// The common case, in which the next g comes from this P's own queue: no timer, no interrupt's or
-/// locked goroutine, and the CPU is not switched off. (A CPU that has just run a goroutine is not
+/// The common case, in which the next g comes from this P's own queue: no timer, nothing that an
+/// interrupt left, nothing locked to this CPU, which is on. (After a goroutine it is not
 /// searching.)
 #[inline(always)]
 fn nothing_special(p: &P, m: &M) -> bool {
@@ -99,7 +99,7 @@ pub(crate) fn schedule_slow(p: &'static P, m: &'static M) -> ! {
     let next = if m.slice_over.replace(false) { next_in_turn(p, m) } else { None };
     let (g, turn) = next.map_or_else(|| find_runnable(p, m), |g| (g, Turn::Own));
     if m.spinning.get() {
-        // Before running what was found: there may be more, and those who put it there counted on us.
+        // Before it runs: there may be more work, from submitters that counted on us.
         reset_spinning(m);
     }
     execute(p, m, g, turn)
@@ -112,7 +112,7 @@ fn refill(p: &P) {
     machine::refill();
 }
 
-/// Go: `resetspinning`.
+#[doc(alias = "resetspinning")]
 fn reset_spinning(m: &M) {
     m.spinning.set(false);
     m.set_state(CpuState::Running);
@@ -124,17 +124,17 @@ fn reset_spinning(m: &M) {
 /// On whose slice a goroutine runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// On one of its own.
+    /// One of its own.
     Own,
-    /// On the rest of the slice of the one before it, which readied it.
+    /// The rest of its predecessor's, which readied it.
     Inherited,
 }
 
-/// Runs a runnable g that the caller has taken off its queue. Go: `execute`.
+/// Runs a runnable g that the caller has taken off its queue.
 pub(crate) fn execute(p: &P, m: &M, g: &'static G, turn: Turn) -> ! {
     let due = p.timers.next();
     if due != NEVER {
-        // A hog must not make sleepers late. Nor may those whose time has come take all of `g`'s.
+        // A hog must not make sleepers late. Nor may sleepers that are due take all of `g`'s time.
         m.tick_by(due.max(p.coarse_now.get()).saturating_add(TIMER_SLACK_NS));
     }
     if turn == Turn::Own {
@@ -153,7 +153,8 @@ fn turn_begins(p: &P) {
     percpu::calm();
 }
 
-/// The same, where no time has to be kept: there are no timers, and nobody came to wait here but by `put_next` and `put_last`, which began a slice.
+/// The end of `execute`; all of it where there are no timers, and nobody came to wait here except
+/// by `put_next` and `put_last`, which began a slice.
 #[inline(always)]
 fn run(p: &P, g: &'static G, turn: Turn) -> ! {
     g.set_status(Status::Runnable, Status::Running, "execute: goroutine is not runnable");
@@ -167,8 +168,8 @@ fn run(p: &P, g: &'static G, turn: Turn) -> ! {
     unsafe { switch::jump_to(g) }
 }
 
-/// Finds a runnable g; sleeps until there is one. True if it runs on its predecessor's slice. Go: `findRunnable`.
-#[doc(alias = "findrunnable")]
+/// Finds a runnable g, and on whose slice it runs; sleeps until there is one.
+#[doc(alias("findRunnable", "findrunnable"))]
 fn find_runnable(p: &'static P, m: &'static M) -> (&'static G, Turn) {
     loop {
         if m.is_off() {
@@ -177,8 +178,8 @@ fn find_runnable(p: &'static P, m: &'static M) -> (&'static G, Turn) {
                 None => continue,
             }
         }
-        // Those whose time or whose interrupt has come don't wait for a goroutine of the global queue,
-        // which may run for a whole slice; but it doesn't wait for them again and again.
+        // Goroutines whose time or interrupt has come go before those of the global queue, which
+        // may run for a whole slice; but they do not do so again and again.
         let mut urgent = p.timers.next() != NEVER && check_timers(p);
         if !SCHED.injected.is_empty() {
             urgent |= take_injected();
@@ -201,8 +202,8 @@ fn find_runnable(p: &'static P, m: &'static M) -> (&'static G, Turn) {
     }
 }
 
-/// One look on a CPU that is switched off: a goroutine that is locked to it, and whether it runs on
-/// its predecessor's slice; or none: then the CPU has slept. On g0.
+/// One look on a CPU that is switched off: a goroutine that is locked to it, and on whose slice it
+/// runs. `None`: the CPU has slept. On g0.
 #[cold]
 fn off_duty(p: &'static P, m: &'static M) -> Option<(&'static G, Turn)> {
     if !SCHED.injected.is_empty() {
@@ -210,7 +211,7 @@ fn off_duty(p: &'static P, m: &'static M) -> Option<(&'static G, Turn)> {
     }
     hand_over(p, m);
     if m.has_inbox() {
-        // The ring is empty, so the first in line is never made to wait.
+        // The ring is empty, so the first in line need not wait for its turn.
         let readied = m.take_readied().map(|g| (g, Turn::Inherited));
         return readied.or_else(|| m.take_in_line(&p.runq()).map(|g| (g, Turn::Own)));
     }
@@ -218,14 +219,16 @@ fn off_duty(p: &'static P, m: &'static M) -> Option<(&'static G, Turn)> {
     None
 }
 
-/// Two goroutines that keep readying each other would starve the global queue; once in a while it comes first. The clock is read too.
+/// Once in a while the global queue comes first: else two goroutines that keep readying each other
+/// would starve it. The clock is read, too.
 ///
-/// Go takes one goroutine each time. We take a few, put the others at our ring's end, and leave the lock alone for as many times: what each would have waited for, it gets.
+/// Go takes one goroutine each time. We take a few, put the others at our ring's end, and leave the
+/// lock alone for that many times: each waits as long as with Go.
 #[cold]
 fn once_in_61(p: &P) -> Option<&'static G> {
     p.coarse_now.set(machine::now());
     let batch = SCHED.get_batch(GLOBAL_QUEUE_BATCH.min(p.runq().room() + 1));
-    // Not every 61st tick but so long after this look: goroutines that hand their slice on would otherwise look each time while that tick lasts.
+    // Counted from this look: else slices that are handed on would look again through a whole tick.
     p.global_at
         .set(p.schedtick.get().wrapping_add(GLOBAL_QUEUE_EVERY_TICKS * batch.len().max(1) as u32));
     adopt(p, batch)
@@ -237,12 +240,11 @@ fn first_in_line(p: &P, m: &M) -> Option<&'static G> {
     m.take_in_line(&p.runq()).or_else(|| p.runq().get_from_ring())
 }
 
-/// A slice is over. All who would go before the line, by whatever readied them, go to its end; so
-/// with k runnable goroutines none waits for more than k slices and the one that runs.
-///
-/// Those whose interrupts have come are among them: a goroutine that is alone in the line would run
-/// from one slice's end to the next for ever. This CPU's share of the global queue comes into the
-/// line, too: the ring need not run dry first.
+/// A slice is over. All that would go before the line, whatever readied them, go to its end: with k
+/// runnable goroutines none waits for more than k slices and the one that runs. That holds for
+/// those whose interrupts have come, too: a goroutine alone in the line would run for ever, from
+/// one slice's end to the next. This CPU's share of the global queue joins the line: the ring need
+/// not run dry first.
 #[cold]
 fn next_in_turn(p: &P, m: &M) -> Option<&'static G> {
     percpu::calm();
@@ -262,17 +264,18 @@ fn next_in_turn(p: &P, m: &M) -> Option<&'static G> {
         }
     }
     m.line_up(&p.runq());
-    m.slice_tick.set(p.schedtick.get().wrapping_add(1)); // the slice that the tick began is the next one's
+    m.slice_tick.set(p.schedtick.get().wrapping_add(1)); // the tick's slice is the next one's
     if off { None } else { first_in_line(p, m) } // None: `off_duty` goes on
 }
 
-/// A batch of the global queue: one to run, the others into our ring, which has room for them. Go: `runqputbatch`.
+/// A batch of the global queue: one to run, the others into our ring, which has room for them.
 fn adopt(p: &P, mut batch: List<G>) -> Option<&'static G> {
     let g = batch.pop_front()?;
     let more = !batch.is_empty();
     p.runq().put_batch(&mut batch);
     if more && !m().spinning.get() {
-        // On their way they were in no queue: a CPU that rechecked everything just then sleeps now. A searcher wakes the next anyhow.
+        // On their way they were in no queue: a CPU that just rechecked everything now sleeps. (If
+        // we search, we wake the next searcher anyhow.)
         wakep();
     }
     if !batch.is_empty() {
@@ -281,8 +284,7 @@ fn adopt(p: &P, mut batch: List<G>) -> Option<&'static G> {
     Some(g)
 }
 
-/// Nothing here: looks at the others, if not too many do so already; then sleeps. `None`: look at
-/// everything again.
+/// Nothing here: looks at the others, if not too many do so already; then sleeps, for a new look.
 #[cold]
 fn search(p: &'static P) -> Option<&'static G> {
     let (m, mut why) = (m(), Stops::OutOfWork);
@@ -303,7 +305,7 @@ fn search(p: &'static P) -> Option<&'static G> {
     None
 }
 
-/// Runs this P's timers that are due; whether there were any.
+/// Runs this P's timers that are due; whether any were.
 #[cold]
 fn check_timers(p: &P) -> bool {
     let now = machine::now();
@@ -311,7 +313,7 @@ fn check_timers(p: &P) -> bool {
     p.timers.next() <= now && p.timers.run(now) > 0
 }
 
-/// Readies whom interrupt handlers have claimed; whether there were any.
+/// Readies the goroutines that interrupt handlers handed over; whether there were any.
 #[cold]
 fn take_injected() -> bool {
     let mut list = SCHED.injected.take_all();
@@ -323,7 +325,7 @@ fn take_injected() -> bool {
 }
 
 /// Sleeps until there may be work; on a CPU that is switched off, until there may be something that
-/// only it can do. When it returns this CPU counts as searching. Go: the end of `findRunnable`, `stopm`.
+/// it alone can do. When it returns this CPU counts as searching. Go: the end of `findRunnable`.
 #[doc(alias = "stopm")]
 fn stop_m(p: &P, why: Stops) {
     let m = m();
@@ -332,7 +334,7 @@ fn stop_m(p: &P, why: Stops) {
     let searching = m.spinning.replace(true);
     SCHED.idle.stop(percpu::cpu(), searching, why, &Here { p, m, nap_end });
     m.set_state(CpuState::Searching);
-    // Before the first look: a tick that comes after a look must not be taken for one that ends the wait.
+    // Before the first look: a tick that comes after one must not be taken for the wait's end.
     compiler_fence(Ordering::SeqCst);
 }
 
@@ -366,8 +368,8 @@ impl Thieving<G> for Here<'_> {
         timers.next() != NEVER && timers.run(machine::now()) > 0
     }
 
-    /// If it has run one and the same goroutine over a pause, it goes on with that. Meanwhile we don't
-    /// look: each look takes the line from the victim.
+    /// If it has run one and the same goroutine over a pause, it goes on with that one. We do not
+    /// look meanwhile: each look takes the cache line from the victim.
     fn talks(&self, victim: usize) -> bool {
         if m_of(victim).state() != CpuState::Running {
             return false;
@@ -424,7 +426,8 @@ impl Stopping for Here<'_> {
 }
 
 impl Here<'_> {
-    /// This CPU waits; tells whether it was woken. The wait may have used the timer up, so what was asked of it before, a slice's end too, is asked for anew.
+    /// Waits; tells whether it was woken. The wait may have used the timer up, so all that was
+    /// requested of it, a slice's end too, is requested anew.
     fn wait(&self, deadline: u64) -> bool {
         trace::record(Event::Halt, || 0);
         let woken = self.m.park.sleep(&Cpu(percpu::cpu()), deadline);

@@ -14,8 +14,8 @@ use crate::tools::percpu;
 use crate::tools::trace::{self, Event};
 use core::sync::atomic::Ordering::Relaxed;
 
-/// Makes a waiting goroutine runnable, on this P, next. Called by a goroutine or on g0, not from an interrupt handler. Throws if it
-/// does not wait. Go: `goready`, `ready`.
+/// Makes a waiting goroutine runnable: on this P, next. By a goroutine or on g0, not in an
+/// interrupt handler. Throws if it does not wait.
 #[doc(alias = "goready")]
 pub(crate) fn ready(g: &'static G) {
     percpu::pin();
@@ -24,8 +24,8 @@ pub(crate) fn ready(g: &'static G) {
 }
 
 impl Parked {
-    /// Makes it runnable: on this P, next. Not in an interrupt handler
-    /// ([`outside::ready`](crate::wait::outside::ready) may be called there). Never parks. Go: `goready`.
+    /// Makes it runnable: on this P, next. Never parks. Not in an interrupt handler, which may call
+    /// [`outside::ready`](crate::wait::outside::ready). Go: `goready`.
     #[doc(alias = "goready")]
     #[inline]
     pub fn ready(self) {
@@ -38,7 +38,7 @@ fn ready_pinned(g: &'static G) {
     put_next(becomes_runnable(g));
 }
 
-/// Releases a lock, and readies the one that was taken off its queue, under one pin. Go: `unlock` and `goready`.
+/// Releases a lock, and readies the goroutine that was taken off its queue, under one pin.
 #[inline(always)]
 pub fn unlock_ready<T: ?Sized>(guard: LockGuard<'_, T>, parked: Option<Parked>) {
     guard.release_pinned();
@@ -48,7 +48,7 @@ pub fn unlock_ready<T: ?Sized>(guard: LockGuard<'_, T>, parked: Option<Parked>) 
     percpu::unpin();
 }
 
-/// A waiting goroutine is runnable from here on; the caller puts it where it is found. Throws if it does not wait.
+/// A waiting goroutine becomes runnable; the caller puts it where it is found. Throws otherwise.
 #[inline(always)]
 pub(crate) fn becomes_runnable(g: &'static G) -> &'static G {
     g.set_status(Status::Waiting, Status::Runnable, "ready: goroutine is not waiting");
@@ -57,7 +57,7 @@ pub(crate) fn becomes_runnable(g: &'static G) -> &'static G {
 
 /// Puts a runnable g next on this P, and wakes an idle CPU if there is one. Pinned or on g0.
 ///
-/// It is a part of every send and receive. Nothing of it lives over one of the calls that are seldom made, so that they need save no registers.
+/// A part of every send and receive. Nothing lives over its rare calls, so it saves no registers.
 #[inline(always)]
 pub(crate) fn put_next(g: &'static G) {
     chaos::stall(); // runnable, and in no queue yet
@@ -85,7 +85,8 @@ pub(crate) fn put_in_ring_and_wake(g: &'static G) {
     wakep();
 }
 
-/// Puts a runnable g last on this P. It wakes nobody: the caller has taken one off, or wakes. Pinned or on g0.
+/// Puts a runnable g last on this P. Wakes nobody: the caller took one off, or wakes. On g0 or
+/// pinned.
 #[cold]
 #[inline(never)]
 pub(crate) fn put_last(p: &P, m: &M, g: &'static G) {
@@ -104,13 +105,13 @@ fn put_in_ring(p: &P, g: &'static G) {
     }
 }
 
-/// The ring was full: half of it goes to everyone, in one hold of the lock.
+/// The ring was full: half of it goes to the global queue, in one hold of the lock.
 #[cold]
 fn spill(batch: List<G>) {
     SCHED.put_batch(batch);
 }
 
-/// A goroutine that is locked to a CPU goes where only that CPU looks, and that CPU is told.
+/// A goroutine that is locked to a CPU goes where that CPU alone looks, and the CPU is told.
 #[cold]
 fn put_locked(g: &'static G) {
     let cpu = g.locked_to.load(Relaxed) as usize;
@@ -122,8 +123,8 @@ fn put_locked(g: &'static G) {
     }
 }
 
-/// There is something that only that CPU sees to, and it looks: if it sleeps it wakes; if it does not
-/// it will look before it sleeps, and comes to `schedule` soon. Pinned or on g0.
+/// A CPU has something that it alone can do, and is told: if it sleeps it wakes; else it looks
+/// before it sleeps, and comes to `schedule` soon. Pinned or on g0.
 pub(crate) fn look(cpu: usize) {
     if SCHED.idle.wake_this(cpu) {
         startm(cpu);
@@ -139,7 +140,7 @@ pub(crate) fn anyone_waits(p: &P, m: &M) -> bool {
     p.runq().has_work() || m.has_inbox() || SCHED.has_global() || !SCHED.injected.is_empty()
 }
 
-/// Wakes one idle CPU, unless somebody searches for work already. Also from interrupt handlers. Go: `wakep`.
+/// Wakes one idle CPU, unless somebody searches already. Also in interrupt handlers.
 #[inline]
 pub(crate) fn wakep() {
     chaos::stall(); // published, and nobody told yet
@@ -148,7 +149,7 @@ pub(crate) fn wakep() {
     }
 }
 
-/// Wakes a CPU that was claimed: it will count as searching. Go: `startm`, with the P taken before.
+/// Wakes a CPU that was claimed: it will count as searching.
 #[cold]
 pub(crate) fn startm(cpu: usize) {
     p().stats.wakes_sent.bump();
@@ -156,8 +157,9 @@ pub(crate) fn startm(cpu: usize) {
     m_of(cpu).park.wakeup(&Cpu(cpu));
 }
 
-/// Others wait on this P now: a slice begins, at whose end `on_tick` looks whether the one that runs should go on. There is no tick
-/// while nobody waits. After the put: a tick before it sees nobody, and ends the slice. Pinned or on g0.
+/// Others wait on this P now: a slice begins. At its end `on_tick` looks whether the running
+/// goroutine should go on; while nobody waits there is no tick. After the put: a tick before it
+/// sees nobody waiting, and ends the slice. Pinned or on g0.
 #[inline]
 pub(crate) fn slice_begins(m: &M) {
     if !m.in_slice() {
@@ -165,7 +167,7 @@ pub(crate) fn slice_begins(m: &M) {
     }
 }
 
-/// Where nobody runs yet (`find_runnable` readies whose time has come) it is seen when one does who waits behind it: `execute`.
+/// While no goroutine runs here no slice starts: `execute` starts one if others queue behind it.
 #[cold]
 #[inline(never)]
 fn slice_begins_slow() {
@@ -184,7 +186,8 @@ pub(crate) fn new_slice() {
     m.tick_by(now + SLICE_NS);
 }
 
-/// The global queue has a goroutine now that every CPU should share in: a CPU on which nobody else waits has no slice running; its tick begins one.
+/// The global queue has a goroutine for every CPU to share in. A CPU on which nobody else waits has
+/// no slice running: its tick begins one.
 pub(crate) fn kick_hogs() {
     let me = percpu::cpu();
     for cpu in 0..SCHED.cpus() {
@@ -195,7 +198,7 @@ pub(crate) fn kick_hogs() {
     }
 }
 
-/// All that others can do is theirs from here on; and somebody else searches, if this CPU did.
+/// Gives all that others can do to them; and wakes a searcher, if this CPU was one.
 pub(super) fn hand_over(p: &P, m: &M) {
     let any = SCHED.give_all(p);
     if p.timers.next() != machine::NEVER {
@@ -206,7 +209,7 @@ pub(super) fn hand_over(p: &P, m: &M) {
     if searching {
         m.set_state(CpuState::Running);
     }
-    // On their way they were in no queue: a CPU that rechecked everything just then sleeps now.
+    // On their way they were in no queue: a CPU that just rechecked everything now sleeps.
     if (any || searching)
         && let Some(cpu) = SCHED.idle.resign(searching)
     {

@@ -1,5 +1,4 @@
-//! A note: one m sleeps on it, anyone wakes it, once. Go: `note`, `notesleep`, `notewakeup`,
-//! `noteclear`.
+//! A note: one m sleeps on it, anyone wakes it, once. As in Go.
 //!
 //! **Rule:** between two [`clear`](Note::clear)s at most one m sleeps and the note is woken at most
 //! once; a wakeup that comes before the sleep is not lost. The word is what the machine's `wait`
@@ -31,7 +30,8 @@ impl Note {
         }
     }
 
-    /// Makes the note ready for its next use. By its m, awake. Go: `noteclear`.
+    /// Makes the note ready for its next use. By its m, awake.
+    #[doc(alias = "noteclear")]
     pub fn clear(&self) {
         self.word.store(CLEAR, Ordering::Relaxed);
     }
@@ -43,7 +43,8 @@ impl Note {
     }
 
     /// Sleeps until woken, until `deadline`, or until the machine returns early; tells whether it
-    /// was woken. Go: `notetsleep`.
+    /// was woken.
+    #[doc(alias("notesleep", "notetsleep"))]
     pub fn sleep(&self, machine: &impl Sleeper, deadline: u64) -> bool {
         if !self.woken() {
             machine.wait(&self.word, CLEAR, deadline);
@@ -52,7 +53,8 @@ impl Note {
     }
 
     /// Wakes the sleeper, or the next one to sleep. Tells whether this call did: `false` if it was
-    /// woken already. May be called from an interrupt handler. Go: `notewakeup`.
+    /// woken already. May be called from an interrupt handler.
+    #[doc(alias = "notewakeup")]
     pub fn wakeup(&self, machine: &impl Sleeper) -> bool {
         // Release: partner of the Acquire in `woken`. The machine's `wake` orders this against the
         // sleeper's check.

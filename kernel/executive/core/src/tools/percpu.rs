@@ -25,13 +25,15 @@ pub struct PerCpu {
     g: Cell<*const ()>,
     /// This CPU's g0.
     g0: Cell<*const ()>,
-    /// The goroutine that this CPU runs, also while it is on g0 on its behalf. Go: `m.curg`.
+    /// The goroutine that this CPU runs, also while it is on g0 on its behalf.
+    #[doc(alias = "m.curg")]
     curg: Cell<*const ()>,
     /// How often the running code has asked not to be preempted or moved (Go: `m.locks`), times
     /// [`PIN`]; and [`CALM`], which is off when the goroutine shall yield as soon as it can (Go:
     /// `g.preempt`). So one subtraction tells an unpin both: 0 is the last pin gone and a yield
     /// wanted. Linux: `preempt_count`. It has 64 bits because a pin can be forgotten
     /// (`mem::forget`): a loop that does that would fill 32 within seconds, and count as unpinned.
+    #[doc(alias("m.locks", "g.preempt"))]
     pins: Cell<u64>,
     /// This CPU's m, p and number.
     m: Cell<*const ()>,

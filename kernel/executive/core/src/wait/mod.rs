@@ -38,6 +38,7 @@ use crate::tools::percpu;
 /// Parks the calling goroutine. `give` runs on g0 once it is saved (PARK-COMMIT), must not park,
 /// and leaves it with whoever will ready it; if it gives it back there is nothing to wait for, and
 /// the goroutine goes on. Throws if a lock is held after `give`. Go: `gopark`.
+#[doc(alias = "gopark")]
 #[inline]
 pub fn park(parking: Parking, reason: WaitReason, give: impl FnOnce(Parked) -> Option<Parked>) {
     crate::proc::park::park(parking, reason, |g| {
@@ -53,7 +54,8 @@ pub fn winner() -> *mut () {
     getg().param.get()
 }
 
-/// Fills `order` with a random permutation of its indices (Fisher and Yates). Go: `pollorder`.
+/// Fills `order` with a random permutation of its indices (Fisher and Yates).
+#[doc(alias = "pollorder")]
 #[inline]
 pub fn shuffle(order: &mut [u16]) {
     percpu::pin();

@@ -8,7 +8,7 @@ use std::vec::Vec;
 use std::{format, fs};
 
 /// Crates whose items have their aliases.
-const FOLDERS: [&str; 2] = ["../services/src", "../src"];
+const FOLDERS: [&str; 3] = ["src", "../services/src", "../src"];
 
 #[test]
 #[cfg_attr(miri, ignore = "reads files")]
