@@ -16,8 +16,10 @@ pub mod up {
     //! | the timer of `tick_at`, or a `kick`, interrupts | [`on_tick`] |
     //! | a device interrupts | [`on_irq`] |
     //! | a stack grows (optional) | [`on_growth`], for reports of how deep stacks went |
-    //! | memory is short (optional) | [`on_low_memory`] in the handler; [`give_back`] where memory is wanted, and [`resting`] for what else stacks need not keep |
-    //! | a panic, an exception, a page fault | [`panicked`] or [`panicked_with`], [`fault`], [`page_fault`] |
+    //! | memory is short (optional) | [`on_low_memory`], in the handler |
+    //! | it wants memory back (optional) | [`give_back`]; [`resting`] for more of parked stacks |
+    //! | a panic | [`panicked`] or [`panicked_with`] |
+    //! | an exception, a page fault | [`fault`], [`page_fault`] |
     //! | `freeze_others` has stopped a CPU | [`stopped`] |
     //! | it must know whether, and where, a crash is reported | [`reporter`] |
     //! | it finds a bug of its own | [`throw`] |

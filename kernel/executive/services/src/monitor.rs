@@ -117,8 +117,8 @@ impl<T> State<T> {
 
 impl<T> MonitorGuard<'_, T> {
     /// Unlocks and parks, in one step, until another goroutine takes the caller off the queue and
-    /// readies it. For a primitive of your own the reason is [`WaitReason::Monitor`]; the reasons of
-    /// `Mutex` and `RwLock` are theirs, and panic. Go: `goparkunlock`.
+    /// readies it. For a primitive of your own the reason is [`WaitReason::Monitor`]; the reasons
+    /// of `Mutex` and `RwLock` are theirs, and panic. Go: `goparkunlock`.
     #[doc(alias = "goparkunlock")]
     #[inline]
     pub fn wait(self, reason: WaitReason) {
@@ -210,8 +210,9 @@ impl<T> MonitorGuard<'_, T> {
         self.take_first_if(|_, _| true)
     }
 
-    /// The same, if `admits` says so of the value and that goroutine's tag. It only looks, and may be
-    /// asked again: a goroutine whose time is just over is passed over, and the next one asked about.
+    /// As [`take_first`](Self::take_first), only if `admits` returns true for the value and that
+    /// goroutine's tag. It may be called again, for the next goroutine, if the first one's deadline
+    /// has just passed.
     #[inline]
     pub fn take_first_if(&mut self, admits: impl Fn(&T, usize) -> bool) -> Option<Taken> {
         loop {

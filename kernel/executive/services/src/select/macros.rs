@@ -6,8 +6,8 @@
 ///
 /// | arm | ready when | gives |
 /// | --- | --- | --- |
-/// | `recv(rx) -> v => ..` | value, or closed | `Option<T>`: `None` when closed and drained |
-/// | `send(tx, x) -> r => ..` | receiver, room, or closed | `Result<(), SendError<T>>`: closed gives `x` back |
+/// | `recv(rx) -> v => ..` | a value, or closed | `Option<T>`: `None` when closed and drained |
+/// | `send(tx, x) -> r => ..` | a receiver, room, or closed | `Result<(), SendError<T>>` |
 /// | `after(d) => ..` | [`Duration`](core::time::Duration) `d` after the select began | |
 /// | `irq(line) => ..` | an interrupt came on this [`Irq`](crate::irq::Irq) | |
 /// | `done(token) => ..` | this [`Token`](crate::cancel::Token) is cancelled | |
@@ -19,9 +19,9 @@
 ///
 /// All expressions are evaluated once, before the select, in the order of the arms. In `send(tx,
 /// x)`, a variable `x` is moved only if its arm is taken: otherwise you keep it. The value of any
-/// other expression is dropped if another arm is taken. The results of all arms have one type,
-/// which is the type of the `select!`; `break`, `return` and `?` work in them. `select! {}` parks
-/// for ever.
+/// other expression is dropped if another arm is taken. If the channel is closed the error gives
+/// the value back. The results of all arms have one type, which is the type of the `select!`;
+/// `break`, `return` and `?` work in them. `select! {}` parks for ever.
 ///
 /// ```
 /// # hosted::run(|| {
