@@ -93,7 +93,7 @@ struct Node {
     /// Fires at its own deadline, if that comes before those above.
     timer: Option<Box<Timer>>,
     /// Otherwise the node above whose timer fires for both.
-    clock: Option<Arc<Node>>,
+    timed_by: Option<Arc<Node>>,
 
     // Guarded by the tree's lock. A pointer to a sibling or a child is valid while it stands here.
     cause: Cell<Option<Cause>>,
@@ -174,15 +174,15 @@ impl Token {
     fn make(parent: Option<&Arc<Node>>, own: Option<Instant>) -> Self {
         let above = parent.and_then(|p| p.deadline);
         let deadline = own.into_iter().chain(above).min();
-        let clock =
-            |p: &Arc<Node>| if p.timer.is_some() { Some(p.clone()) } else { p.clock.clone() };
+        let timed_by =
+            |p: &Arc<Node>| if p.timer.is_some() { Some(p.clone()) } else { p.timed_by.clone() };
         let node = Arc::new(Node {
             tree: parent.map_or_else(|| Arc::new(Lock::new(Rank::Cancel, ())), |p| p.tree.clone()),
             deadline,
             // If a deadline above comes first, its timer fires for both. SAFETY: `fire` is sound
             // while the timer is in a heap; the node takes it out before it is freed.
             timer: (deadline != above).then(|| Box::new(unsafe { Timer::new(fire, null()) })),
-            clock: parent.filter(|_| deadline == above).and_then(clock),
+            timed_by: parent.filter(|_| deadline == above).and_then(timed_by),
             cause: Cell::new(None),
             done: Cell::new(null()),
             parent: Cell::new(null()),
@@ -191,7 +191,7 @@ impl Token {
             prev: Cell::new(null()),
             _pinned: PhantomPinned,
         });
-        let token = Token { done: fed(0, Arc::new(Seen(node.clone()))), node };
+        let token = Token { done: fed(0, Arc::new(Feeder(node.clone()))), node };
         let node = &token.node;
         node.done.set(Arc::as_ptr(&token.done.chan)); // nobody else knows the node yet
         if let Some(parent) = parent {
@@ -364,8 +364,8 @@ impl Node {
     /// Marks this node as cancelled. The tree's lock is held.
     fn end(&self, cause: Cause) {
         if self.cause.replace(Some(cause)).is_none() {
-            // SAFETY: the channel exists until `Seen`, under the tree's lock, has taken its address
-            // back.
+            // SAFETY: the channel exists until `Feeder`, under the tree's lock, has taken its
+            // address back.
             if let Some(done) = unsafe { self.done.get().as_ref() } {
                 done.close();
             }
@@ -404,9 +404,9 @@ impl Node {
 }
 
 /// Keeps a node alive for as long as its channel has receivers.
-struct Seen(Arc<Node>);
+struct Feeder(Arc<Node>);
 
-impl Drop for Seen {
+impl Drop for Feeder {
     fn drop(&mut self) {
         let _tree = self.0.tree.lock();
         self.0.done.set(null());

@@ -4,9 +4,9 @@
 //! if a sender waits, it is full. A value goes straight from the sender to the place where the
 //! receiver waits for it: one copy. Go: `chansend`, `chanrecv`, `closechan` (chan.go).
 //!
-//! What does not depend on the type of the values is a `Core`, so that a select can lock, and queue
-//! at, channels of any types. One function attempts to send (`Chan::send_now`) and one to receive
-//! (`Chan::recv_now`), for plain operations and for selects.
+//! What does not depend on the type of the values is a `State`, so that a select can lock, and
+//! queue at, channels of any types. One function attempts to send (`Chan::send_now`) and one to
+//! receive (`Chan::recv_now`), for plain operations and for selects.
 //!
 //! Two things differ from Go (docs/glossary.md). A channel has two ends instead of one value: when
 //! the last sender is dropped the channel closes, and when the last receiver is dropped senders are
@@ -59,9 +59,9 @@ pub(crate) fn fed<T: Send>(capacity: usize, feeder: Arc<dyn Send + Sync>) -> Rec
 impl<T> Chan<T> {
     fn new(capacity: usize, senders: usize, feeder: Option<Arc<dyn Send + Sync>>) -> Arc<Self> {
         Arc::new(Chan {
-            core: Lock::new(
+            state: Lock::new(
                 Rank::Chan,
-                Core {
+                State {
                     receivers: WaitQ::new(),
                     senders: WaitQ::new(),
                     head: 0,
@@ -92,22 +92,22 @@ fn buffer<T>(capacity: usize) -> Box<[UnsafeCell<MaybeUninit<T>>]> {
 /// What both ends share. Go: `hchan`.
 #[doc(alias = "hchan")]
 pub(crate) struct Chan<T> {
-    pub(crate) core: Lock<Core>,
-    /// A ring: `len` values from `head` on. Guarded by the core's lock.
+    pub(crate) state: Lock<State>,
+    /// A ring: `len` values from `head` on. Guarded by the state's lock.
     buffer: Box<[UnsafeCell<MaybeUninit<T>>]>,
     sender_count: AtomicUsize,
     receiver_count: AtomicUsize,
     /// See [`fed`]. Taken by the last receiver when it is dropped.
     feeder: Cell<Option<Arc<dyn Send + Sync>>>,
 }
-// SAFETY: the core's lock guards the buffer; values only move, so they need only be Send. Only the
+// SAFETY: the state's lock guards the buffer; values only move, so they need only be Send. Only the
 // last receiver touches the feeder, once.
 unsafe impl<T: Send> Sync for Chan<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Send for Chan<T> {}
 
 /// The part of a channel that does not depend on the type of its values.
-pub(crate) struct Core {
+pub(crate) struct State {
     pub(crate) receivers: WaitQ,
     pub(crate) senders: WaitQ,
     head: usize,
@@ -144,25 +144,25 @@ impl<T> Chan<T> {
     /// Attempts to send what lies at `from`: to a waiting receiver, or into the buffer.
     ///
     /// # Safety
-    /// `core` is the core of this channel; `from` is a valid T, which is moved out if the answer is
+    /// `state` belongs to this channel; `from` is a valid T, which is moved out if the answer is
     /// `Done`.
     #[inline]
-    pub(crate) unsafe fn send_now(&self, core: &mut Core, from: *const T) -> Attempt {
-        if core.life != Life::Open {
+    pub(crate) unsafe fn send_now(&self, state: &mut State, from: *const T) -> Attempt {
+        if state.life != Life::Open {
             return Closed;
         }
-        if let Some(w) = core.receivers.dequeue() {
+        if let Some(w) = state.receivers.dequeue() {
             // SAFETY: a receiver's slot is an empty place for a T on its stack (waitq's rule).
             unsafe { w.slot.get().cast::<T>().copy_from_nonoverlapping(from, 1) };
             return Done(Some(succeed(w)));
         }
-        if core.len == self.capacity() {
+        if state.len == self.capacity() {
             return Blocks;
         }
-        let at = self.wrap(core.head + core.len);
+        let at = self.wrap(state.head + state.len);
         // SAFETY: under the lock; a place outside of the `len` in use.
         unsafe { self.place(at).copy_from_nonoverlapping(from, 1) };
-        core.len += 1;
+        state.len += 1;
         Done(None)
     }
 
@@ -170,17 +170,17 @@ impl<T> Chan<T> {
     /// the place that becomes free.
     ///
     /// # Safety
-    /// `core` is the core of this channel; `to` is an empty place, which holds a T if the answer is
+    /// `state` belongs to this channel; `to` is an empty place, which holds a T if the answer is
     /// `Done`.
     #[inline]
-    pub(crate) unsafe fn recv_now(&self, core: &mut Core, to: *mut T) -> Attempt {
-        if core.len > 0 {
-            let place = self.place(core.head);
+    pub(crate) unsafe fn recv_now(&self, state: &mut State, to: *mut T) -> Attempt {
+        if state.len > 0 {
+            let place = self.place(state.head);
             // SAFETY: under the lock; one of the `len` in use.
             unsafe { to.copy_from_nonoverlapping(place, 1) };
-            core.head = self.wrap(core.head + 1);
-            let Some(w) = core.senders.dequeue() else {
-                core.len -= 1;
+            state.head = self.wrap(state.head + 1);
+            let Some(w) = state.senders.dequeue() else {
+                state.len -= 1;
                 return Done(None);
             };
             // The buffer was full, so the place that became free is behind all others. SAFETY: a
@@ -188,12 +188,12 @@ impl<T> Chan<T> {
             unsafe { place.copy_from_nonoverlapping(w.slot.get().cast::<T>(), 1) };
             return Done(Some(succeed(w)));
         }
-        if let Some(w) = core.senders.dequeue() {
+        if let Some(w) = state.senders.dequeue() {
             // SAFETY: as above.
             unsafe { to.copy_from_nonoverlapping(w.slot.get().cast::<T>(), 1) };
             return Done(Some(succeed(w)));
         }
-        if core.life == Life::Closed { Closed } else { Blocks }
+        if state.life == Life::Closed { Closed } else { Blocks }
     }
 
     #[inline]
@@ -208,25 +208,25 @@ impl<T> Chan<T> {
     #[inline]
     fn send(&self, value: T) -> Result<(), SendError<T>> {
         let mut value = ManuallyDrop::new(value);
-        let mut core = self.core.lock();
+        let mut state = self.state.lock();
         // SAFETY: `value` is forgotten if it was moved.
-        let success = match unsafe { self.send_now(&mut core, &raw const *value) } {
+        let success = match unsafe { self.send_now(&mut state, &raw const *value) } {
             Done(woken) => {
-                unlock_ready(core, woken);
+                unlock_ready(state, woken);
                 true
             }
             Closed => false,
             Blocks => {
                 let Some(parking) = Parking::here() else {
-                    core.release_rarely();
+                    state.release_rarely();
                     drop(ManuallyDrop::into_inner(value));
                     cannot_park()
                 };
                 let w = Waiter::new(parking.g(), (&raw mut value).cast());
                 // SAFETY: `w` stays here while we are parked, and whoever readies us has taken it
                 // off.
-                unsafe { core.senders.enqueue(&w) };
-                park_unlock(parking, WaitReason::ChanSend, core);
+                unsafe { state.senders.enqueue(&w) };
+                park_unlock(parking, WaitReason::ChanSend, state);
                 w.success() // the receiver has moved it out
             }
         };
@@ -236,20 +236,20 @@ impl<T> Chan<T> {
     #[inline]
     fn recv(&self) -> Option<T> {
         let mut value = MaybeUninit::<T>::uninit();
-        let mut core = self.core.lock();
+        let mut state = self.state.lock();
         // SAFETY: `value` is empty.
-        let success = match unsafe { self.recv_now(&mut core, value.as_mut_ptr()) } {
+        let success = match unsafe { self.recv_now(&mut state, value.as_mut_ptr()) } {
             Done(woken) => {
-                unlock_ready(core, woken);
+                unlock_ready(state, woken);
                 true
             }
             Closed => false,
             Blocks => {
-                let (parking, core) = may_park_holding(core);
+                let (parking, state) = may_park_holding(state);
                 let w = Waiter::new(parking.g(), value.as_mut_ptr().cast());
                 // SAFETY: as in `send`.
-                unsafe { core.receivers.enqueue(&w) };
-                park_unlock(parking, WaitReason::ChanReceive, core);
+                unsafe { state.receivers.enqueue(&w) };
+                park_unlock(parking, WaitReason::ChanReceive, state);
                 w.success()
             }
         };
@@ -259,11 +259,11 @@ impl<T> Chan<T> {
 
     fn try_recv(&self) -> Result<T, TryRecvError> {
         let mut value = MaybeUninit::<T>::uninit();
-        let mut core = self.core.lock();
+        let mut state = self.state.lock();
         // SAFETY: `value` is empty.
-        match unsafe { self.recv_now(&mut core, value.as_mut_ptr()) } {
+        match unsafe { self.recv_now(&mut state, value.as_mut_ptr()) } {
             Done(woken) => {
-                unlock_ready(core, woken);
+                unlock_ready(state, woken);
                 // SAFETY: `Done` says that it was written.
                 Ok(unsafe { value.assume_init() })
             }
@@ -274,11 +274,11 @@ impl<T> Chan<T> {
 
     pub(crate) fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
         let value = ManuallyDrop::new(value);
-        let mut core = self.core.lock();
+        let mut state = self.state.lock();
         // SAFETY: `value` is forgotten if it was moved.
-        match unsafe { self.send_now(&mut core, &raw const *value) } {
+        match unsafe { self.send_now(&mut state, &raw const *value) } {
             Done(woken) => {
-                unlock_ready(core, woken);
+                unlock_ready(state, woken);
                 Ok(())
             }
             Blocks => Err(TrySendError::Full(ManuallyDrop::into_inner(value))),
@@ -304,17 +304,17 @@ impl<T> Chan<T> {
 
     /// Nobody can wait any more: wakes all that do. `false`: it was closed before.
     fn end(&self, how: Life) -> bool {
-        let mut core = self.core.lock();
-        let was = core.life;
+        let mut state = self.state.lock();
+        let was = state.life;
         if was != Life::Closed {
-            core.life = how;
+            state.life = how;
         }
         // One at a time, so that no list of goroutines is needed: nobody can queue any more.
-        while let Some(w) = core.receivers.dequeue().or_else(|| core.senders.dequeue()) {
+        while let Some(w) = state.receivers.dequeue().or_else(|| state.senders.dequeue()) {
             let parked = woken(w);
-            drop(core);
+            drop(state);
             parked.ready();
-            core = self.core.lock();
+            state = self.state.lock();
         }
         was != Life::Closed
     }
@@ -323,6 +323,6 @@ impl<T> Chan<T> {
 impl<T> Drop for Chan<T> {
     /// Both ends are gone: nobody waits, and the last receiver has dropped what was buffered.
     fn drop(&mut self) {
-        debug_assert!(self.core.lock().len == 0);
+        debug_assert!(self.state.lock().len == 0);
     }
 }

@@ -12,19 +12,19 @@ use executive_core::machine;
 const LINE_BYTES: usize = 160;
 
 /// Collects a line.
-struct Line {
+struct LineBuffer {
     length: usize,
     bytes: [u8; LINE_BYTES],
 }
 
-impl Line {
+impl LineBuffer {
     fn flush(&mut self) {
         machine::print(&self.bytes[..self.length]);
         self.length = 0;
     }
 }
 
-impl Write for Line {
+impl Write for LineBuffer {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for &byte in text.as_bytes() {
             self.bytes[self.length] = byte;
@@ -39,7 +39,7 @@ impl Write for Line {
 
 /// Prints. Used by [`print!`](crate::print!).
 pub fn print(args: fmt::Arguments<'_>) {
-    let mut line = Line { length: 0, bytes: [0; LINE_BYTES] };
+    let mut line = LineBuffer { length: 0, bytes: [0; LINE_BYTES] };
     let _ = line.write_fmt(args);
     if line.length > 0 {
         line.flush();

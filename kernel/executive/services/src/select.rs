@@ -19,7 +19,7 @@
 //! woken leaves only after it has held every lock once. So waiters, alarms and the list of locks,
 //! which lie on its stack, outlive their use.
 //!
-//! The arms (arms.rs) know the types of the values; here a channel is its `Core` (chan.rs) and a
+//! The arms (arms.rs) know the types of the values; here a channel is its `State` (chan.rs) and a
 //! function.
 //!
 //! Rejected: to take one lock at a time in the second look, too (two selects that could serve each
@@ -37,7 +37,7 @@ pub use arms::{RecvSlot, SendSlot};
 pub use builder::{Recv, Select, Send};
 
 use crate::alarm::Alarm;
-use crate::chan::{Attempt, Core};
+use crate::chan::{Attempt, State};
 use crate::irq::Irq;
 use core::marker::PhantomData;
 use executive_core::g::{G, WaitReason, getg};
@@ -63,10 +63,10 @@ enum What {
 
 /// A channel operation.
 struct Op {
-    core: *const Lock<Core>,
+    state: *const Lock<State>,
     chan: *const (),
     dir: Dir,
-    attempt: unsafe fn(*const (), &mut Core, *mut ()) -> Attempt,
+    attempt: unsafe fn(*const (), &mut State, *mut ()) -> Attempt,
     waiter: Waiter,
 }
 
@@ -85,16 +85,16 @@ pub struct Chosen {
 
 impl<'a> Case<'a> {
     /// # Safety
-    /// For `'a`: `chan` is alive and `core` is its core; `attempt` fits `chan`, with `slot`.
+    /// For `'a`: `chan` is alive and `state` is its state; `attempt` fits `chan`, with `slot`.
     unsafe fn chan(
-        core: &'a Lock<Core>,
+        state: &'a Lock<State>,
         chan: *const (),
         dir: Dir,
-        attempt: unsafe fn(*const (), &mut Core, *mut ()) -> Attempt,
+        attempt: unsafe fn(*const (), &mut State, *mut ()) -> Attempt,
         slot: *mut (),
     ) -> Self {
         Self::new(What::Chan(Op {
-            core,
+            state,
             chan,
             dir,
             attempt,
@@ -178,9 +178,9 @@ impl What {
         let ready = match self {
             What::Chan(op) => {
                 // SAFETY: `Case::chan`'s promise.
-                let mut core = unsafe { &*op.core }.lock();
-                // SAFETY: as above; `core` is this channel's.
-                return unsafe { (op.attempt)(op.chan, &mut core, op.waiter.slot.get()) };
+                let mut state = unsafe { &*op.state }.lock();
+                // SAFETY: as above; `state` is this channel's.
+                return unsafe { (op.attempt)(op.chan, &mut state, op.waiter.slot.get()) };
             }
             What::After(ns, _) => *ns == 0,
             What::Irq(line) => line.take(),
@@ -197,15 +197,15 @@ impl Op {
     /// The channel's lock is held by the caller.
     unsafe fn look_locked(&self) -> Attempt {
         // SAFETY: held, so this is the only reference; the rest is `Case::chan`'s promise.
-        unsafe { (self.attempt)(self.chan, &mut *(*self.core).held(), self.waiter.slot.get()) }
+        unsafe { (self.attempt)(self.chan, &mut *(*self.state).held(), self.waiter.slot.get()) }
     }
     /// Where the waiter queues. # Safety: as above.
     unsafe fn queue(&self) -> &WaitQ {
         // SAFETY: held.
-        let core = unsafe { &*(*self.core).held() };
+        let state = unsafe { &*(*self.state).held() };
         match self.dir {
-            Dir::Send => &core.senders,
-            Dir::Recv => &core.receivers,
+            Dir::Send => &state.senders,
+            Dir::Recv => &state.receivers,
         }
     }
 }
@@ -234,7 +234,7 @@ fn op<'a>(cases: &'a [Case<'_>], i: u16) -> Option<&'a Op> {
 
 /// Each lock of the cases once, by address: writes to `locks` one case for each.
 fn lock_order<'a>(cases: &[Case<'_>], locks: &'a mut [u16]) -> &'a [u16] {
-    let address = |&i: &u16| op(cases, i).map_or(0, |op| op.core as usize);
+    let address = |&i: &u16| op(cases, i).map_or(0, |op| op.state as usize);
     let mut n = 0;
     for i in 0..cases.len() as u16 {
         if op(cases, i).is_some() {
@@ -256,7 +256,7 @@ fn lock_order<'a>(cases: &[Case<'_>], locks: &'a mut [u16]) -> &'a [u16] {
 fn lock_all(cases: &[Case<'_>], locks: &[u16]) {
     for op in locks.iter().filter_map(|&i| op(cases, i)) {
         // SAFETY: `Case::chan`'s promise.
-        unsafe { &*op.core }.hold();
+        unsafe { &*op.state }.hold();
     }
 }
 
@@ -266,7 +266,7 @@ fn lock_all(cases: &[Case<'_>], locks: &[u16]) {
 unsafe fn unlock_all(cases: &[Case<'_>], locks: &[u16], on_g0: bool) {
     for op in locks.iter().filter_map(|&i| op(cases, i)) {
         // SAFETY: held; the channel outlives the select.
-        unsafe { (*op.core).release_held(on_g0) };
+        unsafe { (*op.state).release_held(on_g0) };
     }
 }
 

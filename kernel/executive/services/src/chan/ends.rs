@@ -102,7 +102,7 @@ impl<T: Send> Sender<T> {
     /// # });
     /// ```
     pub fn is_closed(&self) -> bool {
-        self.chan.core.lock().life != Life::Open
+        self.chan.state.lock().life != Life::Open
     }
 }
 
@@ -181,7 +181,7 @@ macro_rules! both_ends {
             /// # });
             /// ```
             pub fn len(&self) -> usize {
-                self.chan.core.lock().len
+                self.chan.state.lock().len
             }
             /// Whether no value is buffered: a snapshot.
             ///

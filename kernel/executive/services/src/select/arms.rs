@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // Empty places that a sender fills, and values that a receiver takes.
 
 use super::{Case, Dir};
-use crate::chan::{Attempt, Chan, Core, Receiver, SendError, Sender};
+use crate::chan::{Attempt, Chan, Receiver, SendError, Sender, State};
 use alloc::sync::Arc;
 use core::cell::UnsafeCell;
 use core::mem::{ManuallyDrop, MaybeUninit};
@@ -101,7 +101,7 @@ impl<'a, T: core::marker::Send> RecvSlot<'a, T> {
         // SAFETY: the borrow of `self` keeps channel and place; `recv_now` fits.
         unsafe {
             let at = core::ptr::from_ref(chan).cast();
-            Case::chan(&chan.core, at, Dir::Recv, recv_now::<T>, self.place.get().cast())
+            Case::chan(&chan.state, at, Dir::Recv, recv_now::<T>, self.place.get().cast())
         }
     }
     /// # Safety
@@ -113,9 +113,9 @@ impl<'a, T: core::marker::Send> RecvSlot<'a, T> {
     }
 }
 
-unsafe fn recv_now<T>(chan: *const (), core: &mut Core, to: *mut ()) -> Attempt {
+unsafe fn recv_now<T>(chan: *const (), state: &mut State, to: *mut ()) -> Attempt {
     // SAFETY: `Case::chan`'s promise.
-    unsafe { (*chan.cast::<Chan<T>>()).recv_now(core, to.cast()) }
+    unsafe { (*chan.cast::<Chan<T>>()).recv_now(state, to.cast()) }
 }
 
 /// A send in `select!`. The value lies in a variable of the caller's, which the macro forgets if
@@ -142,7 +142,7 @@ impl<'a, T: core::marker::Send> SendSlot<'a, T> {
         // fits.
         unsafe {
             let at = core::ptr::from_ref(chan).cast();
-            Case::chan(&chan.core, at, Dir::Send, send_now::<T>, self.value.cast_mut().cast())
+            Case::chan(&chan.state, at, Dir::Send, send_now::<T>, self.value.cast_mut().cast())
         }
     }
     /// The result of a send.
@@ -155,7 +155,7 @@ impl<'a, T: core::marker::Send> SendSlot<'a, T> {
     }
 }
 
-unsafe fn send_now<T>(chan: *const (), core: &mut Core, from: *mut ()) -> Attempt {
+unsafe fn send_now<T>(chan: *const (), state: &mut State, from: *mut ()) -> Attempt {
     // SAFETY: `Case::chan`'s promise.
-    unsafe { (*chan.cast::<Chan<T>>()).send_now(core, from.cast()) }
+    unsafe { (*chan.cast::<Chan<T>>()).send_now(state, from.cast()) }
 }
