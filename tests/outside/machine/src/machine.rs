@@ -1,4 +1,5 @@
-//! The machine: what [`executive`] asks for, each hook as small as its promise allows.
+//! The machine: the six hooks that have no default, and `wait`, so that an idle CPU halts. What the
+//! defaults cost is told at each: one CPU, no preemption, and reports without names.
 
 use alloc::boxed::Box;
 use core::arch::{asm, naked_asm};
@@ -16,10 +17,6 @@ executive::machine!(Mine);
 
 // SAFETY: each hook keeps its promise for one CPU that is interrupted in `wait` alone.
 unsafe impl Machine for Mine {
-    fn cpus() -> usize {
-        1
-    }
-
     unsafe fn start_cpu(_: usize, _: *const (), entry: extern "C" fn() -> !) -> bool {
         entry() // CPU 0 is the caller, and has set GS
     }
@@ -45,10 +42,6 @@ unsafe impl Machine for Mine {
         (u128::from(count) * u128::from(period) / 1_000_000) as u64 // the period is in femtoseconds
     }
 
-    fn tick_at(_: u64) {} // nobody is preempted
-
-    fn kick(_: usize) {}
-
     fn alloc_stack(size: usize) -> Option<Stack> {
         let take = |free: u64| (free != 0).then_some(free & free.wrapping_sub(1));
         if size > SLOT - PAGE {
@@ -63,16 +56,6 @@ unsafe impl Machine for Mine {
         FREE.fetch_or(1 << ((stack.lo - (&raw const STACKS).addr()) / SLOT), Relaxed);
     }
 
-    fn refill() {}
-
-    fn stack_committed(stack: Stack) -> usize {
-        stack.size()
-    }
-
-    fn stack_is_deep(_: Stack) -> bool {
-        false
-    }
-
     fn write(bytes: &[u8]) {
         for &byte in bytes {
             // SAFETY: the first serial port; its line status says when it takes a byte.
@@ -81,12 +64,6 @@ unsafe impl Machine for Mine {
                 Port::new(0x3f8).write(byte);
             }
         }
-    }
-
-    fn freeze_others() {}
-
-    fn symbol(_: usize, _: &mut dyn core::fmt::Write) -> bool {
-        false
     }
 
     fn exit(code: i32) -> ! {
