@@ -49,7 +49,11 @@ pub fn schedule_holding_locks(locks: u64) -> ! {
     // SAFETY: the run ends below.
     unsafe { kit::pin_times(locks) };
     yield_now();
-    throw("provoke: a pinned goroutine was let go")
+    // It was queued before `schedule` looked, so another CPU may run it by now: that the CPU which it
+    // left throws is the claim, and it ends the run.
+    loop {
+        core::hint::spin_loop();
+    }
 }
 
 /// Readies a goroutine that does not wait: the caller.
