@@ -6,7 +6,7 @@
 //! to it; a g comes back by `mcall`. Everything else is *who may touch what, when*.
 //!
 //! The folders below are the layers, in reading order, and each file uses only what stands above it
-//! (a test holds that). Under `--cfg loom` the model checker gets the first three, on locks of its
+//! (a test holds that). The model checker, loom, gets the first three, on locks of its
 //! own; `model/` is what unit tests and Miri get in place of GS.
 //!
 //! What is promised to stay is [`wait`], of which services are made, what the crate `executive`
@@ -16,8 +16,7 @@
 #![deny(unsafe_code)] // allowed in the files that say why at their top
 #![cfg_attr(loom, allow(dead_code))] // used by the layers that a model does without
 extern crate alloc;
-#[cfg(test)] // what services' small types call it, which are tested with the others
-extern crate self as executive_core;
+extern crate self as executive_core; // what services' small types call it, which are tested here
 
 // 1
 mod ground;
@@ -38,20 +37,18 @@ pub mod kit;
 pub use ground::{arch, atomic, machine, param};
 pub use tools::{fatal, lock};
 #[cfg(not(loom))]
-mod public {
-    pub use crate::nouns::{g, m::CpuState};
-    pub use crate::proc::{
+pub use {
+    nouns::{g, m::CpuState},
+    proc::{
         birth::SpawnError,
         boot::start,
         foreign, join,
         park::yield_now,
         preempt::{on_low_memory, on_tick},
         procs, reclaim,
-    };
-    pub use crate::tools::{percpu::public as percpu, trace};
-}
-#[cfg(not(loom))]
-pub use public::*;
+    },
+    tools::{percpu::public as percpu, trace},
+};
 
 #[cfg(all(test, not(loom)))]
 #[path = "../tests/unit/mod.rs"]

@@ -16,7 +16,7 @@ use core::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use executive_core::g::{G, WaitReason, getg};
 use executive_core::join::{JoinHandle, go};
 use executive_core::percpu;
-use executive_core::wait::{Parked, may_park, outside, park};
+use executive_core::wait::{Parked, may_park, outside, park, word_of};
 
 /// Runs a future to its end; parks the calling goroutine while it is pending.
 ///
@@ -80,7 +80,7 @@ impl Expected for Outside {
 
 fn word(g: &'static G) -> WakeWord<'static> {
     // SAFETY: the word belongs to this protocol.
-    WakeWord(unsafe { outside::word_of(g) })
+    WakeWord(unsafe { word_of(g) })
 }
 
 fn raw(g: &'static G) -> RawWaker {

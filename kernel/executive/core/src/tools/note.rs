@@ -65,9 +65,3 @@ impl Note {
         first
     }
 }
-
-impl Default for Note {
-    fn default() -> Self {
-        Self::new()
-    }
-}

@@ -38,28 +38,31 @@ pub enum Event {
     Wake = 10,
 }
 
+/// All of them in the order of their numbers, and as traces print them.
+const EVENTS: [(Event, &str); 10] = {
+    use Event::*;
+    [
+        (Go, "go"),
+        (Run, "run"),
+        (Park, "park"),
+        (Yield, "yield"),
+        (Preempt, "preempt"),
+        (End, "end"),
+        (Ready, "ready"),
+        (Steal, "steal"),
+        (Halt, "halt"),
+        (Wake, "wake"),
+    ]
+};
+
 impl Event {
     /// Of a word in a ring. `None`: nothing was written there.
     fn of(what: u64) -> Option<Event> {
-        use Event::*;
-        [Go, Run, Park, Yield, Preempt, End, Ready, Steal, Halt, Wake]
-            .into_iter()
-            .find(|&event| event as u64 == what >> 56)
+        EVENTS.get((what >> 56).checked_sub(1)? as usize).map(|&(event, _)| event)
     }
     /// As traces print it.
     pub fn name(self) -> &'static str {
-        match self {
-            Event::Go => "go",
-            Event::Run => "run",
-            Event::Park => "park",
-            Event::Yield => "yield",
-            Event::Preempt => "preempt",
-            Event::End => "end",
-            Event::Ready => "ready",
-            Event::Steal => "steal",
-            Event::Halt => "halt",
-            Event::Wake => "wake",
-        }
+        EVENTS[self as usize - 1].1
     }
 }
 

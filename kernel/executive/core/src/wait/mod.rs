@@ -19,9 +19,7 @@
 #![allow(unsafe_code)] // A goroutine that parks is a `Parked`.
 
 pub mod outside;
-mod timer;
 
-pub use self::timer::{start_timer, stop_timer};
 pub use crate::nouns::timers::{Fire, Timer};
 pub use crate::nouns::waitq::{
     Claim, Parked, WaitQ, Waiter, claim_as, claim_without_lock, prepare, succeed, woken,
@@ -29,10 +27,13 @@ pub use crate::nouns::waitq::{
 pub use crate::proc::park::{Parking, cannot_park, may_park, may_park_holding, park_unlock};
 pub use crate::proc::wake::unlock_ready;
 
-use crate::nouns::g::{WaitReason, getg, on_g0};
+use crate::ground::atomic::AtomicU64;
+use crate::ground::param::TIMER_SLACK_NS;
+use crate::nouns::g::{G, WaitReason, getg, on_g0};
 use crate::nouns::m::m;
-use crate::nouns::p::p;
+use crate::nouns::p::{p, p_of};
 use crate::nouns::sched::SCHED;
+use crate::proc::wake::look;
 use crate::tools::percpu;
 
 /// Parks the calling goroutine. `give` runs on g0 once it is saved (PARK-COMMIT), must not park,
@@ -83,4 +84,46 @@ pub fn can_spin() -> bool {
 #[inline]
 pub fn can_park() -> bool {
     percpu::pins() == 0 && !on_g0()
+}
+
+// --- timers: each is in the heap of the P on which it was started, and that CPU's hardware timer is
+// set to the heap's earliest deadline. (A foreign thread's is in P 0's: no tick comes on that thread.)
+
+/// Puts a timer into this P's heap and sees that it is looked at in time.
+///
+/// # Safety
+/// As for `Timers::add`, but the caller need not be pinned.
+pub unsafe fn start_timer(timer: &Timer, when: u64) {
+    percpu::pin();
+    if percpu::is_foreign() {
+        // SAFETY: the caller's promise.
+        unsafe { p_of(0).timers.add(0, timer, when) };
+        look(0); // and it sleeps no longer than until then
+        return percpu::unpin();
+    }
+    let p = p();
+    // SAFETY: the caller's promise.
+    unsafe { p.timers.add(percpu::cpu(), timer, when) };
+    m().tick_by(p.timers.next().saturating_add(TIMER_SLACK_NS));
+    percpu::unpin();
+}
+
+/// Takes a timer back; `false`: it has fired, or was never started. When this returns its firing, which
+/// runs under the heap's lock (timers.rs), is over: until then, and no longer, the timer and what it
+/// names must be there.
+pub fn stop_timer(timer: &Timer) -> bool {
+    loop {
+        let cpu = timer.cpu();
+        if let Some(removed) = p_of(cpu).timers.remove(cpu, timer) {
+            return removed;
+        }
+    }
+}
+
+/// The word in which a goroutine meets those who may wake it from anywhere, again and again.
+///
+/// # Safety
+/// It belongs to one protocol, that of futures' wakers.
+pub unsafe fn word_of(g: &'static G) -> &'static AtomicU64 {
+    &g.future
 }

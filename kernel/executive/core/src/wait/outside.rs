@@ -6,10 +6,8 @@
 //! **Rule:** what may be woken from outside is expected before anybody outside can find it, and is
 //! expected no more when it was handed over or will not be. While anything is expected, CPUs that
 //! all sleep are no deadlock.
-#![allow(unsafe_code)] // One function that trusts its caller.
 
-use crate::ground::atomic::AtomicU64;
-use crate::nouns::g::{G, getg, on_g0};
+use crate::nouns::g::{getg, on_g0};
 use crate::nouns::sched::SCHED;
 use crate::nouns::waitq::Parked;
 use crate::proc::preempt::look_soon;
@@ -63,12 +61,4 @@ pub fn look_again() {
 fn on_own_stack() -> bool {
     let here = 0u8;
     !on_g0() && getg().stack().contains((&raw const here).addr())
-}
-
-/// The word in which a goroutine meets those who may wake it from anywhere, again and again.
-///
-/// # Safety
-/// It belongs to one protocol, that of futures' wakers.
-pub unsafe fn word_of(g: &'static G) -> &'static AtomicU64 {
-    &g.future
 }
