@@ -6,8 +6,8 @@
 //!
 //! **Rule (SEEN-WHOLE):** what others read of a g is one atomic word each, with three exceptions: a
 //! name and a stack take two words, and these and the place where it was started belong to one
-//! goroutine. All three change only while `id` is 0: [`is_nobody`](G::is_nobody) clears it before,
-//! [`is_born`](G::is_born) sets the new goroutine's number afterwards, and no number is used twice.
+//! goroutine. All three change only while `id` is 0: `is_nobody` clears it before,
+//! `is_born` sets the new goroutine's number afterwards, and no number is used twice.
 //! So a reader that finds the same number before and after has read what belongs to that goroutine
 //! ([`G::seen`]).
 //!
