@@ -129,13 +129,19 @@ published() {
     [[ $(sed -n 's/^ *Uploading \([^ ]*\) .*/\1/p' "$1" | xargs) = "$names" ]] || return
     for name in $names; do
         for file in README.md LICENSE-MIT LICENSE-APACHE; do
-            [[ -s $(echo "$target/package/$name"-[0-9]*/$file) ]] || return
+            [[ -s $(echo "$work/publish/package/$name"-[0-9]*/"$file") ]] || return
         done
     done
 }
-rm -rf "$target/package"
+# Cargo takes what it has unpacked or built of a version for what is in it now. So all of that is elsewhere,
+# but for what it has downloaded.
+mkdir -p "$work/home/registry"
+for cached in config.toml registry/index registry/cache; do
+    from=${CARGO_HOME:-$HOME/.cargo}/$cached
+    [[ ! -e $from ]] || ln -s "$from" "$work/home/$cached"
+done
 status=0
-cargo publish --workspace --dry-run --allow-dirty >"$work/published" 2>&1 || status=$?
+CARGO_HOME=$work/home cargo publish --workspace --dry-run --allow-dirty --target-dir "$work/publish" >"$work/published" 2>&1 || status=$?
 if ((status != 0)) && grep -qE "index\.crates\.io|Could not resolve host" "$work/published"; then
     echo "skipped: cargo publish --dry-run asks the index of crates.io, which cannot be reached"
 else
