@@ -229,7 +229,7 @@ fn time(args: &Args) -> Outcome {
 /// Disorder, for the commands that follow (tests/fuzz-kernel.sh).
 #[cfg(fuzz)]
 fn seed(args: &Args) -> Outcome {
-    executive::chaos::seed(args.number(0, 1, 1..=u64::MAX)?);
+    executive::kit::chaos::seed(args.number(0, 1, 1..=u64::MAX)?);
     Ok(())
 }
 

@@ -46,3 +46,20 @@ pub fn relax() {
     #[cfg(loom)]
     loom::thread::yield_now();
 }
+
+/// Nothing. (Services and the face are built for Miri, beside the tests that it runs.)
+///
+/// # Safety
+/// None.
+#[allow(unsafe_code)]
+pub unsafe fn store_sp<const OFFSET: usize, T>(_: &T) {}
+
+/// There is none.
+pub fn frame_pointer() -> usize {
+    0
+}
+
+/// No.
+pub fn keeps_frame_pointers() -> bool {
+    false
+}

@@ -5,10 +5,9 @@ use crate::nouns::g::G;
 use crate::nouns::runq::{Owner, Runq, Thief};
 use crate::nouns::steal::{Found, Thieving, steal_work};
 use core::cell::{Cell, RefCell};
-use std::boxed::Box;
 use std::vec::Vec;
 
-use super::std;
+use super::{leak, std};
 
 /// CPU 0 steals from the others, which talk (`talks`) or have a timer for it (`fires`).
 struct World {
@@ -65,7 +64,7 @@ impl World {
 }
 
 fn g() -> &'static G {
-    Box::leak(Box::new(G::new()))
+    leak(G::new())
 }
 
 #[test]
