@@ -253,43 +253,51 @@ pub(crate) unsafe extern "C" fn goexit() -> ! {
 }
 }
 
-switch_section! {
-/// What a preempted goroutine runs: saves what the interrupted code may have in any register,
-/// yields, restores, and goes on where it was. Go: `asyncPreempt`.
-///
-/// A second preemption before `preempt_pc` is on the stack would overwrite it: so this lies in the
-/// section that is never preempted; what it calls does not. The target has no red zone. Vector
-/// registers are not saved: this kernel's code has none, and a machine whose code has them must not
-/// preempt.
-///
-/// ```text
-///   | (interrupted code's stack)   |
-///   | pc it goes on at             | <- `ret` takes it
-///   | flags                        |
-///   | rax rcx rdx rbx rsi rdi rbp r8..r15 |
-/// ```
-unsafe extern "C" fn async_preempt() {
-    "push rax",                 // place for pc
-    "pushfq",
-    "push rax", "push rcx", "push rdx", "push rbx", "push rsi", "push rdi", "push rbp",
-    "push r8", "push r9", "push r10", "push r11", "push r12", "push r13", "push r14", "push r15",
-    "mov rax, gs:[{g}]",
-    "mov rax, [rax + {pc}]",
-    "mov [rsp + 16*8], rax",    // 15 registers and the flags above us
-    "mov rbx, rsp",             // rbx keeps rsp over the call
-    "and rsp, -16",
-    "cld",
-    "call {yield}",
-    "mov rsp, rbx",
-    "pop r15", "pop r14", "pop r13", "pop r12", "pop r11", "pop r10", "pop r9", "pop r8",
-    "pop rbp", "pop rdi", "pop rsi", "pop rbx", "pop rdx", "pop rcx", "pop rax",
-    "popfq",
-    "ret",
-    g = const CURRENT,
-    pc = const offset_of!(G, preempt_pc),
-    yield = sym crate::proc::preempt::preempt_yield,
+/// In a module of its own for its place alone: functions lie in the order of their symbols' names, and
+/// this long one would move `gogo` over the end of a cache line.
+mod preemption {
+    use core::arch::naked_asm;
+
+    switch_section! {
+    /// What a preempted goroutine runs: saves what the interrupted code may have in any register,
+    /// yields, restores, and goes on where it was. Go: `asyncPreempt`.
+    ///
+    /// A second preemption before `preempt_pc` is on the stack would overwrite it: so this lies in the
+    /// section that is never preempted; what it calls does not. The target has no red zone. Vector
+    /// registers are not saved: this kernel's code has none, and a machine whose code has them must not
+    /// preempt.
+    ///
+    /// ```text
+    ///   | (interrupted code's stack)   |
+    ///   | pc it goes on at             | <- `ret` takes it
+    ///   | flags                        |
+    ///   | rax rcx rdx rbx rsi rdi rbp r8..r15 |
+    /// ```
+    #[doc(alias = "asyncPreempt")]
+    pub(super) unsafe extern "C" fn async_preempt() {
+        "push rax",                 // place for pc
+        "pushfq",
+        "push rax", "push rcx", "push rdx", "push rbx", "push rsi", "push rdi", "push rbp",
+        "push r8", "push r9", "push r10", "push r11", "push r12", "push r13", "push r14", "push r15",
+        "mov rax, gs:[{g}]",
+        "mov rax, [rax + {pc}]",
+        "mov [rsp + 16*8], rax",    // 15 registers and the flags above us
+        "mov rbx, rsp",             // rbx keeps rsp over the call
+        "and rsp, -16",
+        "cld",
+        "call {yield}",
+        "mov rsp, rbx",
+        "pop r15", "pop r14", "pop r13", "pop r12", "pop r11", "pop r10", "pop r9", "pop r8",
+        "pop rbp", "pop rdi", "pop rsi", "pop rbx", "pop rdx", "pop rcx", "pop rax",
+        "popfq",
+        "ret",
+        g = const super::CURRENT,
+        pc = const core::mem::offset_of!(super::G, preempt_pc),
+        yield = sym crate::proc::preempt::preempt_yield,
+    }
+    }
 }
-}
+use preemption::async_preempt;
 
 /// Where a preempted goroutine goes on: [`async_preempt`].
 pub(crate) const ASYNC_PREEMPT: *const () = async_preempt as *const ();
