@@ -181,9 +181,7 @@ fn find_runnable(p: &'static P, m: &'static M) -> (&'static G, Turn) {
         // Goroutines whose time or interrupt has come go before those of the global queue, which
         // may run for a whole slice; but they do not do so again and again.
         let mut urgent = p.timers.next() != NEVER && check_timers(p);
-        if !SCHED.injected.is_empty() {
-            urgent |= take_injected();
-        }
+        urgent |= take_injected();
         let patience = if urgent { GLOBAL_QUEUE_EVERY_TICKS as i32 } else { 0 };
         if (p.global_overdue() >= patience || !urgent && chaos::one_in(8))
             && let Some(g) = once_in_61(p)
@@ -206,9 +204,7 @@ fn find_runnable(p: &'static P, m: &'static M) -> (&'static G, Turn) {
 /// runs. `None`: the CPU has slept. On g0.
 #[cold]
 fn off_duty(p: &'static P, m: &'static M) -> Option<(&'static G, Turn)> {
-    if !SCHED.injected.is_empty() {
-        take_injected();
-    }
+    take_injected();
     hand_over(p, m);
     if m.has_inbox() {
         // The ring is empty, so the first in line need not wait for its turn.
@@ -251,9 +247,7 @@ fn next_in_turn(p: &P, m: &M) -> Option<&'static G> {
     p.coarse_now.set(machine::now());
     let off = m.is_off();
     if !off {
-        if !SCHED.injected.is_empty() {
-            take_injected();
-        }
+        take_injected();
         if let Some(next) = p.runq().get_next() {
             put_in_ring_and_wake(next);
         }
@@ -314,8 +308,13 @@ fn check_timers(p: &P) -> bool {
 }
 
 /// Readies the goroutines that interrupt handlers handed over; whether there were any.
-#[cold]
+#[inline]
 fn take_injected() -> bool {
+    !SCHED.injected.is_empty() && take_injected_slow()
+}
+
+#[cold]
+fn take_injected_slow() -> bool {
     let mut list = SCHED.injected.take_all();
     let any = !list.is_empty();
     while let Some(g) = list.pop_front() {
