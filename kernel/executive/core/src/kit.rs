@@ -9,6 +9,7 @@ pub use crate::ground::chaos;
 pub use crate::nouns::g::{G, Seen, curg, on_g0};
 pub use crate::nouns::p::{Counter, Stats};
 pub use crate::proc::boot::set_up;
+pub use crate::proc::procs::cpus;
 pub use crate::switch::{left_at, mcall, systemstack};
 
 use crate::ground::machine::{self, Stack};
@@ -56,11 +57,6 @@ pub fn stack_bytes() -> usize {
 pub const ALLGS: *const () = (&raw const SCHED.allgs).cast();
 
 // --- CPUs
-
-/// How many CPUs there are.
-pub fn cpus() -> usize {
-    SCHED.cpus()
-}
 
 /// What a CPU does.
 pub fn state_of(cpu: usize) -> CpuState {
