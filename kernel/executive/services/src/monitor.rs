@@ -137,23 +137,25 @@ impl<T> MonitorGuard<'_, T> {
     /// The same, for any reason.
     #[inline]
     pub(crate) fn wait_for(self, tag: usize, reason: WaitReason) {
-        let (parking, mut state) = may_park_holding(self.state);
-        let place = state.next_place(tag, false);
-        let w = Waiter::new(parking.g(), (&raw const place).cast_mut().cast());
-        // SAFETY: `w` and `place` stay here while we are parked, and whoever readies us has taken
-        // `w` off.
-        unsafe { state.queue.enqueue(&w) };
-        park_unlock(parking, reason, state);
+        // SAFETY: `queue_and_park` says where the waiter stays.
+        self.queue_and_park(tag, reason, |queue, w| unsafe { queue.enqueue(w) });
     }
 
     /// As [`wait`](Self::wait), but before all others in the queue: for a goroutine that has waited
     /// before.
     pub(crate) fn wait_in_front(self, reason: WaitReason) {
+        // SAFETY: as above.
+        self.queue_and_park(0, reason, |queue, w| unsafe { queue.enqueue_front(w) });
+    }
+
+    /// Parks where `enqueue` puts the caller. Its waiter, and what that points at, stay here while
+    /// the caller is parked, and whoever readies it has taken the waiter off.
+    #[inline(always)]
+    fn queue_and_park(self, tag: usize, reason: WaitReason, enqueue: impl FnOnce(&WaitQ, &Waiter)) {
         let (parking, mut state) = may_park_holding(self.state);
-        let place = state.next_place(0, false);
+        let place = state.next_place(tag, false);
         let w = Waiter::new(parking.g(), (&raw const place).cast_mut().cast());
-        // SAFETY: as in `wait_as`.
-        unsafe { state.queue.enqueue_front(&w) };
+        enqueue(&state.queue, &w);
         park_unlock(parking, reason, state);
     }
 
