@@ -2,10 +2,16 @@
 #![allow(unsafe_code)] // Timers on stacks.
 
 use core::ptr::null;
+use core::time::Duration;
 use executive_core::g::{G, WaitReason, getg};
 use executive_core::wait::{
     Claim, Parked, Timer, claim_as, may_park, park, start_timer, stop_timer, winner,
 };
+
+/// A duration in ns; `u64::MAX` if it is longer than that (584 years).
+pub fn nanos(d: Duration) -> u64 {
+    u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
+}
 
 /// Parks the calling goroutine until `when` (ns), or a little later.
 pub fn sleep_until(when: u64) {

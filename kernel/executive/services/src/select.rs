@@ -36,7 +36,7 @@ pub use arms::{RecvFrom, SendTo};
 pub use arms::{RecvSlot, SendSlot};
 pub use builder::{Recv, Select, Send};
 
-use crate::alarm::Alarm;
+use crate::alarm::{Alarm, nanos};
 use crate::chan::{Attempt, State};
 use crate::irq::Irq;
 use core::marker::PhantomData;
@@ -105,7 +105,7 @@ impl<'a> Case<'a> {
         Self::new(What::Never)
     }
     pub fn after(d: core::time::Duration) -> Self {
-        Self::new(What::After(u64::try_from(d.as_nanos()).unwrap_or(u64::MAX), Alarm::new()))
+        Self::new(What::After(nanos(d), Alarm::new()))
     }
     pub fn irq(irq: &'a Irq) -> Self {
         Self::new(What::Irq(*irq))

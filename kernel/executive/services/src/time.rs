@@ -11,7 +11,7 @@ mod timer;
 pub use func::{AfterFunc, after_func};
 pub use timer::{Ticker, Timer, after};
 
-use crate::alarm;
+use crate::alarm::{self, nanos};
 pub use core::time::Duration;
 use executive_core::machine;
 use executive_core::percpu;
@@ -64,11 +64,6 @@ impl Instant {
     pub fn from_nanos(ns: u64) -> Self {
         Instant(ns)
     }
-}
-
-/// A duration in ns; `u64::MAX` if it is longer than that (584 years).
-fn nanos(d: Duration) -> u64 {
-    u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl core::ops::Add<Duration> for Instant {

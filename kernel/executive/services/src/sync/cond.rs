@@ -11,9 +11,9 @@
 
 use super::mutex::{Mutex, MutexGuard};
 use crate::monitor::Monitor;
+use crate::time::Instant;
 use core::time::Duration;
 use executive_core::g::WaitReason;
-use executive_core::machine;
 
 /// Where goroutines wait for a condition. First come, first served. Nobody is woken without a
 /// notification, but the condition may be false again by the time a woken goroutine runs: test it
@@ -116,8 +116,7 @@ impl Condvar {
         d: Duration,
     ) -> (MutexGuard<'a, T>, bool) {
         let mutex = guard.mutex;
-        let ns = u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
-        let notified = self.park(guard, Some(machine::now().saturating_add(ns)));
+        let notified = self.park(guard, Some((Instant::now() + d).as_nanos()));
         (mutex.lock(), notified)
     }
 

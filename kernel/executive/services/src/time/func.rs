@@ -9,14 +9,13 @@
 //! `stop`.
 #![allow(unsafe_code)] // A reference count in the heap of timers.
 
-use super::{Duration, nanos};
+use super::{Duration, Instant};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::panic::Location;
 use core::ptr::null;
 use executive_core::join::go_detached;
 use executive_core::lock::{Lock, Rank};
-use executive_core::machine;
 use executive_core::wait::{self, start_timer, stop_timer};
 
 /// When there is no memory for the goroutine, it is tried again after this time.
@@ -144,7 +143,7 @@ impl AfterFunc {
             unsafe { Arc::increment_strong_count(Arc::as_ptr(&self.0)) };
         }
         // SAFETY: in no heap; the heap's count keeps it where it is.
-        unsafe { start_timer(&self.0.timer, machine::now().saturating_add(nanos(d))) };
+        unsafe { start_timer(&self.0.timer, (Instant::now() + d).as_nanos()) };
         pending
     }
 }

@@ -13,7 +13,6 @@ use alloc::sync::Arc;
 use core::cell::Cell;
 use core::ptr::null;
 use executive_core::lock::{Lock, Rank};
-use executive_core::machine;
 use executive_core::wait::{self, start_timer, stop_timer};
 
 /// What the heap points at.
@@ -86,7 +85,7 @@ impl Clock {
     fn reset(&self, d: Duration, period: u64) -> bool {
         let _turn = self.turn.lock();
         let pending = self.take_back();
-        let when = machine::now().saturating_add(nanos(d));
+        let when = (Instant::now() + d).as_nanos();
         let inner = self.inner();
         inner.period.set(period);
         inner.next.set(when);
