@@ -37,17 +37,17 @@
 //! than `run`, and those that a goroutine or a library starts. They may call whatever never parks:
 //! [`Waker::wake`](core::task::Waker::wake), `try_send` and `try_recv`, `Semaphore::release`,
 //! `Token::cancel`, `Mutex::try_lock`, a condition's notify, a timer's start and stop, and more. A
-//! call that would park there (`recv` on an empty channel, say) panics with `not on a goroutine`, and
-//! leaves all as it was; so does `go`. The panic is the thread's own: it unwinds. One kind of call
-//! ends the run with those words instead: to wait for an `RwLock` that is not free, because the caller
-//! is counted there already.
+//! call that would park there (`recv` on an empty channel, say) panics with `not on a goroutine`,
+//! and leaves all as it was; so does `go`. The panic is the thread's own: it unwinds. One kind of
+//! call ends the run with those words instead: to wait for an `RwLock` that is not free, because
+//! the caller is counted there already.
 //!
 //! As long as such a thread may wake a goroutine, hold an [`Outside`]: when all goroutines wait and
 //! there is none, that is a deadlock, and the run ends. (A clone of a [`Waker`](core::task::Waker)
 //! counts as one while its goroutine waits.)
 //!
-//! `foreign` tells how threads are recognised at no cost. It takes libc's `pthread_create`, so these
-//! are not supported:
+//! `foreign` tells how threads are recognised at no cost. It takes libc's `pthread_create`, so
+//! these are not supported:
 //! - **Threads made by raw `clone(2)`**, and a child of `fork` that has not called `exec`. They
 //!   inherit GS, and would be taken for the CPU that made them.
 //! - **A libc that is linked statically** (`-C target-feature=+crt-static`). [`run`] panics, and says

@@ -253,8 +253,8 @@ pub(crate) unsafe extern "C" fn goexit() -> ! {
 }
 }
 
-/// In a module of its own for its place alone: functions lie in the order of their symbols' names, and
-/// this long one would move `gogo` over the end of a cache line.
+/// In a module of its own for its place alone: functions lie in the order of their symbols' names,
+/// and this long one would move `gogo` over the end of a cache line.
 mod preemption {
     use core::arch::naked_asm;
 
@@ -262,10 +262,10 @@ mod preemption {
     /// What a preempted goroutine runs: saves what the interrupted code may have in any register,
     /// yields, restores, and goes on where it was. Go: `asyncPreempt`.
     ///
-    /// A second preemption before `preempt_pc` is on the stack would overwrite it: so this lies in the
-    /// section that is never preempted; what it calls does not. The target has no red zone. Vector
-    /// registers are not saved: this kernel's code has none, and a machine whose code has them must not
-    /// preempt.
+    /// A second preemption before `preempt_pc` is on the stack would overwrite it: so this lies in
+    /// the section that is never preempted; what it calls does not. The target has no red zone.
+    /// Vector registers are not saved: this kernel's code has none, and a machine whose code has
+    /// them must not preempt.
     ///
     /// ```text
     ///   | (interrupted code's stack)   |

@@ -1,4 +1,5 @@
-//! What of the services has neither assembly nor statics: tested and modelled here, with the core's.
+//! What of the services has neither assembly nor statics: tested and modelled here, with the
+//! core's.
 #[path = "../../services/src/irq/line.rs"]
 pub mod line;
 #[path = "../../services/src/sync/lockword.rs"]

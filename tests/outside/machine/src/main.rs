@@ -1,4 +1,5 @@
-//! A kernel of your own with a machine of your own, of which only the scheduler is ours: `cargo run`.
+//! A kernel of your own with a machine of your own, of which only the scheduler is ours: `cargo
+//! run`.
 //!
 //! One CPU, which takes interrupts only while it sleeps: so nothing is preempted, and handlers meet
 //! no goroutine.

@@ -1,5 +1,6 @@
 //! A lock for many readers or one writer, first come first served: a reader that comes after a
-//! waiting writer waits behind it. As Go's `RWMutex` it guards what its user says; it holds no value.
+//! waiting writer waits behind it. As Go's `RWMutex` it guards what its user says; it holds no
+//! value.
 //!
 //! **Rule:** whoever must wait is let in by another goroutine, which counts it before it readies it.
 

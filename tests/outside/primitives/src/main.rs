@@ -74,8 +74,8 @@ fn latch_lets_all_go_on() {
     assert_eq!(OUT.load(SeqCst), WAITERS);
 }
 
-/// Readers and writers come in a known order while one is in that `first` let in: readers without a writer between
-/// them go in together, and nobody goes in before one that came earlier.
+/// Readers and writers come in a known order while one is in that `first` let in: readers without a
+/// writer between them go in together, and nobody goes in before one that came earlier.
 fn lock_is_first_come_first_served<T>(first: fn(&'static FairLock) -> T, coming: &str) {
     static LOCK: FairLock = FairLock::new();
     static ORDER: Mutex<Vec<char>> = Mutex::new(Vec::new());

@@ -17,15 +17,16 @@ pub const GLOBAL_QUEUE_EVERY_TICKS: u32 = 61;
 /// share.
 pub const GLOBAL_QUEUE_BATCH: usize = 8;
 
-/// Rounds over all P's that a searcher makes before it gives up (Go: stealTries). The models make one.
+/// Rounds over all P's that a searcher makes before it gives up (Go: stealTries). The models make
+/// one.
 pub const STEAL_ROUNDS: usize = if cfg!(loom) { 1 } else { 4 };
 
 /// How long a thief leaves a running P alone with its runnext (in Go, 3 us).
 pub const RUNNEXT_PAUSE_NS: u64 = 3_000;
 
-/// How long a CPU naps that saw nothing but hand-overs: the longest that a runnext waits for a thief
-/// while its P runs something else. A hundredth of a slice; searching more often costs goroutines that
-/// talk a few percent.
+/// How long a CPU naps that saw nothing but hand-overs: the longest that a runnext waits for a
+/// thief while its P runs something else. A hundredth of a slice; searching more often costs
+/// goroutines that talk a few percent.
 pub const NAP_NS: u64 = 100_000;
 
 /// Free g's a P may keep; above it half go to the global list (Go: 64 and 32; ours makes half as

@@ -4,8 +4,8 @@
 //! the name of the function that noticed. The *caller's* bug: `panic!`, in Go's words. Ordinary
 //! outcomes: `Option`, `Result`, `bool`.
 
-/// Prints `fatal error: ` and the words, what runs where, every goroutine and why it waits, and ends
-/// the run with status 2. Takes no lock and allocates nothing. Go: `throw`.
+/// Prints `fatal error: ` and the words, what runs where, every goroutine and why it waits, and
+/// ends the run with status 2. Takes no lock and allocates nothing. Go: `throw`.
 #[cold]
 #[inline(never)]
 pub fn throw(words: &'static str) -> ! {

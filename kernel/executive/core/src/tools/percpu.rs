@@ -194,8 +194,8 @@ pub(crate) fn calm() {
     unsafe { arch::gs_set::<PINS, { CALM as i32 }>() }
 }
 
-/// The caller's stack is that of `g` from here on. For kit.rs alone, before anything else runs here:
-/// elsewhere only switch.rs changes the current g, together with rsp (GS-CURRENT).
+/// The caller's stack is that of `g` from here on. For kit.rs alone, before anything else runs
+/// here: elsewhere only switch.rs changes the current g, together with rsp (GS-CURRENT).
 pub(crate) fn set_g(g: *const ()) {
     // SAFETY: GS-CURRENT.
     unsafe { arch::gs_store::<G>(g as u64) }
@@ -221,8 +221,8 @@ pub(crate) fn pin_times(n: u64) {
     unsafe { arch::gs_store::<PINS>(raw_pins() + n * PIN) }
 }
 
-/// Undoes one [`pin`]; at the last one, a preemption that came meanwhile is honoured (the caller may
-/// yield).
+/// Undoes one [`pin`]; at the last one, a preemption that came meanwhile is honoured (the caller
+/// may yield).
 #[inline(always)]
 pub(crate) fn unpin() {
     // SAFETY: GS-CURRENT.
@@ -259,8 +259,8 @@ fn preempted() {
     _executive_preempted()
 }
 
-/// RANK, in debug builds: notes that a lock of this rank is taken; `false` if one of a higher rank is
-/// held. Pinned.
+/// RANK, in debug builds: notes that a lock of this rank is taken; `false` if one of a higher rank
+/// is held. Pinned.
 pub(crate) fn rank_taken(rank: u32) -> bool {
     // SAFETY: GS-CURRENT.
     let held = unsafe { arch::gs_load::<RANKS>() };

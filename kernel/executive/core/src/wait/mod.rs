@@ -87,7 +87,8 @@ pub fn can_park() -> bool {
 }
 
 // --- timers: each is in the heap of the P on which it was started, and that CPU's hardware timer is
-// set to the heap's earliest deadline. (A foreign thread's is in P 0's: no tick comes on that thread.)
+// set to the heap's earliest deadline. (A foreign thread's is in P 0's: no tick comes on that
+// thread.)
 
 /// Puts a timer into this P's heap and sees that it is looked at in time.
 ///
@@ -108,9 +109,9 @@ pub unsafe fn start_timer(timer: &Timer, when: u64) {
     percpu::unpin();
 }
 
-/// Takes a timer back; `false`: it has fired, or was never started. When this returns its firing, which
-/// runs under the heap's lock (timers.rs), is over: until then, and no longer, the timer and what it
-/// names must be there.
+/// Takes a timer back; `false`: it has fired, or was never started. When this returns its firing,
+/// which runs under the heap's lock (timers.rs), is over: until then, and no longer, the timer and
+/// what it names must be there.
 pub fn stop_timer(timer: &Timer) -> bool {
     loop {
         let cpu = timer.cpu();

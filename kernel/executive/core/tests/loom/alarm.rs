@@ -1,4 +1,5 @@
-//! Models of what may wake a select without holding one of its locks: timers and interrupts, which may come before it has parked.
+//! Models of what may wake a select without holding one of its locks: timers and interrupts, which
+//! may come before it has parked.
 
 use super::model::{Channel, Item, Ready, check, leak};
 use super::services::line::Wait;
@@ -41,7 +42,8 @@ impl Selecting {
     }
 }
 
-/// A timer fires at any moment from the select's beginning on: does the goroutine go on, once, whether it had parked or not?
+/// A timer fires at any moment from the select's beginning on: does the goroutine go on, once,
+/// whether it had parked or not?
 #[test]
 fn an_alarm_before_the_park_is_not_lost() {
     check(|| {
@@ -66,7 +68,8 @@ fn one_of_two_alarms_wins() {
     });
 }
 
-/// A timer and a sender: does one win, does only it write to the goroutine's stack, and is the goroutine readied once?
+/// A timer and a sender: does one win, does only it write to the goroutine's stack, and is the
+/// goroutine readied once?
 #[test]
 fn an_alarm_against_a_channel() {
     check(|| {
@@ -94,8 +97,8 @@ fn an_alarm_against_a_channel() {
     });
 }
 
-/// A handler takes the goroutine out of the line while something else wakes it, and it goes on to its next wait: is it claimed for the first one only, and is
-/// an interrupt that lost still there?
+/// A handler takes the goroutine out of the line while something else wakes it, and it goes on to
+/// its next wait: is it claimed for the first one only, and is an interrupt that lost still there?
 #[test]
 fn a_late_handler_does_not_claim_the_next_wait() {
     check(|| {

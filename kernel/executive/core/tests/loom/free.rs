@@ -4,7 +4,8 @@ use super::model::{Item, check, item, leak};
 use crate::nouns::freelist::{Everyone, FreeList};
 use loom::thread;
 
-/// One P frees, another is born from what it freed: does each g have one user at a time, who sees the last one's end?
+/// One P frees, another is born from what it freed: does each g have one user at a time, who sees
+/// the last one's end?
 #[test]
 fn the_freed_is_reused_by_one() {
     check(|| {

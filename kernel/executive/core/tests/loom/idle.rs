@@ -1,5 +1,6 @@
-//! Models of the idle protocol (NO-LOST-WAKE). A CPU that is not idle when its thread ends "runs a hog": it never looks at its queue again. So work that
-//! nobody is woken for leaves its CPU asleep for good, and loom reports a deadlock.
+//! Models of the idle protocol (NO-LOST-WAKE). A CPU that is not idle when its thread ends "runs a
+//! hog": it never looks at its queue again. So work that nobody is woken for leaves its CPU asleep
+//! for good, and loom reports a deadlock.
 
 use super::model::{Bed, Item, check, item, leak, race};
 use crate::ground::atomic::{AtomicBool, Ordering};
@@ -105,7 +106,8 @@ impl<const N: usize> Here<N> {
         &self.world.cpus[self.cpu]
     }
 
-    /// Gives up (counted as searching, or not) and comes back when there may be work, counted as searching.
+    /// Gives up (counted as searching, or not) and comes back when there may be work, counted as
+    /// searching.
     fn stop(&self, searching: bool) {
         self.me().note.clear();
         let why = self.why.replace(Stops::OutOfWork);
@@ -132,7 +134,8 @@ impl<const N: usize> Here<N> {
         None
     }
 
-    /// Out of work: stops, and searches, until something was found. It ends as a CPU that runs what it found.
+    /// Out of work: stops, and searches, until something was found. It ends as a CPU that runs what
+    /// it found.
     fn until_found(&self, mut searching: bool) -> &'static Item {
         loop {
             self.stop(searching);
@@ -241,7 +244,8 @@ fn switching_world<const N: usize>() -> [Here<N>; N] {
     world().map(|cpu| Here { switching: true, ..cpu })
 }
 
-/// Work is submitted while the last searcher gives up: is it found? And are the counts right after it?
+/// Work is submitted while the last searcher gives up: is it found? And are the counts right after
+/// it?
 #[test]
 fn the_last_searcher_finds_it() {
     check(|| {
@@ -262,7 +266,8 @@ fn who_never_searched_finds_it() {
     });
 }
 
-/// A CPU wakes by itself just when a submitter claims it: do they agree on who counts, and is no wakeup left over?
+/// A CPU wakes by itself just when a submitter claims it: do they agree on who counts, and is no
+/// wakeup left over?
 #[test]
 fn taken_back_or_claimed() {
     check(|| {
@@ -274,8 +279,8 @@ fn taken_back_or_claimed() {
     });
 }
 
-/// Two submit, and one of them counts as a searcher for a moment, while the CPU that it wants takes itself back and gives up again: does
-/// the other's work wait for nobody?
+/// Two submit, and one of them counts as a searcher for a moment, while the CPU that it wants takes
+/// itself back and gives up again: does the other's work wait for nobody?
 #[test]
 fn a_searcher_for_a_moment_looks_twice() {
     check(|| {
@@ -292,7 +297,8 @@ fn a_searcher_for_a_moment_looks_twice() {
     });
 }
 
-/// Two work items, two idle CPUs, one submitter who then hogs its CPU: does the searcher that finds the first wake another for the second?
+/// Two work items, two idle CPUs, one submitter who then hogs its CPU: does the searcher that finds
+/// the first wake another for the second?
 #[test]
 fn a_searcher_that_finds_wakes_the_next() {
     check(|| {
@@ -309,7 +315,8 @@ fn a_searcher_that_finds_wakes_the_next() {
     });
 }
 
-/// A goroutine is handed over while a CPU naps, so nobody is woken for it; and its own CPU does not come to it: does the napper look?
+/// A goroutine is handed over while a CPU naps, so nobody is woken for it; and its own CPU does not
+/// come to it: does the napper look?
 #[test]
 fn the_napper_looks() {
     check(|| {
@@ -322,8 +329,8 @@ fn the_napper_looks() {
     });
 }
 
-/// A searcher leaves a goroutine to the P that is about to run it, and that P then does not: does the
-/// searcher come back for it?
+/// A searcher leaves a goroutine to the P that is about to run it, and that P then does not: does
+/// the searcher come back for it?
 #[test]
 fn a_runnext_that_was_left_is_taken_after_a_nap() {
     check(|| {
@@ -341,7 +348,8 @@ fn a_runnext_that_was_left_is_taken_after_a_nap() {
     });
 }
 
-/// The same, with one more CPU that goes idle beside the napper and leaves it the runnexts: does one of the two find it?
+/// The same, with one more CPU that goes idle beside the napper and leaves it the runnexts: does
+/// one of the two find it?
 #[test]
 fn who_sleeps_beside_a_napper_hides_nothing() {
     check(|| {
@@ -357,7 +365,8 @@ fn who_sleeps_beside_a_napper_hides_nothing() {
     });
 }
 
-/// A CPU naps for long, and two goroutines are readied: the second is no hand-over. Is the napper woken?
+/// A CPU naps for long, and two goroutines are readied: the second is no hand-over. Is the napper
+/// woken?
 #[test]
 fn more_than_a_hand_over_wakes_the_napper() {
     check(|| {
@@ -372,8 +381,9 @@ fn more_than_a_hand_over_wakes_the_napper() {
     });
 }
 
-/// Memory is short, and who claims an idle CPU takes what that CPU keeps for itself: is it alone with it, does it see the CPU's last use, and does the CPU, which
-/// may wake by itself just then, see it taken? (reclaim.rs)
+/// Memory is short, and who claims an idle CPU takes what that CPU keeps for itself: is it alone
+/// with it, does it see the CPU's last use, and does the CPU, which may wake by itself just then,
+/// see it taken? (reclaim.rs)
 #[test]
 fn a_claimed_cpu_s_things_are_the_claimer_s() {
     check(|| {
@@ -423,7 +433,8 @@ fn the_one_cpu_that_can_is_told() {
     });
 }
 
-/// Someone wants a CPU that is busy, and another submits work meanwhile: does the idle CPU hear of that?
+/// Someone wants a CPU that is busy, and another submits work meanwhile: does the idle CPU hear of
+/// that?
 #[test]
 fn wanting_a_busy_cpu_hides_no_work() {
     check(|| {
@@ -438,7 +449,8 @@ fn wanting_a_busy_cpu_hides_no_work() {
     });
 }
 
-/// All CPUs sleep, and an interrupt readies the goroutine that waits for it, which another CPU takes: can anyone take that for a deadlock?
+/// All CPUs sleep, and an interrupt readies the goroutine that waits for it, which another CPU
+/// takes: can anyone take that for a deadlock?
 #[test]
 fn an_interrupt_is_no_deadlock() {
     check(|| {
@@ -597,7 +609,8 @@ fn a_cpu_that_is_switched_off_hides_no_deadlock() {
     });
 }
 
-/// A thread that is no CPU makes work, and says that it will make no more: is it never taken for a deadlock?
+/// A thread that is no CPU makes work, and says that it will make no more: is it never taken for a
+/// deadlock?
 #[test]
 fn work_from_outside_is_no_deadlock() {
     check(|| {
@@ -619,8 +632,8 @@ fn work_from_outside_is_no_deadlock() {
     });
 }
 
-/// The last thread that could have woken somebody goes without doing so, while the last CPU goes to sleep: is the deadlock
-/// found, by that CPU now or because it is woken to look again?
+/// The last thread that could have woken somebody goes without doing so, while the last CPU goes to
+/// sleep: is the deadlock found, by that CPU now or because it is woken to look again?
 #[test]
 fn who_goes_outside_leaves_no_sleeper() {
     check(|| {

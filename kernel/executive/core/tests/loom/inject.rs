@@ -4,7 +4,8 @@ use super::model::{Item, check, item, leak};
 use crate::nouns::inject::Injected;
 use loom::thread;
 
-/// Handlers on two CPUs hand over while a third takes: does each come through once, with what its handler wrote, and each handler's in order?
+/// Handlers on two CPUs hand over while a third takes: does each come through once, with what its
+/// handler wrote, and each handler's in order?
 #[test]
 fn each_comes_through_once() {
     check(|| {

@@ -1,5 +1,6 @@
-//! Models of the words of `Mutex` and `RwLock`: does one at a time have the lock, does it see what was done under it, and does nobody wait for ever? (Then all
-//! threads wait, and loom reports a deadlock.)
+//! Models of the words of `Mutex` and `RwLock`: does one at a time have the lock, does it see what
+//! was done under it, and does nobody wait for ever? (Then all threads wait, and loom reports a
+//! deadlock.)
 
 use super::model::{Item, Ready, check, item, leak, race, race_beside};
 use super::services::lockword::{LockWord, Position, Queue, STARVATION_NS};
@@ -145,7 +146,8 @@ fn three_take_turns() {
     });
 }
 
-/// Three want it, and one of them spins for a while and tells unlocks that it is awake: is who waits woken nevertheless?
+/// Three want it, and one of them spins for a while and tells unlocks that it is awake: is who
+/// waits woken nevertheless?
 #[test]
 fn a_spinner_hides_nobody() {
     check(|| {
@@ -155,7 +157,8 @@ fn a_spinner_hides_nobody() {
     });
 }
 
-/// Three want it, and who waits at all has waited too long: is the lock handed over, once, and is it an ordinary lock afterwards?
+/// Three want it, and who waits at all has waited too long: is the lock handed over, once, and is
+/// it an ordinary lock afterwards?
 #[test]
 fn who_starves_is_handed_it() {
     check(|| {
@@ -172,7 +175,8 @@ fn who_starves_is_handed_it() {
     });
 }
 
-/// Between an unlock and its look for whom to wake, the lock goes to another, to one that has starved, and on: is it handed over once?
+/// Between an unlock and its look for whom to wake, the lock goes to another, to one that has
+/// starved, and on: is it handed over once?
 #[test]
 fn a_late_unlock_wakes_nobody_again() {
     check(|| {
@@ -192,7 +196,8 @@ fn a_late_unlock_wakes_nobody_again() {
     });
 }
 
-/// One tries, twice, and others want it: does it get it alone or not at all, never before who starves, and is nobody forgotten for it?
+/// One tries, twice, and others want it: does it get it alone or not at all, never before who
+/// starves, and is nobody forgotten for it?
 #[test]
 fn who_tries_is_alone_too() {
     check(|| {

@@ -1,4 +1,5 @@
-//! The models, compiled into the crate (`RUSTFLAGS="--cfg loom" cargo test -p executive-core --lib models`).
+//! The models, compiled into the crate (`RUSTFLAGS="--cfg loom" cargo test -p executive-core --lib
+//! models`).
 #![allow(unsafe_code)] // they call what trusts its caller
 #[path = "../model/mod.rs"]
 mod model;

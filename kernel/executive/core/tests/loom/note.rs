@@ -6,7 +6,8 @@ use crate::tools::note::Note;
 use loom::sync::Arc;
 use loom::thread;
 
-/// Is a wakeup lost that comes before, at, or after the sleep? And is what the waker did before it seen?
+/// Is a wakeup lost that comes before, at, or after the sleep? And is what the waker did before it
+/// seen?
 #[test]
 fn a_wakeup_is_not_lost() {
     check(|| {

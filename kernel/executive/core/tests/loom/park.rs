@@ -1,5 +1,6 @@
-//! Models of park against ready: the words in which a goroutine that waits and its waker meet. PARK-COMMIT is the models' own: a goroutine is saved
-//! (its `stack` written) before it gives itself to a word; who readies it runs it, so must see it saved.
+//! Models of park against ready: the words in which a goroutine that waits and its waker meet.
+//! PARK-COMMIT is the models' own: a goroutine is saved (its `stack` written) before it gives
+//! itself to a word; who readies it runs it, so must see it saved.
 
 use super::model::{Item, Ready, check, item, leak};
 use super::services::line::{Line, Wait};
@@ -59,7 +60,8 @@ impl Child {
     }
 }
 
-/// A goroutine ends as its handle joins: is the joiner always readied or told, and does it see the result?
+/// A goroutine ends as its handle joins: is the joiner always readied or told, and does it see the
+/// result?
 #[test]
 fn join_meets_the_end() {
     check(|| {
@@ -91,7 +93,8 @@ fn detach_meets_the_end() {
     });
 }
 
-/// A goroutine looks whether its result is wanted, and the handle goes meanwhile: does the end see to what it missed?
+/// A goroutine looks whether its result is wanted, and the handle goes meanwhile: does the end see
+/// to what it missed?
 #[test]
 fn a_late_detach_is_seen_at_the_end() {
     check(|| {
@@ -110,7 +113,8 @@ fn a_late_detach_is_seen_at_the_end() {
     });
 }
 
-/// Interrupts come while a goroutine looks at its device and waits for more: does it see all that the device had, and never sleep through one?
+/// Interrupts come while a goroutine looks at its device and waits for more: does it see all that
+/// the device had, and never sleep through one?
 #[test]
 fn an_interrupt_before_the_wait_is_not_lost() {
     check(|| {

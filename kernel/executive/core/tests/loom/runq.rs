@@ -72,7 +72,8 @@ fn two_thieves_share() {
     });
 }
 
-/// The ring is full: the fifth spills half of it, or finds room that a thief made. Is anything lost or doubled?
+/// The ring is full: the fifth spills half of it, or finds room that a thief made. Is anything lost
+/// or doubled?
 #[test]
 fn a_full_ring_spills() {
     check(|| {

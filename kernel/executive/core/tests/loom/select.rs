@@ -15,7 +15,8 @@ struct Selecting {
     readied: Ready,
 }
 
-/// Both channels become ready at once: does one win, does only it write to the selecting goroutine's stack, and is the goroutine readied once?
+/// Both channels become ready at once: does one win, does only it write to the selecting
+/// goroutine's stack, and is the goroutine readied once?
 #[test]
 fn one_of_two_wins() {
     check(|| {
@@ -43,7 +44,8 @@ fn one_of_two_wins() {
     });
 }
 
-/// A close and a sender race for a plain waiter that stands behind a select that was won: is the plain one found?
+/// A close and a sender race for a plain waiter that stands behind a select that was won: is the
+/// plain one found?
 #[test]
 fn a_dead_select_is_passed_over() {
     check(|| {

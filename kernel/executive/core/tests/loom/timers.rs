@@ -1,4 +1,5 @@
-//! Models of a timer's hand-over: it lies on a goroutine's stack, its own CPU or an idle one fires it, and its owner takes it back.
+//! Models of a timer's hand-over: it lies on a goroutine's stack, its own CPU or an idle one fires
+//! it, and its owner takes it back.
 
 use super::model::{Item, Ready, check, leak, race};
 use crate::ground::machine::NEVER;
@@ -45,7 +46,8 @@ fn heap() -> &'static Timers {
     leak(Timers::new())
 }
 
-/// A goroutine takes its timer back as another CPU fires it: once it is told "gone" or "not there", does nobody touch its stack any more?
+/// A goroutine takes its timer back as another CPU fires it: once it is told "gone" or "not there",
+/// does nobody touch its stack any more?
 #[test]
 fn removed_means_over() {
     check(|| {
@@ -63,7 +65,8 @@ fn removed_means_over() {
     });
 }
 
-/// Its own CPU and an idle one both find it due: does it fire once, and is what comes after seen to be after?
+/// Its own CPU and an idle one both find it due: does it fire once, and is what comes after seen to
+/// be after?
 #[test]
 fn it_fires_once() {
     check(|| {

@@ -1,8 +1,10 @@
-//! What the models share: a bounded check, a thing that is queued and runs once, and a machine to sleep on.
+//! What the models share: a bounded check, a thing that is queued and runs once, and a machine to
+//! sleep on.
 //!
-//! A model is a few lines that ask one question of the real types of `src`, with loom's atomics and a ring of 4. loom runs it in every order
-//! of its threads' steps, with up to `LOOM_MAX_PREEMPTIONS` (3) switches that nobody asked for, and with every old value that the orderings allow to be read.
-//! tests/mutations.sh holds that each can fail.
+//! A model is a few lines that ask one question of the real types of `src`, with loom's atomics and
+//! a ring of 4. loom runs it in every order of its threads' steps, with up to
+//! `LOOM_MAX_PREEMPTIONS` (3) switches that nobody asked for, and with every old value that the
+//! orderings allow to be read. tests/mutations.sh holds that each can fail.
 #![allow(dead_code)] // each model uses its part
 
 use crate::ground::atomic::{AtomicPtr, AtomicU32};
@@ -15,8 +17,8 @@ use loom::sync::{Condvar, Mutex};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// What loom says of the order that it is at, where `LOOM_LOG` asks for it (`trace`: of each step). It is printed
-/// when the model fails in that order; of the others nothing is.
+/// What loom says of the order that it is at, where `LOOM_LOG` asks for it (`trace`: of each step).
+/// It is printed when the model fails in that order; of the others nothing is.
 #[derive(Clone, Default)]
 struct Trace(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
 
@@ -76,8 +78,9 @@ std::thread_local! {
     static SWAPPED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-/// Two threads at once; gives what both return. The second time that the model is checked they are started in the other order: loom remembers only
-/// the last access to each atomic when it looks for orders worth trying, so what it tries depends on who begins.
+/// Two threads at once; gives what both return. The second time that the model is checked they are
+/// started in the other order: loom remembers only the last access to each atomic when it looks for
+/// orders worth trying, so what it tries depends on who begins.
 pub fn race<A: 'static, B: 'static>(
     a: impl FnOnce() -> A + Send + 'static,
     b: impl FnOnce() -> B + Send + 'static,
@@ -134,7 +137,8 @@ impl Item {
     pub fn new(id: u32) -> Self {
         Item { link: AtomicPtr::new(core::ptr::null_mut()), runs: UnsafeCell::new(0), id }
     }
-    /// Writes as its maker, or as one who ran it, does. loom fails the model unless all earlier accesses happened before.
+    /// Writes as its maker, or as one who ran it, does. loom fails the model unless all earlier
+    /// accesses happened before.
     pub fn run(&self) {
         // SAFETY: what loom checks.
         self.runs.with_mut(|runs| unsafe { *runs += 1 });
@@ -145,7 +149,8 @@ impl Item {
     }
 }
 
-/// A CPU's sleep, as the contract promises it: the check and the sleep are atomic towards `wake`. No deadline ever comes.
+/// A CPU's sleep, as the contract promises it: the check and the sleep are atomic towards `wake`.
+/// No deadline ever comes.
 pub struct Bed {
     lock: Mutex<()>,
     woken: Condvar,
@@ -175,7 +180,8 @@ impl Sleeper for Bed {
 pub struct Channel {
     pub waiters: Lock<WaitQ>,
 }
-// SAFETY: waiters are touched under the lock (waitq's rule); what this is asked about is checked by `Item`.
+// SAFETY: waiters are touched under the lock (waitq's rule); what this is asked about is checked by
+// `Item`.
 unsafe impl Sync for Channel {}
 unsafe impl Send for Channel {}
 
@@ -184,7 +190,8 @@ impl Channel {
         Channel { waiters: Lock::new(Rank::Chan, WaitQ::new()) }
     }
 
-    /// As a sender does: takes off the first who waits, writes to its stack, and readies it; whether there was one to be had.
+    /// As a sender does: takes off the first who waits, writes to its stack, and readies it;
+    /// whether there was one to be had.
     pub fn send(&self, stack: &Item, readied: &Ready) -> bool {
         let queue = self.waiters.lock();
         let won = queue.dequeue().is_some();
@@ -199,7 +206,8 @@ impl Channel {
     }
 }
 
-/// A goroutine's being readied, once, and its running again. (loom's `Notify` wakes for nothing now and then; a parked goroutine never does.)
+/// A goroutine's being readied, once, and its running again. (loom's `Notify` wakes for nothing now
+/// and then; a parked goroutine never does.)
 pub struct Ready {
     readied: Mutex<bool>,
     changed: Condvar,

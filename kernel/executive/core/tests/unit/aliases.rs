@@ -1,5 +1,5 @@
-//! A search in the documentation for a name of Go's lands where our sources mention it: an item whose
-//! comment says "Go: `name`" has that name as an alias, if it is not called so itself.
+//! A search in the documentation for a name of Go's lands where our sources mention it: an item
+//! whose comment says "Go: `name`" has that name as an alias, if it is not called so itself.
 use super::std;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -94,7 +94,8 @@ impl Seen {
     }
 }
 
-/// The names in each "Go: `a`, `b` and `c`", without a call's arguments. What is no name is left out.
+/// The names in each "Go: `a`, `b` and `c`", without a call's arguments. What is no name is left
+/// out.
 fn names(docs: &str) -> Vec<String> {
     let mut names = Vec::new();
     for (at, go) in docs.match_indices("Go: `") {

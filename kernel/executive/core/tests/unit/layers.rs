@@ -3,8 +3,8 @@ use super::map::{Map, used, used_of};
 use super::std;
 use std::path::Path;
 
-/// The core, the services and the face. (`percpu` and `fatal` call upward by symbol, which is not seen
-/// here.)
+/// The core, the services and the face. (`percpu` and `fatal` call upward by symbol, which is not
+/// seen here.)
 fn maps() -> [Map; 3] {
     let map = |src: &str, upward, least| Map {
         src: Path::new(env!("CARGO_MANIFEST_DIR")).join(src),

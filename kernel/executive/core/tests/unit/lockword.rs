@@ -1,5 +1,5 @@
-//! The two modes of a mutex, one step at a time. Whether it excludes in every order of steps is what
-//! the models ask.
+//! The two modes of a mutex, one step at a time. Whether it excludes in every order of steps is
+//! what the models ask.
 use super::services::lockword::{LockWord, Position, Queue, STARVATION_NS};
 use super::{leak, std};
 use core::cell::{Cell, RefCell};
@@ -8,7 +8,8 @@ use std::{boxed::Box, collections::VecDeque, vec::Vec};
 /// What others do meanwhile.
 type Others = Box<dyn FnOnce(&'static World)>;
 
-/// A mutex, and a script: what happens each time that somebody waits for it or looks whether to spin.
+/// A mutex, and a script: what happens each time that somebody waits for it or looks whether to
+/// spin.
 struct World {
     word: LockWord,
     now: Cell<u64>,

@@ -1,4 +1,5 @@
-//! Reads a crate's lib.rs as what it is, the order of its layers, and its files for who uses whom. (The kernel's are read by tests/tests/kernel_units.rs.)
+//! Reads a crate's lib.rs as what it is, the order of its layers, and its files for who uses whom.
+//! (The kernel's are read by tests/tests/kernel_units.rs.)
 use super::std;
 use std::path::PathBuf;
 use std::string::{String, ToString};
@@ -16,7 +17,8 @@ pub struct Map {
 }
 
 impl Map {
-    /// What is used and does not stand above (a macro and what lib.rs exports do not), and should not be.
+    /// What is used and does not stand above (a macro and what lib.rs exports do not), and should
+    /// not be.
     pub fn wrong(&self) -> Vec<String> {
         let root = ["lib.rs", "main.rs"]
             .map(|name| self.src.join(name))

@@ -1,4 +1,5 @@
-//! Unit tests of what has no assembly, compiled into the crate (`cargo test -p executive --lib`), on a machine that does nothing. Miri runs them too.
+//! Unit tests of what has no assembly, compiled into the crate (`cargo test -p executive-core
+//! --lib`), on a machine that does nothing. Miri runs them too.
 #![allow(unsafe_code)] // they call what trusts its caller
 extern crate std;
 
@@ -41,8 +42,8 @@ impl Random {
     }
 }
 
-/// The steps of a test that takes them at random, in words. They are told when it fails, and when what
-/// it tests panics.
+/// The steps of a test that takes them at random, in words. They are told when it fails, and when
+/// what it tests panics.
 struct Story {
     seed: u64,
     steps: std::vec::Vec<std::string::String>,

@@ -163,7 +163,8 @@ fn runnext_can_be_taken_alone() {
     assert!(shared.is_empty() && shared.thief().take_runnext().is_none() && q.get().is_none());
 }
 
-/// One CPU's queue and one with thieves (who never come) are the same to their owner, whatever he does.
+/// One CPU's queue and one with thieves (who never come) are the same to their owner, whatever he
+/// does.
 #[test]
 fn left_alone_it_is_the_same_queue() {
     let ((alone, a), (_, b)) = (ring(), ring());
@@ -202,7 +203,8 @@ fn the_ring_wraps_many_times() {
     }
 }
 
-/// Real threads: everything that the owner puts is run once, by it, by a thief, or out of a spilled batch.
+/// Real threads: everything that the owner puts is run once, by it, by a thief, or out of a spilled
+/// batch.
 #[test]
 fn owner_and_thieves_run_each_once() {
     let n = rounds(200_000);

@@ -1,4 +1,5 @@
-//! Note, idle, the joiner's and the line's word, one thread at a time: their meaning. Their orderings are the models' (tests/loom_*.rs).
+//! Note, idle, the joiner's and the line's word, one thread at a time: their meaning. Their
+//! orderings are the models' (tests/loom_*.rs).
 use super::services::line::{Line, Wait};
 use super::services::readers::{Entered, Readers};
 use super::{Random, leak, rounds, std};
@@ -179,7 +180,8 @@ fn what_a_subtraction_left_is_in_the_flags() {
     }
 }
 
-/// Guards can be forgotten. One reader too many is told so, and no writer is let in beside those before.
+/// Guards can be forgotten. One reader too many is told so, and no writer is let in beside those
+/// before.
 #[test]
 fn a_reader_too_many_is_refused() {
     let words = Readers::new();

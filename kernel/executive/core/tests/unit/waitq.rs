@@ -10,9 +10,9 @@ fn g() -> &'static G {
     leak(G::new())
 }
 
-/// Two queues, and plain deques of numbers beside them. Waiters have numbers: the even ones belong in
-/// queue 0 and the odd ones in queue 1. The first `PLAIN` are goroutines of their own; each two of the
-/// others are one goroutine's, which is in a select.
+/// Two queues, and plain deques of numbers beside them. Waiters have numbers: the even ones belong
+/// in queue 0 and the odd ones in queue 1. The first `PLAIN` are goroutines of their own; each two
+/// of the others are one goroutine's, which is in a select.
 struct Mix {
     queues: [WaitQ; 2],
     /// Never more or fewer, so they stay where they are.

@@ -14,16 +14,16 @@ use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 /// A full fence: no access of this CPU after it is made before one that precedes it (store-load
 /// included).
 ///
-/// A locked no-op on the stack's top orders as `mfence` does for write-back memory and costs half as
-/// much (Intel SDM vol. 3A, 10.2.2 "Memory ordering in P6 and more recent processor families").
+/// A locked no-op on the stack's top orders as `mfence` does for write-back memory and costs half
+/// as much (Intel SDM vol. 3A, 10.2.2 "Memory ordering in P6 and more recent processor families").
 #[inline(always)]
 pub fn full_fence() {
     // SAFETY: writes back what it read, at rsp, which is always mapped and ours.
     unsafe { asm!("lock or dword ptr [rsp], 0") }
 }
 
-/// A [`full_fence`] that directly follows an exchange (a swap, a compare-and-swap that succeeded) of
-/// the same thread.
+/// A [`full_fence`] that directly follows an exchange (a swap, a compare-and-swap that succeeded)
+/// of the same thread.
 ///
 /// The exchange was one already: "locked instructions have a total order", and neither loads nor
 /// stores pass them (Intel SDM vol. 3A, 10.2.3.8 and 10.2.3.9). Only the compiler is left to stop.
