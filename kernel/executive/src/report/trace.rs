@@ -1,13 +1,109 @@
-//! A trace in the form that trace viewers read. The core's trace.rs records it.
+//! What happened lately, CPU by CPU: a ring of events for each, written while tracing is on, and
+//! printed in the form that trace viewers read.
 //!
 //! The form is Chrome's trace events (JSON), which Perfetto and chrome://tracing open, with a row
 //! for each CPU. What lasts is a slice: a goroutine's run, and a CPU's halt from [`Event::Halt`] to
 //! [`Event::Wake`]. Go's own tracer has a format of its own and a tool that reads it; we have
 //! neither.
+//!
+//! **Rule:** a ring is written by its own CPU, pinned or on g0, and read by anyone. An event is two
+//! words, so a reader may see a torn one at the place that is being overwritten, which is left out.
 
+use alloc::boxed::Box;
 use core::fmt::{self, Write};
-use executive_core::trace::{Event, Ring, rings, span};
-pub use executive_core::trace::{start, stop};
+use executive_core::atomic::{AtomicU64, AtomicUsize, Ordering::*};
+use executive_core::machine;
+use executive_core::param::{MAX_CPUS, TRACE_EVENTS};
+use executive_core::percpu::cpu;
+use executive_core::trace::{self, Event};
+use spin::Once;
+
+/// All events in the order of their numbers, and as traces print them.
+const EVENTS: [(Event, &str); 10] = {
+    use Event::*;
+    [
+        (Go, "go"),
+        (Run, "run"),
+        (Park, "park"),
+        (Yield, "yield"),
+        (Preempt, "preempt"),
+        (End, "end"),
+        (Ready, "ready"),
+        (Steal, "steal"),
+        (Halt, "halt"),
+        (Wake, "wake"),
+    ]
+};
+
+fn name(event: Event) -> &'static str {
+    EVENTS[event as usize - 1].1
+}
+
+/// What one CPU has recorded.
+struct Ring {
+    next: AtomicUsize,
+    events: Box<[[AtomicU64; 2]]>,
+}
+
+/// When recording began, and when it ended (ns).
+static SPAN: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+static RINGS: [Once<Box<Ring>>; MAX_CPUS] = [const { Once::new() }; MAX_CPUS];
+
+/// Begins to record, from nothing. Allocates a ring per CPU the first time.
+pub fn start() {
+    trace::stop();
+    for ring in &RINGS[..machine::cpus().min(MAX_CPUS)] {
+        ring.call_once(|| {
+            let events =
+                (0..TRACE_EVENTS).map(|_| [AtomicU64::new(0), AtomicU64::new(0)]).collect();
+            Box::new(Ring { next: AtomicUsize::new(0), events })
+        })
+        .next
+        .store(0, Relaxed);
+    }
+    SPAN[0].store(machine::now(), Relaxed);
+    trace::start(record);
+}
+
+/// Ends recording; what was recorded stays.
+pub fn stop() {
+    trace::stop();
+    SPAN[1].store(machine::now(), Relaxed);
+}
+
+fn record(event: Event, goid: u64) {
+    let Some(ring) = RINGS.get(cpu()).and_then(Once::get) else { return }; // a foreign thread's
+    let n = ring.next.load(Relaxed);
+    let [when, what] = &ring.events[n % TRACE_EVENTS];
+    when.store(machine::now(), Relaxed);
+    what.store((event as u64) << 56 | goid, Relaxed);
+    ring.next.store(n + 1, Release); // partner: the Acquire in `events`
+}
+
+/// The rings of those CPUs that have one, with their numbers.
+fn rings() -> impl Iterator<Item = (usize, &'static Ring)> {
+    RINGS.iter().enumerate().filter_map(|(cpu, ring)| Some((cpu, &**ring.get()?)))
+}
+
+impl Ring {
+    /// The events that are there: when (ns), what, and of which goroutine. The oldest place is left
+    /// out once the ring has gone round: its CPU may be writing there.
+    fn events(&self) -> impl Iterator<Item = (u64, Event, u64)> {
+        let next = self.next.load(Acquire);
+        (next.saturating_sub(TRACE_EVENTS - 1)..next).filter_map(|n| {
+            let [when, what] =
+                self.events[n % TRACE_EVENTS].each_ref().map(|word| word.load(Relaxed));
+            let &(event, _) = EVENTS.get((what >> 56).checked_sub(1)? as usize)?;
+            Some((when, event, what & ((1 << 56) - 1)))
+        })
+    }
+
+    /// The time before which it has not everything any more.
+    fn lost_until(&self) -> Option<u64> {
+        let lost = self.next.load(Acquire) >= TRACE_EVENTS;
+        lost.then(|| self.events().next()).flatten().map(|(when, ..)| when)
+    }
+}
 
 /// Writes what was recorded as a JSON object of Chrome trace events. Times are microseconds.
 ///
@@ -19,7 +115,7 @@ pub use executive_core::trace::{start, stop};
 /// these. So `sed -n '/^{"displayTimeUnit"/,/^]}/p'` cuts the JSON out of whatever else was
 /// captured.
 pub fn dump(out: &mut dyn Write) -> fmt::Result {
-    let [started, to] = span();
+    let [started, to] = SPAN.each_ref().map(|time| time.load(Relaxed));
     let from = rings().filter_map(|(_, ring)| ring.lost_until()).fold(started, u64::max);
     let cut =
         if from > started { "a busy CPU has overwritten what came before" } else { "nothing" };
@@ -84,13 +180,13 @@ fn dump_ring(ring: &Ring, out: &mut dyn Write, cpu: usize, from: u64, to: u64) -
                 Event::Park | Event::Yield | Event::Preempt | Event::End | Event::Wake,
                 Some(begun),
             ) => {
-                slice(out, begun, when, event.name())?;
+                slice(out, begun, when, name(event))?;
                 doing = None;
             }
             _ if when < from || when > to => {}
             _ => {
                 writeln!(out, ",")?;
-                write!(out, r#"{{"name":"{} {goid}","ph":"i","s":"t","#, event.name())?;
+                write!(out, r#"{{"name":"{} {goid}","ph":"i","s":"t","#, name(event))?;
                 write!(out, r#""ts":{},"pid":0,"tid":{cpu}}}"#, Micros(when))?;
             }
         }
