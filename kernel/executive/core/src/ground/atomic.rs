@@ -30,6 +30,30 @@ macro_rules! const_fn {
 #[doc(hidden)]
 pub use const_fn;
 
+/// A struct whose fields say what they begin with, `field: Type = value`, and its `new`, a
+/// [`const_fn`]. (RFC 3681 gives Rust such fields; they are not stable yet.)
+macro_rules! with_new {
+    (
+        $(#[$meta:meta])* $vis:vis struct $Name:ident $(<$T:ident: $Bound:ident>)? {
+            $($(#[$about:meta])* $access:vis $field:ident: $ty:ty = $value:expr,)*
+        }
+    ) => {
+        $(#[$meta])*
+        $vis struct $Name $(<$T: $Bound + 'static>)? {
+            $($(#[$about])* $access $field: $ty,)*
+        }
+
+        impl$(<$T: $Bound>)? $Name $(<$T>)? {
+            $crate::const_fn! {
+                pub(crate) fn new() -> Self {
+                    Self { $($field: $value,)* }
+                }
+            }
+        }
+    };
+}
+pub(crate) use with_new;
+
 /// An array of atomics, for use in a [`const_fn`].
 macro_rules! atomics {
     ($each:expr; $n:expr) => {{

@@ -3,29 +3,24 @@
 //! **Rule (PINNED):** the P's list belongs to its owner; the shared list is guarded by its lock.
 //! What is free is in exactly one of them. Go: `gFree`.
 
-use crate::ground::atomic::{AtomicUsize, Ordering, const_fn};
+use crate::ground::atomic::{AtomicUsize, Ordering, with_new};
 use crate::ground::param::{GFREE_KEEP, GFREE_MAX};
 use crate::nouns::runq::{Linked, List, following, ptr};
 use crate::tools::lock::{CountedLock, Rank};
 use core::cell::Cell;
 use core::ptr::null_mut;
 
+with_new! {
 /// What no P keeps for itself.
 #[doc(alias = "gFree")]
-pub struct Everyone<T: Linked + 'static> {
-    list: CountedLock<List<T>>,
+pub struct Everyone<T: Linked> {
+    list: CountedLock<List<T>> = CountedLock::counted(Rank::Sched, List::new()),
     /// Lets callers skip the lock; it stays 0 while the program only grows.
-    len: AtomicUsize,
+    len: AtomicUsize = AtomicUsize::new(0),
+}
 }
 
 impl<T: Linked> Everyone<T> {
-    const_fn! {
-        pub fn new() -> Self {
-            let list = CountedLock::counted(Rank::Sched, List::new());
-            Everyone { list, len: AtomicUsize::new(0) }
-        }
-    }
-
     /// Takes up to `most`.
     pub fn take(&self, most: usize) -> List<T> {
         // Relaxed: a hint; the lock orders what counts. A caller that misses some makes a new one.

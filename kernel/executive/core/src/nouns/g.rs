@@ -17,7 +17,7 @@
 #![allow(unsafe_code)]
 
 use crate::ground::atomic::{
-    AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, const_fn, prefetch_for_write,
+    AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, prefetch_for_write, with_new,
 };
 use crate::ground::machine::Stack;
 use crate::nouns::joiner::Joiner;
@@ -114,68 +114,70 @@ const DEPTH_BITS: u32 = 16;
 /// `G::locked_to`: it may run on any CPU.
 pub const ANY_CPU: u32 = u32::MAX;
 
+with_new! {
 /// One goroutine. `repr(C)`: assembly reads `sched_sp` at its offset.
 #[repr(C, align(64))]
 pub struct G {
     // For the switch: guarded by STACK-OWNER.
     /// The saved rsp while the goroutine is off its CPU (switch.rs draws what lies there).
     #[doc(alias = "gobuf")]
-    pub(crate) sched_sp: AtomicUsize,
+    pub(crate) sched_sp: AtomicUsize = AtomicUsize::new(0),
 
     // Written by the owner, read by anyone for reports.
-    status: AtomicU8,
-    wait_reason: AtomicU8,
+    status: AtomicU8 = AtomicU8::new(Status::Idle as u8),
+    wait_reason: AtomicU8 = AtomicU8::new(WaitReason::None as u8),
     /// The stack is of the usual size, and stays with the g when the goroutine ends.
-    pub(crate) usual_stack: Cell<bool>,
+    pub(crate) usual_stack: Cell<bool> = Cell::new(false),
     /// The CPU that it must run on, or ANY_CPU. Written by the goroutine itself.
-    pub(crate) locked_to: AtomicU32,
+    pub(crate) locked_to: AtomicU32 = AtomicU32::new(ANY_CPU),
     /// Coarse time (ns) of its last park.
     #[doc(alias = "waitsince")]
-    pub(crate) waiting_since: AtomicU64,
+    pub(crate) waiting_since: AtomicU64 = AtomicU64::new(0),
     /// 0: it is nobody's (SEEN-WHOLE).
-    id: AtomicU64,
+    id: AtomicU64 = AtomicU64::new(0),
 
     // For the list that has the g (ONE-QUEUE).
-    pub(crate) schedlink: AtomicPtr<G>,
+    pub(crate) schedlink: AtomicPtr<G> = AtomicPtr::new(null_mut()),
 
     // For the goroutine itself.
     /// What its waker tells it: which select arm won, whether a channel was closed.
-    pub(crate) param: Cell<*mut ()>,
+    pub(crate) param: Cell<*mut ()> = Cell::new(null_mut()),
     /// Where it is in a select: see waitq.rs.
     #[doc(alias = "selectDone")]
-    pub(crate) select_done: AtomicU32,
+    pub(crate) select_done: AtomicU32 = AtomicU32::new(0),
     /// See [`G::waits_for`].
-    pub(crate) waits_for: AtomicUsize,
+    pub(crate) waits_for: AtomicUsize = AtomicUsize::new(0),
     // (All that a switch or a hand-over touches stands above: one cache line.)
     /// In an inbox: its place in the CPU's line, as `Owner::end` gave it.
-    pub(crate) place: Cell<u32>,
+    pub(crate) place: Cell<u32> = Cell::new(0),
     /// The next in the list of all g's, which only grows.
-    pub(crate) alllink: AtomicPtr<G>,
+    pub(crate) alllink: AtomicPtr<G> = AtomicPtr::new(null_mut()),
     // The stack's ends (SEEN-WHOLE); 0 and 0: none.
-    stack_lo: AtomicUsize,
-    stack_hi: AtomicUsize,
+    stack_lo: AtomicUsize = AtomicUsize::new(0),
+    stack_hi: AtomicUsize = AtomicUsize::new(0),
     /// Bytes left free at the stack's top (see `STACK_COLORS`).
-    pub(crate) color: Cell<usize>,
+    pub(crate) color: Cell<usize> = Cell::new(0),
     /// High-water mark in pages, tagged with the goroutine's id, so that a reused g needs no reset.
-    deepest: AtomicU64,
+    deepest: AtomicU64 = AtomicU64::new(0),
     /// See [`G::behind`].
-    behind: AtomicUsize,
+    behind: AtomicUsize = AtomicUsize::new(0),
     /// The word in which its future meets wakers (services' wakeword.rs).
-    pub(crate) future: AtomicU64,
+    pub(crate) future: AtomicU64 = AtomicU64::new(0),
     /// Where it goes on after a preemption. Written by the tick handler while it stands still.
-    pub(crate) preempt_pc: Cell<usize>,
+    pub(crate) preempt_pc: Cell<usize> = Cell::new(0),
 
     // For birth and join.
-    started_at: AtomicPtr<Location<'static>>,
+    started_at: AtomicPtr<Location<'static>> = AtomicPtr::new(null_mut()),
     /// Null: it has no name. gdb.py reads pointer and length as a `&str`.
-    name: AtomicPtr<u8>,
-    name_len: AtomicUsize,
+    name: AtomicPtr<u8> = AtomicPtr::new(null_mut()),
+    name_len: AtomicUsize = AtomicUsize::new(0),
     /// Where its end meets its handle.
-    pub(crate) joiner: Joiner<G>,
+    pub(crate) joiner: Joiner<G> = Joiner::new(),
     /// Where closure and result lie, on its own stack.
-    pub(crate) body: Cell<*mut ()>,
+    pub(crate) body: Cell<*mut ()> = Cell::new(null_mut()),
     /// Drops a result that nobody will take.
-    pub(crate) drop_result: Cell<Option<unsafe extern "C" fn(*mut ())>>,
+    pub(crate) drop_result: Cell<Option<unsafe extern "C" fn(*mut ())>> = Cell::new(None),
+}
 }
 
 /// What a goroutine is known by, from its birth to its end.
@@ -222,39 +224,6 @@ impl G {
         offset_of!(G, started_at),
         offset_of!(G, sched_sp),
     ];
-
-    const_fn! {
-        pub(crate) fn new() -> Self {
-            G {
-                sched_sp: AtomicUsize::new(0),
-                stack_lo: AtomicUsize::new(0),
-                stack_hi: AtomicUsize::new(0),
-                usual_stack: Cell::new(false),
-                color: Cell::new(0),
-                status: AtomicU8::new(Status::Idle as u8),
-                wait_reason: AtomicU8::new(WaitReason::None as u8),
-                locked_to: AtomicU32::new(ANY_CPU),
-                id: AtomicU64::new(0),
-                waiting_since: AtomicU64::new(0),
-                schedlink: AtomicPtr::new(null_mut()),
-                alllink: AtomicPtr::new(null_mut()),
-                param: Cell::new(null_mut()),
-                select_done: AtomicU32::new(0),
-                place: Cell::new(0),
-                waits_for: AtomicUsize::new(0),
-                behind: AtomicUsize::new(0),
-                deepest: AtomicU64::new(0),
-                future: AtomicU64::new(0),
-                preempt_pc: Cell::new(0),
-                started_at: AtomicPtr::new(null_mut()),
-                name: AtomicPtr::new(null_mut()),
-                name_len: AtomicUsize::new(0),
-                joiner: Joiner::new(),
-                body: Cell::new(null_mut()),
-                drop_result: Cell::new(None),
-            }
-        }
-    }
 
     /// Its number: 1 is main; never used again.
     #[doc(alias = "goid")]

@@ -51,29 +51,31 @@
 //! stopped counting. That second look is `needspinning` (docs/decisions/0002).
 
 use crate::ground::atomic::{
-    AtomicU32, AtomicU64, Ordering, atomics, const_fn, full_fence, full_fence_after_exchange,
+    AtomicU32, AtomicU64, Ordering, atomics, full_fence, full_fence_after_exchange, with_new,
 };
 use crate::ground::param::MAX_CPUS;
 
 const WORDS: usize = if cfg!(loom) { 1 } else { MAX_CPUS / 64 };
 
+with_new! {
 /// See the head of this file.
 pub struct Idle {
     /// How many CPUs look for work, or were woken to.
     #[doc(alias = "nmspinning")]
-    searching: AtomicU32,
+    searching: AtomicU32 = AtomicU32::new(0),
     /// 1: a CPU naps. It is idle, and looks at every runnext after it has set this to 0 again.
-    napping: AtomicU32,
+    napping: AtomicU32 = AtomicU32::new(0),
     /// Bit n: CPU n is idle and may be claimed.
     #[doc(alias = "pidle")]
-    idle: [AtomicU64; WORDS],
+    idle: [AtomicU64; WORDS] = atomics![AtomicU64::new(0); WORDS],
     /// Bit n: CPU n is switched off and asleep, and may be claimed for what only it can do.
-    off: [AtomicU64; WORDS],
+    off: [AtomicU64; WORDS] = atomics![AtomicU64::new(0); WORDS],
     /// Bits 0..16: how many are idle. Bits 16..32: how many sleep, idle or switched off. High half:
     /// how many times one stopped to. Seen unchanged over a look at every source while all CPUs
     /// sleep, it proves that nothing can ever run.
     #[doc(alias = "npidle")]
-    count_and_epoch: AtomicU64,
+    count_and_epoch: AtomicU64 = AtomicU64::new(0),
+}
 }
 
 const ONE_OFF: u64 = 1 << 16;
@@ -85,18 +87,6 @@ const _: () = assert!(
 );
 
 impl Idle {
-    const_fn! {
-        pub fn new() -> Self {
-            Idle {
-                searching: AtomicU32::new(0),
-                napping: AtomicU32::new(0),
-                idle: atomics![AtomicU64::new(0); WORDS],
-                off: atomics![AtomicU64::new(0); WORDS],
-                count_and_epoch: AtomicU64::new(0),
-            }
-        }
-    }
-
     /// After work was published: the idle CPU that must be woken for it, if any. It counts as
     /// searching from here on. Lock-free; also in interrupt handlers.
     #[doc(alias = "pidlegetSpinning")]

@@ -3,24 +3,20 @@
 //! **Rule:** handlers push; a taker takes all, so there is no ABA.
 #![allow(unsafe_code)] // Raw links.
 
-use crate::ground::atomic::{AtomicPtr, AtomicU32, Ordering, const_fn};
+use crate::ground::atomic::{AtomicPtr, AtomicU32, Ordering, with_new};
 use crate::nouns::runq::{Linked, List};
 use core::ptr::null_mut;
 
-pub struct Injected<T: Linked + 'static> {
+with_new! {
+pub struct Injected<T: Linked> {
     /// Newest first.
-    head: AtomicPtr<T>,
+    head: AtomicPtr<T> = AtomicPtr::new(null_mut()),
     /// How many handlers will hand over: while there are any, sleeping CPUs are no deadlock.
-    expected: AtomicU32,
+    expected: AtomicU32 = AtomicU32::new(0),
+}
 }
 
 impl<T: Linked> Injected<T> {
-    const_fn! {
-        pub fn new() -> Self {
-            Injected { head: AtomicPtr::new(null_mut()), expected: AtomicU32::new(0) }
-        }
-    }
-
     /// A handler will hand over a goroutine. Before the handler can find it.
     pub fn expect(&self) {
         self.expected.fetch_add(1, Ordering::Relaxed);

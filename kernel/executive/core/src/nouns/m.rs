@@ -4,7 +4,7 @@
 //! put g's that are locked to it into its inbox.
 #![allow(unsafe_code)] // `Sync` for cells of the owner.
 
-use crate::ground::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use crate::ground::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, with_new};
 use crate::ground::machine::{self, NEVER};
 use crate::ground::param::{MAX_CPUS, RETRY_NS};
 use crate::nouns::g::G;
@@ -28,44 +28,48 @@ pub enum CpuState {
     Idle = 3,
 }
 
+with_new! {
 #[repr(C, align(128))]
 pub struct M {
     /// The g on whose stack the scheduler runs here.
-    pub(crate) g0: G,
+    pub(crate) g0: G = G::new(),
 
     // For its own CPU.
     /// It counts as searching in `Idle`.
-    pub(crate) spinning: Cell<bool>,
+    pub(crate) spinning: Cell<bool> = Cell::new(false),
     /// The earliest tick requested on this CPU, or NEVER. The handler may write it at any time.
-    tick: AtomicU64,
+    tick: AtomicU64 = AtomicU64::new(NEVER),
     /// A tick that should preempt and cannot comes again after this time (ns).
-    pub(crate) retry: Cell<u64>,
+    pub(crate) retry: Cell<u64> = Cell::new(RETRY_NS),
     /// When the slice ends (ns); NEVER: there is none. Others may look.
-    pub(crate) slice_end: AtomicU64,
+    pub(crate) slice_end: AtomicU64 = AtomicU64::new(NEVER),
     /// The schedtick when the slice began.
-    pub(crate) slice_tick: Cell<u32>,
+    pub(crate) slice_tick: Cell<u32> = Cell::new(0),
     /// A slice has ended, and nobody has gone behind the others for it yet.
-    pub(crate) slice_over: Cell<bool>,
-    random: Cell<u32>,
+    pub(crate) slice_over: Cell<bool> = Cell::new(false),
+    random: Cell<u32> = Cell::new(1),
 
     // For others.
-    state: AtomicU8,
-    pub(crate) park: Note,
+    state: AtomicU8 = AtomicU8::new(CpuState::Offline as u8),
+    pub(crate) park: Note = Note::new(),
     /// Goroutines that are locked to this CPU and runnable.
-    inbox: Lock<Inbox>,
+    inbox: Lock<Inbox> = Lock::new(Rank::Sched, Inbox::new()),
     /// A summary of the inbox ([`Inbox::state`]), which needs no lock.
-    inbox_state: AtomicU8,
+    inbox_state: AtomicU8 = AtomicU8::new(Inbox::EMPTY),
+}
 }
 
+with_new! {
 /// Runnable goroutines that are locked to one CPU. (Thieves would take them from the ring.)
 struct Inbox {
     /// Readied, or come from another CPU. Like a runnext they go first, on the current slice.
-    readied: List<G>,
+    readied: List<G> = List::new(),
     /// Those that have had a slice. They and the ring's stand in one line: the turn of one comes
     /// when all that were in the ring before it (`G::place`) have left.
-    in_line: List<G>,
+    in_line: List<G> = List::new(),
     /// The CPU is switched off: it runs these, and no others (proc/procs.rs).
-    off: bool,
+    off: bool = false,
+}
 }
 
 impl Inbox {
@@ -112,26 +116,6 @@ impl Sleeper for Cpu {
 }
 
 impl M {
-    pub(crate) const fn new() -> Self {
-        M {
-            g0: G::new(),
-            spinning: Cell::new(false),
-            tick: AtomicU64::new(NEVER),
-            retry: Cell::new(RETRY_NS),
-            slice_end: AtomicU64::new(NEVER),
-            slice_tick: Cell::new(0),
-            slice_over: Cell::new(false),
-            random: Cell::new(1),
-            state: AtomicU8::new(CpuState::Offline as u8),
-            park: Note::new(),
-            inbox: Lock::new(
-                Rank::Sched,
-                Inbox { readied: List::new(), in_line: List::new(), off: false },
-            ),
-            inbox_state: AtomicU8::new(Inbox::EMPTY),
-        }
-    }
-
     pub(crate) fn seed(&self, seed: u32) {
         self.random.set(seed | 1);
     }

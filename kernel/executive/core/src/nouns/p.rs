@@ -5,7 +5,7 @@
 //! may take that p's free list (reclaim.rs).
 #![allow(unsafe_code)] // `Sync` for cells of the owner.
 
-use crate::ground::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use crate::ground::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, with_new};
 use crate::ground::param::MAX_CPUS;
 use crate::nouns::freelist::FreeList;
 use crate::nouns::g::G;
@@ -14,31 +14,33 @@ use crate::nouns::timers::Timers;
 use crate::tools::percpu;
 use core::cell::Cell;
 
+with_new! {
 #[repr(C, align(128))]
 pub struct P {
-    runq: Runq<G>,
-    pub(crate) timers: Timers,
+    runq: Runq<G> = Runq::new(),
+    pub(crate) timers: Timers = Timers::new(),
 
     // For the owner.
     /// Counts slices: a g that inherits one through runnext does not count.
-    pub(crate) schedtick: Cell<u32>,
+    pub(crate) schedtick: Cell<u32> = Cell::new(0),
     /// The schedtick from which on the global queue comes first.
-    pub(crate) global_at: Cell<u32>,
+    pub(crate) global_at: Cell<u32> = Cell::new(0),
     /// Free g's, with stacks of the usual size.
-    pub(crate) gfree: FreeList<G>,
+    pub(crate) gfree: FreeList<G> = FreeList::new(),
     /// Memory is short: the owner gives its free g's to all. Set by anyone.
-    pub(crate) give_free: AtomicBool,
+    pub(crate) give_free: AtomicBool = AtomicBool::new(false),
     /// Few pages are left. Set by its CPU's page-fault handler, taken by the owner.
-    pub(crate) low_memory: AtomicBool,
+    pub(crate) low_memory: AtomicBool = AtomicBool::new(false),
     /// Goroutine numbers taken from the global counter in batches.
     #[doc(alias = "goidcache")]
-    pub(crate) goid_next: Cell<u64>,
-    pub(crate) goid_end: Cell<u64>,
+    pub(crate) goid_next: Cell<u64> = Cell::new(0),
+    pub(crate) goid_end: Cell<u64> = Cell::new(0),
     /// When this CPU last looked at the clock (ns): within a slice or so.
-    pub(crate) coarse_now: Cell<u64>,
+    pub(crate) coarse_now: Cell<u64> = Cell::new(0),
 
     // Written by the owner, read by anyone.
-    pub(crate) stats: Stats,
+    pub(crate) stats: Stats = Stats::new(),
+}
 }
 
 /// A counter that its owner bumps and anyone reads.
@@ -59,26 +61,28 @@ impl Counter {
     }
 }
 
+with_new! {
 /// What a CPU has done so far.
 pub struct Stats {
     /// Times a g was run.
-    pub runs: Counter,
+    pub runs: Counter = Counter::new(),
     /// Steals that brought something.
-    pub steals: Counter,
+    pub steals: Counter = Counter::new(),
     /// Idle CPUs woken by this one.
-    pub wakes_sent: Counter,
+    pub wakes_sent: Counter = Counter::new(),
     /// Times this one was claimed and woken.
-    pub wakes_received: Counter,
+    pub wakes_received: Counter = Counter::new(),
     /// Times it went to sleep.
-    pub halts: Counter,
+    pub halts: Counter = Counter::new(),
     /// Timer interrupts and kicks.
-    pub ticks: Counter,
+    pub ticks: Counter = Counter::new(),
     /// Goroutines that it took the CPU from.
-    pub preemptions: Counter,
+    pub preemptions: Counter = Counter::new(),
     /// Goroutines that were started here.
-    pub born: Counter,
+    pub born: Counter = Counter::new(),
     /// Goroutines that ended here.
-    pub died: Counter,
+    pub died: Counter = Counter::new(),
+}
 }
 
 // SAFETY: cells are the owner's (PINNED); the rest is atomic or locked.
@@ -98,32 +102,6 @@ pub(crate) fn p() -> &'static P {
 }
 
 impl P {
-    pub(crate) const fn new() -> Self {
-        P {
-            runq: Runq::new(),
-            timers: Timers::new(),
-            schedtick: Cell::new(0),
-            global_at: Cell::new(0),
-            gfree: FreeList::new(),
-            give_free: AtomicBool::new(false),
-            low_memory: AtomicBool::new(false),
-            goid_next: Cell::new(0),
-            goid_end: Cell::new(0),
-            coarse_now: Cell::new(0),
-            stats: Stats {
-                runs: Counter::new(),
-                steals: Counter::new(),
-                wakes_sent: Counter::new(),
-                wakes_received: Counter::new(),
-                halts: Counter::new(),
-                ticks: Counter::new(),
-                preemptions: Counter::new(),
-                born: Counter::new(),
-                died: Counter::new(),
-            },
-        }
-    }
-
     /// The owner's half of the queue. Called on [`p()`](p) alone.
     #[inline]
     pub(crate) fn runq(&self) -> Owner<'_, G> {

@@ -13,7 +13,7 @@
 //! On the only CPU there are no thieves, and the owner's exchanges are loads and stores (`alone`):
 //! a round trip through a channel then takes 37 ns instead of 54.
 
-use crate::ground::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering, atomics, const_fn};
+use crate::ground::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering, atomics, with_new};
 use crate::ground::param::RUNQ_SIZE;
 use core::ptr::null_mut;
 
@@ -125,32 +125,22 @@ fn reference<T>(t: *mut T) -> Option<&'static T> {
     }
 }
 
+with_new! {
 /// The queue itself; what one may do with it is in [`Owner`] and [`Thief`].
 #[repr(C, align(64))]
-pub struct Runq<T: Linked + 'static> {
-    head: AtomicU32,
-    tail: AtomicU32,
+pub struct Runq<T: Linked> {
+    head: AtomicU32 = AtomicU32::new(0),
+    tail: AtomicU32 = AtomicU32::new(0),
     /// Runs next, on the rest of the current slice: one that the running g readied. So a pair that
     /// talks costs one hop instead of a whole queue's.
-    runnext: AtomicPtr<T>,
+    runnext: AtomicPtr<T> = AtomicPtr::new(null_mut()),
     /// There is one CPU, and so no thief.
-    alone: AtomicBool,
-    slots: [AtomicPtr<T>; RUNQ_SIZE],
+    alone: AtomicBool = AtomicBool::new(false),
+    slots: [AtomicPtr<T>; RUNQ_SIZE] = atomics![AtomicPtr::new(null_mut()); RUNQ_SIZE],
+}
 }
 
 impl<T: Linked> Runq<T> {
-    const_fn! {
-        pub fn new() -> Self {
-            Runq {
-                head: AtomicU32::new(0),
-                tail: AtomicU32::new(0),
-                runnext: AtomicPtr::new(null_mut()),
-                alone: AtomicBool::new(false),
-                slots: atomics![AtomicPtr::new(null_mut()); RUNQ_SIZE],
-            }
-        }
-    }
-
     /// The owner's half.
     ///
     /// # Safety

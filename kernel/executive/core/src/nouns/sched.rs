@@ -5,7 +5,7 @@
 //! ready. What is known without a lock is atomic, and a hint.
 #![allow(unsafe_code)] // Raw links of the injection stack and of the list of all g's.
 
-use crate::ground::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use crate::ground::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, with_new};
 use crate::nouns::freelist::Everyone;
 use crate::nouns::g::G;
 use crate::nouns::idle::Idle;
@@ -15,48 +15,36 @@ use crate::nouns::runq::List;
 use crate::tools::lock::{CountedLock, Rank};
 use core::ptr::null_mut;
 
+with_new! {
 #[doc(alias = "schedt")]
 pub struct Sched {
-    runq: CountedLock<List<G>>,
+    runq: CountedLock<List<G>> = CountedLock::counted(Rank::Sched, List::new()),
     /// The global queue's length, for those without its lock.
-    runq_len: AtomicUsize,
+    runq_len: AtomicUsize = AtomicUsize::new(0),
     /// Free g's that some P had too many of.
-    pub(crate) gfree: Everyone<G>,
+    pub(crate) gfree: Everyone<G> = Everyone::new(),
     /// Free g's whose stacks were given back when memory was short.
     #[doc(alias = "noStack")]
-    pub(crate) gfree_bare: Everyone<G>,
-    pub(crate) idle: Idle,
+    pub(crate) gfree_bare: Everyone<G> = Everyone::new(),
+    pub(crate) idle: Idle = Idle::new(),
     /// Goroutines readied by interrupt handlers, which then call `wakep`.
-    pub(crate) injected: Injected<G>,
-    pub(crate) allgs: AtomicPtr<G>,
-    pub(crate) allgs_len: AtomicUsize,
+    pub(crate) injected: Injected<G> = Injected::new(),
+    pub(crate) allgs: AtomicPtr<G> = AtomicPtr::new(null_mut()),
+    pub(crate) allgs_len: AtomicUsize = AtomicUsize::new(0),
     /// Bytes of all g's stacks.
-    pub(crate) stack_bytes: AtomicUsize,
-    pub(crate) goid: AtomicU64,
+    pub(crate) stack_bytes: AtomicUsize = AtomicUsize::new(0),
+    pub(crate) goid: AtomicU64 = AtomicU64::new(1),
     /// How many CPUs there are, numbered from 0.
     #[doc(alias = "ncpu")]
-    cpus: AtomicUsize,
+    cpus: AtomicUsize = AtomicUsize::new(0),
     /// How many of them run goroutines: the first ones.
     #[doc(alias = "gomaxprocs")]
-    procs: AtomicUsize,
-    pub(crate) main_started: AtomicBool,
+    procs: AtomicUsize = AtomicUsize::new(0),
+    pub(crate) main_started: AtomicBool = AtomicBool::new(false),
+}
 }
 
-pub(crate) static SCHED: Sched = Sched {
-    runq: CountedLock::counted(Rank::Sched, List::new()),
-    runq_len: AtomicUsize::new(0),
-    gfree: Everyone::new(),
-    gfree_bare: Everyone::new(),
-    idle: Idle::new(),
-    injected: Injected::new(),
-    allgs: AtomicPtr::new(null_mut()),
-    allgs_len: AtomicUsize::new(0),
-    stack_bytes: AtomicUsize::new(0),
-    goid: AtomicU64::new(1),
-    cpus: AtomicUsize::new(0),
-    procs: AtomicUsize::new(0),
-    main_started: AtomicBool::new(false),
-};
+pub(crate) static SCHED: Sched = Sched::new();
 
 impl Sched {
     pub(crate) fn cpus(&self) -> usize {

@@ -11,7 +11,7 @@
 //! insertion does, and no dead timer keeps a wakeup alive.
 #![allow(unsafe_code)] // Intrusive: timers belong to their owners, and the heap points at them.
 
-use crate::ground::atomic::{AtomicU32, AtomicU64, Ordering, const_fn};
+use crate::ground::atomic::{AtomicU32, AtomicU64, Ordering, with_new};
 use crate::ground::machine::NEVER;
 use crate::ground::param::TIMERS_BATCH;
 use crate::tools::lock::{CountedLock, Rank};
@@ -63,20 +63,15 @@ struct Entry {
 // SAFETY: as for `Timer`.
 unsafe impl Send for Entry {}
 
+with_new! {
 pub struct Timers {
-    heap: CountedLock<Vec<Entry>>,
+    heap: CountedLock<Vec<Entry>> = CountedLock::counted(Rank::Timers, Vec::new()),
     /// The earliest deadline, or NEVER, for those without the lock. Written under it.
-    next: AtomicU64,
+    next: AtomicU64 = AtomicU64::new(NEVER),
+}
 }
 
 impl Timers {
-    const_fn! {
-        pub fn new() -> Self {
-            let heap = CountedLock::counted(Rank::Timers, Vec::new());
-            Timers { heap, next: AtomicU64::new(NEVER) }
-        }
-    }
-
     /// The earliest deadline (ns), or NEVER. Anyone may ask.
     #[inline]
     pub fn next(&self) -> u64 {

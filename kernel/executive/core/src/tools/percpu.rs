@@ -13,34 +13,39 @@
 #![allow(unsafe_code)] // GS-relative instructions, and cells that only their own CPU writes.
 
 use crate::ground::arch;
+use crate::ground::atomic::with_new;
 use crate::ground::chaos;
 use crate::ground::param::MAX_CPUS;
 use core::cell::{Cell, UnsafeCell};
 use core::mem::offset_of;
+use core::ptr::null;
 
-/// One CPU's block: what its GS base is set to, forever.
-#[repr(C, align(128))] // two lines: the adjacent-line prefetcher must not make neighbours share
+with_new! {
+/// One CPU's block: what its GS base is set to, forever. (Two lines: the adjacent-line prefetcher
+/// must not make neighbours share.)
+#[repr(C, align(128))]
 pub struct PerCpu {
     /// The current g (`*const G`; typed in g.rs).
-    g: Cell<*const ()>,
+    g: Cell<*const ()> = Cell::new(null()),
     /// This CPU's g0.
-    g0: Cell<*const ()>,
+    g0: Cell<*const ()> = Cell::new(null()),
     /// The goroutine that this CPU runs, also while it is on g0 on its behalf.
     #[doc(alias = "m.curg")]
-    curg: Cell<*const ()>,
+    curg: Cell<*const ()> = Cell::new(null()),
     /// How often the running code has asked not to be preempted or moved (Go: `m.locks`), times
     /// [`PIN`]; and [`CALM`], which is off when the goroutine shall yield as soon as it can (Go:
     /// `g.preempt`). So one subtraction tells an unpin both: 0 is the last pin gone and a yield
     /// wanted. Linux: `preempt_count`. It has 64 bits because a pin can be forgotten
     /// (`mem::forget`): a loop that does that would fill 32 within seconds, and count as unpinned.
     #[doc(alias("m.locks", "g.preempt"))]
-    pins: Cell<u64>,
+    pins: Cell<u64> = Cell::new(0),
     /// This CPU's m, p and number.
-    m: Cell<*const ()>,
-    p: Cell<*const ()>,
-    cpu: Cell<u64>,
+    m: Cell<*const ()> = Cell::new(null()),
+    p: Cell<*const ()> = Cell::new(null()),
+    cpu: Cell<u64> = Cell::new(0),
     /// Ranks of the locks held, a bit each (debug builds; RANK).
-    ranks: Cell<u64>,
+    ranks: Cell<u64> = Cell::new(0),
+}
 }
 
 pub(crate) const G: usize = offset_of!(PerCpu, g);
@@ -65,19 +70,6 @@ unsafe impl Sync for Blocks {}
 static BLOCKS: Blocks = Blocks(UnsafeCell::new([const { PerCpu::new() }; MAX_CPUS]));
 
 impl PerCpu {
-    pub(crate) const fn new() -> Self {
-        PerCpu {
-            g: Cell::new(core::ptr::null()),
-            g0: Cell::new(core::ptr::null()),
-            curg: Cell::new(core::ptr::null()),
-            pins: Cell::new(0),
-            m: Cell::new(core::ptr::null()),
-            p: Cell::new(core::ptr::null()),
-            cpu: Cell::new(0),
-            ranks: Cell::new(0),
-        }
-    }
-
     /// Whose block it is. Before GS points at it, but for the boot CPU's. Nobody is calm yet: each
     /// last unpin asks, and finds itself on g0.
     pub(crate) fn fill(&self, cpu: usize, g0: *const (), m: *const (), p: *const ()) {
