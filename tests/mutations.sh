@@ -117,7 +117,7 @@ mutation "the stamp is not looked at again" idle.rs idle an_interrupt_is_no_dead
 mutation "going idle is counted by load and store" idle.rs idle the_last_to_sleep_finds_a_deadlock \
     's/self\.count_and_epoch\.fetch_add\(one, Ordering::AcqRel\)/self.count_and_epoch.store(self.count_and_epoch.load(Ordering::Acquire) + one, Ordering::Release)/'
 mutation "expected no more before it is pushed" inject.rs idle an_interrupt_is_no_deadlock \
-    's/(fn hand_over.*?\n)(\s*self\.push\(t\);\n)(.*?)(\s*self\.expected\.fetch_sub.*?\n)/$1$3$4$2/s'
+    's/(fn hand_over.*?\n)(\s*self\.head\.push\(.*?\n)(.*?)(\s*self\.expected\.fetch_sub.*?\n)/$1$3$4$2/s'
 mutation "expected no more, relaxed" inject.rs idle an_interrupt_is_no_deadlock \
     's/(fn hand_over.*?fetch_sub\(1, Ordering::)Release/$1Relaxed/s'
 mutation "nobody outside any more, relaxed" inject.rs idle work_from_outside_is_no_deadlock \
@@ -125,7 +125,7 @@ mutation "nobody outside any more, relaxed" inject.rs idle work_from_outside_is_
 mutation "no fence before it looks for who slept" idle.rs idle who_goes_outside_leaves_no_sleeper \
     's/(pub fn wakep\(&self\).*?\n)\s*full_fence\(\);.*?\n/$1/s'
 mutation "emptied without release" inject.rs idle an_interrupt_is_no_deadlock \
-    's/swap\(null_mut\(\), Ordering::AcqRel\)/swap(null_mut(), Ordering::Acquire)/'
+    's/swap\(None, Ordering::AcqRel\)/swap(None, Ordering::Acquire)/'
 
 # --- the stealing policy
 mutation "a CPU is passed over" steal.rs idle the_last_searcher_finds_it \
@@ -140,12 +140,12 @@ mutation "what a timer readied is left" steal.rs unit what_a_timer_readies_is_ta
     's/if thief\.run_timers\(victim\)/if false/'
 
 # --- the injection stack
-mutation "pushed without release" inject.rs inject each_comes_through_once \
-    's/(compare_exchange_weak\(head, ptr, )Ordering::Release/$1Ordering::Relaxed/'
+mutation "pushed without release" atomic.rs inject each_comes_through_once \
+    's/(replace\(first, Some\(t\), )Ordering::Release/$1Ordering::Relaxed/'
 mutation "taken without acquire" inject.rs inject each_comes_through_once \
-    's/swap\(null_mut\(\), Ordering::AcqRel\)/swap(null_mut(), Ordering::Release)/'
+    's/swap\(None, Ordering::AcqRel\)/swap(None, Ordering::Release)/'
 mutation "taken by load and store" inject.rs inject each_comes_through_once \
-    's/self\.head\.swap\(null_mut\(\), Ordering::AcqRel\)/{\n            let all = self.head.load(Ordering::Acquire);\n            self.head.store(null_mut(), Ordering::Release);\n            all\n        }/'
+    's/self\.head\.swap\(None, Ordering::AcqRel\)/{\n            let all = self.head.load(Ordering::Acquire);\n            self.head.store(None, Ordering::Release);\n            all\n        }/'
 
 # --- the note
 mutation "woken without release" note.rs note a_wakeup_is_not_lost \
@@ -175,11 +175,11 @@ mutation "a ring of N takes one more" runq.rs runq a_full_ring_spills \
 mutation "a slot is read after it was given back" runq.rs runq slots_are_used_again \
     's/(for i in 0\.\.n \{\n.*?\n            \}\n)(\s*if q\.head\s*\.compare_exchange.*?\{\n)/$2$1/s'
 mutation "a thief takes runnext by load and store" runq.rs runq runnext_has_one_winner \
-    's/self\.0\s*\.runnext\s*\.compare_exchange\(next, null_mut\(\), Ordering::AcqRel, Ordering::Relaxed\)\s*\.ok\(\)\s*\.and_then\(reference\)/{\n            self.0.runnext.store(null_mut(), Ordering::Release);\n            reference(next)\n        }/'
+    's/(fn take_runnext.*?)self\.0\.runnext\.replace\(.*?\)\n/$1self.0.runnext.store(None, Ordering::Release);\n        core::ptr::eq(next, next)\n/s'
 mutation "runnext published without release" runq.rs runq runnext_has_one_winner \
-    's/runnext\.swap\(ptr\(t\), Ordering::AcqRel\)/runnext.swap(ptr(t), Ordering::Relaxed)/'
+    's/runnext\.swap\(Some\(t\), Ordering::AcqRel\)/runnext.swap(Some(t), Ordering::Relaxed)/'
 mutation "runnext taken without acquire" runq.rs runq runnext_has_one_winner \
-    's/(fn take_runnext.*?)load\(Ordering::Acquire\)(.*?)Ordering::AcqRel/$1load(Ordering::Relaxed)$2Ordering::Release/s'
+    's/(fn take_runnext.*?)Ordering::AcqRel/$1Ordering::Release/s'
 mutation "is_empty reads tail once" runq.rs runq never_empty_on_the_way \
     's/if tail == self\.tail\.load\(Ordering::Acquire\)/if true/'
 mutation "is_empty reads runnext without acquire" runq.rs runq never_empty_on_the_way \

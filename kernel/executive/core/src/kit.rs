@@ -54,7 +54,7 @@ pub fn stack_bytes() -> usize {
 }
 
 /// Where a debugger finds the newest g: an address of an address.
-pub const ALLGS: *const () = (&raw const SCHED.allgs).cast();
+pub const ALLGS: *const () = SCHED.allgs.as_ptr();
 
 // --- CPUs
 

@@ -1,6 +1,7 @@
 //! Atomics: `core`'s, or `loom`'s when a model checker runs us (`--cfg loom`).
 //!
 //! Nothing else in the executive names either, but for what the instruction set does better (arch).
+#![allow(unsafe_code)] // A pointer back as the reference that it was.
 
 pub use super::arch::{
     Left, full_fence, full_fence_after_exchange, prefetch_for_write, relax, sub_release,
@@ -30,6 +31,73 @@ macro_rules! const_fn {
 #[doc(hidden)]
 pub use const_fn;
 
+/// An atomic `Option<&'static T>`: a pointer that came from a reference, or null.
+pub struct AtomicRef<T: 'static>(AtomicPtr<T>);
+
+impl<T: Sync> AtomicRef<T> {
+    const_fn! {
+        /// None.
+        pub fn new() -> Self {
+            AtomicRef(AtomicPtr::new(core::ptr::null_mut()))
+        }
+    }
+
+    #[inline(always)]
+    fn pointer(t: Option<&'static T>) -> *mut T {
+        t.map_or(core::ptr::null_mut(), |t| core::ptr::from_ref(t).cast_mut())
+    }
+    #[inline(always)]
+    fn reference(t: *mut T) -> Option<&'static T> {
+        // SAFETY: made by `pointer` from a `&'static T`, or null.
+        unsafe { t.as_ref() }
+    }
+
+    /// Reads it.
+    #[inline(always)]
+    pub fn load(&self, order: Ordering) -> Option<&'static T> {
+        Self::reference(self.0.load(order))
+    }
+    /// Writes it.
+    #[inline(always)]
+    pub fn store(&self, t: Option<&'static T>, order: Ordering) {
+        self.0.store(Self::pointer(t), order);
+    }
+    /// Exchanges it.
+    #[inline(always)]
+    pub fn swap(&self, t: Option<&'static T>, order: Ordering) -> Option<&'static T> {
+        Self::reference(self.0.swap(Self::pointer(t), order))
+    }
+    /// Exchanges `from`, this very one, for `to`; `false`: it is another.
+    #[inline(always)]
+    pub fn replace(
+        &self,
+        from: Option<&'static T>,
+        to: Option<&'static T>,
+        success: Ordering,
+        failure: Ordering,
+    ) -> bool {
+        let (from, to) = (Self::pointer(from), Self::pointer(to));
+        self.0.compare_exchange(from, to, success, failure).is_ok()
+    }
+
+    /// Puts `t` before the others of the list that begins here, and that goes on in `link(t)`.
+    /// Lock-free: an attempt fails only if another one succeeded. Release, for those who Acquire.
+    pub fn push(&self, t: &'static T, link: impl Fn(&T) -> &AtomicRef<T>) {
+        loop {
+            let first = self.load(Ordering::Relaxed);
+            link(t).store(first, Ordering::Relaxed);
+            if self.replace(first, Some(t), Ordering::Release, Ordering::Relaxed) {
+                return;
+            }
+        }
+    }
+
+    /// Where it lies, for debuggers.
+    pub(crate) const fn as_ptr(&self) -> *const () {
+        core::ptr::from_ref(self).cast()
+    }
+}
+
 /// A struct whose fields say what they begin with, `field: Type = value`, and its `new`, a
 /// [`const_fn`]. (RFC 3681 gives Rust such fields; they are not stable yet.)
 macro_rules! with_new {
@@ -39,7 +107,7 @@ macro_rules! with_new {
         }
     ) => {
         $(#[$meta])*
-        $vis struct $Name $(<$T: $Bound + 'static>)? {
+        $vis struct $Name $(<$T: $Bound>)? {
             $($(#[$about])* $access $field: $ty,)*
         }
 

@@ -5,10 +5,9 @@
 
 use crate::ground::atomic::{AtomicUsize, Ordering, with_new};
 use crate::ground::param::{GFREE_KEEP, GFREE_MAX};
-use crate::nouns::runq::{Linked, List, following, ptr};
+use crate::nouns::runq::{Linked, List};
 use crate::tools::lock::{CountedLock, Rank};
 use core::cell::Cell;
-use core::ptr::null_mut;
 
 with_new! {
 /// What no P keeps for itself.
@@ -57,7 +56,7 @@ impl<T: Linked> Everyone<T> {
 }
 
 /// A P's own: a stack, threaded through the free things themselves.
-pub struct FreeList<T: Linked + 'static> {
+pub struct FreeList<T: Linked> {
     first: Cell<Option<&'static T>>,
     len: Cell<usize>,
 }
@@ -82,7 +81,7 @@ impl<T: Linked> FreeList<T> {
     #[inline(always)]
     pub fn get_own(&self) -> Option<&'static T> {
         let t = self.first.get()?;
-        let next = following(t);
+        let next = t.link().load(Ordering::Relaxed);
         self.first.set(next);
         self.len.set(self.len.get() - 1);
         if let Some(next) = next {
@@ -113,7 +112,7 @@ impl<T: Linked> FreeList<T> {
     #[inline(always)]
     pub fn put_own(&self, t: &'static T) {
         // Relaxed: the owner's, until `everyone`'s lock hands it over.
-        t.link().store(self.first.get().map_or(null_mut(), ptr), Ordering::Relaxed);
+        t.link().store(self.first.get(), Ordering::Relaxed);
         self.first.set(Some(t));
         self.len.set(self.len.get() + 1);
     }

@@ -17,7 +17,8 @@
 #![allow(unsafe_code)]
 
 use crate::ground::atomic::{
-    AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, prefetch_for_write, with_new,
+    AtomicPtr, AtomicRef, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+    prefetch_for_write, with_new,
 };
 use crate::ground::machine::Stack;
 use crate::nouns::joiner::Joiner;
@@ -137,7 +138,7 @@ pub struct G {
     id: AtomicU64 = AtomicU64::new(0),
 
     // For the list that has the g (ONE-QUEUE).
-    pub(crate) schedlink: AtomicPtr<G> = AtomicPtr::new(null_mut()),
+    pub(crate) schedlink: AtomicRef<G> = AtomicRef::new(),
 
     // For the goroutine itself.
     /// What its waker tells it: which select arm won, whether a channel was closed.
@@ -151,7 +152,7 @@ pub struct G {
     /// In an inbox: its place in the CPU's line, as `Owner::end` gave it.
     pub(crate) place: Cell<u32> = Cell::new(0),
     /// The next in the list of all g's, which only grows.
-    pub(crate) alllink: AtomicPtr<G> = AtomicPtr::new(null_mut()),
+    pub(crate) alllink: AtomicRef<G> = AtomicRef::new(),
     // The stack's ends (SEEN-WHOLE); 0 and 0: none.
     stack_lo: AtomicUsize = AtomicUsize::new(0),
     stack_hi: AtomicUsize = AtomicUsize::new(0),
@@ -167,7 +168,7 @@ pub struct G {
     pub(crate) preempt_pc: Cell<usize> = Cell::new(0),
 
     // For birth and join.
-    started_at: AtomicPtr<Location<'static>> = AtomicPtr::new(null_mut()),
+    started_at: AtomicRef<Location<'static>> = AtomicRef::new(),
     /// Null: it has no name. gdb.py reads pointer and length as a `&str`.
     name: AtomicPtr<u8> = AtomicPtr::new(null_mut()),
     name_len: AtomicUsize = AtomicUsize::new(0),
@@ -200,7 +201,7 @@ unsafe impl Sync for G {}
 unsafe impl Send for G {}
 
 impl Linked for G {
-    fn link(&self) -> &AtomicPtr<G> {
+    fn link(&self) -> &AtomicRef<G> {
         &self.schedlink
     }
     /// Its saved frame (a free g's will be about where its last one was), and the g's second line.
@@ -257,7 +258,7 @@ impl G {
             }
             None => self.name.store(null_mut(), Ordering::Release),
         }
-        self.started_at.store(core::ptr::from_ref(at).cast_mut(), Ordering::Release);
+        self.started_at.store(Some(at), Ordering::Release);
         self.id.store(id, Ordering::Release);
     }
     /// Gives it another stack, or takes it away. By the owner of the g, which is nobody's.
@@ -292,11 +293,10 @@ impl G {
         if id == 0 || self.id.load(Ordering::Relaxed) != id {
             return None;
         }
-        // SAFETY: SEEN-WHOLE: name and place are whole, as `is_born` stored them.
-        let (name, started_at) = unsafe {
-            let name = (!name.is_null()).then(|| core::slice::from_raw_parts(name, name_len));
-            (name.map(|name| core::str::from_utf8_unchecked(name)), started_at.as_ref())
-        };
+        // SAFETY: SEEN-WHOLE: the name is whole, as `is_born` stored it.
+        let name = (!name.is_null()).then(|| unsafe {
+            core::str::from_utf8_unchecked(core::slice::from_raw_parts(name, name_len))
+        });
         Some(Seen { id, name, started_at: started_at?, stack })
     }
 
@@ -378,13 +378,6 @@ impl G {
     /// As a pointer.
     pub fn as_ptr(&'static self) -> *mut G {
         core::ptr::from_ref(self).cast_mut()
-    }
-    /// # Safety
-    /// `g` came from [`as_ptr`](Self::as_ptr).
-    #[inline]
-    pub(crate) unsafe fn from_ptr(g: *mut G) -> Option<&'static G> {
-        // SAFETY: g's are never freed.
-        unsafe { g.as_ref() }
     }
 }
 

@@ -106,8 +106,7 @@ impl P {
     #[inline]
     pub(crate) fn runq(&self) -> Owner<'_, G> {
         debug_assert!(core::ptr::eq(self, p()), "PINNED");
-        // SAFETY: PINNED: `p()` is this CPU's own, and its callers are pinned or on g0.
-        unsafe { self.runq.owner() }
+        self.runq.owner()
     }
     /// There is one CPU: nobody will use [`others`](Self::others).
     pub(crate) fn leave_alone(&self) {

@@ -3,9 +3,8 @@
 //! **Rule:** each list has a lock, which is taken only when a ring overflows or runs dry, or a P
 //! has too many or too few free g's: never in the common path of a spawn, an exit, a park or a
 //! ready. What is known without a lock is atomic, and a hint.
-#![allow(unsafe_code)] // Raw links of the injection stack and of the list of all g's.
 
-use crate::ground::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, with_new};
+use crate::ground::atomic::{AtomicBool, AtomicRef, AtomicU64, AtomicUsize, Ordering, with_new};
 use crate::nouns::freelist::Everyone;
 use crate::nouns::g::G;
 use crate::nouns::idle::Idle;
@@ -13,7 +12,6 @@ use crate::nouns::inject::Injected;
 use crate::nouns::p::{P, p_of};
 use crate::nouns::runq::List;
 use crate::tools::lock::{CountedLock, Rank};
-use core::ptr::null_mut;
 
 with_new! {
 #[doc(alias = "schedt")]
@@ -29,7 +27,7 @@ pub struct Sched {
     pub(crate) idle: Idle = Idle::new(),
     /// Goroutines readied by interrupt handlers, which then call `wakep`.
     pub(crate) injected: Injected<G> = Injected::new(),
-    pub(crate) allgs: AtomicPtr<G> = AtomicPtr::new(null_mut()),
+    pub(crate) allgs: AtomicRef<G> = AtomicRef::new(),
     pub(crate) allgs_len: AtomicUsize = AtomicUsize::new(0),
     /// Bytes of all g's stacks.
     pub(crate) stack_bytes: AtomicUsize = AtomicUsize::new(0),
@@ -122,20 +120,7 @@ impl Sched {
     /// Enters a new g into the list of all.
     #[doc(alias = "allgadd")]
     pub(crate) fn add_g(&self, g: &'static G) {
-        let mut head = self.allgs.load(Ordering::Relaxed);
-        loop {
-            g.alllink.store(head, Ordering::Relaxed);
-            // Release: partner of the Acquire in `all`.
-            match self.allgs.compare_exchange_weak(
-                head,
-                g.as_ptr(),
-                Ordering::Release,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => break,
-                Err(now) => head = now,
-            }
-        }
+        self.allgs.push(g, |g| &g.alllink); // partner: the Acquire in `all_after`
         self.allgs_len.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -147,15 +132,8 @@ impl Sched {
 
     /// Those that come after this one; `None`: all.
     pub(crate) fn all_after(&self, g: Option<&'static G>) -> impl Iterator<Item = &'static G> {
-        let first = g.map_or(&self.allgs, |g| &g.alllink);
-        // SAFETY: the list holds g's only, and they are never freed.
-        let mut next = unsafe { G::from_ptr(first.load(Ordering::Acquire)) };
-        core::iter::from_fn(move || {
-            let g = next?;
-            // SAFETY: as above.
-            next = unsafe { G::from_ptr(g.alllink.load(Ordering::Relaxed)) };
-            Some(g)
-        })
+        let first = g.map_or(&self.allgs, |g| &g.alllink).load(Ordering::Acquire);
+        core::iter::successors(first, |g| g.alllink.load(Ordering::Relaxed))
     }
 
     /// How many goroutines have not ended: a snapshot.

@@ -7,7 +7,7 @@ use crate::ground::param::STEAL_ROUNDS;
 use crate::nouns::runq::{Linked, Owner, Thief};
 
 /// What a thief can see and do. The scheduler's is in proc/schedule.rs; a model brings its own.
-pub trait Thieving<T: Linked + 'static> {
+pub trait Thieving<T: Linked> {
     /// The thief's own CPU.
     fn cpu(&self) -> usize;
     /// Its own queue, which is empty.
@@ -53,10 +53,8 @@ pub fn steal_work<T: Linked>(thief: &impl Thieving<T>) -> Found<T> {
                 return Found::Stolen(t);
             }
             // Moving a goroutine that talks to its neighbour costs both.
-            if thief.queue(victim).has_runnext() {
-                if !thief.talks(victim)
-                    && let Some(t) = thief.queue(victim).take_runnext()
-                {
+            if let Some(t) = thief.queue(victim).runnext() {
+                if !thief.talks(victim) && thief.queue(victim).take_runnext(t) {
                     return Found::Stolen(t);
                 }
                 found = Found::HandOvers;

@@ -58,7 +58,7 @@ pub(crate) fn ready_and_schedule(p: &'static P, m: &'static M, g: &'static G) ->
     let g = becomes_runnable(g);
     if is_calm()
         && nothing_special(p, m)
-        && !p.others().has_runnext()
+        && p.others().runnext().is_none()
         && g.locked_to.load(Relaxed) == ANY_CPU
     {
         run(p, g, Turn::Inherited)

@@ -83,8 +83,8 @@ impl<const N: usize> Thieving<Item> for Here<N> {
         self.cpu
     }
     fn mine(&self) -> Owner<'_, Item> {
-        // SAFETY: PINNED: this thread is the CPU.
-        unsafe { self.me().ring.owner() }
+        // PINNED: this thread is the CPU.
+        self.me().ring.owner()
     }
     fn busy(&self) -> impl Iterator<Item = usize> {
         self.world.idle.busy(N, 0)
@@ -515,9 +515,9 @@ fn what_is_handed_over_is_found() {
         let leaves = move || {
             let next = item(0);
             next.run();
-            // SAFETY: PINNED: this thread is the CPU. Nobody was told of it: those who could be
+            // PINNED: this thread is the CPU. Nobody was told of it: those who could be
             // were busy.
-            assert!(unsafe { leaves.me().ring.owner() }.put(next).is_none());
+            assert!(leaves.me().ring.owner().put(next).is_none());
             leaves.hand_over(false);
         };
         race(leaves, move || idler.until_found(false));

@@ -7,7 +7,7 @@
 //! orderings allow to be read. tests/mutations.sh holds that each can fail.
 #![allow(dead_code)] // each model uses its part
 
-use crate::ground::atomic::{AtomicPtr, AtomicU32};
+use crate::ground::atomic::{AtomicRef, AtomicU32};
 use crate::nouns::runq::Linked;
 use crate::nouns::waitq::WaitQ;
 use crate::tools::lock::{Lock, Rank};
@@ -114,7 +114,7 @@ pub fn leak<T>(t: T) -> &'static T {
 
 /// Stands for a goroutine: what its maker wrote must be seen by who runs it, and it runs once.
 pub struct Item {
-    link: AtomicPtr<Item>,
+    link: AtomicRef<Item>,
     runs: UnsafeCell<u32>,
     pub id: u32,
 }
@@ -124,7 +124,7 @@ unsafe impl Sync for Item {}
 unsafe impl Send for Item {}
 
 impl Linked for Item {
-    fn link(&self) -> &AtomicPtr<Item> {
+    fn link(&self) -> &AtomicRef<Item> {
         &self.link
     }
 }
@@ -135,7 +135,7 @@ pub fn item(id: u32) -> &'static Item {
 
 impl Item {
     pub fn new(id: u32) -> Self {
-        Item { link: AtomicPtr::new(core::ptr::null_mut()), runs: UnsafeCell::new(0), id }
+        Item { link: AtomicRef::new(), runs: UnsafeCell::new(0), id }
     }
     /// Writes as its maker, or as one who ran it, does. loom fails the model unless all earlier
     /// accesses happened before.

@@ -1,27 +1,27 @@
 //! The intrusive list, the ring with runnext, and the free lists, against plain models.
 use super::{Random, leak, rounds, std};
-use crate::ground::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
+use crate::ground::atomic::{AtomicRef, AtomicUsize, Ordering::Relaxed};
 use crate::ground::param::{GFREE_KEEP, GFREE_MAX, RUNQ_SIZE};
 use crate::nouns::freelist::{Everyone, FreeList};
 use crate::nouns::inject::Injected;
-use crate::nouns::runq::{Linked, List, Owner, Runq};
+use crate::nouns::runq::{Linked, List, Owner, Runq, Thief};
 use std::collections::VecDeque;
 use std::vec::Vec;
 
 struct Item {
-    link: AtomicPtr<Item>,
+    link: AtomicRef<Item>,
     id: usize,
     runs: AtomicUsize,
 }
 
 impl Linked for Item {
-    fn link(&self) -> &AtomicPtr<Item> {
+    fn link(&self) -> &AtomicRef<Item> {
         &self.link
     }
 }
 
 fn item(id: usize) -> &'static Item {
-    leak(Item { link: AtomicPtr::new(core::ptr::null_mut()), id, runs: AtomicUsize::new(0) })
+    leak(Item { link: AtomicRef::new(), id, runs: AtomicUsize::new(0) })
 }
 
 fn ids(mut list: List<Item>) -> Vec<usize> {
@@ -72,10 +72,14 @@ fn a_list_is_a_deque() {
 }
 
 /// A ring and its owner: PINNED, as each test has one thread for it.
+/// Takes a runnext as thieves do.
+fn take_runnext(victim: Thief<'_, Item>) -> Option<&'static Item> {
+    victim.runnext().filter(|next| victim.take_runnext(next))
+}
+
 fn ring() -> (&'static Runq<Item>, Owner<'static, Item>) {
     let q = leak(Runq::new());
-    // SAFETY: the only owner.
-    (q, unsafe { q.owner() })
+    (q, q.owner())
 }
 
 /// Makes it the next; the one that was goes to the ring.
@@ -157,10 +161,10 @@ fn a_thief_takes_the_older_half() {
 fn runnext_can_be_taken_alone() {
     let ((shared, q), (_, thief)) = (ring(), ring());
     assert!(put_next(&q, item(7)).is_none());
-    assert!(!shared.is_empty() && shared.thief().has_runnext());
+    assert!(!shared.is_empty() && shared.thief().runnext().is_some());
     assert!(thief.steal_from(shared.thief()).is_none(), "the ring alone is stolen from");
-    assert_eq!(shared.thief().take_runnext().map(|i| i.id), Some(7));
-    assert!(shared.is_empty() && shared.thief().take_runnext().is_none() && q.get().is_none());
+    assert_eq!(take_runnext(shared.thief()).map(|i| i.id), Some(7));
+    assert!(shared.is_empty() && take_runnext(shared.thief()).is_none() && q.get().is_none());
 }
 
 /// One CPU's queue and one with thieves (who never come) are the same to their owner, whatever he
@@ -210,13 +214,7 @@ fn owner_and_thieves_run_each_once() {
     let n = rounds(200_000);
     let (shared, q) = ring();
     let items: &'static Vec<Item> = leak(
-        (0..n)
-            .map(|id| Item {
-                link: AtomicPtr::new(core::ptr::null_mut()),
-                id,
-                runs: AtomicUsize::new(0),
-            })
-            .collect(),
+        (0..n).map(|id| Item { link: AtomicRef::new(), id, runs: AtomicUsize::new(0) }).collect(),
     );
     let run = |item: &Item| {
         item.runs.fetch_add(1, Relaxed);
@@ -228,7 +226,7 @@ fn owner_and_thieves_run_each_once() {
                 let (_, mine) = ring();
                 while !done.load(Relaxed) || !shared.is_empty() {
                     if let Some(item) =
-                        mine.steal_from(shared.thief()).or_else(|| shared.thief().take_runnext())
+                        mine.steal_from(shared.thief()).or_else(|| take_runnext(shared.thief()))
                     {
                         run(item);
                     }
@@ -305,8 +303,7 @@ fn the_injected_come_oldest_first() {
 #[test]
 fn a_place_is_passed_when_all_before_it_have_left() {
     let q = Runq::new();
-    // SAFETY: PINNED: the only owner.
-    let q = unsafe { q.owner() };
+    let q = q.owner();
     let at_once = q.end();
     assert!(q.has_passed(at_once), "nobody is before it");
     for id in 0..2 {
