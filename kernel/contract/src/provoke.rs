@@ -7,19 +7,15 @@
 use core::ptr::null_mut;
 use executive::fatal::throw;
 use executive::g::{G, getg};
-use executive::kit::{self, mcall, systemstack};
-use executive::wait::Parked;
+use executive::kit::{self, systemstack};
+use executive::wait::{Parked, may_park};
 use executive::yield_now;
 
 type OnG0 = unsafe extern "C" fn(&'static G, *mut ()) -> !;
 
 /// `mcall` where there is no goroutine to leave.
 pub fn mcall_on_g0() -> ! {
-    unsafe extern "C" fn unreached(_: &'static G, _: *mut ()) -> ! {
-        throw("provoke: mcall let g0 in")
-    }
-    // SAFETY: `unreached` takes anything and does not return.
-    systemstack(|| unsafe { mcall(unreached, null_mut()) });
+    systemstack(|| drop(may_park()));
     throw("provoke: mcall on g0 came back")
 }
 
@@ -30,7 +26,7 @@ pub fn mcall_returns() -> ! {
     let returns =
         unsafe { core::mem::transmute::<unsafe extern "C" fn(&'static G, *mut ()), OnG0>(returns) };
     // SAFETY: none; see above.
-    unsafe { mcall(returns, null_mut()) };
+    unsafe { may_park().mcall(returns, null_mut()) };
     throw("provoke: mcall came back")
 }
 

@@ -7,15 +7,14 @@
 
 pub use crate::ground::chaos;
 pub use crate::nouns::g::{G, Seen, curg, on_g0};
-pub use crate::nouns::p::{Counter, Stats};
+pub use crate::nouns::p::Stats;
 pub use crate::proc::boot::set_up;
 pub use crate::proc::procs::cpus;
-pub use crate::switch::{left_at, mcall, systemstack};
+pub use crate::switch::{left_at, systemstack};
 
 use crate::ground::machine::{self, Stack};
 use crate::nouns::g::Status;
-use crate::nouns::m::{CpuState, m, m_of};
-use crate::nouns::p::{p, p_of};
+use crate::nouns::m::{CpuState, m, m_of, p, p_of};
 use crate::nouns::sched::SCHED;
 use crate::tools::percpu::{self, Pin};
 use alloc::boxed::Box;

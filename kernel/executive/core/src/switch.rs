@@ -26,11 +26,13 @@
 //! switch needs no other.
 #![allow(unsafe_code)] // This is the switch.
 
-use crate::nouns::g::G;
+use crate::nouns::g::{G, Status, getg};
 use crate::tools::fatal::throw;
-use crate::tools::percpu::{CURG, G as CURRENT, G0};
+use crate::tools::percpu::{self, CURG, G as CURRENT, G0};
+use crate::tools::trace::{self, Event};
 use core::arch::naked_asm;
-use core::mem::offset_of;
+use core::marker::PhantomData;
+use core::mem::{ManuallyDrop, offset_of};
 
 const SP: usize = offset_of!(G, sched_sp);
 
@@ -80,38 +82,16 @@ pub(crate) unsafe extern "C" fn gogo(g: *const G) -> ! {
 
 switch_section! {
 /// Leaves the goroutine and calls `f(g, arg)` on this CPU's g0, which must not return. Comes back
-/// when someone `gogo`es to the g.
+/// when someone `gogo`es to the g. Whoever calls it has seen that it is not on g0 ([`Parking`]).
 ///
-/// *Takes* rdi = f, rsi = arg. *Leaves* the g saved (see the picture), `gs:[0]` = g0, rsp = g0's
-/// base. *Clobbers* all caller-saved. *From* a goroutine's own stack alone: on g0 it throws. Go:
-/// `mcall` (asm_amd64.s).
+/// *Takes* rax = g, the caller's; rdx = f, rsi = arg. (Not rdi, where the caller may have its lock.)
+/// *Leaves* the g saved (see the picture), `gs:[0]` = g0, rsp = g0's base. *Clobbers* all
+/// caller-saved. Go: `mcall` (asm_amd64.s).
 ///
 /// # Safety
 /// `f` is sound with this arg, and does not return.
-pub unsafe extern "C" fn mcall(f: unsafe extern "C" fn(&'static G, *mut ()) -> !, arg: *mut ()) {
-    "mov rdx, rdi",             // rdx = f
-    "mov rax, gs:[{g}]",        // rax = g
-    "cmp rax, gs:[{g0}]",
-    "jne {from}",
-    "push rbp",                 // a frame, so that the report names the caller
-    "mov rbp, rsp",
-    "call {on_g0}",
-    g = const CURRENT,
-    g0 = const G0,
-    from = sym mcall_from,
-    on_g0 = sym mcall_on_g0,
-}
-}
-
-switch_section! {
-/// `mcall` behind its check: whoever parks has made it before (`Parking`, in park.rs).
-///
-/// *Takes* rax = g, which is the caller's and not g0; rdx = f, rsi = arg. (Not rdi, where the caller
-/// may have its lock.) All else as `mcall`.
-///
-/// # Safety
-/// As for `mcall`, and rax is as told.
-unsafe extern "C" fn mcall_from() {
+#[doc(alias = "mcall")]
+unsafe extern "C" fn raw_mcall() {
     "push rbp",
     "push rbx",
     "push r12",
@@ -135,9 +115,6 @@ unsafe extern "C" fn mcall_from() {
 
 extern "C" fn mcall_returned() -> ! {
     throw("mcall: function returned")
-}
-extern "C" fn mcall_on_g0() -> ! {
-    throw("mcall: called on g0")
 }
 
 switch_section! {
@@ -171,7 +148,7 @@ unsafe extern "C" fn systemstack_raw(f: unsafe extern "C" fn(*mut ()), arg: *mut
     "2:",                       // on g0 already
     "jmp rdx",
     "3:",                       // on neither
-    "push rbp",                 // as in mcall
+    "push rbp",                 // a frame, so that the report names the caller
     "mov rbp, rsp",
     "call {wrong_g}",
     g = const CURRENT,
@@ -191,7 +168,7 @@ extern "C" fn systemstack_wrong_g() -> ! {
 #[inline]
 pub fn systemstack<R>(f: impl FnOnce() -> R) -> R {
     struct Call<F, R> {
-        f: core::mem::ManuallyDrop<F>,
+        f: ManuallyDrop<F>,
         result: core::mem::MaybeUninit<R>,
     }
     unsafe extern "C" fn call<F: FnOnce() -> R, R>(arg: *mut ()) {
@@ -199,14 +176,13 @@ pub fn systemstack<R>(f: impl FnOnce() -> R) -> R {
         // returns.
         let call = unsafe { &mut *arg.cast::<Call<F, R>>() };
         // SAFETY: taken once.
-        let f = unsafe { core::mem::ManuallyDrop::take(&mut call.f) };
+        let f = unsafe { ManuallyDrop::take(&mut call.f) };
         call.result.write(f());
     }
     fn pick<F: FnOnce() -> R, R>(_: &Call<F, R>) -> unsafe extern "C" fn(*mut ()) {
         call::<F, R>
     }
-    let mut c =
-        Call { f: core::mem::ManuallyDrop::new(f), result: core::mem::MaybeUninit::uninit() };
+    let mut c = Call { f: ManuallyDrop::new(f), result: core::mem::MaybeUninit::uninit() };
     let call = pick(&c);
     // SAFETY: `call` fits `c`; `systemstack_raw` keeps what the ABI wants kept.
     unsafe {
@@ -311,56 +287,90 @@ fn _executive_preempted() {
 // The compiler calls a function in a section of its own through a pointer that the linker fills in.
 // These go there directly.
 
-/// [`mcall`], directly.
-///
-/// # Safety
-/// As for `mcall`.
-#[inline(always)]
-pub(crate) unsafe fn call_mcall(f: unsafe extern "C" fn(&'static G, *mut ()) -> !, arg: *mut ()) {
-    // SAFETY: the caller's promise; `mcall` keeps what the ABI wants kept.
-    unsafe {
-        core::arch::asm!("call {mcall}", mcall = sym mcall, in("rdi") f, in("rsi") arg, clobber_abi("C"))
+/// The caller's goroutine, about to leave its CPU (PARKING, in park.rs): proof that the caller is on
+/// that goroutine's own stack. It is not `Send`, so it stays in the goroutine. What runs on g0 in
+/// between must not use it: what is given to `systemstack`, or to [`leave`](Self::leave). (Debug
+/// builds look.)
+pub struct Parking {
+    g: &'static G,
+    _not_send: PhantomData<*const ()>,
+}
+
+impl Parking {
+    /// `None`: the caller is on no goroutine, but on a CPU's g0 or a foreign thread's.
+    #[inline(always)]
+    pub fn here() -> Option<Parking> {
+        let g = getg();
+        let on_g0 = percpu::is_g0(core::ptr::from_ref(g).cast());
+        if on_g0 { None } else { Some(Parking { g, _not_send: PhantomData }) }
+    }
+
+    /// The goroutine.
+    #[inline(always)]
+    pub fn g(&self) -> &'static G {
+        self.g
+    }
+
+    /// Saves the goroutine, and calls `f(g, arg)` on this CPU's g0; throws if that returns. Comes
+    /// back when someone runs the goroutine.
+    ///
+    /// # Safety
+    /// `f` is sound with this arg.
+    #[inline(always)]
+    pub unsafe fn mcall(self, f: unsafe extern "C" fn(&'static G, *mut ()) -> !, arg: *mut ()) {
+        debug_assert!(core::ptr::eq(self.g, getg()), "mcall: called on g0");
+        // SAFETY: the caller's promise; `raw_mcall` keeps what the ABI wants kept. The g is the
+        // caller's, for the token has not left it.
+        unsafe {
+            core::arch::asm!(
+                "call {mcall}",
+                mcall = sym raw_mcall,
+                in("rax") self.g,
+                in("rsi") arg,
+                in("rdx") f,
+                clobber_abi("C"),
+            )
+        }
+    }
+
+    /// The same with what `then` does on g0, where it is moved.
+    #[inline(always)]
+    pub(crate) fn leave<F: OnG0>(self, then: F) {
+        /// One word goes by value: no store and no load.
+        const fn is_word<F>() -> bool {
+            size_of::<F>() == size_of::<*mut ()>() && align_of::<F>() == align_of::<*mut ()>()
+        }
+        #[unsafe(link_section = "executive_switch")]
+        unsafe extern "C" fn on_g0<F: OnG0>(g: &'static G, mut arg: *mut ()) -> ! {
+            let place = if is_word::<F>() { (&raw mut arg).cast::<F>() } else { arg.cast() };
+            // SAFETY: PARK-COMMIT: `then`, or its one word; it lies on the stack of g, which is
+            // saved and ours. It is read once.
+            unsafe { place.read() }.run(g)
+        }
+        let mut then = ManuallyDrop::new(then);
+        let place = (&raw mut then).cast::<*mut ()>();
+        // SAFETY: a word that has no padding; `on_g0::<F>` fits `then`.
+        unsafe {
+            let arg = if is_word::<F>() { place.read() } else { place.cast() };
+            self.mcall(on_g0::<F>, arg);
+        }
     }
 }
 
-/// [`mcall_from`], directly.
-///
-/// # Safety
-/// As for `mcall_from`: `g` is the caller's, and not g0.
-#[inline(always)]
-pub(crate) unsafe fn call_mcall_from(
-    g: &G,
-    f: unsafe extern "C" fn(&'static G, *mut ()) -> !,
-    arg: *mut (),
-) {
-    // SAFETY: the caller's promise; `mcall_from` keeps what the ABI wants kept.
-    unsafe {
-        core::arch::asm!(
-            "call {mcall}",
-            mcall = sym mcall_from,
-            in("rax") g,
-            in("rsi") arg,
-            in("rdx") f,
-            clobber_abi("C"),
-        )
-    }
+/// What is done on g0 once a goroutine has left its CPU and is saved; it ends by scheduling.
+/// (No closure: the compiler does not inline closures that do not return.)
+pub(crate) trait OnG0 {
+    fn run(self, g: &'static G) -> !;
 }
 
-/// [`mcall`] of a function that nothing can go wrong with: it takes the goroutine, and is safe.
-#[doc(alias = "mcall")]
+/// Runs a runnable g, which the caller has taken off its queue; throws unless it is. On g0. Go: the
+/// end of `execute`.
 #[inline(always)]
-pub(crate) fn leave(f: extern "C" fn(&'static G) -> !) {
-    // SAFETY: `f` takes the first of two arguments and does not return; `mcall` as above.
-    unsafe { core::arch::asm!("call {mcall}", mcall = sym mcall, in("rdi") f, clobber_abi("C")) }
-}
-
-/// [`gogo`], directly.
-///
-/// # Safety
-/// As for `gogo`.
-#[inline(always)]
-pub(crate) unsafe fn jump_to(g: &'static G) -> ! {
-    // SAFETY: the caller's promise.
+pub(crate) fn run(g: &'static G) -> ! {
+    g.set_status(Status::Runnable, Status::Running, "execute: goroutine is not runnable");
+    percpu::set_curg(g.as_ptr().cast());
+    let g = trace::record_keeping(Event::Run, g, || g.id());
+    // SAFETY: STACK-OWNER: it is Running, here; it was saved by `mcall` or is newborn.
     unsafe { core::arch::asm!("jmp {gogo}", gogo = sym gogo, in("rdi") g, options(noreturn)) }
 }
 
@@ -368,8 +378,9 @@ pub(crate) unsafe fn jump_to(g: &'static G) -> ! {
 /// `top` (16-byte aligned), and gives its sched_sp. Go: the `gostartcallfn` part of `newproc1`.
 ///
 /// # Safety
-/// The words below `top` are the new goroutine's, and its owner is the caller (STACK-OWNER).
-pub(crate) unsafe fn newborn(top: usize, f: unsafe extern "C" fn(*mut ()), arg: *mut ()) -> usize {
+/// The words below `top` are the new goroutine's, and its owner is the caller (STACK-OWNER). `f` is
+/// an `unsafe extern "C" fn(*mut ())`, and sound with `arg`.
+pub(crate) unsafe fn newborn(top: usize, f: *const (), arg: *mut ()) -> usize {
     debug_assert!(top.is_multiple_of(16));
     // At its first instruction a function expects rsp to be 8 less than a multiple of 16, at its
     // return address: the frame's last word is just below `top`.
@@ -379,7 +390,7 @@ pub(crate) unsafe fn newborn(top: usize, f: unsafe extern "C" fn(*mut ()), arg: 
         0,                                // r14
         0,                                // r13
         arg as usize,                     // r12
-        f as *const () as usize,          // rbx
+        f as usize,                       // rbx
         0,                                // rbp: backtraces end here
         gostart as *const () as usize,    // pc
         goexit as *const () as usize + 1, // what f returns to

@@ -31,6 +31,75 @@ macro_rules! const_fn {
 #[doc(hidden)]
 pub use const_fn;
 
+/// A word that one owner at a time writes, by plain loads and stores; 0 at first. Others may read
+/// it, and see what it was a moment ago. (It orders nothing, so the model checker does not see it.)
+pub struct Owned<T: Word>(T::Atomic);
+
+/// What fits into one.
+pub trait Word: Copy {
+    /// As an atomic.
+    type Atomic;
+    /// At first.
+    #[allow(clippy::declare_interior_mutable_const)] // each use makes one
+    const ZERO: Self::Atomic;
+    /// Relaxed.
+    fn load(word: &Self::Atomic) -> Self;
+    /// Relaxed.
+    fn store(word: &Self::Atomic, value: Self);
+}
+
+macro_rules! words {
+    ($($Value:ty: $Atomic:ty = $zero:expr;)*) => { $(
+        impl Word for $Value {
+            type Atomic = $Atomic;
+            const ZERO: $Atomic = <$Atomic>::new($zero);
+            #[inline(always)]
+            fn load(word: &Self::Atomic) -> Self {
+                word.load(core::sync::atomic::Ordering::Relaxed)
+            }
+            #[inline(always)]
+            fn store(word: &Self::Atomic, value: Self) {
+                word.store(value, core::sync::atomic::Ordering::Relaxed);
+            }
+        }
+    )* };
+}
+words! {
+    bool: core::sync::atomic::AtomicBool = false;
+    u32: core::sync::atomic::AtomicU32 = 0;
+    u64: core::sync::atomic::AtomicU64 = 0;
+    usize: core::sync::atomic::AtomicUsize = 0;
+    *mut (): core::sync::atomic::AtomicPtr<()> = core::ptr::null_mut();
+}
+
+impl<T: Word> Owned<T> {
+    pub(crate) const fn new() -> Self {
+        Owned(T::ZERO)
+    }
+    /// What it is.
+    #[inline(always)]
+    pub fn get(&self) -> T {
+        T::load(&self.0)
+    }
+    #[inline(always)]
+    pub(crate) fn set(&self, value: T) {
+        T::store(&self.0, value);
+    }
+    #[inline(always)]
+    pub(crate) fn replace(&self, value: T) -> T {
+        let was = self.get();
+        self.set(value);
+        was
+    }
+}
+impl Owned<u64> {
+    /// Counts one more.
+    #[inline(always)]
+    pub(crate) fn bump(&self) {
+        self.set(self.get() + 1);
+    }
+}
+
 /// An atomic `Option<&'static T>`: a pointer that came from a reference, or null.
 pub struct AtomicRef<T: 'static>(AtomicPtr<T>);
 

@@ -17,7 +17,7 @@ macro_rules! nobody {
         }
     )* };
 }
-nobody! { raw_g raw_curg raw_m raw_p }
+nobody! { raw_g raw_curg raw_m }
 
 pub(crate) fn is_g0(_: *const ()) -> bool {
     true
@@ -28,12 +28,12 @@ impl PerCpu {
     pub(crate) const fn new() -> Self {
         PerCpu(())
     }
-    pub(crate) fn fill(&self, _: usize, _: *const (), _: *const (), _: *const ()) {}
+    pub(crate) fn fill(&self, _: usize, _: *const (), _: *const ()) {}
 }
 pub fn percpu_block(_: usize) -> *const () {
     core::ptr::null()
 }
-pub(crate) fn set_up(_: usize, _: *const (), _: *const (), _: *const ()) {}
+pub(crate) fn set_up(_: usize, _: *const (), _: *const ()) {}
 pub(crate) fn peek_curg(_: usize) -> *const () {
     core::ptr::null()
 }

@@ -3,11 +3,10 @@
 //! **Rule (PINNED):** the P's list belongs to its owner; the shared list is guarded by its lock.
 //! What is free is in exactly one of them. Go: `gFree`.
 
-use crate::ground::atomic::{AtomicUsize, Ordering, with_new};
+use crate::ground::atomic::{AtomicRef, AtomicUsize, Ordering, Owned, with_new};
 use crate::ground::param::{GFREE_KEEP, GFREE_MAX};
 use crate::nouns::runq::{Linked, List};
 use crate::tools::lock::{CountedLock, Rank};
-use core::cell::Cell;
 
 with_new! {
 /// What no P keeps for itself.
@@ -55,24 +54,22 @@ impl<T: Linked> Everyone<T> {
     }
 }
 
+with_new! {
 /// A P's own: a stack, threaded through the free things themselves.
 pub struct FreeList<T: Linked> {
-    first: Cell<Option<&'static T>>,
-    len: Cell<usize>,
+    first: AtomicRef<T> = AtomicRef::new(),
+    len: Owned<usize> = Owned::new(),
+}
 }
 
 impl<T: Linked> FreeList<T> {
-    pub const fn new() -> Self {
-        FreeList { first: Cell::new(None), len: Cell::new(0) }
-    }
-
     /// The one that was freed last, with a warm stack; refills from `everyone` if there is none.
     #[doc(alias = "gfget")]
     pub fn get(&self, everyone: &Everyone<T>) -> Option<&'static T> {
         self.get_own().or_else(|| {
             let batch = everyone.take(GFREE_KEEP);
             self.len.set(batch.len());
-            self.first.set(batch.first());
+            self.first.store(batch.first(), Ordering::Relaxed);
             self.get_own()
         })
     }
@@ -80,9 +77,9 @@ impl<T: Linked> FreeList<T> {
     /// The one that was freed last here, if any.
     #[inline(always)]
     pub fn get_own(&self) -> Option<&'static T> {
-        let t = self.first.get()?;
+        let t = self.first.load(Ordering::Relaxed)?; // the owner's
         let next = t.link().load(Ordering::Relaxed);
-        self.first.set(next);
+        self.first.store(next, Ordering::Relaxed);
         self.len.set(self.len.get() - 1);
         if let Some(next) = next {
             next.soon(); // who starts one goroutine often starts another
@@ -112,8 +109,8 @@ impl<T: Linked> FreeList<T> {
     #[inline(always)]
     pub fn put_own(&self, t: &'static T) {
         // Relaxed: the owner's, until `everyone`'s lock hands it over.
-        t.link().store(self.first.get(), Ordering::Relaxed);
-        self.first.set(Some(t));
+        t.link().store(self.first.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.first.store(Some(t), Ordering::Relaxed);
         self.len.set(self.len.get() + 1);
     }
 

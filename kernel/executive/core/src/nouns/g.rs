@@ -13,11 +13,10 @@
 //!
 //! A g is never freed, only reused, so everybody holds a `&'static G`. It lives in the heap and not
 //! at its stack's end: the stack's pages may go back to the machine while others look at the g.
-// Cells with an owner, references from GS, a name in two words.
-#![allow(unsafe_code)]
+#![allow(unsafe_code)] // References from GS, a name in two words.
 
 use crate::ground::atomic::{
-    AtomicPtr, AtomicRef, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+    AtomicPtr, AtomicRef, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, Owned,
     prefetch_for_write, with_new,
 };
 use crate::ground::machine::Stack;
@@ -25,7 +24,6 @@ use crate::nouns::joiner::Joiner;
 use crate::nouns::runq::Linked;
 use crate::tools::fatal::throw;
 use crate::tools::percpu;
-use core::cell::Cell;
 use core::mem::offset_of;
 use core::panic::Location;
 use core::ptr::null_mut;
@@ -128,7 +126,7 @@ pub struct G {
     status: AtomicU8 = AtomicU8::new(Status::Idle as u8),
     wait_reason: AtomicU8 = AtomicU8::new(WaitReason::None as u8),
     /// The stack is of the usual size, and stays with the g when the goroutine ends.
-    pub(crate) usual_stack: Cell<bool> = Cell::new(false),
+    pub(crate) usual_stack: Owned<bool> = Owned::new(),
     /// The CPU that it must run on, or ANY_CPU. Written by the goroutine itself.
     pub(crate) locked_to: AtomicU32 = AtomicU32::new(ANY_CPU),
     /// Coarse time (ns) of its last park.
@@ -142,7 +140,7 @@ pub struct G {
 
     // For the goroutine itself.
     /// What its waker tells it: which select arm won, whether a channel was closed.
-    pub(crate) param: Cell<*mut ()> = Cell::new(null_mut()),
+    pub(crate) param: Owned<*mut ()> = Owned::new(),
     /// Where it is in a select: see waitq.rs.
     #[doc(alias = "selectDone")]
     pub(crate) select_done: AtomicU32 = AtomicU32::new(0),
@@ -150,14 +148,14 @@ pub struct G {
     pub(crate) waits_for: AtomicUsize = AtomicUsize::new(0),
     // (All that a switch or a hand-over touches stands above: one cache line.)
     /// In an inbox: its place in the CPU's line, as `Owner::end` gave it.
-    pub(crate) place: Cell<u32> = Cell::new(0),
+    pub(crate) place: Owned<u32> = Owned::new(),
     /// The next in the list of all g's, which only grows.
     pub(crate) alllink: AtomicRef<G> = AtomicRef::new(),
     // The stack's ends (SEEN-WHOLE); 0 and 0: none.
     stack_lo: AtomicUsize = AtomicUsize::new(0),
     stack_hi: AtomicUsize = AtomicUsize::new(0),
     /// Bytes left free at the stack's top (see `STACK_COLORS`).
-    pub(crate) color: Cell<usize> = Cell::new(0),
+    pub(crate) color: Owned<usize> = Owned::new(),
     /// High-water mark in pages, tagged with the goroutine's id, so that a reused g needs no reset.
     deepest: AtomicU64 = AtomicU64::new(0),
     /// See [`G::behind`].
@@ -165,7 +163,7 @@ pub struct G {
     /// The word in which its future meets wakers (services' wakeword.rs).
     pub(crate) future: AtomicU64 = AtomicU64::new(0),
     /// Where it goes on after a preemption. Written by the tick handler while it stands still.
-    pub(crate) preempt_pc: Cell<usize> = Cell::new(0),
+    pub(crate) preempt_pc: Owned<usize> = Owned::new(),
 
     // For birth and join.
     started_at: AtomicRef<Location<'static>> = AtomicRef::new(),
@@ -175,9 +173,9 @@ pub struct G {
     /// Where its end meets its handle.
     pub(crate) joiner: Joiner<G> = Joiner::new(),
     /// Where closure and result lie, on its own stack.
-    pub(crate) body: Cell<*mut ()> = Cell::new(null_mut()),
+    pub(crate) body: Owned<*mut ()> = Owned::new(),
     /// Drops a result that nobody will take.
-    pub(crate) drop_result: Cell<Option<unsafe extern "C" fn(*mut ())>> = Cell::new(None),
+    pub(crate) drop_result: Owned<*mut ()> = Owned::new(),
 }
 }
 
@@ -193,12 +191,6 @@ pub struct Seen {
     /// Its stack.
     pub stack: Stack,
 }
-
-// SAFETY: cells are touched by the owner that the status names (STACK-OWNER) or by the list that
-// has the g (ONE-QUEUE); the rest is atomic.
-unsafe impl Sync for G {}
-// SAFETY: as above.
-unsafe impl Send for G {}
 
 impl Linked for G {
     fn link(&self) -> &AtomicRef<G> {

@@ -2,17 +2,17 @@
 //!
 //! **Rule:** an m's cells are touched by its own CPU, on g0 or pinned. Others wake its note, and
 //! put g's that are locked to it into its inbox.
-#![allow(unsafe_code)] // `Sync` for cells of the owner.
+#![allow(unsafe_code)] // References from GS.
 
-use crate::ground::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, with_new};
+use crate::ground::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, Owned, with_new};
 use crate::ground::machine::{self, NEVER};
-use crate::ground::param::{MAX_CPUS, RETRY_NS};
+use crate::ground::param::MAX_CPUS;
 use crate::nouns::g::G;
+use crate::nouns::p::P;
 use crate::nouns::runq::{List, Owner};
 use crate::tools::lock::{Lock, Rank};
 use crate::tools::note::{Note, Sleeper};
 use crate::tools::percpu;
-use core::cell::Cell;
 
 /// What a CPU is doing: for reports, and a hint to others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,21 +33,23 @@ with_new! {
 pub struct M {
     /// The g on whose stack the scheduler runs here.
     pub(crate) g0: G = G::new(),
+    /// Its p, for good (docs/decisions/0001).
+    pub(crate) p: P = P::new(),
 
     // For its own CPU.
     /// It counts as searching in `Idle`.
-    pub(crate) spinning: Cell<bool> = Cell::new(false),
+    pub(crate) spinning: Owned<bool> = Owned::new(),
     /// The earliest tick requested on this CPU, or NEVER. The handler may write it at any time.
     tick: AtomicU64 = AtomicU64::new(NEVER),
-    /// A tick that should preempt and cannot comes again after this time (ns).
-    pub(crate) retry: Cell<u64> = Cell::new(RETRY_NS),
+    /// A tick that should preempt and cannot comes again after this time (ns); 0: after the least.
+    pub(crate) retry: Owned<u64> = Owned::new(),
     /// When the slice ends (ns); NEVER: there is none. Others may look.
     pub(crate) slice_end: AtomicU64 = AtomicU64::new(NEVER),
     /// The schedtick when the slice began.
-    pub(crate) slice_tick: Cell<u32> = Cell::new(0),
+    pub(crate) slice_tick: Owned<u32> = Owned::new(),
     /// A slice has ended, and nobody has gone behind the others for it yet.
-    pub(crate) slice_over: Cell<bool> = Cell::new(false),
-    random: Cell<u32> = Cell::new(1),
+    pub(crate) slice_over: Owned<bool> = Owned::new(),
+    random: Owned<u32> = Owned::new(),
 
     // For others.
     state: AtomicU8 = AtomicU8::new(CpuState::Offline as u8),
@@ -88,13 +90,13 @@ impl Inbox {
     }
 }
 
-// SAFETY: cells are the owner's; the rest is atomic or locked.
-unsafe impl Sync for M {}
-
 static MS: [M; MAX_CPUS] = [const { M::new() }; MAX_CPUS];
 
 pub(crate) fn m_of(cpu: usize) -> &'static M {
     &MS[cpu]
+}
+pub(crate) fn p_of(cpu: usize) -> &'static P {
+    &m_of(cpu).p
 }
 
 /// This CPU's m. Pinned or on g0.
@@ -102,6 +104,21 @@ pub(crate) fn m_of(cpu: usize) -> &'static M {
 pub(crate) fn m() -> &'static M {
     // SAFETY: set up before this CPU started, and never changed.
     unsafe { &*percpu::raw_m().cast::<M>() }
+}
+
+/// This CPU's p. Pinned or on g0.
+#[inline]
+pub(crate) fn p() -> &'static P {
+    &m().p
+}
+
+impl P {
+    /// The owner's half of the queue. Called on [`p()`](p) alone.
+    #[inline]
+    pub(crate) fn runq(&self) -> Owner<'_, G> {
+        debug_assert!(core::ptr::eq(self, p()), "PINNED");
+        self.runq.owner()
+    }
 }
 
 /// The machine, as a CPU's note sees it.

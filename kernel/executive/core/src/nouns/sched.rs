@@ -9,7 +9,8 @@ use crate::nouns::freelist::Everyone;
 use crate::nouns::g::G;
 use crate::nouns::idle::Idle;
 use crate::nouns::inject::Injected;
-use crate::nouns::p::{P, p_of};
+use crate::nouns::m::p_of;
+use crate::nouns::p::P;
 use crate::nouns::runq::List;
 use crate::tools::lock::{CountedLock, Rank};
 

@@ -91,6 +91,11 @@ impl Parked {
     pub unsafe fn new(g: &'static G) -> Self {
         Parked(g)
     }
+    /// The same, in the core, where a goroutine was just saved.
+    #[inline(always)]
+    pub(crate) fn of(g: &'static G) -> Self {
+        Parked(g)
+    }
     /// In a park's commit: from here on it can be claimed as parked. Gives it back if it was
     /// claimed since [`prepare`]: then it goes on.
     #[inline]

@@ -9,21 +9,24 @@
 #![allow(unsafe_code)] // First frames, closures and results by pointer, raw states in a pointer.
 
 use super::park::{may_park, park};
-use super::schedule::{Turn, execute, ready_and_schedule, schedule};
+use super::schedule::{Turn, execute, ready_and_schedule, schedule_inline};
 use super::wake::{put_last, put_next};
 use crate::ground::machine::{self, Stack};
 use crate::ground::param::{GOID_BATCH, STACK_BYTES, STACK_COLORS};
 use crate::nouns::g::{ANY_CPU, G, Status, WaitReason, getg};
 use crate::nouns::joiner::Ended;
-use crate::nouns::m::{M, m};
-use crate::nouns::p::{P, p};
+use crate::nouns::m::{M, m, p};
+use crate::nouns::p::P;
 use crate::nouns::runq::List;
 use crate::nouns::sched::SCHED;
+use crate::nouns::waitq::Parked;
+use crate::switch::OnG0;
 use crate::tools::fatal::throw;
 use crate::tools::trace::{self, Event};
 use crate::{switch, tools::percpu};
 use alloc::boxed::Box;
-use core::mem::{ManuallyDrop, align_of, needs_drop, size_of};
+use core::alloc::Layout;
+use core::mem::{ManuallyDrop, needs_drop};
 use core::panic::Location;
 use core::ptr::null_mut;
 use core::sync::atomic::Ordering::Relaxed;
@@ -61,10 +64,11 @@ impl core::fmt::Display for SpawnError {
 }
 impl core::error::Error for SpawnError {}
 
-/// Closure before, result after, in one place at the top of the stack.
-pub(crate) union Body<F, T> {
-    f: ManuallyDrop<F>,
-    pub(crate) result: ManuallyDrop<T>,
+/// Closure before, result after, in one place at the top of the stack: both begin where it does.
+#[repr(C)]
+union Body<F, T> {
+    _f: ManuallyDrop<F>,
+    _result: ManuallyDrop<T>,
 }
 
 /// Starts a goroutine that runs `f`: next on this P.
@@ -76,17 +80,17 @@ where
     let mut f = ManuallyDrop::new(f);
     let f_ptr = &raw const *f;
     let started = switch::systemstack(|| {
-        let g = newproc1(&start, size_of::<Body<F, T>>(), align_of::<Body<F, T>>(), run::<F, T>)?;
+        let g = newproc1(&start, Layout::new::<Body<F, T>>(), run::<F, T> as *const ())?;
         // SAFETY: STACK-OWNER: g is ours until it is queued; `newproc1` left room for a `Body`
         // there. The closure is moved: the caller forgets it.
         unsafe { core::ptr::copy_nonoverlapping(f_ptr, g.body.get().cast::<F>(), 1) };
         if needs_drop::<T>() {
-            g.drop_result.set(Some(drop_result::<F, T>));
+            g.drop_result.set(drop_result::<T> as *mut ());
         }
         if SCHED.main_started.load(Relaxed) {
             put_next(g);
         } else {
-            put_last(p(), m(), g); // main itself, which CPU 0 finds at once: no wakep
+            put_last(m(), g); // main itself, which CPU 0 finds at once: no wakep
         }
         Ok(g)
     });
@@ -98,23 +102,18 @@ where
 }
 
 /// A runnable g that begins with `run(body)`, a body of that layout; in no queue yet. On g0.
-fn newproc1(
-    start: &Start,
-    size: usize,
-    align: usize,
-    run: unsafe extern "C" fn(*mut ()),
-) -> Result<&'static G, SpawnError> {
+fn newproc1(start: &Start, body: Layout, run: *const ()) -> Result<&'static G, SpawnError> {
     let p = p();
-    if size + align > start.stack_bytes / 2 {
+    if body.size() + body.align() > start.stack_bytes / 2 {
         return Err(SpawnError::StackTooSmall);
     }
     let g = gfget(p, start.stack_bytes).ok_or_else(no_g)?;
-    let body = (g.stack_top() - g.color.get() - size) & !(align.max(16) - 1);
+    let body = (g.stack_top() - g.color.get() - body.size()) & !(body.align().max(16) - 1);
     g.body.set(body as *mut ());
     // SAFETY: STACK-OWNER: a Dead g from the free list is ours; its first page is committed.
     g.sched_sp.store(unsafe { switch::newborn(body, run, body as *mut ()) }, Relaxed);
     g.joiner.begin(start.detached);
-    g.drop_result.set(None);
+    g.drop_result.set(null_mut());
     g.set_status(Status::Dead, Status::Runnable, "newproc1: new g is not Dead");
     g.is_born(next_goid(p), start.name, start.at);
     p.stats.born.bump();
@@ -130,75 +129,81 @@ fn no_g() -> SpawnError {
 
 /// What a goroutine runs: the closure, whose place its result takes.
 unsafe extern "C" fn run<F: FnOnce() -> T, T>(body: *mut ()) {
-    let body = body.cast::<Body<F, T>>();
     // SAFETY: `newproc` put the closure there; it is taken once.
-    let f = unsafe { ManuallyDrop::into_inner(core::ptr::read(&raw const (*body).f)) };
-    let result = f();
+    let result = unsafe { body.cast::<F>().read() }();
     // SAFETY: the place is this goroutine's, and free now.
-    unsafe { (&raw mut (*body).result).write(ManuallyDrop::new(result)) };
+    unsafe { body.cast::<T>().write(result) };
     let g = getg();
     // If it is detached after this look, `goexit0` sees to it.
     if needs_drop::<T>() && g.joiner.is_detached() {
-        g.drop_result.set(None);
+        g.drop_result.set(null_mut());
         // SAFETY: nobody else will look at it.
-        unsafe { drop_result::<F, T>(body.cast()) };
+        unsafe { drop_result::<T>(body) };
     }
 }
 
-unsafe extern "C" fn drop_result<F, T>(body: *mut ()) {
+unsafe extern "C" fn drop_result<T>(body: *mut ()) {
     // SAFETY: the caller says that a result is there and that it is the last to use it.
-    unsafe { ManuallyDrop::drop(&mut (*body.cast::<Body<F, T>>()).result) }
+    unsafe { body.cast::<T>().drop_in_place() }
 }
 
 /// The last thing a goroutine does: its function has returned to `goexit`, which calls this.
 pub(crate) extern "C" fn goexit1() -> ! {
-    // SAFETY: `goexit0` takes no argument and does not return.
-    unsafe { switch::call_mcall(goexit0, null_mut()) };
+    may_park().leave(Exit);
     throw("goexit1: a dead goroutine goes on")
 }
 
 /// The goroutine is off its stack: it becomes Dead, its joiner is readied, and it goes to the free
 /// list unless a handle wants its result. On g0.
-#[unsafe(link_section = "executive_switch")]
-unsafe extern "C" fn goexit0(g: &'static G, _: *mut ()) -> ! {
-    let (p, m) = (p(), m());
-    trace::record(Event::End, || g.id());
-    g.locked_to.store(ANY_CPU, Relaxed);
-    let drop_result = g.drop_result.get(); // read now: from `end` on a handle may free g
-    g.set_status(Status::Running, Status::Dead, "goexit0: goroutine is not running");
-    p.stats.died.bump();
-    match g.joiner.end() {
-        Ended::Detached => {
-            if let Some(drop_result) = drop_result {
-                resurrect(p, m, g, drop_result);
+#[doc(alias = "goexit0")]
+struct Exit;
+
+impl OnG0 for Exit {
+    #[inline(always)]
+    fn run(self, g: &'static G) -> ! {
+        let m = m();
+        trace::record(Event::End, || g.id());
+        g.locked_to.store(ANY_CPU, Relaxed);
+        let drop_result = g.drop_result.get(); // read now: from `end` on a handle may free g
+        g.set_status(Status::Running, Status::Dead, "goexit0: goroutine is not running");
+        m.p.stats.died.bump();
+        match g.joiner.end() {
+            Ended::Detached => {
+                if !drop_result.is_null() {
+                    resurrect(m, g, drop_result);
+                }
+                gfput(&m.p, g);
             }
-            gfput(p, g);
+            Ended::Awaited(joiner) => ready_and_schedule(m, joiner),
+            Ended::NotYetAwaited => {}
         }
-        Ended::Awaited(joiner) => ready_and_schedule(p, m, joiner),
-        Ended::NotYetAwaited => {}
+        schedule_inline(m)
     }
-    schedule(p, m)
 }
 
 /// The handle was dropped as the goroutine ended, so nobody else will drop its result. Dropping may
 /// park: so this goroutine lives once more, and runs `drop_result` on its stack, below the result.
 #[cold]
-fn resurrect(p: &P, m: &M, g: &'static G, drop_result: unsafe extern "C" fn(*mut ())) -> ! {
+fn resurrect(m: &M, g: &'static G, drop_result: *const ()) -> ! {
+    let p = &m.p;
     let body = g.body.get();
     p.stats.born.bump();
-    g.drop_result.set(None);
+    g.drop_result.set(null_mut());
     g.joiner.begin(true);
     // SAFETY: STACK-OWNER: g is Dead, detached and in no list: ours.
     g.sched_sp.store(unsafe { switch::newborn(body as usize, drop_result, body) }, Relaxed);
     g.set_status(Status::Dead, Status::Runnable, "resurrect: goroutine is not Dead");
-    execute(p, m, g, Turn::Own)
+    execute(m, g, Turn::Own)
 }
 
 /// The handle's wait: parks until `g` has ended. Once per handle.
 pub(crate) fn wait_for_end(g: &'static G) {
     if !g.joiner.has_ended() {
         let parking = may_park();
-        park(parking, WaitReason::Join, |me| g.joiner.wait(me));
+        park(parking, WaitReason::Join, |me| {
+            let me = me.into_g();
+            if g.joiner.wait(me) { None } else { Some(Parked::of(me)) }
+        });
     }
 }
 
@@ -296,7 +301,7 @@ pub(crate) fn free_stack(g: &G) -> bool {
 fn malg(stack_bytes: usize) -> Option<&'static G> {
     let stack = alloc_stack(stack_bytes)?;
     // SAFETY: a layout of nonzero size.
-    let g = unsafe { alloc::alloc::alloc(core::alloc::Layout::new::<G>()) }.cast::<G>();
+    let g = unsafe { alloc::alloc::alloc(Layout::new::<G>()) }.cast::<G>();
     if g.is_null() {
         SCHED.stack_bytes.fetch_sub(stack.size(), Relaxed);
         // SAFETY: nothing has used it.

@@ -4,15 +4,16 @@
 use super::birth::{self, Start};
 use super::schedule::schedule;
 use crate::ground::param::{MAX_CPUS, STACK_BYTES};
-use crate::nouns::g::{G, Status};
-use crate::nouns::m::{CpuState, m, m_of};
-use crate::nouns::p::{p, p_of};
+use crate::nouns::g::Status;
+use crate::nouns::m::{CpuState, m, m_of, p_of};
 use crate::nouns::sched::SCHED;
 use crate::{ground::machine, switch, tools::percpu};
 use core::panic::Location;
-use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+use core::ptr::from_ref;
+use core::sync::atomic::Ordering::Relaxed;
+use spin::Once;
 
-static MAIN: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+static MAIN: Once<fn()> = Once::new();
 
 /// Runs `main` as goroutine 1, on CPU 0, which is the caller, and starts the other CPUs. When
 /// `main` returns the run is over, with status 0, whatever the other goroutines do (as in Go).
@@ -20,7 +21,7 @@ static MAIN: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 /// Called by the machine, once.
 #[doc(alias("rt0_go", "schedinit"))]
 pub fn start(main: fn()) -> ! {
-    MAIN.store(main as *mut (), Relaxed);
+    MAIN.call_once(|| main);
     let cpus = machine::cpus().clamp(1, MAX_CPUS);
     for cpu in 0..cpus {
         set_up(cpu);
@@ -39,13 +40,7 @@ pub fn set_up(cpu: usize) {
     let m = m_of(cpu);
     m.seed(0x9e37_79b9 ^ (cpu as u32 + 1).wrapping_mul(0x85eb_ca6b));
     m.g0.set_status(Status::Idle, Status::Running, "set_up: g0 was used");
-    let g0: *const G = &m.g0;
-    percpu::set_up(
-        cpu,
-        g0.cast(),
-        core::ptr::from_ref(m).cast(),
-        core::ptr::from_ref(p_of(cpu)).cast(),
-    );
+    percpu::set_up(cpu, from_ref(&m.g0).cast(), from_ref(m).cast());
 }
 
 /// What CPU 0 runs first.
@@ -77,7 +72,7 @@ extern "C" fn boot_cpu_on_g0() -> ! {
     if birth::newproc(start, main_goroutine).is_err() {
         crate::tools::fatal::throw("start: no memory for the main goroutine");
     }
-    schedule(p(), m())
+    schedule(m())
 }
 
 /// What the other CPUs run first.
@@ -89,15 +84,13 @@ extern "C" fn other_cpu() -> ! {
 
 extern "C" fn other_cpu_on_g0() -> ! {
     m().set_state(CpuState::Running);
-    schedule(p(), m())
+    schedule(m())
 }
 
 /// Goroutine 1.
 #[doc(alias = "runtime.main")]
 fn main_goroutine() {
     SCHED.main_started.store(true, Relaxed);
-    // SAFETY: `start` stored a `fn()`.
-    let main: fn() = unsafe { core::mem::transmute(MAIN.load(Relaxed)) };
-    main();
+    MAIN.get().expect("`start` sets it")();
     machine::exit(0)
 }

@@ -4,7 +4,7 @@
 use crate::ground::param::STACK_BYTES;
 use crate::nouns::g::{G, Status, WaitReason};
 use crate::nouns::sched::SCHED;
-use crate::proc::birth::{self, Body, SpawnError, Start, newproc};
+use crate::proc::birth::{self, SpawnError, Start, newproc};
 use crate::tools::percpu;
 use core::marker::PhantomData;
 use core::mem::{ManuallyDrop, needs_drop};
@@ -111,7 +111,7 @@ impl Builder {
             detached: false,
         };
         match newproc::<F, T>(start, f) {
-            Ok(g) => Ok(JoinHandle { g, take: take::<F, T>, result: PhantomData }),
+            Ok(g) => Ok(JoinHandle { g, result: PhantomData }),
             Err((e, _f)) => Err(e),
         }
     }
@@ -126,11 +126,6 @@ where
     newproc(start, f).map(drop).map_err(|(_, f)| f)
 }
 
-unsafe fn take<F, T>(body: *mut ()) -> T {
-    // SAFETY: the caller says that the result is there, and takes it once.
-    unsafe { ManuallyDrop::into_inner((&raw const (*body.cast::<Body<F, T>>()).result).read()) }
-}
-
 /// A goroutine's result to come. It *is* the goroutine, whose g and stack stay until the result is
 /// taken or the handle dropped.
 ///
@@ -143,7 +138,6 @@ unsafe fn take<F, T>(body: *mut ()) -> T {
 /// ```
 pub struct JoinHandle<T> {
     g: &'static G,
-    take: unsafe fn(*mut ()) -> T,
     result: PhantomData<T>,
 }
 
@@ -154,7 +148,7 @@ impl<T> JoinHandle<T> {
         let handle = ManuallyDrop::new(self);
         // SAFETY: it has ended, so the result is there; the handle is forgotten, so nobody takes it
         // twice.
-        let result = unsafe { (handle.take)(handle.g.body.get()) };
+        let result = unsafe { handle.g.body.get().cast::<T>().read() };
         birth::reap(handle.g);
         result
     }
@@ -199,7 +193,7 @@ impl<T> Drop for JoinHandle<T> {
         if birth::detach(self.g) {
             if needs_drop::<T>() {
                 // SAFETY: it has ended, so the result is there, and nobody else takes it.
-                drop(unsafe { (self.take)(self.g.body.get()) });
+                unsafe { self.g.body.get().cast::<T>().drop_in_place() };
             }
             birth::reap(self.g);
         }

@@ -9,15 +9,15 @@
 //! deadline of this P's first timer, or when another CPU kicks.
 
 use super::foreign::hand_over;
+use super::park::may_park;
 use super::schedule::schedule_slow;
 use super::wake::{anyone_waits, kick_hogs, new_slice, put_last, startm, wakep};
 use crate::ground::machine::{self, Interrupted, NEVER};
 use crate::ground::param::{RETRY_MOST_NS, RETRY_NS, TIMER_SLACK_NS};
 use crate::nouns::g::{ANY_CPU, G, Status, getg, on_g0};
-use crate::nouns::m::{CpuState, m};
-use crate::nouns::p::p;
+use crate::nouns::m::{CpuState, m, p};
 use crate::nouns::sched::SCHED;
-use crate::switch;
+use crate::switch::{self, OnG0};
 use crate::tools::percpu;
 use crate::tools::trace::{self, Event};
 use core::sync::atomic::Ordering::Relaxed;
@@ -36,7 +36,7 @@ pub fn on_tick(at: &mut Interrupted) {
     }
 
     let due = p.timers.next();
-    let others_wait = anyone_waits(p, m);
+    let others_wait = anyone_waits(m);
     let mut yields = due <= now || m.has_readied() || !SCHED.injected.is_empty() || m.is_off();
     if m.slice_end.load(Relaxed) <= now {
         // The same goroutine, or the same slice handed on through runnext, as when it began?
@@ -59,10 +59,11 @@ pub fn on_tick(at: &mut Interrupted) {
         // The next unpin honours the mark. But g0 may have checked its queues before this work
         // arrived, and run a goroutine that never pins: so another tick comes. Each comes later
         // than the one before, or a CPU that is slow enough would execute nothing but ticks.
-        m.tick_by(now + m.retry.get());
-        m.retry.set((2 * m.retry.get()).min(RETRY_MOST_NS));
+        let retry = m.retry.get().max(RETRY_NS);
+        m.tick_by(now + retry);
+        m.retry.set((2 * retry).min(RETRY_MOST_NS));
     } else {
-        m.retry.set(RETRY_NS);
+        m.retry.set(0);
     }
 }
 
@@ -124,20 +125,23 @@ pub(crate) fn preempted() {
 #[doc(alias("gopreempt_m", "goschedImpl"))]
 #[cold]
 fn gopreempt() {
-    extern "C" fn preempt_m(g: &'static G) -> ! {
-        let (p, m) = (p(), m());
-        p.stats.preemptions.bump();
-        trace::record(Event::Preempt, || g.id());
-        g.set_status(Status::Running, Status::Runnable, "preempt: goroutine is not running");
-        percpu::calm();
-        if g.locked_to.load(Relaxed) != ANY_CPU {
-            put_last(p, m, g);
-        } else {
-            SCHED.put(g);
-            wakep();
-            kick_hogs();
+    struct Preempt;
+    impl OnG0 for Preempt {
+        fn run(self, g: &'static G) -> ! {
+            let m = m();
+            m.p.stats.preemptions.bump();
+            trace::record(Event::Preempt, || g.id());
+            g.set_status(Status::Running, Status::Runnable, "preempt: goroutine is not running");
+            percpu::calm();
+            if g.locked_to.load(Relaxed) != ANY_CPU {
+                put_last(m, g);
+            } else {
+                SCHED.put(g);
+                wakep();
+                kick_hogs();
+            }
+            schedule_slow(m)
         }
-        schedule_slow(p, m)
     }
-    switch::leave(preempt_m)
+    may_park().leave(Preempt);
 }

@@ -11,7 +11,7 @@
 use super::birth::free_stack;
 use super::wake::startm;
 use crate::nouns::g::G;
-use crate::nouns::p::{p, p_of};
+use crate::nouns::m::{p, p_of};
 use crate::nouns::runq::List;
 use crate::nouns::sched::SCHED;
 use crate::tools::percpu::{Pin, cpu};

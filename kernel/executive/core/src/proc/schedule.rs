@@ -4,7 +4,6 @@
 //! next round begins when a g comes back by `mcall`.
 //!
 //! Sources are asked in Go 1.26's order, which takes the global queue in batches.
-#![allow(unsafe_code)] // Calls of `gogo`.
 
 use super::wake::{
     anyone_waits, becomes_runnable, hand_over, new_slice, put_in_ring_and_wake, put_next, ready,
@@ -15,10 +14,10 @@ use crate::ground::param::{
     GLOBAL_QUEUE_BATCH, GLOBAL_QUEUE_EVERY_TICKS, NAP_NS, RUNNEXT_PAUSE_NS, RUNQ_SIZE,
     TIMER_SLACK_NS,
 };
-use crate::nouns::g::{ANY_CPU, G, Status};
+use crate::nouns::g::{ANY_CPU, G};
 use crate::nouns::idle::{Stopping, Stops};
-use crate::nouns::m::{Cpu, CpuState, M, m, m_of};
-use crate::nouns::p::{P, p_of};
+use crate::nouns::m::{Cpu, CpuState, M, m, m_of, p_of};
+use crate::nouns::p::P;
 use crate::nouns::runq::{List, Owner, Thief};
 use crate::nouns::sched::SCHED;
 use crate::nouns::steal::{Found, Thieving, steal_work};
@@ -29,15 +28,15 @@ use core::sync::atomic::{Ordering, Ordering::Relaxed, compiler_fence};
 
 /// One round: finds a runnable g and runs it. On g0. Throws if a lock is held.
 #[inline(never)]
-#[unsafe(link_section = "executive_switch")]
-pub(crate) fn schedule(p: &'static P, m: &'static M) -> ! {
-    schedule_inline(p, m)
+pub(crate) fn schedule(m: &'static M) -> ! {
+    schedule_inline(m)
 }
 
 /// The same, where a goroutine parks or yields.
 #[inline(always)]
-pub(crate) fn schedule_inline(p: &'static P, m: &'static M) -> ! {
-    if is_calm() && nothing_special(p, m) {
+pub(crate) fn schedule_inline(m: &'static M) -> ! {
+    let p = &m.p;
+    if is_calm() && nothing_special(m) {
         if let Some(g) = p.runq().get_next() {
             run(p, g, Turn::Inherited)
         }
@@ -49,22 +48,23 @@ pub(crate) fn schedule_inline(p: &'static P, m: &'static M) -> ! {
             run(p, g, Turn::Own)
         }
     }
-    schedule_slow(p, m)
+    schedule_slow(m)
 }
 
 /// Readies `g`, and one round of `schedule`: at once, without a queue, if that takes `g`. On g0.
 #[inline(always)]
-pub(crate) fn ready_and_schedule(p: &'static P, m: &'static M, g: &'static G) -> ! {
+pub(crate) fn ready_and_schedule(m: &'static M, g: &'static G) -> ! {
+    let p = &m.p;
     let g = becomes_runnable(g);
     if is_calm()
-        && nothing_special(p, m)
+        && nothing_special(m)
         && p.others().runnext().is_none()
         && g.locked_to.load(Relaxed) == ANY_CPU
     {
         run(p, g, Turn::Inherited)
     }
     put_next(g);
-    schedule(p, m)
+    schedule(m)
 }
 
 /// Whether nobody wants the goroutines of this CPU to yield. Throws if a lock or a pin is held.
@@ -81,14 +81,16 @@ fn is_calm() -> bool {
 /// interrupt left, nothing locked to this CPU, which is on. (After a goroutine it is not
 /// searching.)
 #[inline(always)]
-fn nothing_special(p: &P, m: &M) -> bool {
+fn nothing_special(m: &M) -> bool {
+    let p = &m.p;
     p.timers.next() == NEVER && SCHED.injected.is_empty() && !m.is_special() && !chaos::one_in(4)
 }
 
 /// Everything that `schedule` knows.
 #[cold]
 #[inline(never)]
-pub(crate) fn schedule_slow(p: &'static P, m: &'static M) -> ! {
+pub(crate) fn schedule_slow(m: &'static M) -> ! {
+    let p = &m.p;
     percpu::set_curg(core::ptr::null());
     if p.give_free.load(Relaxed) {
         SCHED.give_free(p);
@@ -96,13 +98,13 @@ pub(crate) fn schedule_slow(p: &'static P, m: &'static M) -> ! {
     if p.low_memory.load(Relaxed) {
         refill(p);
     }
-    let next = if m.slice_over.replace(false) { next_in_turn(p, m) } else { None };
-    let (g, turn) = next.map_or_else(|| find_runnable(p, m), |g| (g, Turn::Own));
+    let next = if m.slice_over.replace(false) { next_in_turn(m) } else { None };
+    let (g, turn) = next.map_or_else(|| find_runnable(m), |g| (g, Turn::Own));
     if m.spinning.get() {
         // Before it runs: there may be more work, from submitters that counted on us.
         reset_spinning(m);
     }
-    execute(p, m, g, turn)
+    execute(m, g, turn)
 }
 
 /// The machine's page-fault handler asked for it (`on_low_memory`).
@@ -131,7 +133,8 @@ pub(crate) enum Turn {
 }
 
 /// Runs a runnable g that the caller has taken off its queue.
-pub(crate) fn execute(p: &P, m: &M, g: &'static G, turn: Turn) -> ! {
+pub(crate) fn execute(m: &M, g: &'static G, turn: Turn) -> ! {
+    let p = &m.p;
     let due = p.timers.next();
     if due != NEVER {
         // A hog must not make sleepers late. Nor may sleepers that are due take all of `g`'s time.
@@ -140,7 +143,7 @@ pub(crate) fn execute(p: &P, m: &M, g: &'static G, turn: Turn) -> ! {
     if turn == Turn::Own {
         turn_begins(p);
     }
-    if !m.in_slice() && anyone_waits(p, m) {
+    if !m.in_slice() && anyone_waits(m) {
         new_slice(); // nor may it keep those waiting who are behind it
     }
     run(p, g, Turn::Inherited)
@@ -157,23 +160,20 @@ fn turn_begins(p: &P) {
 /// by `put_next` and `put_last`, which began a slice.
 #[inline(always)]
 fn run(p: &P, g: &'static G, turn: Turn) -> ! {
-    g.set_status(Status::Runnable, Status::Running, "execute: goroutine is not runnable");
-    percpu::set_curg(g.as_ptr().cast());
     if turn == Turn::Own {
         turn_begins(p);
     }
     p.stats.runs.bump();
-    let g = trace::record_keeping(Event::Run, g, || g.id());
-    // SAFETY: STACK-OWNER: it is Running, here; it was saved by mcall or is newborn.
-    unsafe { switch::jump_to(g) }
+    switch::run(g)
 }
 
 /// Finds a runnable g, and on whose slice it runs; sleeps until there is one.
 #[doc(alias("findRunnable", "findrunnable"))]
-fn find_runnable(p: &'static P, m: &'static M) -> (&'static G, Turn) {
+fn find_runnable(m: &'static M) -> (&'static G, Turn) {
+    let p = &m.p;
     loop {
         if m.is_off() {
-            match off_duty(p, m) {
+            match off_duty(m) {
                 Some(next) => return next,
                 None => continue,
             }
@@ -191,10 +191,10 @@ fn find_runnable(p: &'static P, m: &'static M) -> (&'static G, Turn) {
         if let Some(g) = m.take_readied().or_else(|| p.runq().get_next()) {
             return (g, Turn::Inherited);
         }
-        if let Some(g) = first_in_line(p, m) {
+        if let Some(g) = first_in_line(m) {
             return (g, Turn::Own);
         }
-        if let Some(g) = adopt(p, SCHED.get_batch(RUNQ_SIZE / 2)).or_else(|| search(p)) {
+        if let Some(g) = adopt(p, SCHED.get_batch(RUNQ_SIZE / 2)).or_else(|| search(m)) {
             return (g, Turn::Own);
         }
     }
@@ -203,15 +203,15 @@ fn find_runnable(p: &'static P, m: &'static M) -> (&'static G, Turn) {
 /// One look on a CPU that is switched off: a goroutine that is locked to it, and on whose slice it
 /// runs. `None`: the CPU has slept. On g0.
 #[cold]
-fn off_duty(p: &'static P, m: &'static M) -> Option<(&'static G, Turn)> {
+fn off_duty(m: &'static M) -> Option<(&'static G, Turn)> {
     take_injected();
-    hand_over(p, m);
+    hand_over(m);
     if m.has_inbox() {
         // The ring is empty, so the first in line need not wait for its turn.
         let readied = m.take_readied().map(|g| (g, Turn::Inherited));
-        return readied.or_else(|| m.take_in_line(&p.runq()).map(|g| (g, Turn::Own)));
+        return readied.or_else(|| m.take_in_line(&m.p.runq()).map(|g| (g, Turn::Own)));
     }
-    stop_m(p, Stops::Off);
+    stop_m(m, Stops::Off);
     None
 }
 
@@ -232,7 +232,8 @@ fn once_in_61(p: &P) -> Option<&'static G> {
 
 /// The ring's first, or the goroutine locked to this CPU that stands before it.
 #[inline]
-fn first_in_line(p: &P, m: &M) -> Option<&'static G> {
+fn first_in_line(m: &M) -> Option<&'static G> {
+    let p = &m.p;
     m.take_in_line(&p.runq()).or_else(|| p.runq().get_from_ring())
 }
 
@@ -242,7 +243,8 @@ fn first_in_line(p: &P, m: &M) -> Option<&'static G> {
 /// one slice's end to the next. This CPU's share of the global queue joins the line: the ring need
 /// not run dry first.
 #[cold]
-fn next_in_turn(p: &P, m: &M) -> Option<&'static G> {
+fn next_in_turn(m: &M) -> Option<&'static G> {
+    let p = &m.p;
     percpu::calm();
     p.coarse_now.set(machine::now());
     let off = m.is_off();
@@ -259,7 +261,7 @@ fn next_in_turn(p: &P, m: &M) -> Option<&'static G> {
     }
     m.line_up(&p.runq());
     m.slice_tick.set(p.schedtick.get().wrapping_add(1)); // the tick's slice is the next one's
-    if off { None } else { first_in_line(p, m) } // None: `off_duty` goes on
+    if off { None } else { first_in_line(m) } // None: `off_duty` goes on
 }
 
 /// A batch of the global queue: one to run, the others into our ring, which has room for them.
@@ -280,14 +282,14 @@ fn adopt(p: &P, mut batch: List<G>) -> Option<&'static G> {
 
 /// Nothing here: looks at the others, if not too many do so already; then sleeps, for a new look.
 #[cold]
-fn search(p: &'static P) -> Option<&'static G> {
-    let (m, mut why) = (m(), Stops::OutOfWork);
+fn search(m: &'static M) -> Option<&'static G> {
+    let mut why = Stops::OutOfWork;
     if m.spinning.get() || SCHED.idle.may_search(SCHED.procs()) {
         m.spinning.set(true);
         m.set_state(CpuState::Searching);
-        match steal_work(&Here { p, m, nap_end: NEVER }) {
+        match steal_work(&Here { m, nap_end: NEVER }) {
             Found::Stolen(g) => {
-                p.stats.steals.bump();
+                m.p.stats.steals.bump();
                 trace::record(Event::Steal, || g.id());
                 return Some(g);
             }
@@ -295,7 +297,7 @@ fn search(p: &'static P) -> Option<&'static G> {
             Found::Nothing => {}
         }
     }
-    stop_m(p, why);
+    stop_m(m, why);
     None
 }
 
@@ -326,12 +328,11 @@ fn take_injected_slow() -> bool {
 /// Sleeps until there may be work; on a CPU that is switched off, until there may be something that
 /// it alone can do. When it returns this CPU counts as searching. Go: the end of `findRunnable`.
 #[doc(alias = "stopm")]
-fn stop_m(p: &P, why: Stops) {
-    let m = m();
+fn stop_m(m: &M, why: Stops) {
     m.park.clear();
     let nap_end = if why == Stops::AfterHandOvers { machine::now() + NAP_NS } else { NEVER };
     let searching = m.spinning.replace(true);
-    SCHED.idle.stop(percpu::cpu(), searching, why, &Here { p, m, nap_end });
+    SCHED.idle.stop(percpu::cpu(), searching, why, &Here { m, nap_end });
     m.set_state(CpuState::Searching);
     // Before the first look: a tick that comes after one must not be taken for the wait's end.
     compiler_fence(Ordering::SeqCst);
@@ -339,7 +340,6 @@ fn stop_m(p: &P, why: Stops) {
 
 /// This CPU and what it can see, for `Idle` and for `steal_work`.
 struct Here<'a> {
-    p: &'a P,
     m: &'a M,
     nap_end: u64,
 }
@@ -350,7 +350,7 @@ impl Thieving<G> for Here<'_> {
     }
 
     fn mine(&self) -> Owner<'_, G> {
-        self.p.runq()
+        self.m.p.runq()
     }
 
     fn busy(&self) -> impl Iterator<Item = usize> {
@@ -407,20 +407,20 @@ impl Stopping for Here<'_> {
             throw("all goroutines are asleep - deadlock!");
         }
         self.m.set_state(if off { CpuState::Offline } else { CpuState::Idle });
-        self.p.stats.halts.bump();
+        self.m.p.stats.halts.bump();
     }
 
     fn sleep(&self, nap: bool) -> bool {
-        let due = || self.p.timers.next().min(if nap { self.nap_end } else { NEVER });
+        let due = || self.m.p.timers.next().min(if nap { self.nap_end } else { NEVER });
         let woken = self.wait(due());
         let now = machine::now();
-        self.p.coarse_now.set(now);
+        self.m.p.coarse_now.set(now);
         woken || due() <= now
     }
 
     fn await_wakeup(&self) {
         while !self.wait(NEVER) {}
-        self.p.stats.wakes_received.bump();
+        self.m.p.stats.wakes_received.bump();
     }
 }
 

@@ -4,8 +4,8 @@ use crate::ground::chaos;
 use crate::ground::machine;
 use crate::ground::param::SLICE_NS;
 use crate::nouns::g::{ANY_CPU, G, Status, curg};
-use crate::nouns::m::{Cpu, CpuState, M, m, m_of};
-use crate::nouns::p::{P, p, p_of};
+use crate::nouns::m::{Cpu, CpuState, M, m, m_of, p, p_of};
+use crate::nouns::p::P;
 use crate::nouns::runq::List;
 use crate::nouns::sched::SCHED;
 use crate::nouns::waitq::Parked;
@@ -40,7 +40,7 @@ fn ready_pinned(g: &'static G) {
 
 /// Releases a lock, and readies the goroutine that was taken off its queue, under one pin.
 #[inline(always)]
-pub fn unlock_ready<T: ?Sized>(guard: LockGuard<'_, T>, parked: Option<Parked>) {
+pub fn unlock_ready<T>(guard: LockGuard<'_, T>, parked: Option<Parked>) {
     guard.release_pinned();
     if let Some(parked) = parked {
         ready_pinned(parked.into_g());
@@ -89,10 +89,10 @@ pub(crate) fn put_in_ring_and_wake(g: &'static G) {
 /// pinned.
 #[cold]
 #[inline(never)]
-pub(crate) fn put_last(p: &P, m: &M, g: &'static G) {
+pub(crate) fn put_last(m: &M, g: &'static G) {
     match g.locked_to.load(Relaxed) {
-        ANY_CPU => put_in_ring(p, g),
-        cpu if cpu as usize == percpu::cpu() => m.put_in_line(&p.runq(), g),
+        ANY_CPU => put_in_ring(&m.p, g),
+        cpu if cpu as usize == percpu::cpu() => m.put_in_line(&m.p.runq(), g),
         _ => return put_locked(g),
     }
     slice_begins(m);
@@ -136,8 +136,8 @@ pub(crate) fn look(cpu: usize) {
 /// Whether anyone waits for this CPU, or for any: the one list of the places where runnable
 /// goroutines are. While somebody does there is a slice. Also in handlers.
 #[inline]
-pub(crate) fn anyone_waits(p: &P, m: &M) -> bool {
-    p.runq().has_work() || m.has_inbox() || SCHED.has_global() || !SCHED.injected.is_empty()
+pub(crate) fn anyone_waits(m: &M) -> bool {
+    m.p.runq().has_work() || m.has_inbox() || SCHED.has_global() || !SCHED.injected.is_empty()
 }
 
 /// Wakes one idle CPU, unless somebody searches already. Also in interrupt handlers.
@@ -179,10 +179,10 @@ fn slice_begins_slow() {
 #[cold]
 #[inline(never)]
 pub(crate) fn new_slice() {
-    let (p, m, now) = (p(), m(), machine::now());
-    p.coarse_now.set(now);
+    let (m, now) = (m(), machine::now());
+    m.p.coarse_now.set(now);
     m.slice_end.store(now + SLICE_NS, Relaxed);
-    m.slice_tick.set(p.schedtick.get());
+    m.slice_tick.set(m.p.schedtick.get());
     m.tick_by(now + SLICE_NS);
 }
 
@@ -199,7 +199,8 @@ pub(crate) fn kick_hogs() {
 }
 
 /// Gives all that others can do to them; and wakes a searcher, if this CPU was one.
-pub(super) fn hand_over(p: &P, m: &M) {
+pub(super) fn hand_over(m: &M) {
+    let p = &m.p;
     let any = SCHED.give_all(p);
     if p.timers.next() != machine::NEVER {
         p.timers.move_to(&p_of(0).timers, 0);

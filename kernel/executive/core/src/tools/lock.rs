@@ -7,10 +7,13 @@
 //!
 //! The spinning itself is `spin`'s. Without the pin a holder could be preempted, and on one CPU the
 //! next goroutine would spin on it for its whole slice.
+#![allow(unsafe_code)] // Who has the guard has what the lock protects.
 
 use crate::ground::chaos;
 use crate::tools::fatal::throw;
 use crate::tools::percpu;
+use core::marker::PhantomData;
+use core::mem::{ManuallyDrop, forget};
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -47,7 +50,8 @@ pub enum Rank {
 }
 
 /// A spin lock around a `T`. Blocks by spinning; throws in debug builds when taken out of rank.
-pub struct Lock<T: ?Sized, const COUNTS: usize = 0> {
+#[repr(C)] // a channel then begins with its lock, which costs an instruction less
+pub struct Lock<T, const COUNTS: usize = 0> {
     rank: Rank,
     /// How often it was taken, and how often someone had to spin for it; or nothing.
     counts: [AtomicU64; COUNTS],
@@ -59,11 +63,9 @@ pub struct Lock<T: ?Sized, const COUNTS: usize = 0> {
 pub type CountedLock<T> = Lock<T, 2>;
 
 /// The lock is held, and the goroutine pinned, while this lives.
-pub struct LockGuard<'a, T: ?Sized, const COUNTS: usize = 0> {
+pub struct LockGuard<'a, T, const COUNTS: usize = 0> {
     lock: &'a Lock<T, COUNTS>,
-    // Released by `Drop` below, before the unpin. (`Option` would cost a test.)
-    inner: core::mem::ManuallyDrop<spin::mutex::SpinMutexGuard<'a, T>>,
-    _not_send: core::marker::PhantomData<*const ()>,
+    _not_send: PhantomData<*const ()>,
 }
 
 impl<T> Lock<T> {
@@ -99,37 +101,36 @@ impl<T, const COUNTS: usize> Lock<T, COUNTS> {
     }
 }
 
-impl<T: ?Sized, const COUNTS: usize> Lock<T, COUNTS> {
+impl<T, const COUNTS: usize> Lock<T, COUNTS> {
     /// Takes the lock; spins while another CPU holds it.
     #[inline]
     pub fn lock(&self) -> LockGuard<'_, T, COUNTS> {
         chaos::stall();
         percpu::pin();
-        let inner = match self.inner.try_lock() {
-            Some(inner) => inner,
+        match self.inner.try_lock() {
+            Some(inner) => forget(inner),
             None => self.contend(),
-        };
-        self.taken(inner)
+        }
+        self.taken()
     }
 
     /// Takes the lock if nobody holds it.
     #[inline]
     pub fn try_lock(&self) -> Option<LockGuard<'_, T, COUNTS>> {
         percpu::pin();
-        match self.inner.try_lock() {
-            Some(inner) => Some(self.taken(inner)),
-            None => {
-                percpu::unpin();
-                None
-            }
-        }
+        let Some(inner) = self.inner.try_lock() else {
+            percpu::unpin();
+            return None;
+        };
+        forget(inner);
+        Some(self.taken())
     }
 
     /// Takes the lock and keeps it beyond any guard, until [`release_held`](Self::release_held):
     /// for a select, which holds one per channel.
     #[inline]
     pub fn hold(&self) {
-        core::mem::forget(self.lock());
+        forget(self.lock());
     }
 
     /// Gives back what [`hold`](Self::hold) took. On g0, on behalf of a goroutine that has just
@@ -137,27 +138,22 @@ impl<T: ?Sized, const COUNTS: usize> Lock<T, COUNTS> {
     ///
     /// # Safety
     /// The caller holds it, by `hold`, and uses nothing of what it protects any more.
-    #[allow(unsafe_code)]
     #[inline]
     pub unsafe fn release_held(&self, on_g0: bool) {
-        if cfg!(debug_assertions) {
-            percpu::rank_released(self.rank as u32);
-        }
-        // SAFETY: held (the caller's promise).
-        unsafe { self.inner.force_unlock() };
-        if on_g0 { percpu::unpin_quietly() } else { percpu::unpin() }
+        let guard = LockGuard { lock: self, _not_send: PhantomData };
+        if on_g0 { guard.release_on_g0() } else { drop(guard) }
     }
 
     #[cold]
-    fn contend(&self) -> spin::mutex::SpinMutexGuard<'_, T> {
+    fn contend(&self) {
         if let [_, contended] = &self.counts[..] {
             contended.fetch_add(1, Relaxed);
         }
-        self.inner.lock()
+        forget(self.inner.lock());
     }
 
     #[inline]
-    fn taken<'a>(&'a self, inner: spin::mutex::SpinMutexGuard<'a, T>) -> LockGuard<'a, T, COUNTS> {
+    fn taken(&self) -> LockGuard<'_, T, COUNTS> {
         if let [acquired, _] = &self.counts[..] {
             // Only the holder counts, so load and store will do.
             acquired.store(acquired.load(Relaxed) + 1, Relaxed);
@@ -165,15 +161,11 @@ impl<T: ?Sized, const COUNTS: usize> Lock<T, COUNTS> {
         if cfg!(debug_assertions) && !percpu::rank_taken(self.rank as u32) {
             throw("lock: taken out of rank order");
         }
-        LockGuard {
-            lock: self,
-            inner: core::mem::ManuallyDrop::new(inner),
-            _not_send: core::marker::PhantomData,
-        }
+        LockGuard { lock: self, _not_send: PhantomData }
     }
 }
 
-impl<T: ?Sized> CountedLock<T> {
+impl<T> CountedLock<T> {
     /// How often it was taken, and how often someone had to spin for it. For reports.
     pub fn stats(&self) -> (u64, u64) {
         let [acquired, contended] = &self.counts;
@@ -181,62 +173,60 @@ impl<T: ?Sized> CountedLock<T> {
     }
 }
 
-impl<T: ?Sized, const COUNTS: usize> LockGuard<'_, T, COUNTS> {
-    /// The lock, which stays held: for [`release_held`](Lock::release_held).
-    #[inline]
-    pub(crate) fn keep(self) -> *const Lock<T, COUNTS> {
-        core::mem::ManuallyDrop::new(self).lock
+impl<T, const COUNTS: usize> LockGuard<'_, T, COUNTS> {
+    /// What the lock is known by: its address.
+    pub(crate) fn address(&self) -> usize {
+        core::ptr::from_ref(self.lock).expose_provenance()
     }
 
     /// Releases the lock and leaves its pin to the caller.
     #[inline(always)]
     pub fn release_pinned(self) {
-        core::mem::ManuallyDrop::new(self).release();
+        ManuallyDrop::new(self).release();
+    }
+
+    /// Releases the lock on g0, on behalf of a goroutine that has just parked: no preemption is
+    /// honoured.
+    #[inline(always)]
+    pub(crate) fn release_on_g0(self) {
+        self.release_pinned();
+        percpu::unpin_quietly();
     }
 
     /// Releases the lock, where that hardly ever happens: a call with one argument, so that a guard
     /// which goes another way costs no register for it.
-    #[inline(always)]
-    pub fn release_rarely(self) {
-        #[cold]
-        #[inline(never)]
-        #[allow(unsafe_code)]
-        fn release<T: ?Sized, const COUNTS: usize>(lock: &Lock<T, COUNTS>) {
-            // SAFETY: held by the guard that is gone.
-            unsafe { lock.release_held(false) }
-        }
-        release(core::mem::ManuallyDrop::new(self).lock)
-    }
+    #[cold]
+    #[inline(never)]
+    pub fn release_rarely(self) {}
 
-    #[inline]
+    #[inline(always)]
     fn release(&mut self) {
         if cfg!(debug_assertions) {
             percpu::rank_released(self.lock.rank as u32);
         }
-        // SAFETY: called once, from `drop` or `release_pinned`, and the guard is gone after either.
-        #[allow(unsafe_code)]
-        unsafe {
-            core::mem::ManuallyDrop::drop(&mut self.inner)
-        };
+        // SAFETY: the guard holds it, and is gone after this: `drop` and `release_pinned` call it.
+        unsafe { self.lock.inner.force_unlock() };
     }
 }
 
-impl<T: ?Sized, const COUNTS: usize> Deref for LockGuard<'_, T, COUNTS> {
+impl<T, const COUNTS: usize> Deref for LockGuard<'_, T, COUNTS> {
     type Target = T;
-    #[inline]
+    #[inline(always)]
     fn deref(&self) -> &T {
-        &self.inner
+        // SAFETY: the guard holds the lock.
+        unsafe { &*self.lock.inner.as_mut_ptr() }
     }
 }
 
-impl<T: ?Sized, const COUNTS: usize> DerefMut for LockGuard<'_, T, COUNTS> {
-    #[inline]
+impl<T, const COUNTS: usize> DerefMut for LockGuard<'_, T, COUNTS> {
+    #[inline(always)]
     fn deref_mut(&mut self) -> &mut T {
-        &mut self.inner
+        // SAFETY: as above.
+        unsafe { &mut *self.lock.inner.as_mut_ptr() }
     }
 }
 
-impl<T: ?Sized, const COUNTS: usize> Drop for LockGuard<'_, T, COUNTS> {
+impl<T, const COUNTS: usize> Drop for LockGuard<'_, T, COUNTS> {
     #[inline]
     fn drop(&mut self) {
         self.release();

@@ -39,9 +39,8 @@ pub struct PerCpu {
     /// (`mem::forget`): a loop that does that would fill 32 within seconds, and count as unpinned.
     #[doc(alias("m.locks", "g.preempt"))]
     pins: Cell<u64> = Cell::new(0),
-    /// This CPU's m, p and number.
+    /// This CPU's m and number.
     m: Cell<*const ()> = Cell::new(null()),
-    p: Cell<*const ()> = Cell::new(null()),
     cpu: Cell<u64> = Cell::new(0),
     /// Ranks of the locks held, a bit each (debug builds; RANK).
     ranks: Cell<u64> = Cell::new(0),
@@ -53,7 +52,6 @@ pub(crate) const G0: usize = offset_of!(PerCpu, g0);
 pub(crate) const CURG: usize = offset_of!(PerCpu, curg);
 const PINS: usize = offset_of!(PerCpu, pins);
 const M: usize = offset_of!(PerCpu, m);
-const P: usize = offset_of!(PerCpu, p);
 const CPU: usize = offset_of!(PerCpu, cpu);
 const RANKS: usize = offset_of!(PerCpu, ranks);
 /// In `pins`: nobody wants a yield.
@@ -72,12 +70,11 @@ static BLOCKS: Blocks = Blocks(UnsafeCell::new([const { PerCpu::new() }; MAX_CPU
 impl PerCpu {
     /// Whose block it is. Before GS points at it, but for the boot CPU's. Nobody is calm yet: each
     /// last unpin asks, and finds itself on g0.
-    pub(crate) fn fill(&self, cpu: usize, g0: *const (), m: *const (), p: *const ()) {
+    pub(crate) fn fill(&self, cpu: usize, g0: *const (), m: *const ()) {
         self.pins.set(0);
         self.g.set(g0);
         self.g0.set(g0);
         self.m.set(m);
-        self.p.set(p);
         self.cpu.set(cpu as u64);
     }
 }
@@ -91,10 +88,10 @@ pub fn percpu_block(cpu: usize) -> *const () {
 }
 
 /// Fills in a block before its CPU starts: called once per CPU, from CPU 0.
-pub(crate) fn set_up(cpu: usize, g0: *const (), m: *const (), p: *const ()) {
+pub(crate) fn set_up(cpu: usize, g0: *const (), m: *const ()) {
     // SAFETY: CPU `cpu` does not run yet, or is the caller.
     let block = unsafe { &*percpu_block(cpu).cast::<PerCpu>() };
-    block.fill(cpu, g0, m, p);
+    block.fill(cpu, g0, m);
     block.pins.set(CALM);
 }
 
@@ -118,7 +115,6 @@ gs_word! {
     raw_g, G, "The current g. Go: `getg`, `get_tls`.";
     raw_curg, CURG, "The goroutine this CPU runs. Pinned or on g0.";
     raw_m, M, "This CPU's m. Pinned or on g0.";
-    raw_p, P, "This CPU's p. Pinned or on g0.";
 }
 
 /// Both that `pins` tells.

@@ -24,29 +24,17 @@ pub use crate::nouns::timers::{Fire, Timer};
 pub use crate::nouns::waitq::{
     Claim, Parked, WaitQ, Waiter, claim_as, claim_without_lock, prepare, succeed, woken,
 };
-pub use crate::proc::park::{Parking, cannot_park, may_park, may_park_holding, park_unlock};
+pub use crate::proc::park::{cannot_park, may_park, may_park_holding, park, park_unlock};
 pub use crate::proc::wake::unlock_ready;
+pub use crate::switch::Parking;
 
 use crate::ground::atomic::AtomicU64;
 use crate::ground::param::TIMER_SLACK_NS;
-use crate::nouns::g::{G, WaitReason, getg, on_g0};
-use crate::nouns::m::m;
-use crate::nouns::p::{p, p_of};
+use crate::nouns::g::{G, getg, on_g0};
+use crate::nouns::m::{m, p, p_of};
 use crate::nouns::sched::SCHED;
 use crate::proc::wake::look;
 use crate::tools::percpu;
-
-/// Parks the calling goroutine. `give` runs on g0 once it is saved (PARK-COMMIT), must not park,
-/// and leaves it with whoever will ready it; if it gives it back there is nothing to wait for, and
-/// the goroutine goes on. Throws if a lock is held after `give`. Go: `gopark`.
-#[doc(alias = "gopark")]
-#[inline]
-pub fn park(parking: Parking, reason: WaitReason, give: impl FnOnce(Parked) -> Option<Parked>) {
-    crate::proc::park::park(parking, reason, |g| {
-        // SAFETY: PARK-COMMIT: it is saved, and nobody can find it yet.
-        give(unsafe { Parked::new(g) }).is_none()
-    });
-}
 
 /// What won the calling goroutine, when several might have: what a claimer left by
 /// [`claim_as`], or the [`Waiter`] that was taken off.
