@@ -83,9 +83,9 @@ mutation "any work is left to a napper" idle.rs idle more_than_a_hand_over_wakes
 mutation "only who searched rechecks (Go 1.16)" idle.rs idle who_never_searched_finds_it \
     's/if !self\.has_work\(off, here\) \{/if !searching || !self.has_work(off, here) {/'
 mutation "no second look after counting for a moment" idle.rs idle a_searcher_for_a_moment_looks_twice \
-    's/if !self\.anyone_idle\(\)/if true/'
+    's/if self\.idle\.iter\(\)\.all\(.*?\) == 0\)/if true/'
 mutation "no fence before the second look" idle.rs idle a_searcher_for_a_moment_looks_twice \
-    's/full_fence\(\); (\/\/ partner: the fence in `go_idle`\n\s*if !self\.anyone_idle)/$1/'
+    's/full_fence\(\); (\/\/ partner: the fence in `go_idle`\n\s*if self\.idle\.iter\(\)\.all)/$1/'
 mutation "a CPU that was claimed counts itself too" idle.rs idle taken_back_or_claimed \
     's/if self\.take_back\(cpu\) \{/self.take_back(cpu);\n        if true {/'
 mutation "the last searcher that finds work wakes nobody" idle.rs idle a_searcher_that_finds_wakes_the_next \

@@ -142,7 +142,7 @@ fn pass(ns: u64) {
 // Ticks: `on_tick` counts them, and finds no goroutine to do anything about.
 
 fn ticks(cpu: usize) -> u64 {
-    kit::stats_of(cpu).ticks.get()
+    kit::p_of(cpu).stats.ticks.get()
 }
 
 fn stack(size: usize) -> Result<Stack, &'static str> {

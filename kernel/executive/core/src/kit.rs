@@ -7,90 +7,21 @@
 
 pub use crate::ground::chaos;
 pub use crate::nouns::g::{G, Seen, curg, on_g0};
+pub use crate::nouns::m::{m_of, p_of};
 pub use crate::nouns::p::Stats;
+pub use crate::nouns::sched::SCHED;
 pub use crate::proc::boot::set_up;
-pub use crate::proc::procs::cpus;
 pub use crate::switch::{left_at, systemstack};
 
 use crate::ground::machine::{self, Stack};
 use crate::nouns::g::Status;
-use crate::nouns::m::{CpuState, m, m_of, p, p_of};
-use crate::nouns::sched::SCHED;
+use crate::nouns::m::{CpuState, m, p};
 use crate::tools::percpu::{self, Pin};
 use alloc::boxed::Box;
 use core::sync::atomic::Ordering::Relaxed;
 
-// --- goroutines
-
-/// Every g that was ever made, newest first; it may be nobody's. Takes no lock.
-pub fn all_gs() -> impl Iterator<Item = &'static G> {
-    SCHED.all()
-}
-
-/// Those that come after this one; all, if it is none.
-pub fn gs_after(g: Option<&'static G>) -> impl Iterator<Item = &'static G> {
-    SCHED.all_after(g)
-}
-
-/// How many of them there are.
-pub fn gs_made() -> usize {
-    SCHED.allgs_len.load(Relaxed)
-}
-
-/// G's on everyone's lists of free ones. (Each P has some more.)
-pub fn gs_free() -> usize {
-    SCHED.gfree.len() + SCHED.gfree_bare.len()
-}
-
-/// Goroutines that have not ended.
-pub fn goroutines() -> u64 {
-    SCHED.goroutines()
-}
-
-/// Bytes of all stacks, free ones too.
-pub fn stack_bytes() -> usize {
-    SCHED.stack_bytes.load(Relaxed)
-}
-
 /// Where a debugger finds the newest g: an address of an address.
 pub const ALLGS: *const () = SCHED.allgs.as_ptr();
-
-// --- CPUs
-
-/// What a CPU does.
-pub fn state_of(cpu: usize) -> CpuState {
-    m_of(cpu).state()
-}
-
-/// What a CPU has done so far.
-pub fn stats_of(cpu: usize) -> &'static Stats {
-    &p_of(cpu).stats
-}
-
-/// Goroutines queued on a CPU.
-pub fn queued_on(cpu: usize) -> usize {
-    p_of(cpu).runq_len()
-}
-
-/// The goroutine that a CPU ran a moment ago.
-pub fn curg_of(cpu: usize) -> Option<&'static G> {
-    // SAFETY: `curg` is a g or null, and g's are never freed.
-    unsafe { percpu::peek_curg(cpu).cast::<G>().as_ref() }
-}
-
-/// Bytes that a P keeps for timers. Takes its lock.
-pub fn timers_bytes(cpu: usize) -> usize {
-    p_of(cpu).timers.bytes()
-}
-
-/// Acquisitions and contended acquisitions of the scheduler's locks, by name.
-pub fn locks() -> impl Iterator<Item = (&'static str, (u64, u64))> {
-    let timers = (0..SCHED.cpus()).fold((0, 0), |(a, c), cpu| {
-        let (a1, c1) = p_of(cpu).timers.stats();
-        (a + a1, c + c1)
-    });
-    SCHED.lock_stats().into_iter().chain([("p.timers", timers)])
-}
 
 /// From here to the end of the run the caller is neither preempted nor moved.
 pub fn pin_for_good() {

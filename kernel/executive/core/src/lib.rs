@@ -47,8 +47,15 @@ pub use {
         preempt::{on_low_memory, on_tick},
         procs, reclaim,
     },
-    tools::{percpu::public as percpu, trace},
+    tools::trace,
 };
+
+#[cfg(not(loom))]
+pub mod percpu {
+    //! Which CPU this is, and staying on it.
+    pub use crate::nouns::m::percpu_block;
+    pub use crate::tools::percpu::{Pin, cpu, point};
+}
 
 #[cfg(all(test, not(loom)))]
 #[path = "../tests/unit/mod.rs"]

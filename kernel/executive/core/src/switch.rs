@@ -192,22 +192,22 @@ pub fn systemstack<R>(f: impl FnOnce() -> R) -> R {
     unsafe { c.result.assume_init() }
 }
 
-switch_section! {
-/// Makes the stack we are on this CPU's g0 stack and calls `f` at its base. *Takes* rdi = f.
-///
-/// # Safety
-/// Once per CPU, on the stack that the machine started it with; gs:[0] is that CPU's g0.
-#[doc(alias("mstart", "rt0_go"))]
-pub(crate) unsafe extern "C" fn enter_g0(f: extern "C" fn() -> !) -> ! {
-    "and rsp, -16",
-    "mov rax, gs:[{g0}]",
-    "mov [rax + {sp}], rsp",    // never changes: nothing ever returns to below it
-    "xor ebp, ebp",
-    "call rdi",
-    "ud2",
-    g0 = const G0,
-    sp = const SP,
-}
+/// A CPU's first instructions: makes the stack that the machine started it with its g0 stack, and
+/// calls [`mstart1`](crate::proc::boot::mstart1) at its base. For the machine alone, once per CPU.
+#[doc(alias = "rt0_go")]
+#[unsafe(naked)]
+pub(crate) extern "C" fn mstart() -> ! {
+    naked_asm!(
+        "and rsp, -16",
+        "mov rax, gs:[{g0}]",
+        "mov [rax + {sp}], rsp",    // never changes: nothing ever returns to below it
+        "xor ebp, ebp",
+        "call {mstart1}",
+        "ud2",
+        g0 = const G0,
+        sp = const SP,
+        mstart1 = sym crate::proc::boot::mstart1,
+    )
 }
 
 switch_section! {

@@ -22,7 +22,7 @@
 use core::fmt;
 pub use executive_core::CpuState;
 use executive_core::g::{G, Status, WaitReason};
-use executive_core::kit::{self, Seen, Stats};
+use executive_core::kit::{SCHED, Seen, Stats, m_of, p_of};
 use executive_core::machine;
 
 /// `N` or `N (name)`.
@@ -39,7 +39,7 @@ impl fmt::Display for Named {
 
 /// All goroutines, newest g first.
 pub(crate) fn all() -> impl Iterator<Item = (&'static G, Seen)> {
-    kit::all_gs().filter_map(|g| {
+    SCHED.all().filter_map(|g| {
         let seen = g.seen()?;
         let is_goroutine = match g.status() {
             Status::Idle => false,
@@ -217,8 +217,8 @@ impl fmt::Display for Report<'_> {
                 write!(f, ", {ms} ms")?;
             }
             Status::Running => {
-                match (0..kit::cpus())
-                    .find(|&cpu| kit::curg_of(cpu).is_some_and(|curg| core::ptr::eq(curg, g)))
+                match (0..SCHED.cpus())
+                    .find(|&cpu| m_of(cpu).curg().is_some_and(|curg| core::ptr::eq(curg, g)))
                 {
                     Some(cpu) => write!(f, "running on CPU {cpu}")?,
                     None => write!(f, "running")?,
@@ -246,18 +246,14 @@ pub struct Census {
 
 /// Counts. Takes no lock; a snapshot.
 pub fn take() -> Census {
-    Census {
-        goroutines: kit::goroutines(),
-        stack_bytes: kit::stack_bytes(),
-        made: kit::gs_made(),
-        free: kit::gs_free(),
-    }
+    let (made, free, stack_bytes) = SCHED.sizes();
+    Census { goroutines: SCHED.goroutines(), stack_bytes, made, free }
 }
 
 /// Bytes that P's have allocated for timers and keep: room for as many as each ever had at once.
 /// Takes their locks.
 pub fn timers_bytes() -> usize {
-    (0..kit::cpus()).map(kit::timers_bytes).sum()
+    (0..SCHED.cpus()).map(|cpu| p_of(cpu).timers_bytes()).sum()
 }
 
 /// What a CPU does and has done, for `cpus` at the console.
@@ -274,11 +270,11 @@ pub struct CpuReport {
 
 /// One for each CPU. Takes no lock; a snapshot.
 pub fn cpu_reports() -> impl Iterator<Item = CpuReport> {
-    (0..kit::cpus()).map(|cpu| CpuReport {
+    (0..SCHED.cpus()).map(|cpu| CpuReport {
         cpu,
-        state: kit::state_of(cpu),
-        stats: kit::stats_of(cpu),
-        queued: kit::queued_on(cpu),
+        state: m_of(cpu).state(),
+        stats: &p_of(cpu).stats,
+        queued: p_of(cpu).runq_len(),
     })
 }
 
@@ -288,7 +284,7 @@ pub fn cpu_reports() -> impl Iterator<Item = CpuReport> {
 /// when `tell` returns `false`.
 pub fn goroutines(most: usize, mut tell: impl FnMut(fmt::Arguments<'_>) -> bool) -> usize {
     let now = machine::now();
-    let mut groups = alloc::vec![None; most.min(kit::gs_made())];
+    let mut groups = alloc::vec![None; most.min(SCHED.sizes().0)];
     let left_out = group(&mut groups, |_| 0);
     for group in groups.iter().flatten() {
         let report = Report { group, now, owner: owner_then };
@@ -307,7 +303,10 @@ pub fn goroutines(most: usize, mut tell: impl FnMut(fmt::Arguments<'_>) -> bool)
     left_out
 }
 
-pub use kit::locks;
+/// Acquisitions and contended acquisitions of the scheduler's locks, by name.
+pub fn locks() -> impl Iterator<Item = (&'static str, (u64, u64))> {
+    SCHED.locks().into_iter()
+}
 
 /// What a goroutine's stack takes, in bytes, for `stacks` at the console.
 pub struct StackReport {
@@ -324,7 +323,7 @@ pub struct StackReport {
 impl StackReport {
     fn of(g: &G, seen: Seen) -> Self {
         let committed = machine::stack_committed(seen.stack);
-        let deepest = committed.max(g.noted_depth());
+        let deepest = committed.max(super::depth::noted_depth(g));
         StackReport { started_at: seen.started_at, reserved: seen.stack.size(), committed, deepest }
     }
 }

@@ -11,7 +11,7 @@ use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use executive_core::arch::{frame_pointer, keeps_frame_pointers};
 use executive_core::g::{G, Status, getg};
-use executive_core::kit::{self, curg, on_g0};
+use executive_core::kit::{self, curg, m_of, on_g0};
 use executive_core::machine::{self, Interrupted, Stack};
 use executive_core::param::MAX_CPUS;
 use executive_core::percpu;
@@ -196,9 +196,9 @@ fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
         saved_frames(g, |pc| _ = frame_line(out, pc)); // what g0 does, it does for this one
     }
     let _ = writeln!(out, "\nCPUs:");
-    for cpu in 0..kit::cpus() {
-        let _ = write!(out, "  CPU {cpu}: {:?}", kit::state_of(cpu));
-        let curg = kit::curg_of(cpu);
+    for cpu in 0..kit::SCHED.cpus() {
+        let _ = write!(out, "  CPU {cpu}: {:?}", m_of(cpu).state());
+        let curg = m_of(cpu).curg();
         // The goroutine that has just left the CPU is still noted there.
         if let Some(seen) = curg.filter(|g| g.status() == Status::Running).and_then(G::seen) {
             let _ = write!(out, ", goroutine {}", Named(seen));
@@ -222,7 +222,7 @@ fn goroutines(out: &mut Out) {
     let _ = writeln!(out, "\ngoroutines:");
     // SAFETY: one CPU reports, and it comes here once (`begin`).
     let groups = unsafe { &mut *GROUPS.0.get() };
-    let compared = kit::gs_made() <= MAX_COMPARED;
+    let compared = kit::SCHED.sizes().0 <= MAX_COMPARED;
     let left_out = census::group(groups, |g| if compared { stack_hash(g) } else { 0 });
     let now = machine::now();
     for group in groups.iter().flatten() {

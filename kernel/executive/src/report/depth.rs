@@ -8,6 +8,7 @@
 use core::panic::Location;
 use core::ptr::null_mut;
 use executive_core::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use executive_core::g::G;
 use executive_core::kit::curg;
 
 /// Room for that many places at which goroutines are started that outgrow their first page. Few
@@ -60,7 +61,26 @@ pub fn on_growth(page: usize) {
         && let Some(seen) = g.seen()
         && seen.stack.contains(page)
     {
-        g.note_depth(seen.stack.hi - page);
+        note_depth(g, seen.stack.hi - page);
         note(seen.started_at, seen.stack.hi - page);
     }
+}
+
+/// The unit of [`G::deepest`]'s low bits: up to 256 MiB.
+const DEPTH_UNIT: usize = 4096;
+const DEPTH_BITS: u32 = 16;
+
+/// Notes a depth of the goroutine's stack: a high-water mark in pages, tagged with the goroutine's
+/// number, so that a reused g needs no reset. By its CPU's page-fault handler, or while it stays
+/// off its CPU.
+pub(super) fn note_depth(g: &G, bytes: usize) {
+    let deepest = bytes.max(noted_depth(g)) / DEPTH_UNIT;
+    g.deepest().store(g.id() << DEPTH_BITS | deepest as u64, Ordering::Relaxed);
+}
+
+/// The high-water mark (bytes) as far as it was noted; 0: nothing was.
+pub(super) fn noted_depth(g: &G) -> usize {
+    let noted = g.deepest().load(Ordering::Relaxed);
+    let mine = noted >> DEPTH_BITS == g.id() & (u64::MAX >> DEPTH_BITS);
+    if mine { (noted & ((1 << DEPTH_BITS) - 1)) as usize * DEPTH_UNIT } else { 0 }
 }

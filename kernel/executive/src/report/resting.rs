@@ -2,7 +2,7 @@
 //! CPUs.
 
 use executive_core::g::{G, Status};
-use executive_core::kit;
+use executive_core::kit::SCHED;
 use executive_core::machine::Stack;
 
 /// A goroutine that was off its CPU when [`resting`] saw it.
@@ -30,14 +30,15 @@ impl Resting {
     /// Notes how much of the stack is committed, before some of it is taken. Call it under the same
     /// conditions.
     pub fn note_depth(&self, committed: usize) {
-        self.0.note_depth(committed);
+        super::depth::note_depth(self.0, committed);
     }
 }
 
 /// Goroutines that are off their CPUs, newer ones first, beginning after `after`. The order never
 /// changes. Takes no lock; a snapshot.
 pub fn resting(after: Option<Resting>) -> impl Iterator<Item = Resting> {
-    kit::gs_after(after.map(|resting| resting.0))
+    SCHED
+        .all_after(after.map(|resting| resting.0))
         .map(Resting)
         .filter(|resting| resting.stack().is_some())
 }

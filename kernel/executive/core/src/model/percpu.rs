@@ -29,13 +29,9 @@ impl PerCpu {
         PerCpu(())
     }
     pub(crate) fn fill(&self, _: usize, _: *const (), _: *const ()) {}
-}
-pub fn percpu_block(_: usize) -> *const () {
-    core::ptr::null()
-}
-pub(crate) fn set_up(_: usize, _: *const (), _: *const ()) {}
-pub(crate) fn peek_curg(_: usize) -> *const () {
-    core::ptr::null()
+    pub(crate) fn curg(&self) -> *mut () {
+        core::ptr::null_mut()
+    }
 }
 pub(crate) fn set_g(_: *const ()) {}
 pub(crate) fn set_curg(_: *const ()) {}
@@ -75,8 +71,4 @@ impl Pin {
     pub fn new() -> Self {
         Pin(())
     }
-}
-#[cfg(not(loom))]
-pub mod public {
-    pub use super::{Pin, cpu, percpu_block, point};
 }

@@ -106,10 +106,6 @@ impl WaitReason {
     }
 }
 
-/// The unit of `G::deepest`'s low bits: up to 256 MiB.
-const DEPTH_UNIT: usize = 4096;
-const DEPTH_BITS: u32 = 16;
-
 /// `G::locked_to`: it may run on any CPU.
 pub const ANY_CPU: u32 = u32::MAX;
 
@@ -156,7 +152,7 @@ pub struct G {
     stack_hi: AtomicUsize = AtomicUsize::new(0),
     /// Bytes left free at the stack's top (see `STACK_COLORS`).
     pub(crate) color: Owned<usize> = Owned::new(),
-    /// High-water mark in pages, tagged with the goroutine's id, so that a reused g needs no reset.
+    /// See [`G::deepest`].
     deepest: AtomicU64 = AtomicU64::new(0),
     /// See [`G::behind`].
     behind: AtomicUsize = AtomicUsize::new(0),
@@ -355,16 +351,9 @@ impl G {
         self.sched_sp.load(Ordering::Relaxed)
     }
 
-    /// Notes a depth of its stack. By its CPU's page-fault handler, or while it stays off its CPU.
-    pub fn note_depth(&self, bytes: usize) {
-        let deepest = bytes.max(self.noted_depth()) / DEPTH_UNIT;
-        self.deepest.store(self.id() << DEPTH_BITS | deepest as u64, Ordering::Relaxed);
-    }
-    /// The high-water mark (bytes) as far as it was noted; 0: nothing was.
-    pub fn noted_depth(&self) -> usize {
-        let noted = self.deepest.load(Ordering::Relaxed);
-        let mine = noted >> DEPTH_BITS == self.id() & (u64::MAX >> DEPTH_BITS);
-        if mine { (noted & ((1 << DEPTH_BITS) - 1)) as usize * DEPTH_UNIT } else { 0 }
+    /// The word in which reports keep how deep its stack went (the face's depth.rs).
+    pub fn deepest(&self) -> &AtomicU64 {
+        &self.deepest
     }
 
     /// As a pointer.

@@ -130,14 +130,10 @@ impl Idle {
             // Someone may have gone idle since, and a submitter may have left its work to us
             // because we counted as a searcher: the second look finds the one for the other.
             full_fence(); // partner: the fence in `go_idle`
-            if !self.anyone_idle() {
+            if self.idle.iter().all(|word| word.load(Ordering::Relaxed) == 0) {
                 return None;
             }
         }
-    }
-
-    fn anyone_idle(&self) -> bool {
-        self.idle.iter().any(|word| word.load(Ordering::Relaxed) != 0)
     }
 
     fn take_any(&self) -> Option<usize> {

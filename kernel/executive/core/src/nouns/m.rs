@@ -12,7 +12,8 @@ use crate::nouns::p::P;
 use crate::nouns::runq::{List, Owner};
 use crate::tools::lock::{Lock, Rank};
 use crate::tools::note::{Note, Sleeper};
-use crate::tools::percpu;
+use crate::tools::percpu::{self, PerCpu};
+use core::ptr::from_ref;
 
 /// What a CPU is doing: for reports, and a hint to others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,6 +32,8 @@ pub enum CpuState {
 with_new! {
 #[repr(C, align(128))]
 pub struct M {
+    /// What GS points at on its CPU.
+    pub(crate) block: PerCpu = PerCpu::new(),
     /// The g on whose stack the scheduler runs here.
     pub(crate) g0: G = G::new(),
     /// Its p, for good (docs/decisions/0001).
@@ -81,22 +84,27 @@ impl Inbox {
     const IS_OFF: u8 = 4;
 
     fn state(&self) -> u8 {
-        let holds = match (self.readied.is_empty(), self.in_line.is_empty()) {
-            (false, _) => Self::READIED,
-            (true, false) => Self::IN_LINE,
-            (true, true) => Self::EMPTY,
-        };
-        holds | if self.off { Self::IS_OFF } else { 0 }
+        u8::from(!self.in_line.is_empty()) * Self::IN_LINE
+            | u8::from(!self.readied.is_empty()) * Self::READIED
+            | u8::from(self.off) * Self::IS_OFF
     }
 }
 
 static MS: [M; MAX_CPUS] = [const { M::new() }; MAX_CPUS];
 
-pub(crate) fn m_of(cpu: usize) -> &'static M {
+/// That CPU's m.
+pub fn m_of(cpu: usize) -> &'static M {
     &MS[cpu]
 }
-pub(crate) fn p_of(cpu: usize) -> &'static P {
+/// That CPU's p.
+pub fn p_of(cpu: usize) -> &'static P {
     &m_of(cpu).p
+}
+
+/// CPU `cpu`'s block, to set its GS base to. The boot CPU's machine does so before it takes the
+/// first lock. Panics unless `cpu < MAX_CPUS`.
+pub fn percpu_block(cpu: usize) -> *const () {
+    from_ref(&m_of(cpu).block).cast()
 }
 
 /// This CPU's m. Pinned or on g0.
@@ -133,8 +141,16 @@ impl Sleeper for Cpu {
 }
 
 impl M {
-    pub(crate) fn seed(&self, seed: u32) {
-        self.random.set(seed | 1);
+    /// Before its CPU or thread, which has this number, runs.
+    pub(crate) fn set_up(&'static self, number: usize) {
+        self.random.set((number as u32 + 1).wrapping_mul(0x85eb_ca6b) | 1); // no two alike
+        self.block.fill(number, from_ref(&self.g0).cast(), from_ref(self).cast());
+    }
+
+    /// The goroutine that its CPU ran a moment ago.
+    pub fn curg(&self) -> Option<&'static G> {
+        // SAFETY: `curg` is a g or null, and g's are never freed.
+        unsafe { self.block.curg().cast::<G>().as_ref() }
     }
 
     /// A fast random number, for choosing victims and arms.
@@ -157,7 +173,8 @@ impl M {
     pub(crate) fn set_state(&self, state: CpuState) {
         self.state.store(state as u8, Ordering::Relaxed);
     }
-    pub(crate) fn state(&self) -> CpuState {
+    /// What its CPU does.
+    pub fn state(&self) -> CpuState {
         match self.state.load(Ordering::Relaxed) {
             0 => CpuState::Offline,
             1 => CpuState::Running,

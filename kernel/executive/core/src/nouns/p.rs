@@ -11,6 +11,7 @@ use crate::nouns::runq::{Runq, Thief};
 use crate::nouns::timers::Timers;
 
 with_new! {
+/// See the head of this file.
 #[repr(C, align(128))]
 pub struct P {
     pub(super) runq: Runq<G> = Runq::new(),
@@ -35,7 +36,8 @@ pub struct P {
     pub(crate) coarse_now: Owned<u64> = Owned::new(),
 
     // Written by the owner, read by anyone.
-    pub(crate) stats: Stats = Stats::new(),
+    /// What its CPU has done so far.
+    pub stats: Stats = Stats::new(),
 }
 }
 
@@ -88,7 +90,12 @@ impl P {
     pub(crate) fn runq_is_empty(&self) -> bool {
         self.runq.is_empty()
     }
-    pub(crate) fn runq_len(&self) -> usize {
+    /// Goroutines queued here.
+    pub fn runq_len(&self) -> usize {
         self.runq.len()
+    }
+    /// Bytes that its timers take. Takes their lock.
+    pub fn timers_bytes(&self) -> usize {
+        self.timers.bytes()
     }
 }

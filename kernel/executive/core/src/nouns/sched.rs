@@ -15,6 +15,7 @@ use crate::nouns::runq::List;
 use crate::tools::lock::{CountedLock, Rank};
 
 with_new! {
+/// See the head of this file.
 #[doc(alias = "schedt")]
 pub struct Sched {
     runq: CountedLock<List<G>> = CountedLock::counted(Rank::Sched, List::new()),
@@ -43,10 +44,12 @@ pub struct Sched {
 }
 }
 
-pub(crate) static SCHED: Sched = Sched::new();
+/// The one.
+pub static SCHED: Sched = Sched::new();
 
 impl Sched {
-    pub(crate) fn cpus(&self) -> usize {
+    /// How many CPUs there are.
+    pub fn cpus(&self) -> usize {
         self.cpus.load(Ordering::Relaxed)
     }
     /// While CPUs are started: all run goroutines.
@@ -127,18 +130,18 @@ impl Sched {
 
     /// Every g ever made, dead ones too, newest first. Takes no lock.
     #[doc(alias = "allgs")]
-    pub(crate) fn all(&self) -> impl Iterator<Item = &'static G> {
+    pub fn all(&self) -> impl Iterator<Item = &'static G> {
         self.all_after(None)
     }
 
     /// Those that come after this one; `None`: all.
-    pub(crate) fn all_after(&self, g: Option<&'static G>) -> impl Iterator<Item = &'static G> {
+    pub fn all_after(&self, g: Option<&'static G>) -> impl Iterator<Item = &'static G> {
         let first = g.map_or(&self.allgs, |g| &g.alllink).load(Ordering::Acquire);
         core::iter::successors(first, |g| g.alllink.load(Ordering::Relaxed))
     }
 
     /// How many goroutines have not ended: a snapshot.
-    pub(crate) fn goroutines(&self) -> u64 {
+    pub fn goroutines(&self) -> u64 {
         let of = |cpu| {
             let stats = &p_of(cpu).stats;
             stats.born.get().wrapping_sub(stats.died.get())
@@ -146,8 +149,23 @@ impl Sched {
         (0..self.cpus()).fold(0, |sum, cpu| sum.wrapping_add(of(cpu)))
     }
 
-    /// Acquisitions, and contended ones, of the global queue's and the free list's lock.
-    pub(crate) fn lock_stats(&self) -> [(&'static str, (u64, u64)); 2] {
-        [("sched.runq", self.runq.stats()), ("sched.gfree", self.gfree.stats())]
+    /// How many g's were made, how many of them are on everyone's lists of free ones (each P has
+    /// some more), and the bytes of all their stacks.
+    pub fn sizes(&self) -> (usize, usize, usize) {
+        let free = self.gfree.len() + self.gfree_bare.len();
+        (self.allgs_len.load(Ordering::Relaxed), free, self.stack_bytes.load(Ordering::Relaxed))
+    }
+
+    /// Acquisitions and contended acquisitions of the scheduler's locks, by name.
+    pub fn locks(&self) -> [(&'static str, (u64, u64)); 3] {
+        let timers = (0..self.cpus()).fold((0, 0), |(a, c), cpu| {
+            let (a1, c1) = p_of(cpu).timers.stats();
+            (a + a1, c + c1)
+        });
+        [
+            ("sched.runq", self.runq.stats()),
+            ("sched.gfree", self.gfree.stats()),
+            ("p.timers", timers),
+        ]
     }
 }

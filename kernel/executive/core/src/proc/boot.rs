@@ -1,15 +1,14 @@
 //! Start-up: a list, one call a line. Go: `rt0_go`, `schedinit`, `runtime.main`.
-#![allow(unsafe_code)] // Per-CPU blocks handed to the machine, g0 entered.
+#![allow(unsafe_code)] // Per-CPU blocks handed to the machine.
 
 use super::birth::{self, Start};
 use super::schedule::schedule;
 use crate::ground::param::{MAX_CPUS, STACK_BYTES};
 use crate::nouns::g::Status;
-use crate::nouns::m::{CpuState, m, m_of, p_of};
+use crate::nouns::m::{CpuState, m, m_of, p_of, percpu_block};
 use crate::nouns::sched::SCHED;
 use crate::{ground::machine, switch, tools::percpu};
 use core::panic::Location;
-use core::ptr::from_ref;
 use core::sync::atomic::Ordering::Relaxed;
 use spin::Once;
 
@@ -31,66 +30,57 @@ pub fn start(main: fn()) -> ! {
     }
     SCHED.set_cpus(1);
     // SAFETY: CPU 0's block, used by CPU 0.
-    unsafe { machine::start_cpu(0, percpu::percpu_block(0), boot_cpu) };
+    unsafe { machine::start_cpu(0, percpu_block(0), switch::mstart) };
     unreachable!("start_cpu(0) does not return")
 }
 
 /// A CPU's m, g0 and p, before it runs.
 pub fn set_up(cpu: usize) {
     let m = m_of(cpu);
-    m.seed(0x9e37_79b9 ^ (cpu as u32 + 1).wrapping_mul(0x85eb_ca6b));
+    m.set_up(cpu);
     m.g0.set_status(Status::Idle, Status::Running, "set_up: g0 was used");
-    percpu::set_up(cpu, from_ref(&m.g0).cast(), from_ref(m).cast());
 }
 
-/// What CPU 0 runs first.
-extern "C" fn boot_cpu() -> ! {
-    // SAFETY: once, on the machine's stack.
-    unsafe { switch::enter_g0(boot_cpu_on_g0) }
-}
-
-extern "C" fn boot_cpu_on_g0() -> ! {
+/// What a CPU does first, on its g0 ([`switch::mstart`] calls it).
+pub(crate) extern "C" fn mstart1() -> ! {
     m().set_state(CpuState::Running);
-    // One call for each CPU that there may be. If one does not come up, the next gets its number.
+    if percpu::cpu() == 0 {
+        start_others();
+        start_main();
+    }
+    schedule(m())
+}
+
+/// One call for each CPU that there may be. If one does not come up, the next gets its number.
+fn start_others() {
     for _ in 1..machine::cpus().min(MAX_CPUS) {
         let cpu = SCHED.cpus();
         // Counted before it can go idle: else it could find everyone asleep.
         SCHED.set_cpus(cpu + 1);
         m_of(cpu).set_state(CpuState::Searching); // from here on others may count on it
         // SAFETY: that CPU's block, handed over once.
-        if !unsafe { machine::start_cpu(cpu, percpu::percpu_block(cpu), other_cpu) } {
+        if !unsafe { machine::start_cpu(cpu, percpu_block(cpu), switch::mstart) } {
             m_of(cpu).set_state(CpuState::Offline);
             SCHED.set_cpus(cpu); // reported by the machine; we go on without it
         }
     }
+}
+
+/// Goroutine 1.
+#[doc(alias = "runtime.main")]
+fn start_main() {
     let start = Start {
         name: Some("main"),
         stack_bytes: STACK_BYTES,
         at: Location::caller(),
         detached: true,
     };
-    if birth::newproc(start, main_goroutine).is_err() {
+    let main = || {
+        SCHED.main_started.store(true, Relaxed);
+        MAIN.get().expect("`start` sets it")();
+        machine::exit(0)
+    };
+    if birth::newproc(start, main).is_err() {
         crate::tools::fatal::throw("start: no memory for the main goroutine");
     }
-    schedule(m())
-}
-
-/// What the other CPUs run first.
-#[doc(alias = "mstart")]
-extern "C" fn other_cpu() -> ! {
-    // SAFETY: once, on the machine's stack.
-    unsafe { switch::enter_g0(other_cpu_on_g0) }
-}
-
-extern "C" fn other_cpu_on_g0() -> ! {
-    m().set_state(CpuState::Running);
-    schedule(m())
-}
-
-/// Goroutine 1.
-#[doc(alias = "runtime.main")]
-fn main_goroutine() {
-    SCHED.main_started.store(true, Relaxed);
-    MAIN.get().expect("`start` sets it")();
-    machine::exit(0)
 }

@@ -1,7 +1,7 @@
 //! Threads that are no CPU: a Linux process has some beside those that run goroutines. What they
 //! may call, and how it reaches the CPUs.
 //!
-//! A foreign thread has a block for GS to point at, and in it an m of its own, with its g0 and p. It
+//! A foreign thread has an m of its own, with the block for GS to point at, a g0 and a p. It
 //! stands on that g, which is its m's g0, for ever. So a call that never parks does its work there
 //! as on any CPU. A call that would park panics, and leaves all as it was (PARKING, in park.rs).
 //! Nobody steals from a foreign p, for no CPU has its number.
@@ -21,13 +21,12 @@ use super::wake::{kick_hogs, wakep};
 use crate::ground::param::MAX_CPUS;
 use crate::nouns::m::{M, p};
 use crate::nouns::sched::SCHED;
-use crate::tools::percpu::{self, PerCpu};
+use crate::tools::percpu;
 use core::ptr::from_ref;
 
 /// What a thread that is no CPU needs to call the executive. Made by the machine, one for each such
 /// thread at a time; never freed, only reused, as g's are.
 pub struct Foreign {
-    block: PerCpu,
     m: M,
 }
 
@@ -35,17 +34,14 @@ impl Foreign {
     /// One that no thread has.
     #[expect(clippy::new_without_default, reason = "of no use before `begin`")]
     pub const fn new() -> Self {
-        Foreign { block: PerCpu::new(), m: M::new() }
+        Foreign { m: M::new() }
     }
 
     /// A thread has it from here on, alone as its `number`, and sets its GS base to what this
     /// returns.
     pub fn begin(&'static self, number: usize) -> *const () {
-        self.m.seed(number as u32);
-        let g0 = from_ref(&self.m.g0).cast();
-        let cpu = MAX_CPUS + number % (1 << 31); // no CPU has that number
-        self.block.fill(cpu, g0, from_ref(&self.m).cast());
-        from_ref(&self.block).cast()
+        self.m.set_up(MAX_CPUS + number % (1 << 31)); // no CPU has that number
+        from_ref(&self.m.block).cast()
     }
 }
 

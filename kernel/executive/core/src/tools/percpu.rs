@@ -10,15 +10,13 @@
 //! split one, so a goroutine that is preempted just before has moved as a whole, and one preempted
 //! just after `pin` cannot be. Rejected: `&PerCpu` handed around (it would be kept over a switch),
 //! and a TLS-like lazy address (LLVM keeps those over calls: llvm-project#98479).
-#![allow(unsafe_code)] // GS-relative instructions, and cells that only their own CPU writes.
+#![allow(unsafe_code)] // GS-relative instructions.
 
 use crate::ground::arch;
-use crate::ground::atomic::with_new;
+use crate::ground::atomic::{Owned, with_new};
 use crate::ground::chaos;
 use crate::ground::param::MAX_CPUS;
-use core::cell::{Cell, UnsafeCell};
 use core::mem::offset_of;
-use core::ptr::null;
 
 with_new! {
 /// One CPU's block: what its GS base is set to, forever. (Two lines: the adjacent-line prefetcher
@@ -26,24 +24,24 @@ with_new! {
 #[repr(C, align(128))]
 pub struct PerCpu {
     /// The current g (`*const G`; typed in g.rs).
-    g: Cell<*const ()> = Cell::new(null()),
+    g: Owned<*mut ()> = Owned::new(),
     /// This CPU's g0.
-    g0: Cell<*const ()> = Cell::new(null()),
+    g0: Owned<*mut ()> = Owned::new(),
     /// The goroutine that this CPU runs, also while it is on g0 on its behalf.
     #[doc(alias = "m.curg")]
-    curg: Cell<*const ()> = Cell::new(null()),
+    curg: Owned<*mut ()> = Owned::new(),
     /// How often the running code has asked not to be preempted or moved (Go: `m.locks`), times
     /// [`PIN`]; and [`CALM`], which is off when the goroutine shall yield as soon as it can (Go:
     /// `g.preempt`). So one subtraction tells an unpin both: 0 is the last pin gone and a yield
     /// wanted. Linux: `preempt_count`. It has 64 bits because a pin can be forgotten
     /// (`mem::forget`): a loop that does that would fill 32 within seconds, and count as unpinned.
     #[doc(alias("m.locks", "g.preempt"))]
-    pins: Cell<u64> = Cell::new(0),
+    pins: Owned<u64> = Owned::new(),
     /// This CPU's m and number.
-    m: Cell<*const ()> = Cell::new(null()),
-    cpu: Cell<u64> = Cell::new(0),
+    m: Owned<*mut ()> = Owned::new(),
+    cpu: Owned<u64> = Owned::new(),
     /// Ranks of the locks held, a bit each (debug builds; RANK).
-    ranks: Cell<u64> = Cell::new(0),
+    ranks: Owned<u64> = Owned::new(),
 }
 }
 
@@ -60,45 +58,20 @@ const CALM: u64 = 1;
 const PIN: u64 = 2;
 const _: () = assert!(G == 0, "GS-CURRENT says gs:[0]");
 
-struct Blocks(UnsafeCell<[PerCpu; MAX_CPUS]>);
-// SAFETY: block n is written by CPU n (or by the boot CPU before n starts); others read `curg`
-// for reports only, through volatile reads.
-unsafe impl Sync for Blocks {}
-
-static BLOCKS: Blocks = Blocks(UnsafeCell::new([const { PerCpu::new() }; MAX_CPUS]));
-
 impl PerCpu {
-    /// Whose block it is. Before GS points at it, but for the boot CPU's. Nobody is calm yet: each
-    /// last unpin asks, and finds itself on g0.
+    /// Whose block it is. Before GS points at it, but for the boot CPU's. (A foreign thread is never
+    /// calm: each last unpin asks, and finds itself on g0.)
     pub(crate) fn fill(&self, cpu: usize, g0: *const (), m: *const ()) {
-        self.pins.set(0);
-        self.g.set(g0);
-        self.g0.set(g0);
-        self.m.set(m);
+        self.pins.set(if cpu < MAX_CPUS { CALM } else { 0 });
+        self.g.set(g0.cast_mut());
+        self.g0.set(g0.cast_mut());
+        self.m.set(m.cast_mut());
         self.cpu.set(cpu as u64);
     }
-}
-
-/// CPU `cpu`'s block, to set its GS base to. The boot CPU's machine does so before it takes the
-/// first lock. Panics unless `cpu < MAX_CPUS`.
-pub fn percpu_block(cpu: usize) -> *const () {
-    assert!(cpu < MAX_CPUS);
-    // SAFETY: in bounds; only the address is made.
-    unsafe { BLOCKS.0.get().cast::<PerCpu>().add(cpu).cast_const().cast() }
-}
-
-/// Fills in a block before its CPU starts: called once per CPU, from CPU 0.
-pub(crate) fn set_up(cpu: usize, g0: *const (), m: *const ()) {
-    // SAFETY: CPU `cpu` does not run yet, or is the caller.
-    let block = unsafe { &*percpu_block(cpu).cast::<PerCpu>() };
-    block.fill(cpu, g0, m);
-    block.pins.set(CALM);
-}
-
-/// The goroutine that `cpu` ran a moment ago (null: none). For reports: stale as soon as read.
-pub(crate) fn peek_curg(cpu: usize) -> *const () {
-    // SAFETY: a racy read of one aligned word; the answer is a hint.
-    unsafe { percpu_block(cpu).byte_add(CURG).cast::<*const ()>().read_volatile() }
+    /// The goroutine that this CPU ran a moment ago (null: none): for reports.
+    pub(crate) fn curg(&self) -> *mut () {
+        self.curg.get()
+    }
 }
 
 macro_rules! gs_word {
@@ -281,10 +254,4 @@ impl Drop for Pin {
     fn drop(&mut self) {
         unpin();
     }
-}
-
-/// What programs see of this file.
-#[cfg(not(loom))]
-pub mod public {
-    pub use super::{Pin, cpu, percpu_block, point};
 }
