@@ -1,6 +1,23 @@
 //! The machine contract, in both directions: the hooks that the executive calls ([`Machine`]), and
-//! what the machine calls ([`up`]). [The core](mod@executive_core::machine) tells what a program
-//! needs besides the hooks.
+//! what the machine calls ([`up`]).
+//!
+//! # What a program needs besides the hooks
+//!
+//! - **GS first.** A CPU's GS base is its [`percpu_block`](up::percpu_block) before that
+//!   CPU takes its first lock or makes its first allocation.
+//! - **A global allocator that pins its holder, and may be called pinned and on g0**, where the
+//!   array of timers grows and new g's are made. A goroutine that was preempted while it held a
+//!   bare spin lock goes on when its CPU schedules. A CPU that spins for that lock pinned or on g0
+//!   does not schedule: the two wait for each other for ever. `lock::Pinned` makes a right one of
+//!   any allocator, and the crate `contract` finds a wrong one. A machine that never writes
+//!   [`Interrupted::pc`] back, such as a Linux process, preempts nobody there, and needs no pin.
+//! - **The same of every lock that a hook takes**, if goroutines take it too: a frame allocator's,
+//!   a serial port's. Use [`lock::Lock`](crate::lock::Lock), or keep interrupts off while it
+//!   is held.
+//! - **Handlers on stacks of their own**: what interrupts a goroutine writes nothing below its
+//!   stack pointer.
+//! - **Frame pointers**, if crash reports shall have backtraces: `-C force-frame-pointers=yes` in
+//!   the program's `rustflags`. A report says so where they are missing.
 
 pub use executive_core::kit;
 #[doc(inline)]

@@ -78,11 +78,11 @@ fn look(g: &'static G, seen: Seen, stack: &impl Fn(&G) -> u64) -> Group {
         Status::Waiting => {
             reason = g.wait_reason() as u64;
             since = g.waiting_since();
-            if g.wait_reason().is_for_one_thing() {
+            if is_for_one_thing(g.wait_reason()) {
                 waits_for = g.waits_for();
             }
             // Those that wait for another goroutine stay in lines of their own.
-            apart = if g.wait_reason().is_for_a_lock() { waits_for as u64 } else { 0 };
+            apart = if is_for_a_lock(g.wait_reason()) { waits_for as u64 } else { 0 };
         }
         Status::Running => apart = id,
         _ => {}
@@ -196,7 +196,7 @@ impl fmt::Display for Report<'_> {
             Status::Waiting => {
                 let reason = g.wait_reason();
                 write!(f, "{}", reason.words())?;
-                if reason.is_for_one_thing() {
+                if is_for_one_thing(reason) {
                     write!(f, " {:#x}", g.waits_for())?;
                 }
                 if self.group.others_elsewhere {
@@ -339,4 +339,15 @@ pub fn stacks() -> impl Iterator<Item = StackReport> {
 /// grow. The same line of the source may come more than once.
 pub fn depths() -> impl Iterator<Item = (&'static core::panic::Location<'static>, usize)> {
     super::depth::sites()
+}
+
+/// Whether it is a wait for one thing, which the g names ([`G::waits_for`]).
+fn is_for_one_thing(reason: WaitReason) -> bool {
+    use WaitReason::*;
+    is_for_a_lock(reason)
+        || matches!(reason, ChanReceive | ChanSend | Semacquire | WaitGroup | Barrier | Monitor)
+}
+/// Whether reports tell who holds what it waits for ([`G::behind`]).
+fn is_for_a_lock(reason: WaitReason) -> bool {
+    matches!(reason, WaitReason::MutexLock | WaitReason::RwLockRead | WaitReason::RwLockWrite)
 }

@@ -9,31 +9,13 @@
 //! [`Machine::exit`]. It then has one CPU, which spins where it could sleep and preempts nobody.
 //! Each other hook says what its default costs.
 //!
-//! What the machine calls in return is listed in `executive::machine::up`.
+//! What the machine calls in return is listed in `executive::machine::up`; what a program needs
+//! besides, in `executive::machine`.
 //!
 //! Words used here: a **CPU** is a hardware thread or an OS thread, numbered from 0 without holes,
 //! in the order in which they came up; CPU 0 is the one that called [`crate::start`]. Times are
 //! nanoseconds of one monotonic clock that all CPUs share. **From a handler** means from an
 //! interrupt or signal handler, whatever it interrupted.
-//!
-//! # What a program needs besides the hooks
-//!
-//! - **GS first.** A CPU's GS base is its [`percpu_block`](crate::percpu::percpu_block) before that
-//!   CPU takes its first lock or makes its first allocation.
-//! - **A global allocator that pins its holder, and may be called pinned and on g0**, where the
-//!   array of timers grows and new g's are made. A goroutine that was preempted while it held a
-//!   bare spin lock goes on when its CPU schedules. A CPU that spins for that lock pinned or on g0
-//!   does not schedule: the two wait for each other for ever. `lock::Pinned` makes a right one of
-//!   any allocator, and the crate `contract` finds a wrong one. A machine that never writes
-//!   [`Interrupted::pc`] back, such as a Linux process, preempts nobody there, and needs no pin.
-//! - **The same of every lock that a hook takes**, if goroutines take it too: a frame allocator's,
-//!   a serial port's. Use [`lock::Lock`](crate::tools::lock::Lock), or keep interrupts off while it
-//!   is held.
-//! - **Handlers on stacks of their own**: what interrupts a goroutine writes nothing below its
-//!   stack pointer.
-//! - **Frame pointers**, if crash reports shall have backtraces: `-C force-frame-pointers=yes` in
-//!   the program's `rustflags`. A report says so where they are missing.
-
 #![allow(unsafe_code)] // The contract's promises, and symbols bound at link time.
 
 use crate::ground::atomic::{self, AtomicU32, Ordering};

@@ -94,16 +94,6 @@ impl WaitReason {
     pub const fn from_u8(n: u8) -> Self {
         Self::ALL[n as usize].0
     }
-    /// Whether it is a wait for one thing, which the g names ([`G::waits_for`]).
-    pub const fn is_for_one_thing(self) -> bool {
-        use WaitReason::*;
-        self.is_for_a_lock()
-            || matches!(self, ChanReceive | ChanSend | Semacquire | WaitGroup | Barrier | Monitor)
-    }
-    /// Whether reports tell who holds what it waits for ([`G::behind`]).
-    pub const fn is_for_a_lock(self) -> bool {
-        matches!(self, WaitReason::MutexLock | WaitReason::RwLockRead | WaitReason::RwLockWrite)
-    }
 }
 
 /// `G::locked_to`: it may run on any CPU.
