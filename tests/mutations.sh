@@ -231,35 +231,35 @@ mutation "a waker is dropped without release" wakeword.rs wake work_before_the_l
 
 # --- park against ready: the joiner's word and the line's
 mutation "the result is not released" joiner.rs park join_meets_the_end \
-    's/swap\(Self::done\(\), Ordering::AcqRel\)/swap(Self::done(), Ordering::Acquire)/'
+    's/swap\(Mark\(DONE\), Ordering::AcqRel\)/swap(Mark(DONE), Ordering::Acquire)/'
 mutation "who waits is not acquired" joiner.rs park join_meets_the_end \
-    's/swap\(Self::done\(\), Ordering::AcqRel\)/swap(Self::done(), Ordering::Release)/'
+    's/swap\(Mark\(DONE\), Ordering::AcqRel\)/swap(Mark(DONE), Ordering::Release)/'
 mutation "who waits is not released" joiner.rs park join_meets_the_end \
-    's/(compare_exchange\(null_mut\(\), me, )Ordering::AcqRel/$1Ordering::Acquire/'
+    's/(Ref\(me\), )Ordering::AcqRel/$1Ordering::Acquire/'
 mutation "told that it has ended, relaxed" joiner.rs park join_meets_the_end \
-    's/(compare_exchange\(null_mut\(\), me, Ordering::AcqRel, )Ordering::Acquire/$1Ordering::Relaxed/'
+    's/(Ref\(me\), Ordering::AcqRel, )Ordering::Acquire/$1Ordering::Relaxed/'
 mutation "has_ended, relaxed" joiner.rs park join_meets_the_end \
-    's/load\(Ordering::Acquire\) == Self::done\(\)/load(Ordering::Relaxed) == Self::done()/'
+    's/load\(Ordering::Acquire\), Mark\(DONE\)/load(Ordering::Relaxed), Mark(DONE)/'
 mutation "the end by load and store" joiner.rs park join_meets_the_end \
-    's/self\.0\.swap\(Self::done\(\), Ordering::AcqRel\)/{\n            let found = self.0.load(Ordering::Acquire);\n            self.0.store(Self::done(), Ordering::Release);\n            found\n        }/'
+    's/self\.0\.swap\(Mark\(DONE\), Ordering::AcqRel\)/{\n            let found = self.0.load(Ordering::Acquire);\n            self.0.store(Mark(DONE), Ordering::Release);\n            found\n        }/'
 mutation "detach of an ended one, relaxed" joiner.rs park detach_meets_the_end \
-    's/(Self::detached\(\), Ordering::AcqRel, )Ordering::Acquire/$1Ordering::Relaxed/'
+    's/(Mark\(DETACHED\), Ordering::AcqRel, )Ordering::Acquire/$1Ordering::Relaxed/'
 mutation "detach by load and store" joiner.rs park detach_meets_the_end \
-    's/self\.0\s*\.compare_exchange\(null_mut\(\), Self::detached\(\), .*?\)\s*\.is_err\(\)/{\n            let ended = self.has_ended();\n            self.0.store(Self::detached(), Ordering::Release);\n            ended\n        }/'
+    's/!self\.0\.replace\(Mark\(EMPTY\), Mark\(DETACHED\), .*?\)\n/{\n            let ended = self.has_ended();\n            self.0.store(Mark(DETACHED), Ordering::Release);\n            ended\n        }\n/'
 mutation "the end does not see a late detach" joiner.rs park a_late_detach_is_seen_at_the_end \
-    's/return Ended::Detached/return Ended::NotYetAwaited/'
+    's/Mark\(DETACHED\) => Ended::Detached/Mark(DETACHED) => Ended::NotYetAwaited/'
 mutation "an interrupt without a waiter is forgotten" line.rs park an_interrupt_before_the_wait_is_not_lost \
-    's/let then = if waits \{ null_mut\(\) \} else \{ Self::pending\(\) \}/let then = null_mut()/'
+    's/let then = if waits\.is_some\(\) \{ Mark\(EMPTY\) \} else \{ Mark\(PENDING\) \}/let then = Mark(EMPTY)/'
 mutation "raised without release" line.rs park an_interrupt_before_the_wait_is_not_lost \
-    's/compare_exchange_weak\(was, then, Ordering::AcqRel/compare_exchange_weak(was, then, Ordering::Acquire/'
+    's/replace\(was, then, Ordering::AcqRel/replace(was, then, Ordering::Acquire/'
 mutation "raised without acquire" line.rs park an_interrupt_before_the_wait_is_not_lost \
-    's/compare_exchange_weak\(was, then, Ordering::AcqRel/compare_exchange_weak(was, then, Ordering::Release/'
+    's/replace\(was, then, Ordering::AcqRel/replace(was, then, Ordering::Release/'
 mutation "a pending one is taken without acquire" line.rs park an_interrupt_before_the_wait_is_not_lost \
-    's/(compare_exchange\(Self::pending\(\), null_mut\(\), )Ordering::Acquire/$1Ordering::Relaxed/'
+    's/(Mark\(PENDING\), Mark\(EMPTY\), )Ordering::Acquire/$1Ordering::Relaxed/'
 mutation "who waits for an interrupt is not released" line.rs park an_interrupt_before_the_wait_is_not_lost \
-    's/(compare_exchange\(null_mut\(\), me, )Ordering::AcqRel/$1Ordering::Acquire/'
+    's/(Mark\(EMPTY\), Ref\(me\), )Ordering::AcqRel/$1Ordering::Acquire/'
 mutation "the handler leaves the waiter there" line.rs park an_interrupt_readies_once \
-    's/let then = if waits \{ null_mut\(\) \}/let then = if waits { was }/'
+    's/let then = if waits\.is_some\(\) \{ Mark\(EMPTY\) \}/let then = if let Some(me) = waits { Ref(me) }/'
 
 # --- a waiter claimed by two selects
 mutation "nobody claims" waitq.rs select one_of_two_wins \
@@ -291,7 +291,7 @@ mutation "a timer is moved in two steps" timers.rs timers a_timer_on_its_way_is_
 mutation "an alarm claims by load and store" waitq.rs alarm one_of_two_alarms_wins \
     's/match g\.select_done\.swap\(DONE, Ordering::AcqRel\)/let was = g.select_done.load(Ordering::Acquire);\n    g.select_done.store(DONE, Ordering::Release);\n    match was/'
 mutation "a park does not see that it was claimed before" waitq.rs alarm an_alarm_before_the_park_is_not_lost \
-    's/g\.select_done\.compare_exchange\(PREPARING, OPEN, Ordering::AcqRel, Ordering::Acquire\)\.is_ok\(\)/{\n        g.select_done.store(OPEN, Ordering::Release);\n        true\n    }/'
+    's/match done\.compare_exchange\(PREPARING, OPEN, Ordering::AcqRel, Ordering::Acquire\) \{/done.store(OPEN, Ordering::Release);\n        match Ok::<u32, u32>(OPEN) {/'
 mutation "opened without release" waitq.rs alarm an_alarm_before_the_park_is_not_lost \
     's/compare_exchange\(PREPARING, OPEN, Ordering::AcqRel/compare_exchange(PREPARING, OPEN, Ordering::Acquire/'
 mutation "a channel claims what an alarm has" waitq.rs alarm an_alarm_against_a_channel \
@@ -369,7 +369,7 @@ mutation "who tries to write does so without acquire" readers.rs locks who_tries
 
 # --- free lists
 mutation "what is given away is kept too" freelist.rs free the_freed_is_reused_by_one \
-    's/self\.put_own\(t\);\n(\s*if self\.len)/self.put_own(t);\n        let mut too = List::new();\n        too.push_back(t);\n        everyone.give(too);\n$1/'
+    's/self\.len\.set\(len\);\n(\s*if len >= GFREE_MAX)/self.len.set(len);\n        let mut too = List::new();\n        too.push_back(t);\n        everyone.give(too);\n$1/'
 mutation "a batch replaces what was there" freelist.rs free the_freed_is_reused_by_one \
     's/batch\.append\(core::mem::replace\(&mut \*list, List::new\(\)\)\);//'
 

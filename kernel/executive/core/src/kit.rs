@@ -12,26 +12,18 @@ pub use crate::nouns::p::Stats;
 pub use crate::nouns::sched::SCHED;
 pub use crate::proc::boot::set_up;
 pub use crate::switch::{left_at, systemstack};
+pub use crate::tools::percpu::{is_foreign, pin as pin_for_good};
 
 use crate::ground::machine::{self, Stack};
 use crate::nouns::g::Status;
 use crate::nouns::m::{CpuState, m, p};
 use crate::tools::percpu::{self, Pin};
 use alloc::boxed::Box;
+use core::ptr::from_ref;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// Where a debugger finds the newest g: an address of an address.
 pub const ALLGS: *const () = SCHED.allgs.as_ptr();
-
-/// From here to the end of the run the caller is neither preempted nor moved.
-pub fn pin_for_good() {
-    percpu::pin();
-}
-
-/// Whether the caller's thread is no CPU.
-pub fn is_foreign() -> bool {
-    percpu::is_foreign()
-}
 
 // --- the contract's questions, and the faults that tests provoke
 
@@ -47,12 +39,12 @@ pub unsafe fn as_goroutine<R>(g0_stack: Stack, ask: fn() -> R) -> R {
     let me: &'static G = Box::leak(Box::new(G::new()));
     me.set_status(Status::Idle, Status::Running, "kit: new g is not Idle");
     m().set_state(CpuState::Running); // a tick on a CPU that is off ends a wait, and no more
-    percpu::set_curg(me.as_ptr().cast());
-    percpu::set_g(me.as_ptr().cast());
+    percpu::set_curg(from_ref(me).cast());
+    percpu::set_g(from_ref(me).cast());
 
     let answer = ask();
 
-    percpu::set_g(g0.as_ptr().cast());
+    percpu::set_g(from_ref(g0).cast());
     percpu::set_curg(core::ptr::null());
     m().set_state(CpuState::Offline);
     percpu::calm();

@@ -368,7 +368,7 @@ pub(crate) trait OnG0 {
 #[inline(always)]
 pub(crate) fn run(g: &'static G) -> ! {
     g.set_status(Status::Runnable, Status::Running, "execute: goroutine is not runnable");
-    percpu::set_curg(g.as_ptr().cast());
+    percpu::set_curg(core::ptr::from_ref(g).cast());
     let g = trace::record_keeping(Event::Run, g, || g.id());
     // SAFETY: STACK-OWNER: it is Running, here; it was saved by `mcall` or is newborn.
     unsafe { core::arch::asm!("jmp {gogo}", gogo = sym gogo, in("rdi") g, options(noreturn)) }

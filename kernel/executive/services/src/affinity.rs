@@ -2,8 +2,9 @@
 //! is the CPU that is locked.
 
 use core::marker::PhantomData;
+use executive_core::percpu::{self, Pin};
 use executive_core::wait::may_park;
-use executive_core::{percpu, procs, yield_now};
+use executive_core::{procs, yield_now};
 
 /// While this guard lives its goroutine runs on one CPU, and on no other. It may park; others run
 /// on that CPU too. Dropping the guard lets the goroutine go anywhere again. Go: `UnlockOSThread`.
@@ -53,7 +54,8 @@ pub fn lock_to_cpu(cpu: usize) -> CpuLock {
 /// ```
 #[doc(alias("LockOSThread", "runtime.LockOSThread"))]
 pub fn lock_to_this_cpu() -> CpuLock {
-    CpuLock { before: procs::lock_to_this(), _not_send: PhantomData }
+    let _pin = Pin::new();
+    CpuLock { before: procs::lock_to(Some(percpu::cpu())), _not_send: PhantomData }
 }
 
 /// How many CPUs run goroutines now: those with the lowest numbers of [`num_cpus`].

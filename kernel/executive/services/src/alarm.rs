@@ -19,7 +19,7 @@ pub fn sleep_until(when: u64) {
     // SAFETY: `fire_ready`'s argument is set before the timer is in a heap.
     let timer = unsafe { Timer::new(fire_ready, null()) };
     park(parking, WaitReason::Sleep, |me| {
-        timer.arg.set(me.into_g().as_ptr().cast_const().cast());
+        timer.arg.set(core::ptr::from_ref(me.into_g()).cast());
         // SAFETY: the timer lies on the stack of a goroutine that is parked until it fires.
         unsafe { start_timer(&timer, when) };
         None

@@ -8,6 +8,7 @@
 //! future may be woken. If there is none, and all else waits, that is a deadlock.
 #![allow(unsafe_code)] // A raw waker's table.
 
+use crate::outside::ready_from_anywhere;
 use crate::wakeword::{Expected, WakeWord};
 use core::future::Future;
 use core::mem::ManuallyDrop;
@@ -110,7 +111,7 @@ fn wake_by_ref(waker: *const ()) {
     let g = of(waker);
     if word(g).wake(&Outside) {
         // SAFETY: it had parked, and `wake` has given it to us.
-        outside::ready_from_anywhere(unsafe { Parked::new(g) });
+        ready_from_anywhere(unsafe { Parked::new(g) });
     }
 }
 

@@ -1,7 +1,8 @@
 //! Threads and devices, which are no goroutines, may wake goroutines.
 
 use core::marker::PhantomData;
-use executive_core::wait::outside::{expect, expect_no_more, look_again};
+use executive_core::wait::outside::{expect, expect_no_more, look_again, ready};
+use executive_core::wait::{Parked, Parking};
 
 /// While one lives, something that is no goroutine may wake one: sleeping CPUs are no deadlock.
 /// Create it before you give a foreign thread, or a device, the means to wake; drop it when no wake
@@ -44,5 +45,21 @@ impl Drop for Outside {
     fn drop(&mut self) {
         expect_no_more();
         look_again();
+    }
+}
+
+/// Hands over a goroutine that was expected, from anywhere: readies it at once, if a goroutine
+/// calls.
+pub(crate) fn ready_from_anywhere(parked: Parked) {
+    let here = 0u8;
+    let on_own_stack = |me: Parking| me.g().stack().contains((&raw const here).addr());
+    // A handler has a stack of its own (IRQ-CLEAN).
+    if Parking::here().is_some_and(on_own_stack) {
+        parked.ready();
+        expect_no_more();
+    } else {
+        // In a handler, perhaps: no queue of this P and no lock may be touched. Or on a foreign
+        // thread.
+        ready(parked);
     }
 }

@@ -43,7 +43,7 @@ use core::marker::PhantomData;
 use executive_core::g::{G, WaitReason, getg};
 use executive_core::lock::Lock;
 use executive_core::machine;
-use executive_core::wait::{Parked, WaitQ, Waiter, may_park, park, prepare, shuffle, winner};
+use executive_core::wait::{Parked, WaitQ, Waiter, may_park, park, prepare, random, winner};
 
 /// One arm, as the engine sees it.
 #[doc(hidden)]
@@ -146,6 +146,17 @@ fn poll_of(cases: &[Case<'_>], order: &mut [u16], locks: &mut [u16]) -> Option<C
         // Looks under one lock at a time are no snapshot of all channels; of one channel they are.
         if locks.len() < 2 { None } else { look_at_all(cases, order, locks) }
     })
+}
+
+/// Fills `order` with a random permutation of its indices (Fisher and Yates).
+#[doc(alias = "pollorder")]
+#[inline]
+fn shuffle(order: &mut [u16]) {
+    for i in 0..order.len() {
+        let j = if i == 0 { 0 } else { (u64::from(random()) * (i as u64 + 1)) >> 32 };
+        order[i] = order[j as usize];
+        order[j as usize] = i as u16;
+    }
 }
 
 /// The first look. Leaves a random order in `order`.

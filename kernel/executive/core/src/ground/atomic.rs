@@ -4,7 +4,7 @@
 #![allow(unsafe_code)] // A pointer back as the reference that it was.
 
 pub use super::arch::{
-    Left, full_fence, full_fence_after_exchange, prefetch_for_write, relax, sub_release,
+    full_fence, full_fence_after_exchange, prefetch_for_write, relax, sub_release,
 };
 #[cfg(not(loom))]
 pub use core::sync::atomic::{
@@ -33,38 +33,37 @@ pub use const_fn;
 
 /// A word that one owner at a time writes, by plain loads and stores; 0 at first. Others may read
 /// it, and see what it was a moment ago. (It orders nothing, so the model checker does not see it.)
-pub struct Owned<T: Word>(T::Atomic);
+pub struct Owned<T: Plain>(T::Atomic);
 
 /// What fits into one.
-pub trait Word: Copy {
+pub trait Plain: Copy {
     /// As an atomic.
     type Atomic;
     /// At first.
     #[allow(clippy::declare_interior_mutable_const)] // each use makes one
     const ZERO: Self::Atomic;
-    /// Relaxed.
-    fn load(word: &Self::Atomic) -> Self;
-    /// Relaxed.
-    fn store(word: &Self::Atomic, value: Self);
 }
 
-macro_rules! words {
+macro_rules! plain {
     ($($Value:ty: $Atomic:ty = $zero:expr;)*) => { $(
-        impl Word for $Value {
+        impl Plain for $Value {
             type Atomic = $Atomic;
             const ZERO: $Atomic = <$Atomic>::new($zero);
+        }
+        impl Owned<$Value> {
+            /// What it is.
             #[inline(always)]
-            fn load(word: &Self::Atomic) -> Self {
-                word.load(core::sync::atomic::Ordering::Relaxed)
+            pub fn get(&self) -> $Value {
+                self.0.load(core::sync::atomic::Ordering::Relaxed)
             }
             #[inline(always)]
-            fn store(word: &Self::Atomic, value: Self) {
-                word.store(value, core::sync::atomic::Ordering::Relaxed);
+            pub(crate) fn set(&self, value: $Value) {
+                self.0.store(value, core::sync::atomic::Ordering::Relaxed);
             }
         }
     )* };
 }
-words! {
+plain! {
     bool: core::sync::atomic::AtomicBool = false;
     u32: core::sync::atomic::AtomicU32 = 0;
     u64: core::sync::atomic::AtomicU64 = 0;
@@ -72,21 +71,14 @@ words! {
     *mut (): core::sync::atomic::AtomicPtr<()> = core::ptr::null_mut();
 }
 
-impl<T: Word> Owned<T> {
+impl<T: Plain> Owned<T> {
     pub(crate) const fn new() -> Self {
         Owned(T::ZERO)
     }
-    /// What it is.
-    #[inline(always)]
-    pub fn get(&self) -> T {
-        T::load(&self.0)
-    }
-    #[inline(always)]
-    pub(crate) fn set(&self, value: T) {
-        T::store(&self.0, value);
-    }
-    #[inline(always)]
-    pub(crate) fn replace(&self, value: T) -> T {
+}
+impl Owned<bool> {
+    /// Exchanges it.
+    pub(crate) fn replace(&self, value: bool) -> bool {
         let was = self.get();
         self.set(value);
         was
@@ -164,6 +156,61 @@ impl<T: Sync> AtomicRef<T> {
     /// Where it lies, for debuggers.
     pub(crate) const fn as_ptr(&self) -> *const () {
         core::ptr::from_ref(self).cast()
+    }
+}
+
+/// A mark, or a `&'static T`.
+pub enum Word<T: 'static> {
+    /// Up to 3, where no `T` lies.
+    Mark(usize),
+    /// A `T`.
+    Ref(&'static T),
+}
+
+/// An atomic [`Word`].
+pub struct AtomicWord<T: 'static>(AtomicPtr<T>);
+
+impl<T: Sync> AtomicWord<T> {
+    const_fn! {
+        /// Mark 0.
+        pub fn new() -> Self {
+            AtomicWord(AtomicPtr::new(core::ptr::null_mut()))
+        }
+    }
+
+    #[inline(always)]
+    fn pointer(word: Word<T>) -> *mut T {
+        const { assert!(align_of::<T>() > 3, "a `T` could lie at a mark") };
+        match word {
+            Word::Mark(n) => core::ptr::without_provenance_mut(n),
+            Word::Ref(t) => core::ptr::from_ref(t).cast_mut(),
+        }
+    }
+    #[inline(always)]
+    fn word(t: *mut T) -> Word<T> {
+        // SAFETY: no mark, so `pointer` made it from a `&'static T`.
+        if t.addr() <= 3 { Word::Mark(t.addr()) } else { Word::Ref(unsafe { &*t }) }
+    }
+
+    /// Reads it.
+    #[inline(always)]
+    pub fn load(&self, order: Ordering) -> Word<T> {
+        Self::word(self.0.load(order))
+    }
+    /// Writes it.
+    #[inline(always)]
+    pub fn store(&self, to: Word<T>, order: Ordering) {
+        self.0.store(Self::pointer(to), order);
+    }
+    /// Exchanges it.
+    #[inline(always)]
+    pub fn swap(&self, to: Word<T>, order: Ordering) -> Word<T> {
+        Self::word(self.0.swap(Self::pointer(to), order))
+    }
+    /// Exchanges `from` for `to`; `false`: it is another.
+    #[inline(always)]
+    pub fn replace(&self, from: Word<T>, to: Word<T>, on: Ordering, otherwise: Ordering) -> bool {
+        self.0.compare_exchange(Self::pointer(from), Self::pointer(to), on, otherwise).is_ok()
     }
 }
 

@@ -16,24 +16,9 @@ pub fn full_fence_after_exchange() {
     full_fence();
 }
 
-/// What a subtraction left.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Left {
-    /// 0.
-    Nothing,
-    /// The highest bit is clear.
-    Positive,
-    /// The highest bit is set.
-    Negative,
-}
-
 /// Subtracts.
-pub fn sub_release<const N: u32>(word: &AtomicU32) -> Left {
-    match word.fetch_sub(N, Ordering::Release).wrapping_sub(N) as i32 {
-        0 => Left::Nothing,
-        ..0 => Left::Negative,
-        1.. => Left::Positive,
-    }
+pub fn sub_release<const N: u32>(word: &AtomicU32) -> core::cmp::Ordering {
+    (word.fetch_sub(N, Ordering::Release).wrapping_sub(N) as i32).cmp(&0)
 }
 
 /// Nothing.

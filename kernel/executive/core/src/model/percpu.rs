@@ -52,10 +52,10 @@ pub fn cpu() -> usize {
 pub(crate) fn this_cpu() -> u32 {
     0
 }
-pub(crate) fn is_foreign() -> bool {
+pub fn is_foreign() -> bool {
     false
 }
-pub(crate) fn pin() {}
+pub fn pin() {}
 pub(crate) fn pin_times(_: u64) {}
 pub(crate) fn unpin() {}
 pub(crate) fn unpin_quietly() {}

@@ -99,19 +99,14 @@ impl<T: Linked> FreeList<T> {
     #[doc(alias = "gfput")]
     #[inline(always)]
     pub fn put(&self, t: &'static T, everyone: &Everyone<T>, part: impl Fn(&T)) {
-        self.put_own(t);
-        if self.len.get() >= GFREE_MAX {
-            self.put_slow(everyone, part);
-        }
-    }
-
-    /// Frees one, or puts it back, however many there are.
-    #[inline(always)]
-    pub fn put_own(&self, t: &'static T) {
         // Relaxed: the owner's, until `everyone`'s lock hands it over.
         t.link().store(self.first.load(Ordering::Relaxed), Ordering::Relaxed);
         self.first.store(Some(t), Ordering::Relaxed);
-        self.len.set(self.len.get() + 1);
+        let len = self.len.get() + 1;
+        self.len.set(len);
+        if len >= GFREE_MAX {
+            self.put_slow(everyone, part);
+        }
     }
 
     #[cold]

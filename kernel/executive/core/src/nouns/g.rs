@@ -345,11 +345,6 @@ impl G {
     pub fn deepest(&self) -> &AtomicU64 {
         &self.deepest
     }
-
-    /// As a pointer.
-    pub fn as_ptr(&'static self) -> *mut G {
-        core::ptr::from_ref(self).cast_mut()
-    }
 }
 
 /// The current g: the calling goroutine, or its CPU's g0. Go: `getg`, `get_tls`.

@@ -141,16 +141,12 @@ impl Idle {
             let bits = word.load(Ordering::Relaxed);
             if bits != 0 {
                 let cpu = w * 64 + bits.trailing_zeros() as usize;
-                if self.take(cpu) {
+                if self.take_of(&self.idle, ONE_IDLE, cpu) {
                     return Some(cpu);
                 }
             }
         }
         None
-    }
-
-    fn take(&self, cpu: usize) -> bool {
-        self.take_of(&self.idle, ONE_IDLE, cpu)
     }
 
     fn take_of(&self, sleepers: &[AtomicU64; WORDS], one: u64, cpu: usize) -> bool {
@@ -244,7 +240,7 @@ impl Idle {
     /// This CPU, awake by itself, wants to work. `false`: a waker has claimed it; its note is or
     /// will be woken, and it counts as searching.
     pub fn take_back(&self, cpu: usize) -> bool {
-        self.take(cpu) || self.take_of(&self.off, ONE_OFF, cpu)
+        self.take_of(&self.idle, ONE_IDLE, cpu) || self.take_of(&self.off, ONE_OFF, cpu)
     }
 
     /// Sleeps until there may be work: all of the above in the order that loses no wake. The note

@@ -7,14 +7,15 @@
 use crate::ground::atomic::{AtomicBool, Owned, with_new};
 use crate::nouns::freelist::FreeList;
 use crate::nouns::g::G;
-use crate::nouns::runq::{Runq, Thief};
+use crate::nouns::runq::Runq;
 use crate::nouns::timers::Timers;
 
 with_new! {
 /// See the head of this file.
 #[repr(C, align(128))]
 pub struct P {
-    pub(super) runq: Runq<G> = Runq::new(),
+    /// Its owner uses `runq()`.
+    pub(crate) runq: Runq<G> = Runq::new(),
     pub(crate) timers: Timers = Timers::new(),
 
     // For the owner.
@@ -66,10 +67,6 @@ pub struct Stats {
 }
 
 impl P {
-    /// There is one CPU: nobody will use [`others`](Self::others).
-    pub(crate) fn leave_alone(&self) {
-        self.runq.leave_alone();
-    }
     /// Whether the global queue comes first now. It stays due until it is looked at.
     #[inline]
     pub(crate) fn global_is_due(&self) -> bool {
@@ -79,16 +76,6 @@ impl P {
     #[inline]
     pub(crate) fn global_overdue(&self) -> i32 {
         self.schedtick.get().wrapping_sub(self.global_at.get()) as i32
-    }
-    /// The half for others.
-    pub(crate) fn others(&self) -> Thief<'_, G> {
-        self.runq.thief()
-    }
-    pub(crate) fn ring_is_empty(&self) -> bool {
-        self.runq.ring_is_empty()
-    }
-    pub(crate) fn runq_is_empty(&self) -> bool {
-        self.runq.is_empty()
     }
     /// Goroutines queued here.
     pub fn runq_len(&self) -> usize {

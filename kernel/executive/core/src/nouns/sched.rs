@@ -4,7 +4,9 @@
 //! has too many or too few free g's: never in the common path of a spawn, an exit, a park or a
 //! ready. What is known without a lock is atomic, and a hint.
 
-use crate::ground::atomic::{AtomicBool, AtomicRef, AtomicU64, AtomicUsize, Ordering, with_new};
+use crate::ground::atomic::{
+    AtomicBool, AtomicRef, AtomicU64, AtomicUsize, Ordering, Owned, with_new,
+};
 use crate::nouns::freelist::Everyone;
 use crate::nouns::g::G;
 use crate::nouns::idle::Idle;
@@ -36,10 +38,10 @@ pub struct Sched {
     pub(crate) goid: AtomicU64 = AtomicU64::new(1),
     /// How many CPUs there are, numbered from 0.
     #[doc(alias = "ncpu")]
-    cpus: AtomicUsize = AtomicUsize::new(0),
+    cpus: Owned<usize> = Owned::new(),
     /// How many of them run goroutines: the first ones.
     #[doc(alias = "gomaxprocs")]
-    procs: AtomicUsize = AtomicUsize::new(0),
+    pub(crate) procs: Owned<usize> = Owned::new(),
     pub(crate) main_started: AtomicBool = AtomicBool::new(false),
 }
 }
@@ -50,20 +52,13 @@ pub static SCHED: Sched = Sched::new();
 impl Sched {
     /// How many CPUs there are.
     pub fn cpus(&self) -> usize {
-        self.cpus.load(Ordering::Relaxed)
+        self.cpus.get()
     }
     /// While CPUs are started: all run goroutines.
     pub(crate) fn set_cpus(&self, n: usize) {
-        self.cpus.store(n, Ordering::Relaxed);
-        self.set_procs(n);
+        self.cpus.set(n);
+        self.procs.set(n);
     }
-    pub(crate) fn procs(&self) -> usize {
-        self.procs.load(Ordering::Relaxed)
-    }
-    pub(crate) fn set_procs(&self, n: usize) {
-        self.procs.store(n, Ordering::Relaxed);
-    }
-
     /// Puts goroutines at the global queue's end, in one hold of the lock.
     #[doc(alias = "globrunqputbatch")]
     pub(crate) fn put_batch(&self, batch: List<G>) {
@@ -84,7 +79,7 @@ impl Sched {
 
     /// Each CPU's part if the global queue were handed out now; the rest is for those that run dry.
     pub(crate) fn global_share(&self) -> usize {
-        self.runq_len.load(Ordering::Relaxed) / self.procs() // a hint
+        self.runq_len.load(Ordering::Relaxed) / self.procs.get() // a hint
     }
 
     /// A fair share of the global queue: its length over the number of P's, but at most `max`.
@@ -94,7 +89,7 @@ impl Sched {
             return List::new();
         }
         let mut runq = self.runq.lock();
-        let share = runq.len() / self.procs() + 1;
+        let share = runq.len() / self.procs.get() + 1;
         let batch = runq.take(share.min(max));
         self.runq_len.store(runq.len(), Ordering::Release);
         batch

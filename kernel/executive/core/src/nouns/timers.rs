@@ -147,13 +147,9 @@ impl Timers {
     pub fn run(&self, now: u64) -> usize {
         let mut fired = 0;
         while self.next() <= now {
-            let Some(mut heap) = self.heap.try_lock() else {
-                return fired;
-            }; // someone else is at it
+            let Some(mut heap) = self.heap.try_lock() else { return fired }; // another is at it
             for _ in 0..TIMERS_BATCH {
-                let Some(&Entry { when, timer }) = heap.first() else {
-                    break;
-                };
+                let Some(&Entry { when, timer }) = heap.first() else { break };
                 if when > now {
                     break;
                 }
@@ -209,9 +205,7 @@ fn sift_down(heap: &mut [Entry], mut at: usize) {
     let entry = heap[at];
     loop {
         let children = 4 * at + 1..(4 * at + 5).min(heap.len());
-        let Some(least) = children.min_by_key(|&c| heap[c].when) else {
-            break;
-        };
+        let Some(least) = children.min_by_key(|&c| heap[c].when) else { break };
         if entry.when <= heap[least].when {
             break;
         }

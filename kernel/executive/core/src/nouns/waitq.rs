@@ -100,7 +100,12 @@ impl Parked {
     /// claimed since [`prepare`]: then it goes on.
     #[inline]
     pub fn open(self) -> Option<Parked> {
-        if open(self.0) { None } else { Some(self) }
+        // AcqRel: partner of `claim` and `claim_without_lock`: the claimer finds it saved.
+        let done = &self.0.select_done;
+        match done.compare_exchange(PREPARING, OPEN, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => None,
+            Err(_) => Some(self),
+        }
     }
     /// The goroutine, which is the caller's.
     #[inline(always)]
@@ -114,14 +119,6 @@ impl Parked {
 pub fn prepare(me: &G) {
     me.param.set(core::ptr::null_mut());
     me.select_done.store(PREPARING, Ordering::Relaxed);
-}
-
-/// In a park's commit, on g0: from here on `g` can be claimed as parked. `false`: it was claimed
-/// meanwhile, and goes on.
-#[inline]
-pub fn open(g: &G) -> bool {
-    // AcqRel: partner of `claim` and `claim_without_lock`: the claimer finds it saved.
-    g.select_done.compare_exchange(PREPARING, OPEN, Ordering::AcqRel, Ordering::Acquire).is_ok()
 }
 
 /// Claims a goroutine that is in a select, under a lock of its queues. One `true`: that one readies

@@ -8,18 +8,17 @@
 //! handle.
 #![allow(unsafe_code)] // First frames, closures and results by pointer, raw states in a pointer.
 
-use super::park::{may_park, park};
+use super::park::may_park;
 use super::schedule::{Turn, execute, ready_and_schedule, schedule_inline};
 use super::wake::{put_last, put_next};
 use crate::ground::machine::{self, Stack};
 use crate::ground::param::{GOID_BATCH, STACK_BYTES, STACK_COLORS};
-use crate::nouns::g::{ANY_CPU, G, Status, WaitReason, getg};
+use crate::nouns::g::{ANY_CPU, G, Status, getg};
 use crate::nouns::joiner::Ended;
 use crate::nouns::m::{M, m, p};
 use crate::nouns::p::P;
 use crate::nouns::runq::List;
 use crate::nouns::sched::SCHED;
-use crate::nouns::waitq::Parked;
 use crate::switch::OnG0;
 use crate::tools::fatal::throw;
 use crate::tools::trace::{self, Event};
@@ -194,22 +193,6 @@ fn resurrect(m: &M, g: &'static G, drop_result: *const ()) -> ! {
     g.sched_sp.store(unsafe { switch::newborn(body as usize, drop_result, body) }, Relaxed);
     g.set_status(Status::Dead, Status::Runnable, "resurrect: goroutine is not Dead");
     execute(m, g, Turn::Own)
-}
-
-/// The handle's wait: parks until `g` has ended. Once per handle.
-pub(crate) fn wait_for_end(g: &'static G) {
-    if !g.joiner.has_ended() {
-        let parking = may_park();
-        park(parking, WaitReason::Join, |me| {
-            let me = me.into_g();
-            if g.joiner.wait(me) { None } else { Some(Parked::of(me)) }
-        });
-    }
-}
-
-/// Gives up a handle; `true`: it had ended, and the caller drops the result and [`reap`]s.
-pub(crate) fn detach(g: &'static G) -> bool {
-    g.joiner.detach()
 }
 
 /// The result was taken: the g of an ended goroutine is free for the next.

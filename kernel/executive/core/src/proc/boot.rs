@@ -1,11 +1,10 @@
 //! Start-up: a list, one call a line. Go: `rt0_go`, `schedinit`, `runtime.main`.
-#![allow(unsafe_code)] // Per-CPU blocks handed to the machine.
 
 use super::birth::{self, Start};
 use super::schedule::schedule;
 use crate::ground::param::{MAX_CPUS, STACK_BYTES};
 use crate::nouns::g::Status;
-use crate::nouns::m::{CpuState, m, m_of, p_of, percpu_block};
+use crate::nouns::m::{CpuState, m, m_of, p_of};
 use crate::nouns::sched::SCHED;
 use crate::{ground::machine, switch, tools::percpu};
 use core::panic::Location;
@@ -26,11 +25,10 @@ pub fn start(main: fn()) -> ! {
         set_up(cpu);
     }
     if cpus == 1 {
-        p_of(0).leave_alone();
+        p_of(0).runq.leave_alone();
     }
     SCHED.set_cpus(1);
-    // SAFETY: CPU 0's block, used by CPU 0.
-    unsafe { machine::start_cpu(0, percpu_block(0), switch::mstart) };
+    m_of(0).start(0, switch::mstart);
     unreachable!("start_cpu(0) does not return")
 }
 
@@ -58,8 +56,7 @@ fn start_others() {
         // Counted before it can go idle: else it could find everyone asleep.
         SCHED.set_cpus(cpu + 1);
         m_of(cpu).set_state(CpuState::Searching); // from here on others may count on it
-        // SAFETY: that CPU's block, handed over once.
-        if !unsafe { machine::start_cpu(cpu, percpu_block(cpu), switch::mstart) } {
+        if !m_of(cpu).start(cpu, switch::mstart) {
             m_of(cpu).set_state(CpuState::Offline);
             SCHED.set_cpus(cpu); // reported by the machine; we go on without it
         }

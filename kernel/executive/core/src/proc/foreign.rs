@@ -17,11 +17,8 @@
 //! Rejected: an injection stack for what they ready (every `ready` would have to ask where it is),
 //! and CPU numbers for them (there may be any number of threads).
 
-use super::wake::{kick_hogs, wakep};
 use crate::ground::param::MAX_CPUS;
-use crate::nouns::m::{M, p};
-use crate::nouns::sched::SCHED;
-use crate::tools::percpu;
+use crate::nouns::m::M;
 use core::ptr::from_ref;
 
 /// What a thread that is no CPU needs to call the executive. Made by the machine, one for each such
@@ -43,15 +40,4 @@ impl Foreign {
         self.m.set_up(MAX_CPUS + number % (1 << 31)); // no CPU has that number
         from_ref(&self.m.block).cast()
     }
-}
-
-/// Gives what this foreign thread has readied, and freed g's, to the CPUs. At its last unpin.
-#[cold]
-pub(crate) fn hand_over() {
-    percpu::pin();
-    if SCHED.give_all(p()) {
-        wakep();
-        kick_hogs();
-    }
-    percpu::unpin_quietly();
 }

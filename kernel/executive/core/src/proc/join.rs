@@ -4,7 +4,9 @@
 use crate::ground::param::STACK_BYTES;
 use crate::nouns::g::{G, Status, WaitReason};
 use crate::nouns::sched::SCHED;
+use crate::nouns::waitq::Parked;
 use crate::proc::birth::{self, SpawnError, Start, newproc};
+use crate::proc::park::{may_park, park};
 use crate::tools::percpu;
 use core::marker::PhantomData;
 use core::mem::{ManuallyDrop, needs_drop};
@@ -144,7 +146,12 @@ pub struct JoinHandle<T> {
 impl<T> JoinHandle<T> {
     /// Parks until the goroutine has ended, and takes its result.
     pub fn join(self) -> T {
-        birth::wait_for_end(self.g);
+        if !self.g.joiner.has_ended() {
+            park(may_park(), WaitReason::Join, |me| {
+                let me = me.into_g();
+                if self.g.joiner.wait(me) { None } else { Some(Parked::of(me)) }
+            });
+        }
         let handle = ManuallyDrop::new(self);
         // SAFETY: it has ended, so the result is there; the handle is forgotten, so nobody takes it
         // twice.
@@ -190,7 +197,7 @@ impl<T> JoinHandle<T> {
 impl<T> Drop for JoinHandle<T> {
     /// Detaches the goroutine: it goes on, and its result is dropped.
     fn drop(&mut self) {
-        if birth::detach(self.g) {
+        if self.g.joiner.detach() {
             if needs_drop::<T>() {
                 // SAFETY: it has ended, so the result is there, and nobody else takes it.
                 unsafe { self.g.body.get().cast::<T>().drop_in_place() };

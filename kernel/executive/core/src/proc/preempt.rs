@@ -8,10 +8,9 @@
 //! There is a tick only when somebody waits: at the end of a slice under contention, at the
 //! deadline of this P's first timer, or when another CPU kicks.
 
-use super::foreign::hand_over;
 use super::park::may_park;
 use super::schedule::schedule_slow;
-use super::wake::{anyone_waits, kick_hogs, new_slice, put_last, startm, wakep};
+use super::wake::{anyone_waits, hand_over, kick_hogs, new_slice, put_last, startm, wakep};
 use crate::ground::machine::{self, Interrupted, NEVER};
 use crate::ground::param::{RETRY_MOST_NS, RETRY_NS, TIMER_SLACK_NS};
 use crate::nouns::g::{ANY_CPU, G, Status, getg, on_g0};
@@ -117,7 +116,9 @@ pub(crate) fn preempted() {
     if !on_g0() {
         gopreempt();
     } else if percpu::is_foreign() {
-        hand_over();
+        percpu::pin();
+        hand_over(m()); // what this thread has readied, and freed g's
+        percpu::unpin_quietly();
     }
 }
 

@@ -12,7 +12,7 @@ use crate::nouns::g::{ANY_CPU, getg};
 use crate::nouns::m::{m, m_of};
 use crate::nouns::sched::SCHED;
 use crate::tools::lock::{Lock, Rank};
-use crate::tools::percpu::{self, Pin};
+use crate::tools::percpu::Pin;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// One change at a time.
@@ -23,8 +23,8 @@ static TURN: Lock<()> = Lock::new(Rank::User, ());
 #[doc(alias("GOMAXPROCS", "procresize"))]
 pub fn set_procs(n: usize) -> usize {
     let _turn = TURN.lock();
-    let (before, n) = (SCHED.procs(), n.min(SCHED.cpus()));
-    SCHED.set_procs(n);
+    let (before, n) = (SCHED.procs.get(), n.min(SCHED.cpus()));
+    SCHED.procs.set(n);
     for cpu in n..before {
         m_of(cpu).set_off(true);
         look(cpu);
@@ -38,7 +38,7 @@ pub fn set_procs(n: usize) -> usize {
 
 /// How many CPUs run goroutines.
 pub fn procs() -> usize {
-    SCHED.procs()
+    SCHED.procs.get()
 }
 
 /// How many CPUs there are.
@@ -53,12 +53,6 @@ pub fn lock_to(cpu: Option<usize>) -> Option<usize> {
     let cpu = cpu.map_or(ANY_CPU, |cpu| cpu as u32);
     let before = getg().locked_to.swap(cpu, Relaxed);
     (before != ANY_CPU).then_some(before as usize)
-}
-
-/// The same, for the CPU that it runs on.
-pub fn lock_to_this() -> Option<usize> {
-    let _pin = Pin::new();
-    lock_to(Some(percpu::cpu()))
 }
 
 /// Whether the calling goroutine, which is not locked, runs on a CPU that is switched off.

@@ -6,8 +6,7 @@
 //! Sources are asked in Go 1.26's order, which takes the global queue in batches.
 
 use super::wake::{
-    anyone_waits, becomes_runnable, hand_over, new_slice, put_in_ring_and_wake, put_next, ready,
-    wakep,
+    anyone_waits, becomes_runnable, hand_over, new_slice, put_in_ring_and_wake, put_next, wakep,
 };
 use crate::ground::machine::{self, NEVER};
 use crate::ground::param::{
@@ -21,6 +20,7 @@ use crate::nouns::p::P;
 use crate::nouns::runq::{List, Owner, Thief};
 use crate::nouns::sched::SCHED;
 use crate::nouns::steal::{Found, Thieving, steal_work};
+use crate::nouns::waitq::Parked;
 use crate::tools::fatal::throw;
 use crate::tools::trace::{self, Event};
 use crate::{ground::atomic, ground::chaos, switch, tools::percpu};
@@ -58,7 +58,7 @@ pub(crate) fn ready_and_schedule(m: &'static M, g: &'static G) -> ! {
     let g = becomes_runnable(g);
     if is_calm()
         && nothing_special(m)
-        && p.others().runnext().is_none()
+        && p.runq.thief().runnext().is_none()
         && g.locked_to.load(Relaxed) == ANY_CPU
     {
         run(p, g, Turn::Inherited)
@@ -96,7 +96,8 @@ pub(crate) fn schedule_slow(m: &'static M) -> ! {
         SCHED.give_free(p);
     }
     if p.low_memory.load(Relaxed) {
-        refill(p);
+        p.low_memory.store(false, Relaxed);
+        machine::refill(); // the page-fault handler asked for it (`on_low_memory`)
     }
     let next = if m.slice_over.replace(false) { next_in_turn(m) } else { None };
     let (g, turn) = next.map_or_else(|| find_runnable(m), |g| (g, Turn::Own));
@@ -105,13 +106,6 @@ pub(crate) fn schedule_slow(m: &'static M) -> ! {
         reset_spinning(m);
     }
     execute(m, g, turn)
-}
-
-/// The machine's page-fault handler asked for it (`on_low_memory`).
-#[cold]
-fn refill(p: &P) {
-    p.low_memory.store(false, Relaxed);
-    machine::refill();
 }
 
 #[doc(alias = "resetspinning")]
@@ -284,7 +278,7 @@ fn adopt(p: &P, mut batch: List<G>) -> Option<&'static G> {
 #[cold]
 fn search(m: &'static M) -> Option<&'static G> {
     let mut why = Stops::OutOfWork;
-    if m.spinning.get() || SCHED.idle.may_search(SCHED.procs()) {
+    if m.spinning.get() || SCHED.idle.may_search(SCHED.procs.get()) {
         m.spinning.set(true);
         m.set_state(CpuState::Searching);
         match steal_work(&Here { m, nap_end: NEVER }) {
@@ -310,17 +304,14 @@ fn check_timers(p: &P) -> bool {
 }
 
 /// Readies the goroutines that interrupt handlers handed over; whether there were any.
-#[inline]
 fn take_injected() -> bool {
-    !SCHED.injected.is_empty() && take_injected_slow()
-}
-
-#[cold]
-fn take_injected_slow() -> bool {
+    if SCHED.injected.is_empty() {
+        return false;
+    }
     let mut list = SCHED.injected.take_all();
     let any = !list.is_empty();
     while let Some(g) = list.pop_front() {
-        ready(g);
+        Parked::of(g).ready();
     }
     any
 }
@@ -359,7 +350,7 @@ impl Thieving<G> for Here<'_> {
     }
 
     fn queue(&self, victim: usize) -> Thief<'_, G> {
-        p_of(victim).others()
+        p_of(victim).runq.thief()
     }
 
     fn run_timers(&self, victim: usize) -> bool {
@@ -398,7 +389,7 @@ impl Stopping for Here<'_> {
                 .idle
                 .busy(SCHED.cpus(), 0)
                 .map(p_of)
-                .any(|p| if runnexts { !p.runq_is_empty() } else { !p.ring_is_empty() })
+                .any(|p| if runnexts { !p.runq.is_empty() } else { !p.runq.ring_is_empty() })
     }
 
     fn will_sleep(&self, off: bool) {

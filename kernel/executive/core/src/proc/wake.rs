@@ -6,7 +6,6 @@ use crate::ground::param::SLICE_NS;
 use crate::nouns::g::{ANY_CPU, G, Status, curg};
 use crate::nouns::m::{Cpu, CpuState, M, m, m_of, p, p_of};
 use crate::nouns::p::P;
-use crate::nouns::runq::List;
 use crate::nouns::sched::SCHED;
 use crate::nouns::waitq::Parked;
 use crate::tools::lock::LockGuard;
@@ -14,22 +13,16 @@ use crate::tools::percpu;
 use crate::tools::trace::{self, Event};
 use core::sync::atomic::Ordering::Relaxed;
 
-/// Makes a waiting goroutine runnable: on this P, next. By a goroutine or on g0, not in an
-/// interrupt handler. Throws if it does not wait.
-#[doc(alias = "goready")]
-pub(crate) fn ready(g: &'static G) {
-    percpu::pin();
-    ready_pinned(g);
-    percpu::unpin();
-}
-
 impl Parked {
-    /// Makes it runnable: on this P, next. Never parks. Not in an interrupt handler, which may call
-    /// [`outside::ready`](crate::wait::outside::ready). Go: `goready`.
+    /// Makes it runnable: on this P, next. Never parks. By a goroutine or on g0; an interrupt handler
+    /// calls [`outside::ready`](crate::wait::outside::ready). Throws if it does not wait.
+    /// Go: `goready`.
     #[doc(alias = "goready")]
     #[inline]
     pub fn ready(self) {
-        ready(self.into_g());
+        percpu::pin();
+        ready_pinned(self.into_g());
+        percpu::unpin();
     }
 }
 
@@ -100,15 +93,9 @@ pub(crate) fn put_last(m: &M, g: &'static G) {
 
 #[inline(always)]
 fn put_in_ring(p: &P, g: &'static G) {
-    if let Some(batch) = p.runq().put(g) {
-        spill(batch);
+    if let Some(half) = p.runq().put(g) {
+        SCHED.put_batch(half); // the ring was full
     }
-}
-
-/// The ring was full: half of it goes to the global queue, in one hold of the lock.
-#[cold]
-fn spill(batch: List<G>) {
-    SCHED.put_batch(batch);
 }
 
 /// A goroutine that is locked to a CPU goes where that CPU alone looks, and the CPU is told.
@@ -198,7 +185,8 @@ pub(crate) fn kick_hogs() {
     }
 }
 
-/// Gives all that others can do to them; and wakes a searcher, if this CPU was one.
+/// Gives all that others can do to them; and wakes a searcher, if this CPU was one. By a CPU that
+/// is switched off, or a foreign thread.
 pub(super) fn hand_over(m: &M) {
     let p = &m.p;
     let any = SCHED.give_all(p);

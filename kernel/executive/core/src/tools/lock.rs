@@ -75,13 +75,6 @@ impl<T> Lock<T> {
     }
 }
 
-impl<T> CountedLock<T> {
-    /// A lock of this rank, free.
-    pub const fn counted(rank: Rank, value: T) -> Self {
-        Self::free(rank, value)
-    }
-}
-
 impl<T, const COUNTS: usize> Lock<T, COUNTS> {
     const fn free(rank: Rank, value: T) -> Self {
         Lock {
@@ -90,18 +83,12 @@ impl<T, const COUNTS: usize> Lock<T, COUNTS> {
             inner: spin::mutex::SpinMutex::new(value),
         }
     }
-    /// What was in it.
-    pub fn into_inner(self) -> T {
-        self.inner.into_inner()
-    }
     /// What a lock protects that is [held](Self::hold).
     #[inline]
     pub fn held(&self) -> *mut T {
         self.inner.as_mut_ptr()
     }
-}
 
-impl<T, const COUNTS: usize> Lock<T, COUNTS> {
     /// Takes the lock; spins while another CPU holds it.
     #[inline]
     pub fn lock(&self) -> LockGuard<'_, T, COUNTS> {
@@ -166,6 +153,10 @@ impl<T, const COUNTS: usize> Lock<T, COUNTS> {
 }
 
 impl<T> CountedLock<T> {
+    /// A lock of this rank, free.
+    pub const fn counted(rank: Rank, value: T) -> Self {
+        Self::free(rank, value)
+    }
     /// How often it was taken, and how often someone had to spin for it. For reports.
     pub fn stats(&self) -> (u64, u64) {
         let [acquired, contended] = &self.counts;

@@ -113,7 +113,7 @@ pub fn cpu() -> usize {
 
 /// Whether the caller is on a thread that is no CPU (proc/foreign.rs).
 #[inline]
-pub(crate) fn is_foreign() -> bool {
+pub fn is_foreign() -> bool {
     cpu() >= MAX_CPUS
 }
 
@@ -171,7 +171,7 @@ pub(crate) fn set_curg(g: *const ()) {
 
 /// From here to the matching [`unpin`] the code is neither preempted nor moved to another CPU.
 #[inline(always)]
-pub(crate) fn pin() {
+pub fn pin() {
     // SAFETY: GS-CURRENT.
     unsafe { arch::gs_add::<PINS, { PIN as i32 }>() }
 }

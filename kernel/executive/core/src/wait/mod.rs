@@ -43,18 +43,14 @@ pub fn winner() -> *mut () {
     getg().param.get()
 }
 
-/// Fills `order` with a random permutation of its indices (Fisher and Yates).
-#[doc(alias = "pollorder")]
+/// A fast random number.
+#[doc(alias("cheaprand", "fastrand"))]
 #[inline]
-pub fn shuffle(order: &mut [u16]) {
+pub fn random() -> u32 {
     percpu::pin();
-    let m = m();
-    for i in 0..order.len() {
-        let j = if i == 0 { 0 } else { (u64::from(m.random()) * (i as u64 + 1)) >> 32 };
-        order[i] = order[j as usize];
-        order[j as usize] = i as u16;
-    }
+    let random = m().random();
     percpu::unpin();
+    random
 }
 
 /// Whether it pays to spin for what another goroutine does: nobody else waits for this CPU, and
@@ -65,7 +61,7 @@ pub fn can_spin() -> bool {
     let alone = !p().runq().has_work();
     percpu::unpin();
     let resting = SCHED.idle.idle_count().wrapping_add(SCHED.idle.searching());
-    alone && SCHED.procs() as u32 > resting.wrapping_add(1)
+    alone && SCHED.procs.get() as u32 > resting.wrapping_add(1)
 }
 
 /// Whether the caller may park: it is a goroutine, and holds no spin lock and no pin.

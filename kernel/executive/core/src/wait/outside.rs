@@ -7,7 +7,6 @@
 //! expected no more when it was handed over or will not be. While anything is expected, CPUs that
 //! all sleep are no deadlock.
 
-use crate::nouns::g::{getg, on_g0};
 use crate::nouns::sched::SCHED;
 use crate::nouns::waitq::Parked;
 use crate::proc::preempt::look_soon;
@@ -39,26 +38,7 @@ pub fn pinned(work: impl FnOnce()) {
     percpu::unpin_quietly();
 }
 
-/// The same, from anywhere: at once, if a goroutine calls.
-pub fn ready_from_anywhere(parked: Parked) {
-    if on_own_stack() {
-        parked.ready();
-        expect_no_more();
-    } else {
-        // In a handler, perhaps: no queue of this P and no lock may be touched. Or on a foreign
-        // thread.
-        ready(parked);
-    }
-}
-
 /// Nobody is expected any more who was: CPUs that sleep look again whether that is a deadlock.
 pub fn look_again() {
     pinned(wakep);
-}
-
-/// Whether we run on the stack of the goroutine that this CPU runs. A handler has a stack of its
-/// own (IRQ-CLEAN).
-fn on_own_stack() -> bool {
-    let here = 0u8;
-    !on_g0() && getg().stack().contains((&raw const here).addr())
 }

@@ -5,7 +5,7 @@ use super::model::{Channel, Item, Ready, check, leak};
 use super::services::line::Wait;
 use super::services::meeting::Meeting;
 use crate::nouns::g::G;
-use crate::nouns::waitq::{Claim, Waiter, claim_without_lock, open, prepare};
+use crate::nouns::waitq::{Claim, Parked, Waiter, claim_without_lock, prepare};
 use loom::thread;
 
 /// A selecting goroutine: what is on its stack is whose turn it is to touch.
@@ -35,7 +35,7 @@ impl Selecting {
     /// A park's end: saved, and open to be claimed. `false`: claimed before.
     fn park(&self) {
         self.stack.run();
-        if open(self.g) {
+        if Parked::of(self.g).open().is_none() {
             self.readied.wait();
         }
         self.stack.run();
@@ -83,7 +83,7 @@ fn an_alarm_against_a_channel() {
         unsafe { queue.enqueue(&waiter) };
         let sender = thread::spawn(move || channel.send(&me.stack, &me.readied));
         me.stack.run(); // saved
-        let parked = open(me.g);
+        let parked = Parked::of(me.g).open().is_none();
         drop(queue);
         if parked {
             me.readied.wait();
@@ -123,7 +123,7 @@ fn a_late_handler_does_not_claim_the_next_wait() {
         prepare(me.g);
         let claimed = handler.join().unwrap();
         assert!(claimed != fired, "one of them woke the first wait");
-        assert!(open(me.g), "and none the second");
+        assert!(Parked::of(me.g).open().is_none(), "and none the second");
         assert_eq!(meeting.take(), !claimed, "an interrupt that lost is pending");
     });
 }

@@ -53,6 +53,28 @@ fn no_exception_is_left_over() {
     }
 }
 
+/// The text of each source below a folder. The core's stand-ins for tests (`model`) do not count.
+fn sources(folder: &Path, found: &mut std::vec::Vec<std::string::String>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() && !path.ends_with("model") {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(std::fs::read_to_string(path).expect("a source"));
+        }
+    }
+}
+
+/// xv6's kernel (riscv, revision of 2024) has 6,512 lines, comments included.
+#[test]
+#[cfg_attr(miri, ignore = "reads files")]
+fn the_core_is_smaller_than_xv6() {
+    let mut found = std::vec::Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    let lines: usize = found.iter().map(|source| source.lines().count()).sum();
+    assert!((5000..6500).contains(&lines), "the core has {lines} lines: what can go?");
+}
+
 #[test]
 fn the_reader_of_uses_reads() {
     assert_eq!(

@@ -163,13 +163,14 @@ fn a_status_that_is_not_as_thought_throws() {
 
 #[test]
 fn what_a_subtraction_left_is_in_the_flags() {
-    use crate::ground::atomic::{Left, sub_release};
+    use crate::ground::atomic::sub_release;
+    use core::cmp::Ordering::{Equal, Greater, Less};
     for (value, left) in [
-        (1, Left::Nothing),
-        (5, Left::Positive),
-        (1 << 31 | 1, Left::Negative),
-        (1 << 31, Left::Positive), // overflows as an i32, and is positive all the same
-        (0u32, Left::Negative),
+        (1, Equal),
+        (5, Greater),
+        (1 << 31 | 1, Less),
+        (1 << 31, Greater), // overflows as an i32, and is positive all the same
+        (0u32, Less),
     ] {
         let word = AtomicU32::new(value);
         assert_eq!(

@@ -1,7 +1,7 @@
 //! The queue of waiters.
 use super::{Random, Story, leak, rounds, std};
 use crate::nouns::g::G;
-use crate::nouns::waitq::{WaitQ, Waiter, claim, open, prepare};
+use crate::nouns::waitq::{Parked, WaitQ, Waiter, claim, prepare};
 use core::ptr::null_mut;
 use std::collections::VecDeque;
 use std::vec::Vec;
@@ -47,7 +47,7 @@ impl Mix {
     fn begin(&mut self, select: usize) {
         let g = self.waiters[PLAIN + 2 * select].g;
         prepare(g);
-        assert!(open(g), "nobody could claim it yet");
+        assert!(Parked::of(g).open().is_none(), "nobody could claim it yet");
         self.open[select] = true;
     }
     fn number(&self, waiter: Option<&Waiter>) -> Option<usize> {

@@ -4,12 +4,15 @@
 //! goroutine that waits. In one step the handler turns EMPTY into PENDING, and a goroutine into
 //! EMPTY; the goroutine turns PENDING into EMPTY, and EMPTY into itself. So an interrupt that comes
 //! between a look at the device and the wait is not lost, and each wait is ended by one interrupt.
-#![allow(unsafe_code)] // A goroutine or a mark in one word.
 
-use core::ptr::{null_mut, without_provenance_mut};
-use executive_core::atomic::{AtomicPtr, Ordering, const_fn};
+use executive_core::atomic::{AtomicWord, Ordering, Word::*, const_fn};
 
-pub struct Line<T: 'static>(AtomicPtr<T>);
+/// Neither has come.
+const EMPTY: usize = 0;
+/// An interrupt came, and nobody has waited since.
+const PENDING: usize = 1;
+
+pub struct Line<T: 'static>(AtomicWord<T>);
 
 /// The outcome of [`Line::wait`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,63 +25,53 @@ pub enum Wait {
     Taken,
 }
 
-impl<T> Line<T> {
+impl<T: Sync> Line<T> {
     const_fn! {
         pub fn new() -> Self {
-            Line(AtomicPtr::new(null_mut()))
+            Line(AtomicWord::new())
         }
-    }
-
-    // An address that no goroutine has.
-    fn pending() -> *mut T {
-        without_provenance_mut(1)
     }
 
     /// An interrupt came. Returns the goroutine that waits, which the caller has to ready. Lost if
     /// one is pending already, as in hardware. Called by the handler.
     pub fn raise(&self) -> Option<&'static T> {
-        let mut was = self.0.load(Ordering::Relaxed);
         loop {
-            let waits = !was.is_null() && was != Self::pending();
-            let then = if waits { null_mut() } else { Self::pending() };
+            let was = self.0.load(Ordering::Relaxed);
+            let waits = if let Ref(me) = was { Some(me) } else { None };
+            let then = if waits.is_some() { Mark(EMPTY) } else { Mark(PENDING) };
             // AcqRel: partner of the exchanges in `wait` and `take`. The goroutine sees what the
             // handler took from its device.
-            match self.0.compare_exchange_weak(was, then, Ordering::AcqRel, Ordering::Relaxed) {
-                // SAFETY: not the mark, so what `wait` made of a `&'static T`.
-                Ok(_) => return if waits { unsafe { was.as_ref() } } else { None },
-                Err(now) => was = now,
+            if self.0.replace(was, then, Ordering::AcqRel, Ordering::Relaxed) {
+                return waits;
             }
         }
     }
 
     /// Takes the pending interrupt; `false`: there is none. Acquire: partner of `raise`.
     pub fn take(&self) -> bool {
-        self.0
-            .compare_exchange(Self::pending(), null_mut(), Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
+        self.0.replace(Mark(PENDING), Mark(EMPTY), Ordering::Acquire, Ordering::Relaxed)
     }
 
     /// `me`, parked (PARK-COMMIT), waits for the next interrupt.
     pub fn wait(&self, me: &'static T) -> Wait {
-        let me = core::ptr::from_ref(me).cast_mut();
         // AcqRel: the handler that finds `me` sees it saved. Partner: `raise`.
-        match self.0.compare_exchange(null_mut(), me, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => Wait::Waits,
-            // Only the waiting goroutine takes what is pending, so it is still there.
-            Err(_) if self.take() => Wait::Came,
-            Err(_) => Wait::Taken,
+        if self.0.replace(Mark(EMPTY), Ref(me), Ordering::AcqRel, Ordering::Acquire) {
+            Wait::Waits
+        } else if self.take() {
+            Wait::Came // only the waiting goroutine takes what is pending, so it was still there
+        } else {
+            Wait::Taken
         }
     }
 
     /// `me` does not wait any more. `false`: a handler has taken it out, or it never waited.
     pub fn leave(&self, me: &'static T) -> bool {
-        let me = core::ptr::from_ref(me).cast_mut();
         // Acquire when it fails: partner of `raise`, whose handler has begun before.
-        self.0.compare_exchange(me, null_mut(), Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.0.replace(Ref(me), Mark(EMPTY), Ordering::AcqRel, Ordering::Acquire)
     }
 }
 
-impl<T> Default for Line<T> {
+impl<T: Sync> Default for Line<T> {
     fn default() -> Self {
         Self::new()
     }

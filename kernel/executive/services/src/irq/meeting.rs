@@ -16,7 +16,7 @@ pub struct Meeting<T: 'static> {
     handlers: AtomicU32,
 }
 
-impl<T> Meeting<T> {
+impl<T: Sync> Meeting<T> {
     const_fn! {
         pub fn new() -> Self {
             Meeting { line: Line::new(), handlers: AtomicU32::new(0) }
@@ -54,7 +54,7 @@ impl<T> Meeting<T> {
     }
 }
 
-impl<T> Default for Meeting<T> {
+impl<T: Sync> Default for Meeting<T> {
     fn default() -> Self {
         Self::new()
     }

@@ -10,7 +10,8 @@
 //! **Rule:** the word says everything; the queue only carries permits to waiters that the word
 //! counts.
 
-use executive_core::atomic::{AtomicU32, Left, Ordering, const_fn, relax, sub_release};
+use core::cmp;
+use executive_core::atomic::{AtomicU32, Ordering, const_fn, relax, sub_release};
 
 /// A goroutine has the lock.
 const LOCKED: u32 = 1;
@@ -159,12 +160,12 @@ impl LockWord {
     pub fn unlock(&self, queue: &impl Queue) -> bool {
         // Release: partner of the Acquire in `lock`.
         match sub_release::<LOCKED>(&self.0) {
-            Left::Nothing => false,
-            Left::Positive => {
+            cmp::Ordering::Equal => false,
+            cmp::Ordering::Greater => {
                 self.wake_waiter(queue);
                 false
             }
-            Left::Negative => {
+            cmp::Ordering::Less => {
                 hand_over(queue);
                 true
             }
