@@ -33,7 +33,7 @@ for operation; do
         }
         FNR == 1 { sign = NR == 1 ? -1 : 1 }
         /^ob=/ { ours = /\/count$/ }
-        /^fn=/ { switching = /^fn=executive::/; gogo = /^fn=executive::switch::gogo/ }
+        /^fn=/ { switching = /^fn=<?executive_core::/; gogo = /^fn=executive_core::switch::gogo/ }
         /^calls=/ { getline; next }
         /^0x/ && (ours || switching) {
             at = number($1)
@@ -56,7 +56,7 @@ for operation; do
             gsub(/->/, "", name); while (gsub(/<[^<>]*>/, "", name)); gsub(/\[[0-9a-f]+\]/, "", name); gsub(/::(::)+/, "::", name); sub(/::$/, "", name)
             match(name, /[^:]*(::\{[^:]*)*$/); name = substr(name, RSTART)
             is_ours = sub(/.*\/kernel\//, "", file) || sub(/.*\/executive\//, "executive/", file)
-            sub(/^executive\/src\//, "", file); sub(/.*\/library\//, "", file)
+            sub(/^executive\/(core\/|services\/)?src\//, "", file); sub(/.*\/library\//, "", file)
             if (!(at in whose) || is_ours && !ours[at]) whose[at] = file " " name
             ours[at] = ours[at] || is_ours
         }

@@ -289,14 +289,28 @@ impl Idle {
     /// off. After `go_idle`'s fence a skipped CPU has no work, or has not reached the fence in
     /// `wakep` yet.
     #[doc(alias = "idlepMask")]
-    pub fn busy(&self, cpus: usize, first: usize) -> impl Iterator<Item = usize> + use<> {
-        // Relaxed: a hint for a searcher; for a recheck the fences order it.
-        let mut asleep = [0; WORDS];
-        for (w, word) in asleep.iter_mut().enumerate().take(cpus.div_ceil(64)) {
-            *word = self.idle[w].load(Ordering::Relaxed) | self.off[w].load(Ordering::Relaxed);
-        }
-        let awake = move |&cpu: &usize| asleep[cpu / 64] >> (cpu % 64) & 1 == 0;
-        (first..cpus).chain(0..first).filter(awake)
+    pub fn busy(&self, cpus: usize, first: usize) -> impl Iterator<Item = usize> + '_ {
+        let (words, upper) = (cpus.div_ceil(64), u64::MAX << (first % 64));
+        // The word of `first` comes twice: its upper part to begin with, its lower part at the end.
+        (0..=words).flat_map(move |n| {
+            let w = (first / 64 + n) % words;
+            let part = if n == 0 {
+                upper
+            } else if n == words {
+                !upper
+            } else {
+                u64::MAX
+            };
+            let there = u64::MAX >> (64 - (cpus - w * 64).min(64));
+            // Relaxed: a hint for a searcher; for a recheck the fences order it.
+            let asleep = self.idle[w].load(Ordering::Relaxed) | self.off[w].load(Ordering::Relaxed);
+            let mut bits = !asleep & part & there;
+            core::iter::from_fn(move || {
+                let cpu = (bits != 0).then(|| w * 64 + bits.trailing_zeros() as usize)?;
+                bits &= bits - 1;
+                Some(cpu)
+            })
+        })
     }
 
     pub fn idle_count(&self) -> u32 {
