@@ -38,9 +38,7 @@
 //! [`Waker::wake`](core::task::Waker::wake), `try_send` and `try_recv`, `Semaphore::release`,
 //! `Token::cancel`, `Mutex::try_lock`, a condition's notify, a timer's start and stop, and more. A
 //! call that would park there (`recv` on an empty channel, say) panics with `not on a goroutine`,
-//! and leaves all as it was; so does `go`. The panic is the thread's own: it unwinds. One kind of
-//! call ends the run with those words instead: to wait for an `RwLock` that is not free, because
-//! the caller is counted there already.
+//! and leaves all as it was; so does `go`. The panic is the thread's own: it unwinds.
 //!
 //! As long as such a thread may wake a goroutine, hold an [`Outside`]: when all goroutines wait and
 //! there is none, that is a deadlock, and the run ends. (A clone of a [`Waker`](core::task::Waker)

@@ -72,21 +72,8 @@ static QUESTIONS: &[Question] = &[
     ("a_thread_waits_for_a_future", |t| panics(&t, || block_on(std::future::pending())), End::Well),
     ("a_thread_waits_for_an_interrupt", a_thread_waits_for_an_interrupt, End::Well),
     ("a_thread_goes_to_a_cpu", |t| panics(&t, || drop(executive::lock_to_cpu(0))), End::Well),
-    (
-        "a_thread_waits_for_a_writer",
-        |t| parks(t, reads_what_is_written),
-        End::Dead(NOT_ON_A_GOROUTINE),
-    ),
-    (
-        "a_thread_waits_for_a_reader",
-        |t| parks(t, writes_what_is_read),
-        End::Dead(NOT_ON_A_GOROUTINE),
-    ),
-    (
-        "a_thread_is_told_of",
-        |t| parks(t, reads_what_is_written),
-        End::Dead("a thread that is no CPU:"),
-    ),
+    ("a_thread_waits_for_readers_and_writers", a_thread_waits_for_readers_and_writers, End::Well),
+    ("a_thread_is_told_of", a_thread_throws, End::Dead("a thread that is no CPU:")),
     ("an_outside_is_waited_for", an_outside_is_waited_for, End::Asleep),
     ("the_last_outside_leaves_a_deadlock", the_last_outside_leaves_a_deadlock, End::Dead(DEADLOCK)),
     ("a_thread_without_outside_hides_no_deadlock", a_thread_without_outside, End::Dead(DEADLOCK)),
@@ -657,6 +644,38 @@ fn a_thread_waits_for_a_lock(t: Thread) {
     assert_eq!((*LOCK.lock(), SEMA.permits()), (6, 0));
 }
 
+/// Neither counts it among those who wait, and each goes on as if it had never come.
+fn a_thread_waits_for_readers_and_writers(t: Thread) {
+    static LOCK: RwLock<u64> = RwLock::new(0);
+    static SEMA: Semaphore = Semaphore::new(0);
+    for _ in 0..3 {
+        let held = LOCK.write();
+        panics(&t, || drop(LOCK.read()));
+        panics(&t, || *LOCK.write() += 1);
+        let reads = go(|| *LOCK.read());
+        until_waits(&reads, WaitReason::RwLockRead);
+        panics(&t, || drop(LOCK.read()));
+        drop(held);
+        reads.join();
+
+        let held = LOCK.read();
+        panics(&t, || *LOCK.write() += 1);
+        let writes = go(|| *LOCK.write() += 1);
+        until_waits(&writes, WaitReason::RwLockWrite);
+        panics(&t, || drop(LOCK.read()));
+        drop(held);
+        writes.join();
+
+        t.does(|| {
+            *LOCK.write() += 1;
+            drop(LOCK.read());
+            SEMA.release();
+        });
+        SEMA.acquire();
+    }
+    assert_eq!(*LOCK.read(), 6);
+}
+
 /// The mutex is unlocked on the way.
 fn a_thread_waits_for_a_condition(t: Thread) {
     static READY: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
@@ -713,23 +732,11 @@ fn a_thread_waits_for_an_interrupt(t: Thread) {
     waits.join();
 }
 
-/// What parks ends the run, so `main` waits for ever.
-fn parks(t: Thread, what: impl FnOnce() + Send + 'static) {
+/// Ends the run, so `main` waits for ever.
+fn a_thread_throws(t: Thread) {
     let _outside = Outside::new();
-    t.does(what);
+    t.does(|| executive::fatal::throw("foreign: thrown"));
     receive_for_ever();
-}
-
-fn reads_what_is_written() {
-    let lock = RwLock::new(1);
-    let _writes = lock.write();
-    let _reads = lock.read();
-}
-
-fn writes_what_is_read() {
-    let lock = RwLock::new(1);
-    let _reads = lock.read();
-    let _writes = lock.write();
 }
 
 fn receive_for_ever() {

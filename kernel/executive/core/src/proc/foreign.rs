@@ -6,10 +6,6 @@
 //! as on any CPU. A call that would park panics, and leaves all as it was (PARKING, in park.rs).
 //! Nobody steals from a foreign p, for no CPU has its number.
 //!
-//! One kind of call throws instead, which ends the run: to wait for an `RwLock`. It counts the
-//! caller before it knows whether the caller must wait, and that can't be taken back: a writer may
-//! have counted it too.
-//!
 //! **Rule:** what a foreign thread readies stands in its own p until its last unpin, and goes to
 //! the global queue there (`hand_over`). CPUs pay nothing for this: a foreign block is never calm
 //! (percpu.rs), so each of its last unpins takes the way that on a CPU only a preemption takes.

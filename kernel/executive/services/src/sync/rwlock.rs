@@ -9,10 +9,9 @@ use core::cell::UnsafeCell;
 use core::fmt;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
-use executive_core::fatal::throw;
 use executive_core::g::{WaitReason, getg};
 use executive_core::percpu;
-use executive_core::wait::Parking;
+use executive_core::wait::{Parking, cannot_park};
 
 /// A lock around a `T`, for many readers or one writer. Not recursive: a goroutine that reads and
 /// locks for reading again may deadlock if a writer has come in between, as in Go.
@@ -89,6 +88,10 @@ impl<T: ?Sized> RwLock<T> {
     #[doc(alias("RWMutex.RLock", "RLock"))]
     #[inline]
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
+        // A thread that is no CPU cannot wait, and could not take its count back: it tries.
+        if Parking::here().is_none() {
+            return self.try_read().unwrap_or_else(|| cannot_park());
+        }
         match self.readers.enter() {
             Entered::Reads => self.read_guard(),
             entered => self.read_slow(entered),
@@ -123,9 +126,12 @@ impl<T: ?Sized> RwLock<T> {
     /// ```
     #[doc(alias = "RWMutex.Lock")]
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
+        // As in `read`.
+        if Parking::here().is_none() {
+            return self.try_write().unwrap_or_else(|| cannot_park());
+        }
         let turn = self.writers.lock();
         if !self.readers.begin_write() {
-            must_be_on_a_goroutine();
             getg().set_behind(self.readers.left());
             self.for_writer.acquire_for(WaitReason::RwLockWrite, Position::Back);
         }
@@ -158,7 +164,6 @@ impl<T: ?Sized> RwLock<T> {
             drop(self.read_guard());
             panic!("sync: too many readers of an RwLock");
         }
-        must_be_on_a_goroutine();
         // A writer has `writers` locked until it has let in all readers that it kept waiting.
         getg().set_behind(self.writers.owner());
         self.for_readers.acquire_for(WaitReason::RwLockRead, Position::Back);
@@ -167,14 +172,6 @@ impl<T: ?Sized> RwLock<T> {
 
     fn read_guard(&self) -> RwLockReadGuard<'_, T> {
         RwLockReadGuard { lock: self, _not_send: PhantomData }
-    }
-}
-
-/// The caller is counted, and must wait. On a thread that is no CPU it can't, and a panic would
-/// leave the count behind.
-fn must_be_on_a_goroutine() {
-    if Parking::here().is_none() {
-        throw("not on a goroutine: this thread is no CPU, and cannot park");
     }
 }
 
