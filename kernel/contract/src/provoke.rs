@@ -15,7 +15,7 @@ type OnG0 = unsafe extern "C" fn(&'static G, *mut ()) -> !;
 
 /// `mcall` where there is no goroutine to leave.
 pub fn mcall_on_g0() -> ! {
-    systemstack(|| drop(may_park()));
+    systemstack(|| _ = may_park());
     throw("provoke: mcall on g0 came back")
 }
 

@@ -24,7 +24,6 @@ use std::sync::{Arc, LazyLock, Mutex as StdMutex, mpsc};
 use std::task::{Poll, Waker};
 
 const DEADLOCK: &str = "fatal error: all goroutines are asleep - deadlock!";
-const NOT_ON_A_GOROUTINE: &str = "fatal error: not on a goroutine";
 
 /// What the first thread does before `run`, and threads that are as old; then a goroutine goes on.
 static BEFORE: &[(&str, fn())] = &[

@@ -21,6 +21,7 @@ pub use loom::sync::atomic::{
 macro_rules! const_fn {
     ($(#[$meta:meta])* $vis:vis fn $name:ident() -> $ret:ty $body:block) => {
         #[cfg(not(loom))]
+        #[allow(clippy::new_without_default, reason = "const is what it is for")]
         $(#[$meta])*
         $vis const fn $name() -> $ret $body
         #[cfg(loom)]

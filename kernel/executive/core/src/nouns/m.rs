@@ -85,8 +85,8 @@ impl Inbox {
 
     fn state(&self) -> u8 {
         u8::from(!self.in_line.is_empty()) * Self::IN_LINE
-            | u8::from(!self.readied.is_empty()) * Self::READIED
-            | u8::from(self.off) * Self::IS_OFF
+            + u8::from(!self.readied.is_empty()) * Self::READIED
+            + u8::from(self.off) * Self::IS_OFF
     }
 }
 

@@ -169,7 +169,7 @@ pub(crate) fn set_curg(g: *const ()) {
     unsafe { arch::gs_store::<CURG>(g as u64) }
 }
 
-/// From here to the matching [`unpin`] the code is neither preempted nor moved to another CPU.
+/// From here to the matching `unpin` the code is neither preempted nor moved to another CPU.
 #[inline(always)]
 pub fn pin() {
     // SAFETY: GS-CURRENT.
