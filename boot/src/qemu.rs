@@ -39,7 +39,7 @@ pub fn command(o: &Options, image: &Path, firmware: Firmware, line: Line) -> Res
             "-drive",
             &format!("format=raw,snapshot=on,file={}", quoted(&image.display().to_string())),
         ])
-        .args(["-serial", if line == Line::Terminal { "mon:stdio" } else { "stdio" }]);
+        .args(serial(o, line));
     if firmware == Firmware::Uefi {
         qemu.args(firmware::uefi()?);
     }
@@ -54,6 +54,15 @@ pub fn command(o: &Options, image: &Path, firmware: Firmware, line: Line) -> Res
     }
     qemu.args(&o.rest);
     Ok(qemu)
+}
+
+/// The serial line is ours, unless QEMU's own arguments say where it goes.
+fn serial(o: &Options, line: Line) -> Vec<&'static str> {
+    match line {
+        _ if o.rest.iter().any(|arg| arg == "-serial") => Vec::new(),
+        Line::Terminal => vec!["-serial", "mon:stdio"],
+        Line::Pipes => vec!["-serial", "stdio"],
+    }
 }
 
 /// QEMU's option syntax: a comma in a value is written twice.

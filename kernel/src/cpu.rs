@@ -11,8 +11,9 @@ use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags, Efer, EferFlags};
 use x86_64::registers::model_specific::{GsBase, Msr};
 
 const IA32_PAT: u32 = 0x277;
-/// The power-on value (Intel SDM vol. 3A, 13.12.4): entry 3, which PCD and PWT choose, is uncached.
-const PAT_AT_RESET: u64 = 0x0007_0406_0007_0406;
+/// The power-on value (Intel SDM vol. 3A, 13.12.4), in which entry 3, which PCD and PWT choose, is
+/// uncached; but entry 1, which PWT alone chooses, is write-combining (1), for video memory.
+const PAT: u64 = 0x0007_0406_0007_0106;
 
 /// Points GS at this CPU's per-CPU block. Everything that takes a lock needs it.
 ///
@@ -41,8 +42,8 @@ pub fn init() {
         Cr4::write_raw(cr4.bits());
         Cr0::write_raw(cr0.bits());
         let mut pat = Msr::new(IA32_PAT);
-        if pat.read() != PAT_AT_RESET {
-            pat.write(PAT_AT_RESET);
+        if pat.read() != PAT {
+            pat.write(PAT);
             // Forget what was cached under the old types.
             core::arch::asm!("wbinvd", options(nostack, preserves_flags));
             x86_64::instructions::tlb::flush_all();

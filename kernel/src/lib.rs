@@ -17,8 +17,13 @@ pub mod param;
 pub mod window;
 pub mod frames;
 pub mod paging;
-// The CPU and what surrounds it.
+// Where text goes.
+pub mod font;
+pub mod terminal;
+pub mod framebuffer;
+pub mod screen;
 pub mod serial;
+// The CPU and what surrounds it.
 pub mod cpu;
 pub mod gdt;
 pub mod acpi;
@@ -27,6 +32,8 @@ pub mod ioapic;
 pub mod tsc;
 pub mod calibrate;
 pub mod clock;
+pub mod i8042;
+pub mod keyboard;
 pub mod flush;
 pub mod hold;
 pub mod pages;

@@ -1,5 +1,5 @@
-//! Mapping of device registers, the heap's pages, and the CPUs' own stacks. (The trampoline has
-//! tables of its own.)
+//! Mapping of device registers, video memory, the heap's pages, and the CPUs' own stacks. (The
+//! trampoline has tables of its own.)
 //!
 //! Goroutines' stacks and large blocks are mapped in pages.rs, by every CPU at once, without the
 //! lock that this file has. The two never meet, because they own different entries of the top-level
@@ -93,17 +93,22 @@ fn map(tables: &mut Tables, address: u64, frame: u64, flags: Flags) -> bool {
 /// # Panics
 /// When there is no memory for page tables.
 pub fn map_mmio(phys: u64, len: u64) -> *mut u8 {
+    map_device(phys, len, Flags::NO_CACHE | Flags::WRITE_THROUGH)
+}
+
+/// The same for video memory: writes are combined (cpu.rs has set up what `WRITE_THROUGH` means).
+pub fn map_video(phys: u64, len: u64) -> *mut u8 {
+    map_device(phys, len, Flags::WRITE_THROUGH)
+}
+
+fn map_device(phys: u64, len: u64, caching: Flags) -> *mut u8 {
     let first = phys / frames::FRAME * frames::FRAME;
     let pages = (phys + len - first).div_ceil(frames::FRAME);
     let mut tables = TABLES.lock();
     let at = tables.mmio;
     assert!(at + pages * frames::FRAME <= layout::MMIO_END);
     tables.mmio += pages * frames::FRAME;
-    let flags = Flags::PRESENT
-        | Flags::WRITABLE
-        | Flags::NO_EXECUTE
-        | Flags::NO_CACHE
-        | Flags::WRITE_THROUGH;
+    let flags = Flags::PRESENT | Flags::WRITABLE | Flags::NO_EXECUTE | caching;
     for page in (0..pages).map(|n| n * frames::FRAME) {
         assert!(
             map(&mut tables, at + page, first + page, flags),

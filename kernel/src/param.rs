@@ -52,5 +52,18 @@ pub const TRIMMED_AT_A_TIME: usize = 256;
 /// How long a CPU may take to come (ns), and again to set itself up. On a loaded host a virtual CPU
 /// may not run at all for a second.
 pub const CPU_PATIENCE_NS: u64 = 5_000_000_000;
+/// How often a serial line that takes nothing is looked at before it is given up, about a second:
+/// a reader on a busy host may not run for as long. 16 bytes leave within 1.4 ms at 115200 baud,
+/// and a look takes about a microsecond.
+pub const SERIAL_PATIENCE: usize = 1_000_000;
 /// Bytes that have arrived at the serial port and were not read yet.
 pub const SERIAL_RING: usize = 1024;
+
+// The keyboard and the screen.
+
+/// How long the keyboard's controller may take for a step (ns). A keyboard answers within 20 ms.
+pub const I8042_PATIENCE_NS: u64 = 50_000_000;
+
+/// From one drawing of the screen to the next, at least (ns): 30 a second look smooth, and leave
+/// the CPU to the others. What is printed faster is seen when it has scrolled past.
+pub const FRAME_NS: u64 = 33_000_000;

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // `unsafe impl Machine`; sti and hlt.
 
 use crate::vectors::{KICK, WAKE};
-use crate::{apic, clock, pages, reclaim, serial, smp, stacks, symbols, trap};
+use crate::{apic, clock, pages, reclaim, screen, serial, smp, stacks, symbols, trap};
 use core::arch::asm;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -109,10 +109,12 @@ unsafe impl Machine for Pc {
 
     fn write(bytes: &[u8]) {
         serial::write_raw(bytes);
+        screen::write_raw(bytes);
     }
 
     fn print(bytes: &[u8]) {
         serial::write(bytes);
+        screen::write(bytes);
     }
 
     fn freeze_others() {

@@ -1,7 +1,12 @@
 //! The first serial port: the console's way out and in.
 //!
 //! Out: polled. What must stay in one piece, such as a line of [`print!`](crate::print), is sent
-//! under the output lock. A crash report uses [`write_raw`], which takes no lock at all.
+//! under the output lock. A crash report uses [`write_raw`], which takes no lock at all. A line
+//! that takes nothing any more, because nobody reads at its other end, is given up: what is sent
+//! is dropped and counted, without a wait, until the port is empty again.
+//!
+//! A port is there if its scratch register keeps what is written, and its loopback brings back what
+//! is sent. Where there is none nothing is sent, and its interrupt is not routed.
 //!
 //! In: the interrupt handler moves bytes into a ring and wakes the goroutine that waits in
 //! [`read`]. The ring has one producer (the handler, on CPU 0) and one consumer at a time (under a
@@ -10,8 +15,9 @@
 //! room. What the port itself drops is counted ([`overruns`]).
 #![allow(unsafe_code)] // Ports.
 
-use crate::param::SERIAL_RING;
+use crate::param::{SERIAL_PATIENCE, SERIAL_RING};
 use crate::vectors::ISA_COM1;
+use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use executive::irq::Irq;
 use executive::lock::{CountedLock, Lock, Rank};
@@ -36,20 +42,37 @@ static PRESENT: AtomicBool = AtomicBool::new(false);
 /// nowhere.
 pub fn init() {
     let config = Config { baud_rate: BaudRate::Baud115200, ..Config::default() };
-    PRESENT.store(port().init(config).is_ok(), Ordering::Relaxed);
+    let mut port = port();
+    let works = port.init(config).is_ok() && port.test_loopback().is_ok();
+    PRESENT.store(works, Ordering::Relaxed);
 }
 
-/// From here on incoming bytes raise the interrupt that [`on_interrupt`] serves.
+/// Whether there is a port.
+pub fn is_present() -> bool {
+    PRESENT.load(Ordering::Relaxed)
+}
+
+/// From here on incoming bytes raise the interrupt that [`on_interrupt`] serves. If there is a
+/// port.
 pub fn enable_input() {
-    if PRESENT.load(Ordering::Relaxed) {
-        let_in(&mut port());
-    }
+    let_in(&mut port());
 }
 
 /// Sends the bytes, whatever state the machine is in: no lock, no allocation. A line feed becomes
 /// CR LF.
 pub fn write_raw(bytes: &[u8]) {
+    if !is_present() {
+        return;
+    }
     let mut port = port();
+    if STALLED.load(Ordering::Relaxed) {
+        if !port.lsr().contains(LSR::THR_EMPTY) {
+            DROPPED.fetch_add(bytes.len(), Ordering::Relaxed);
+            return;
+        }
+        STALLED.store(false, Ordering::Relaxed);
+        tell_dropped(&mut port);
+    }
     for line in bytes.split_inclusive(|&b| b == b'\n') {
         match line.split_last() {
             Some((b'\n', text)) => {
@@ -62,12 +85,16 @@ pub fn write_raw(bytes: &[u8]) {
     note_overrun(&mut port);
 }
 
-/// Polls until all is sent, but not for ever: a port that is missing or stuck must not hang a crash
-/// report.
+/// The line took nothing for so long that it was given up. A hint, which orders nothing: two CPUs
+/// that send at the same time may both wait, or tell twice.
+static STALLED: AtomicBool = AtomicBool::new(false);
+/// Bytes that were not sent since then, and are not told yet.
+static DROPPED: AtomicUsize = AtomicUsize::new(0);
+
+/// Polls until all is sent, but not for ever: a port that is stuck must not hang a crash report,
+/// nor whoever prints.
 fn send(port: &mut Uart16550<PioBackend>, mut bytes: &[u8]) {
-    // 16 bytes leave within 1.4 ms at 115200 baud; a port access takes about a microsecond on real
-    // hardware.
-    let mut patience = 100_000;
+    let mut patience = if STALLED.load(Ordering::Relaxed) { 0 } else { SERIAL_PATIENCE };
     while !bytes.is_empty() && patience > 0 {
         let sent = port.send_bytes(bytes);
         bytes = &bytes[sent..];
@@ -75,6 +102,33 @@ fn send(port: &mut Uart16550<PioBackend>, mut bytes: &[u8]) {
             patience -= 1;
             core::hint::spin_loop();
         }
+    }
+    if !bytes.is_empty() {
+        STALLED.store(true, Ordering::Relaxed);
+        DROPPED.fetch_add(bytes.len(), Ordering::Relaxed);
+    }
+}
+
+/// Somebody reads again, and wants to know that something is missing.
+fn tell_dropped(port: &mut Uart16550<PioBackend>) {
+    let mut words = Words { bytes: [0; 64], length: 0 };
+    let dropped = DROPPED.swap(0, Ordering::Relaxed);
+    let _ = write!(words, "\r\n[{dropped} bytes are missing: nobody read]\r\n");
+    send(port, &words.bytes[..words.length]);
+}
+
+/// A short text, without an allocation.
+struct Words {
+    bytes: [u8; 64],
+    length: usize,
+}
+
+impl Write for Words {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.length + text.len();
+        self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
     }
 }
 
@@ -110,9 +164,6 @@ static HELD: AtomicBool = AtomicBool::new(false);
 /// reader unmasks it. At most `SERIAL_RING` bytes are taken at a time, because a port that is gone
 /// reads as one that always has another byte.
 pub fn on_interrupt() {
-    if !PRESENT.load(Ordering::Relaxed) {
-        return;
-    }
     let mut port = port();
     let mut put = PUT.load(Ordering::Relaxed);
     let full = TAKEN.load(Ordering::Acquire) + SERIAL_RING;
@@ -156,7 +207,7 @@ static OVERRUNS: AtomicUsize = AtomicUsize::new(0);
 /// Counts an overrun, if the port told of one in a read of its line status through this handle.
 /// (Each such read clears the bit.)
 fn note_overrun(port: &mut Uart16550<PioBackend>) {
-    if PRESENT.load(Ordering::Relaxed) && port.lsr().contains(LSR::OVERRUN_ERROR) {
+    if port.lsr().contains(LSR::OVERRUN_ERROR) {
         OVERRUNS.fetch_add(1, Ordering::Relaxed);
     }
 }

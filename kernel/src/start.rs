@@ -3,12 +3,13 @@
 
 use crate::vectors::ISA_COM1;
 use crate::{
-    acpi, apic, clock, cpu, frames, fwcfg, gdt, hold, idt, ioapic, layout, paging, param, serial,
-    symbols, window,
+    acpi, apic, clock, cpu, frames, fwcfg, gdt, hold, i8042, idt, ioapic, layout, paging, param,
+    screen, serial, symbols, window,
 };
 use bootloader_api::config::{BootloaderConfig, Mapping};
-use bootloader_api::info::{BootInfo, MemoryRegion};
+use bootloader_api::info::{BootInfo, FrameBuffer, MemoryRegion};
 use core::slice;
+use spin::Once;
 
 /// What the kernel asks of the bootloader.
 pub const BOOT: BootloaderConfig = {
@@ -26,7 +27,16 @@ pub const BOOT: BootloaderConfig = {
 /// returns, the run ends with status 0.
 pub fn start(info: &'static mut BootInfo, main: fn()) -> ! {
     bring_up(info);
-    executive::start(main)
+    MAIN.call_once(|| main);
+    executive::start(first)
+}
+
+static MAIN: Once<fn()> = Once::new();
+
+/// Goroutine 1.
+fn first() {
+    screen::start_drawing();
+    MAIN.get().expect("`start` has set it")()
 }
 
 /// Brings the machine from the bootloader's state to one in which every hook works.
@@ -40,6 +50,7 @@ pub fn bring_up(info: &'static mut BootInfo) {
     window::init(boot.window);
     frames::init(boot.map);
     paging::init(); // the heap works from here on
+    screen::init(boot.framebuffer); // and what is printed is seen on the screen too
     symbols::init(boot.kernel, boot.kernel_length, boot.kernel_offset);
     fwcfg::init(boot.ramdisk);
     gdt::load(0);
@@ -49,8 +60,11 @@ pub fn bring_up(info: &'static mut BootInfo) {
     hold::join(); // not before the APIC takes interrupts
     clock::init(platform);
     ioapic::init();
-    ioapic::route_isa(ISA_COM1, 0);
-    serial::enable_input();
+    i8042::init();
+    if serial::is_present() {
+        ioapic::route_isa(ISA_COM1, 0);
+        serial::enable_input();
+    }
 }
 
 /// What the bootloader tells, as plain numbers and slices.
@@ -59,6 +73,7 @@ struct Boot {
     map: &'static [MemoryRegion],
     rsdp: Option<u64>,
     ramdisk: &'static [u8],
+    framebuffer: Option<&'static FrameBuffer>,
     kernel: u64,
     kernel_length: u64,
     kernel_offset: u64,
@@ -77,6 +92,7 @@ impl Boot {
             window: info.physical_memory_offset.into_option().expect("BOOT asks for it"),
             rsdp: info.rsdp_addr.into_option(),
             ramdisk,
+            framebuffer: info.framebuffer.as_ref(),
             kernel: info.kernel_addr,
             kernel_length: info.kernel_len,
             kernel_offset: info.kernel_image_offset,

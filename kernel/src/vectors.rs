@@ -12,6 +12,8 @@ pub const FIRST_IRQ: u8 = 0x20;
 /// ISA interrupts 0 to 15, in order. Their lines ([`executive::on_irq`]) have the same numbers.
 pub const ISA: u8 = 0x20;
 pub const ISA_END: u8 = ISA + 16;
+/// The keyboard has bytes for us.
+pub const ISA_KEYBOARD: u8 = 1;
 /// The first serial port has bytes for us.
 pub const ISA_COM1: u8 = 4;
 

@@ -47,7 +47,7 @@ fn gdb_shows_goroutines_and_leaves_the_machine_as_it_was() {
         };
         let line = list
             .lines()
-            .find(|line| line.contains("(keyboard) started at kernel/shell/src/console.rs:"));
+            .find(|line| line.contains("(keyboard) started at kernel/shell/src/keyboard.rs:"));
         assert!(line.is_some_and(|line| line.contains(" waiting [IRQ wait] ")), "{list}{errors}");
         assert!(list.contains(" (main) started at "), "{list}{errors}");
         let frames: Vec<_> = backtrace.lines().collect();

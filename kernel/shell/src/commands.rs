@@ -22,7 +22,7 @@ use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use core::time::Duration;
 use executive::machine;
-use kernel::{frames, println};
+use kernel::{frames, keyboard, println};
 
 type Outcome = Result<(), String>;
 
@@ -88,6 +88,7 @@ static TABLE: &[Command] = &[
     command("growth", "[MOST]", counts::growth,
         "the same beside 10 to MOST parked goroutines, and among as many"),
     command("bench", "[NAME...]", suites::bench, "benchmarks: all rows, or those named"),
+    command("layout", "[NAME]", layout, "the keyboard's layout: us uk de fr fi no jp dvorak colemak"),
     command("time", "COMMAND...", time, "how long a command takes"),
     command("trace", "COMMAND...", suites::trace,
         "records what each CPU does during a command, for Perfetto or chrome://tracing"),
@@ -217,6 +218,17 @@ fn exit(args: &Args) -> Outcome {
     // The status that QEMU ends with has no room for more.
     let code = args.number(0, args.failed as u64, 0..=95)?;
     machine::exit(code as i32)
+}
+
+fn layout(args: &Args) -> Outcome {
+    match args.word(0) {
+        Some(name) if !keyboard::set_layout(name) => {
+            let names: Vec<&str> = keyboard::LAYOUTS.iter().map(|(name, _)| *name).collect();
+            return Err(format!("no layout '{name:.40}'; there are: {}", names.join(" ")));
+        }
+        _ => println!("{}", keyboard::layout()),
+    }
+    Ok(())
 }
 
 fn time(args: &Args) -> Outcome {

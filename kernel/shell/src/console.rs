@@ -1,7 +1,7 @@
-//! The console: a person at the first serial port.
+//! The console: a person at the keyboard and the screen, at the first serial port, or at both.
 //!
-//! Two goroutines. One reads the port (keyboard.rs). The other, in this file, edits the line (crate
-//! `noline`), and starts a third for each line of commands, so that it can react to Ctrl-C while
+//! Goroutines read the devices (keyboard.rs). Another, in this file, edits the line (crate
+//! `noline`), and starts one more for each line of commands, so that it can react to Ctrl-C while
 //! they run. The first Ctrl-C asks a command to stop. A second leaves it running and gives the
 //! prompt back, because a goroutine cannot be stopped from outside.
 //!
@@ -16,6 +16,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use core::time::Duration;
+use executive::foreign::Outside;
 use executive::{Builder, machine};
 use kernel::{print, println, serial};
 use noline::builder::EditorBuilder;
@@ -44,13 +45,10 @@ pub enum Event {
 /// 0 if no byte was lost and all commands succeeded.
 pub fn run() {
     let mut tty = Tty::new();
-    let keys = tty.keys();
-    drop(
-        Builder::new()
-            .name("keyboard")
-            .spawn(move || keyboard::read(keys))
-            .expect("memory at the start"),
-    );
+    let _no_deadlock = (keyboard::start(&tty.keys()) == 0).then(|| {
+        println!("nobody can type: there is no serial port and no keyboard");
+        Outside::new()
+    });
     // Room for one more character, so that a line that is too long is longer than `LINE`.
     let (mut line, mut history) = ([0; LINE + 4], alloc::vec![0; HISTORY]);
     let mut editor = EditorBuilder::from_slice(&mut line)

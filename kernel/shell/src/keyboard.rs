@@ -1,28 +1,74 @@
-//! The goroutine that reads the serial port, byte by byte.
+//! The goroutines that read what a person types: one for the serial port, one for the keyboard.
+//! Both send to the same console.
 //!
-//! It can be ended: while a goroutine waits for an interrupt, something may still wake the others,
-//! so that goroutines that all wait are no deadlock.
+//! They can be ended: while a goroutine waits for an interrupt, something may still wake the
+//! others, so that goroutines that all wait are no deadlock.
 
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use executive::Builder;
 use executive::chan::Sender;
 use executive::irq::Irq;
 use executive::percpu::Pin;
-use kernel::serial;
-use kernel::vectors::ISA_COM1;
+use kernel::keyboard::Keyboard;
+use kernel::vectors::{ISA_COM1, ISA_KEYBOARD};
+use kernel::{i8042, isa_irq, serial};
 
 /// The keyboard is to end: nobody can type any more, and goroutines that all wait are a deadlock.
 static HUNG_UP: AtomicBool = AtomicBool::new(false);
 
-/// Sends the bytes that arrive at the port; parks while there are none.
-pub fn read(keys: Sender<u8>) {
-    let arrived = Irq::new(ISA_COM1 as usize);
-    let mut bytes = [0; 64];
+/// What a person types at.
+enum Device {
+    Serial,
+    Keyboard(Keyboard),
+}
+
+impl Device {
+    /// Takes what has arrived, as a terminal sends it.
+    fn take(&mut self, bytes: &mut Vec<u8>) {
+        match self {
+            Device::Serial => {
+                let mut some = [0; 64];
+                let n = serial::try_read(&mut some);
+                bytes.extend(&some[..n]);
+            }
+            Device::Keyboard(keyboard) => {
+                while let Some(code) = i8042::try_read() {
+                    keyboard.arrived(code, bytes);
+                }
+            }
+        }
+    }
+}
+
+/// Starts a goroutine for each device that the machine has; returns how many.
+pub fn start(keys: &Sender<u8>) -> usize {
+    let serial = serial::is_present().then(|| Irq::new(ISA_COM1 as usize));
+    let keyboard = if i8042::is_present() { isa_irq(ISA_KEYBOARD) } else { None };
+    let devices = [
+        ("serial", serial, Device::Serial),
+        ("keyboard", keyboard, Device::Keyboard(Keyboard::default())),
+    ];
+    let mut started = 0;
+    for (name, arrived, device) in devices {
+        let Some(arrived) = arrived else { continue };
+        let keys = keys.clone();
+        let reader = Builder::new().name(name).spawn(move || read(device, arrived, keys));
+        drop(reader.expect("memory at the start"));
+        started += 1;
+    }
+    started
+}
+
+/// Sends the bytes that arrive at the device; parks while there are none.
+fn read(mut device: Device, arrived: Irq, keys: Sender<u8>) {
+    let mut bytes = Vec::new();
     while !HUNG_UP.load(Relaxed) {
-        let n = serial::try_read(&mut bytes);
-        if n == 0 {
+        device.take(&mut bytes);
+        if bytes.is_empty() {
             arrived.wait();
         }
-        for &byte in &bytes[..n] {
+        for byte in bytes.drain(..) {
             if keys.send(byte).is_err() {
                 return;
             }
@@ -30,10 +76,11 @@ pub fn read(keys: Sender<u8>) {
     }
 }
 
-/// Ends the goroutine that reads the keyboard.
+/// Ends the goroutines that read.
 pub fn hang_up() {
     HUNG_UP.store(true, Relaxed);
-    // As the port's interrupt handler does, so that the reader looks. Pinned, as a handler is.
+    // As the devices' interrupt handlers do, so that the readers look. Pinned, as a handler is.
     let _pin = Pin::new();
     executive::on_irq(ISA_COM1 as usize);
+    executive::on_irq(ISA_KEYBOARD as usize);
 }

@@ -17,8 +17,7 @@ use core::convert::Infallible;
 use core::time::Duration;
 use embedded_io::{ErrorType, Read, Write};
 use executive::chan::{Receiver, Sender};
-use executive::{Builder, chan, select, time};
-use kernel::serial;
+use executive::{Builder, chan, machine, select, time};
 
 /// Sends the cursor to the far corner, asks where it is, and puts it back (ECMA-48: CUP, DSR).
 const HOW_WIDE: &[u8] = b"\x1b7\x1b[999;999H\x1b[6n\x1b8";
@@ -76,7 +75,7 @@ impl Tty {
 
     /// Sends what the editor has written.
     pub fn send(&mut self) {
-        serial::write(&self.out);
+        machine::print(&self.out);
         self.out.clear();
     }
 

@@ -1,0 +1,207 @@
+//! The screen: what was printed, as a terminal shows it.
+//!
+//! A printer writes into a grid of characters in memory and goes on; it never waits for the screen.
+//! One goroutine draws, at most so many times a second: the newest state, so what has scrolled past
+//! meanwhile is never drawn. It compares the grid with what it has drawn, and draws the difference.
+//!
+//! Before that goroutine exists, and at the very end, whoever prints draws.
+//!
+//! A crash report ([`write_raw`]) takes no lock and allocates nothing: it draws over whatever is
+//! there, letter by letter. When the screen is full it stops, because nobody can scroll a dead
+//! machine, and its first lines say the most.
+//!
+//! **Rule:** the lock of the grid is held for a few lines of text or a row of cells, never while
+//! pixels are written.
+
+use crate::framebuffer::Screen;
+use crate::param::FRAME_NS;
+use crate::terminal::{BLANK, Cell, Terminal};
+use alloc::vec;
+use alloc::vec::Vec;
+use bootloader_api::info::FrameBuffer;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::time::Duration;
+use executive::g::WaitReason;
+use executive::lock::{Lock, Rank};
+use executive::wait::{Parked, may_park, outside, park};
+use executive::{Builder, println, time};
+use spin::Once;
+
+/// The framebuffer, if there is one that can be used.
+static SCREEN: Once<Screen> = Once::new();
+
+/// What is to be seen.
+struct Wanted {
+    terminal: Terminal,
+    /// Something was printed since it was last looked at.
+    changed: bool,
+    drawer: Drawer,
+}
+
+enum Drawer {
+    /// Whoever prints draws.
+    None,
+    /// It waits for something to draw.
+    Waits(Parked),
+    /// It draws, or will.
+    Draws,
+}
+
+static WANTED: Lock<Option<Wanted>> = Lock::new(Rank::Output, None);
+
+/// What is seen.
+struct Drawn {
+    cells: Vec<Cell>,
+    /// A row on its way from what is wanted.
+    row: Vec<Cell>,
+}
+
+/// Taken before [`WANTED`], by whoever draws.
+static DRAWN: Lock<Option<Drawn>> = Lock::new(Rank::Output, None);
+
+/// Maps the framebuffer and clears it; what is printed from here on is seen. When the heap works.
+pub fn init(framebuffer: Option<&FrameBuffer>) {
+    let Some(framebuffer) = framebuffer else { return };
+    let info = framebuffer.info();
+    let (width, height, bits) = (info.width, info.height, 8 * info.bytes_per_pixel);
+    let screen = match Screen::new(framebuffer) {
+        Ok(screen) => screen,
+        Err(why) => return println!("the screen ({width}x{height}) is not used: {why}"),
+    };
+    let (columns, rows) = (screen.columns(), screen.rows());
+    SCREEN.call_once(|| screen);
+    let (cells, row) = (vec![BLANK; columns * rows], vec![BLANK; columns]);
+    *DRAWN.lock() = Some(Drawn { cells, row });
+    let terminal = Terminal::new(columns, rows);
+    *WANTED.lock() = Some(Wanted { terminal, changed: true, drawer: Drawer::None });
+    println!("screen: {width}x{height} pixels of {bits} bits, {columns}x{rows} characters");
+}
+
+/// How many characters a row has, if there is a screen.
+pub fn columns() -> Option<usize> {
+    SCREEN.get().map(Screen::columns)
+}
+
+/// Shows the bytes, soon. Never waits; not from an interrupt handler.
+pub fn write(bytes: &[u8]) {
+    let drawer = {
+        let mut wanted = WANTED.lock();
+        let Some(wanted) = wanted.as_mut() else { return };
+        wanted.terminal.write(bytes);
+        wanted.changed = true;
+        match wanted.drawer {
+            Drawer::Waits(_) => core::mem::replace(&mut wanted.drawer, Drawer::Draws),
+            Drawer::Draws => return,
+            Drawer::None => Drawer::None,
+        }
+    };
+    match drawer {
+        Drawer::Waits(parked) => {
+            // As an interrupt handler does: the printer may be pinned, or on a g0. Nobody is told
+            // to expect it while it only waits: that is no reason to think that more may come.
+            outside::expect();
+            outside::pinned(|| outside::ready(parked));
+        }
+        _ => draw(),
+    }
+}
+
+/// From here on a goroutine draws. In a goroutine. Without memory for it, printers go on drawing.
+pub fn start_drawing() {
+    if SCREEN.get().is_some() {
+        drop(Builder::new().name("screen").spawn(serve));
+    }
+}
+
+/// The drawer: draws when something has changed, then leaves the CPU to others for a while.
+fn serve() {
+    loop {
+        park(may_park(), WaitReason::Irq, |me| {
+            let mut wanted = WANTED.lock();
+            let wanted = wanted.as_mut()?;
+            if wanted.changed {
+                wanted.drawer = Drawer::Draws;
+                return Some(me);
+            }
+            wanted.drawer = Drawer::Waits(me);
+            None
+        });
+        draw();
+        time::sleep(Duration::from_nanos(FRAME_NS));
+    }
+}
+
+/// Waits until all that was printed before is drawn and nothing more is to do: for measurements. In
+/// a goroutine.
+pub fn settle() {
+    let busy = || match WANTED.lock().as_ref() {
+        Some(wanted) => matches!(wanted.drawer, Drawer::Draws),
+        None => false,
+    };
+    while busy() {
+        time::sleep(Duration::from_nanos(FRAME_NS));
+    }
+}
+
+/// Draws what has changed. If another draws, it is left to that one. The machine's end calls it.
+pub fn draw() {
+    let Some(screen) = SCREEN.get() else { return };
+    if CRASHED.load(Ordering::Relaxed) {
+        return;
+    }
+    for row in 0..screen.rows() {
+        let Some(mut drawn) = DRAWN.try_lock() else { return };
+        let Some(Drawn { cells, row: new }) = drawn.as_mut() else { return };
+        {
+            let mut wanted = WANTED.lock();
+            let Some(wanted) = wanted.as_mut() else { return };
+            wanted.changed &= row > 0; // what comes from here on is for the next time
+            wanted.terminal.row(row, new);
+        }
+        let columns = screen.columns();
+        let old = &mut cells[row * columns..][..columns];
+        for (column, (old, &new)) in old.iter_mut().zip(&*new).enumerate() {
+            if *old != new {
+                screen.draw(row, column, new);
+                *old = new;
+            }
+        }
+    }
+}
+
+/// The screen belongs to a crash report.
+static CRASHED: AtomicBool = AtomicBool::new(false);
+/// Where its next letter goes: cells from the top left. One CPU reports, so it needs no order.
+static REPORTED: AtomicUsize = AtomicUsize::new(0);
+
+/// Draws the bytes of a crash report, whatever state the machine is in. One row is left for what
+/// says that there is more.
+pub fn write_raw(bytes: &[u8]) {
+    let Some(screen) = SCREEN.get() else { return };
+    if !CRASHED.swap(true, Ordering::Relaxed) {
+        screen.clear();
+    }
+    let (columns, end) = (screen.columns(), (screen.rows() - 1) * screen.columns());
+    let mut at = REPORTED.load(Ordering::Relaxed);
+    for character in bytes.utf8_chunks().flat_map(|chunk| chunk.valid().chars()) {
+        if at >= end {
+            break;
+        }
+        match character {
+            '\n' => at = (at / columns + 1) * columns,
+            '\t' => at += 4,
+            _ => {
+                screen.draw(at / columns, at % columns, Cell { character, ..BLANK });
+                at += 1;
+            }
+        }
+        if at >= end {
+            for (column, character) in MORE.chars().take(columns).enumerate() {
+                screen.draw(screen.rows() - 1, column, Cell { character, ..BLANK });
+            }
+        }
+    }
+    REPORTED.store(at, Ordering::Relaxed);
+}
+
+const MORE: &str = "... the rest is on the serial line only";
