@@ -32,7 +32,7 @@ pub fn command(o: &Options, image: &Path, firmware: Firmware, line: Line) -> Res
         // Only devices that the kernel drives, and the VGA that the bootloader wants: the firmware
         // would try to boot from any other.
         .args(["-nodefaults", "-vga", "std", "-display", "none"])
-        .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"])
+        .args(exit_device(o))
         .args(["-smp", &cpus(o).to_string()])
         .args(["-m", o.mem.as_deref().unwrap_or("512M")])
         .args([
@@ -54,6 +54,15 @@ pub fn command(o: &Options, image: &Path, firmware: Firmware, line: Line) -> Res
     }
     qemu.args(&o.rest);
     Ok(qemu)
+}
+
+/// The device that ends QEMU with the kernel's status; none if QEMU is to stay when the machine has
+/// ended, to be looked at.
+fn exit_device(o: &Options) -> &'static [&'static str] {
+    match o.rest.iter().any(|arg| arg == "-no-shutdown") {
+        true => &[],
+        false => &["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"],
+    }
 }
 
 /// The serial line is ours, unless QEMU's own arguments say where it goes.

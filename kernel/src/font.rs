@@ -61,8 +61,8 @@ fn find(character: char) -> Option<usize> {
         while let Some(&first) = rest.first() {
             let length = match first {
                 ..0x80 => 1,
-                ..0xe0 => 2,
-                ..0xf0 => 3,
+                0x80..0xe0 => 2,
+                0xe0..0xf0 => 3,
                 _ => 4,
             };
             let (one, others) = rest.split_at(length.min(rest.len()));

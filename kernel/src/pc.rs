@@ -135,10 +135,12 @@ unsafe impl Machine for Pc {
 /// nothing is at that port, and the machine halts.
 fn exit(code: i32) -> ! {
     const DEBUG_EXIT: u16 = 0xf4;
+    screen::end(b"");
     interrupts::disable();
     // SAFETY: QEMU's exit device, or nothing.
     unsafe { Port::<u32>::new(DEBUG_EXIT).write(code as u32 + 0x10) };
     serial::write_raw(b"halted\n");
+    screen::end(b"halted\n");
     trap::freeze_others();
     trap::halt()
 }

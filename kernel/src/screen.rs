@@ -143,14 +143,14 @@ pub fn settle() {
     }
 }
 
-/// Draws what has changed. If another draws, it is left to that one. The machine's end calls it.
-pub fn draw() {
+/// Draws what has changed, row by row; others may draw at the same time.
+fn draw() {
     let Some(screen) = SCREEN.get() else { return };
     if CRASHED.load(Ordering::Relaxed) {
         return;
     }
     for row in 0..screen.rows() {
-        let Some(mut drawn) = DRAWN.try_lock() else { return };
+        let mut drawn = DRAWN.lock();
         let Some(Drawn { cells, row: new }) = drawn.as_mut() else { return };
         {
             let mut wanted = WANTED.lock();
@@ -167,6 +167,15 @@ pub fn draw() {
             }
         }
     }
+}
+
+/// Draws all that was printed, and then the bytes: the machine ends.
+pub fn end(bytes: &[u8]) {
+    if CRASHED.load(Ordering::Relaxed) {
+        return write_raw(bytes);
+    }
+    write(bytes);
+    draw();
 }
 
 /// The screen belongs to a crash report.

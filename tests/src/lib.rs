@@ -13,10 +13,12 @@
 mod build;
 mod console;
 mod machine;
+mod screen;
 mod slots;
 mod socket;
 
 pub use build::kernel;
 pub use console::Console;
 pub use machine::{Boot, Transcript, boots};
+pub use screen::Screen;
 pub use socket::{Socket, until_all_halt};

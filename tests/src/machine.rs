@@ -1,6 +1,8 @@
 //! A machine to be, what it shall do, and what it said: [`boots`], [`Boot`], [`Transcript`].
 
 use crate::console::Console;
+use crate::screen::Screen;
+use crate::socket::Socket;
 use crate::{build, slots};
 use std::fmt;
 use std::io::{Read, Write};
@@ -155,6 +157,15 @@ impl Boot {
     /// Starts it for a test that types at its console.
     pub fn console(self) -> Console {
         Console::start(slots::take(), self.command())
+    }
+
+    /// Starts it for a test that looks at its screen and presses keys. It has no serial port, and
+    /// stays when it has ended. `name` is this test's own.
+    pub fn screen(self, name: &str) -> Screen {
+        let monitor = Socket::new(name);
+        let place = monitor.place();
+        let boot = self.qemu(&["-serial", "none", "-no-shutdown", "-monitor", &place]);
+        Screen::start(slots::take(), boot.command(), monitor, name)
     }
 
     fn command(&self) -> Command {

@@ -1,9 +1,21 @@
-//! The shell's pure files, tested on the host, for which neither it nor the kernel builds; and the
+//! The kernel's and the shell's pure files, tested on the host, for which neither builds; and the
 //! layers of the kernel, the shell and hosted.
 
 extern crate alloc;
 
 #[allow(dead_code)] // what only the kernel uses
+#[path = "../../kernel/src/font.rs"]
+mod font;
+
+#[allow(dead_code)]
+#[path = "../../kernel/src/terminal.rs"]
+mod terminal;
+
+#[allow(dead_code)]
+#[path = "../../kernel/src/keyboard.rs"]
+mod keyboard;
+
+#[allow(dead_code)]
 #[path = "../../kernel/shell/src/console/keys.rs"]
 mod keys;
 

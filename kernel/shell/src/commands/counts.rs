@@ -4,7 +4,7 @@
 use super::{Args, Outcome};
 use bench::count::{GROWING, Meter, OPERATIONS, OthersHeld, PERIODS};
 use executive::affinity::cpus;
-use kernel::{frames, println, tsc};
+use kernel::{frames, println, screen, tsc};
 use x86_64::instructions::hlt;
 
 const METER: Meter = Meter { read: tsc::read, times: PERIODS, repeats: 5, halt: hlt };
@@ -23,10 +23,15 @@ pub fn count(_: &Args) -> Outcome {
     let row = |name, cost| println!("{name:<20} {cost:>9.1} instructions");
     {
         let _held = OthersHeld::new(hlt);
-        OPERATIONS.iter().for_each(|o| row(o.name, METER.cost_of(o)));
+        for o in &OPERATIONS {
+            screen::settle(); // the row before is still being drawn
+            row(o.name, METER.cost_of(o));
+        }
+        screen::settle();
         row("wakep_nobody_idle", METER.ready(READIES, false).here);
     }
     if cpus() > 1 {
+        screen::settle();
         let wake = METER.ready(READIES, true);
         row("wakep", wake.here);
         println!(
@@ -58,6 +63,7 @@ pub fn growth(args: &Args) -> Outcome {
     println!();
     let mut goroutines = 10;
     while goroutines <= most && !args.stopped() {
+        screen::settle();
         let growth = METER.growth(goroutines);
         kernel::print!("{goroutines:>10}");
         growth.beside.iter().chain(&growth.among).for_each(|cost| kernel::print!(" {cost:>15.1}"));

@@ -8,7 +8,10 @@ use scenarios::{DEATHS, SCENARIOS, SLEEPERS};
 /// Runs benchmarks (package `bench`).
 pub fn bench(args: &Args) -> Outcome {
     let host = bench::Host {
-        emit: |row| println!("{row}"),
+        emit: |row| {
+            println!("{row}");
+            kernel::screen::settle(); // the next row is measured alone
+        },
         memory: || frames::counts().1 as u64 * frames::FRAME,
         preemption_point: || {}, // every instruction is one
         slowness: 10,            // an emulator's

@@ -1,0 +1,142 @@
+//! A machine with nothing but a screen and a keyboard. (What the screen shows is read by the
+//! kernel's own font: tests/src/screen.rs.)
+
+use tests::{Boot, boots};
+
+/// Somebody types two commands and reads the answers.
+fn can_be_talked_to(machine: Boot, name: &str) {
+    let mut screen = machine.smp(2).screen(name);
+    screen.until("`help` lists the commands");
+    screen.types("help\r");
+    screen.until("the N-th prime, by a chain of N goroutines");
+    screen.types("sieve 500\r");
+    screen.until("prime 500 is 3571");
+    // Line editing: the last line comes back, and is changed within.
+    screen.press("up");
+    screen.until("\n> sieve 500\n> sieve 500\n".replace("> sieve 500\n> ", "").trim_start());
+    screen.press("backspace");
+    screen.types("x");
+    screen.press("left");
+    screen.press("delete");
+    screen.press("ret");
+    screen.until("prime 50 is 229");
+}
+
+#[test]
+fn from_bios_a_person_types_and_reads_the_answer() {
+    can_be_talked_to(boots(), "screen-bios");
+}
+
+#[test]
+fn from_uefi_a_person_types_and_reads_the_answer() {
+    can_be_talked_to(boots().uefi(), "screen-uefi");
+}
+
+#[test]
+fn on_a_large_screen_letters_are_large() {
+    let vga =
+        ["-vga", "none", "-device", "VGA,vgamem_mb=64,xres=3840,yres=2160,refresh_rate=30000"];
+    let mut screen = boots().uefi().smp(2).qemu(&vga).screen("screen-4k");
+    let seen = screen.until("`help` lists the commands");
+    assert_eq!(screen.size(), (3840, 2160), "{seen}");
+    screen.types("sieve 100\r");
+    screen.until("prime 100 is 541");
+}
+
+#[test]
+fn ctrl_c_stops_a_command_and_the_layout_is_asked_for() {
+    let mut screen = boots().smp(1).screen("screen-keys");
+    screen.until("`help` lists the commands");
+    screen.types("stress 1000\r");
+    screen.until("> stress 1000");
+    screen.press("ctrl-c");
+    screen.until("^C");
+    screen.types("layout de\r");
+    screen.until("\nde\n");
+    screen.types("crayz\r"); // y and z have changed their places
+    screen.until("crazy: no such command");
+}
+
+#[test]
+fn on_a_small_screen_all_of_it_is_used() {
+    let vga = ["-vga", "none", "-device", "VGA,xres=800,yres=600"];
+    let mut screen = boots().uefi().smp(1).qemu(&vga).screen("screen-small");
+    screen.until("800x600 pixels of 32 bits, 100x37 characters");
+    screen.types("help\r");
+    // Longer than a row, and the list is longer than the screen.
+    let seen = screen.until("the arrow keys bring earlier lines back.");
+    assert!(!seen.contains("800x600"), "it scrolls\n{seen}");
+    assert!(seen.contains("\ning\n"), "a long line goes on in the next row\n{seen}");
+}
+
+/// UEFI gives no framebuffer: everything is as it was before there were screens.
+#[test]
+fn without_a_screen_the_serial_line_does() {
+    let said = boots().uefi().smp(1).qemu(&["-vga", "none"]).run("sieve 100").says("541").ok();
+    assert!(!said.text.contains("screen:"), "{said}");
+}
+
+#[test]
+fn without_a_keyboard_the_serial_line_does() {
+    let machine = boots().smp(1).qemu(&["-machine", "q35,i8042=off"]);
+    let mut console = machine.console();
+    assert!(console.does("sieve 100").contains("541"));
+    console.ends_with("exit", 0);
+}
+
+#[test]
+fn without_keyboard_and_serial_line_the_screen_says_so() {
+    let machine = boots().smp(1).qemu(&["-machine", "q35,i8042=off"]);
+    let mut screen = machine.screen("screen-nobody");
+    let seen = screen.until("`help` lists the commands");
+    assert!(seen.contains("keyboard: none"), "{seen}");
+    assert!(seen.contains("nobody can type"), "{seen}");
+}
+
+/// The serial port's interrupt comes, again and again, though there is no port. (QEMU's device for
+/// tests sets any interrupt line.)
+#[test]
+fn an_interrupt_of_a_port_that_is_not_there_stops_nothing() {
+    let machine = boots().smp(1).qemu(&["-machine", "pc", "-device", "pc-testdev"]);
+    let mut screen = machine.screen("screen-irq4");
+    screen.until("`help` lists the commands");
+    for level in ["1", "0", "1"] {
+        screen.asks(&format!("o /b 0x2004 {level}"));
+    }
+    screen.types("sieve 100\r");
+    screen.until("prime 100 is 541");
+}
+
+/// A command that ends in a report, of which the screen shows the first page: who, what, where.
+fn dies_showing(command: &str, name: &str, words: &[&str]) {
+    let mut screen = boots().smp(2).screen(name);
+    screen.until("`help` lists the commands");
+    screen.types(command);
+    screen.press("ret");
+    let seen = screen.until(words.last().expect("some words"));
+    let mut rest = seen.as_str();
+    for word in words {
+        let found = rest.split_once(word);
+        rest = found.unwrap_or_else(|| panic!("no {word:?} (in this order):\n{seen}")).1;
+    }
+    assert!(!seen.contains("`help` lists"), "the report is drawn over the rest\n{seen}");
+}
+
+#[test]
+fn a_panic_is_read_on_the_screen() {
+    let words =
+        ["panic: as you wish", "goroutine ", "commands::crash::crash", "CPUs:", "goroutines:"];
+    dies_showing("crash panic", "screen-panic", &words);
+}
+
+#[test]
+fn a_stack_overflow_is_read_on_the_screen() {
+    let words = ["fatal error: stack overflow in goroutine ", "commands::crash::overflow"];
+    dies_showing("crash overflow", "screen-overflow", &words);
+}
+
+#[test]
+fn a_deadlock_is_read_on_the_screen() {
+    let words = ["fatal error: all goroutines are asleep - deadlock!", "chan receive", "halted"];
+    dies_showing("crash deadlock", "screen-deadlock", &words);
+}
