@@ -35,6 +35,8 @@ struct Wanted {
     terminal: Terminal,
     /// Something was printed since it was last looked at.
     changed: bool,
+    /// How often it was drawn.
+    frames: u64,
     drawer: Drawer,
 }
 
@@ -73,7 +75,7 @@ pub fn init(framebuffer: Option<&FrameBuffer>) {
     let (cells, row) = (vec![BLANK; columns * rows], vec![BLANK; columns]);
     *DRAWN.lock() = Some(Drawn { cells, row });
     let terminal = Terminal::new(columns, rows);
-    *WANTED.lock() = Some(Wanted { terminal, changed: true, drawer: Drawer::None });
+    *WANTED.lock() = Some(Wanted { terminal, changed: true, frames: 0, drawer: Drawer::None });
     println!("screen: {width}x{height} pixels of {bits} bits, {columns}x{rows} characters");
 }
 
@@ -131,14 +133,16 @@ fn serve() {
     }
 }
 
-/// Waits until all that was printed before is drawn and nothing more is to do: for measurements. In
-/// a goroutine.
+/// Waits until the drawer has drawn all that was printed before, and is at rest if nobody prints
+/// more: for measurements. In a goroutine.
 pub fn settle() {
-    let busy = || match WANTED.lock().as_ref() {
-        Some(wanted) => matches!(wanted.drawer, Drawer::Draws),
-        None => false,
+    // How often it has begun to draw, while it is at work.
+    let begun = || match WANTED.lock().as_ref() {
+        Some(Wanted { drawer: Drawer::Draws, frames, .. }) => Some(*frames),
+        _ => None,
     };
-    while busy() {
+    let Some(first) = begun() else { return };
+    while begun().is_some_and(|frames| frames < first + 2) {
         time::sleep(Duration::from_nanos(FRAME_NS));
     }
 }
@@ -155,7 +159,10 @@ fn draw() {
         {
             let mut wanted = WANTED.lock();
             let Some(wanted) = wanted.as_mut() else { return };
-            wanted.changed &= row > 0; // what comes from here on is for the next time
+            if row == 0 {
+                wanted.changed = false; // what comes from here on is for the next time
+                wanted.frames += 1;
+            }
             wanted.terminal.row(row, new);
         }
         let columns = screen.columns();

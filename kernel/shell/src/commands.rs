@@ -22,7 +22,7 @@ use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use core::time::Duration;
 use executive::machine;
-use kernel::{frames, keyboard, println};
+use kernel::{frames, keyboard, println, screen};
 
 type Outcome = Result<(), String>;
 
@@ -64,6 +64,7 @@ static TABLE: &[Command] = &[
         "the sum of the first N squares, by a pipeline of channels"),
     command("spawn", "N", playing::spawn,
         "N goroutines park, are woken and counted on the CPUs they wake on"),
+    command("lines", "N", playing::lines, "N lines of text, as fast as they can be printed"),
     // Claims, put to the test.
     command("hogs", "N SECONDS [PERCENT]", proofs::hogs,
         "N goroutines that never yield get equal shares, to PERCENT"),
@@ -90,6 +91,8 @@ static TABLE: &[Command] = &[
     command("bench", "[NAME...]", suites::bench, "benchmarks: all rows, or those named"),
     command("layout", "[NAME]", layout, "the keyboard's layout: us uk de fr fi no jp dvorak colemak"),
     command("time", "COMMAND...", time, "how long a command takes"),
+    command("beside", "N COMMAND...", suites::beside,
+        "a command while another goroutine prints N lines a second"),
     command("trace", "COMMAND...", suites::trace,
         "records what each CPU does during a command, for Perfetto or chrome://tracing"),
     #[cfg(fuzz)]
@@ -165,6 +168,7 @@ pub fn run_alone(line: &str) -> i32 {
 pub fn run_line(line: &str, stop: &AtomicBool) -> bool {
     let mut failed = false;
     for text in line.split(';') {
+        screen::settle(); // many commands measure, and want nobody at work but themselves
         let words: Vec<&str> = text.split_whitespace().collect();
         if let Some((name, words)) = words.split_first()
             && let Err(complaint) = run_command(name, &Args { words, stop, failed, depth: 0 })

@@ -46,3 +46,22 @@ pub fn spawn(args: &Args) -> Outcome {
 fn right(is: u64, should_be: u64) -> Outcome {
     if is == should_be { Ok(()) } else { Err(format!("wrong: it should be {should_be}")) }
 }
+
+/// Prints lines; each tells its number, so that one sees whether all have come.
+pub fn lines(args: &Args) -> Outcome {
+    let n = args.number(0, 1, 1..=1_000_000)?;
+    for number in 1..=n {
+        if args.stopped() {
+            break;
+        }
+        line(number);
+    }
+    Ok(())
+}
+
+/// A line with a number. Each begins elsewhere in the text, so that no letter stands below itself.
+pub fn line(number: u64) {
+    const TEXT: &str = "The quick brown fox jumps over the lazy dog, and the dog sleeps on. ";
+    let (end, begin) = TEXT.split_at(number as usize % TEXT.len());
+    println!("{number:>7}: {begin}{end}");
+}

@@ -2,6 +2,10 @@
 
 use super::{Args, Outcome, run_command};
 use alloc::format;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use core::time::Duration;
+use executive::{go, time};
 use kernel::{frames, print, println};
 use scenarios::{DEATHS, SCENARIOS, SLEEPERS};
 
@@ -68,5 +72,26 @@ pub fn trace(args: &Args) -> Outcome {
     let outcome = run_command(args.words[0], &args.rest());
     executive::trace::stop();
     executive::trace::dump(&mut Out).map_err(|_| "cannot print it")?;
+    outcome
+}
+
+/// Does a command while another goroutine prints, every 20 ms a fiftieth of the lines.
+pub fn beside(args: &Args) -> Outcome {
+    let lines = args.number(0, 0, 50..=100_000)?;
+    let over = Arc::new(AtomicBool::new(false));
+    let (stop, mut number) = (over.clone(), 0);
+    let printer = go(move || {
+        while !stop.load(Relaxed) {
+            for _ in 0..lines / 50 {
+                number += 1;
+                super::playing::line(number);
+            }
+            time::sleep(Duration::from_millis(20));
+        }
+    });
+    let rest = Args { words: &args.words[1..], ..*args };
+    let outcome = run_command(rest.words[0], &rest.rest());
+    over.store(true, Relaxed);
+    printer.join();
     outcome
 }
