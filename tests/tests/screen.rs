@@ -1,6 +1,12 @@
 //! A machine with nothing but a screen and a keyboard. (What the screen shows is read by the
 //! kernel's own font: tests/src/screen.rs.)
 
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::mpsc::channel;
+use std::thread;
 use tests::{Boot, boots};
 
 /// Somebody types two commands and reads the answers.
@@ -105,6 +111,42 @@ fn an_interrupt_of_a_port_that_is_not_there_stops_nothing() {
     }
     screen.types("sieve 100\r");
     screen.until("prime 100 is 541");
+}
+
+/// Somebody has the serial line and does not read it: 2,000 lines are more than a pipe holds. They
+/// cost one wait, not one each. Who reads again is told what is missing, and gets what comes then.
+#[test]
+fn a_serial_line_that_nobody_reads_is_given_up_until_somebody_does() {
+    let line = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("stalled");
+    let ends = ["in", "out"].map(|end| line.with_extension(end)); // as QEMU wants them named
+    for end in &ends {
+        let _ = fs::remove_file(end);
+        assert!(Command::new("mkfifo").arg(end).status().expect("mkfifo is there").success());
+    }
+    let serial = format!("pipe:{}", line.display());
+    let mut screen = boots().smp(2).qemu(&["-serial", &serial]).screen("screen-stalled");
+    screen.until("`help` lists the commands");
+    screen.types("lines 2000\r");
+    screen.until("   2000: ");
+
+    // QEMU holds both ends of both pipes open, so the lines never end by themselves.
+    let mut reader = BufReader::new(File::open(&ends[1]).expect("the pipe can be opened"));
+    let (send, lines) = channel();
+    thread::spawn(move || {
+        let mut line = String::new();
+        while reader.read_line(&mut line).is_ok_and(|n| n > 0) {
+            if send.send(std::mem::take(&mut line)).is_err() {
+                return;
+            }
+        }
+    });
+    // What the pipe held comes first. Then the port is empty, and the next echo finds it so.
+    let told = |line: String| line.ends_with(" bytes are missing: nobody read]\r\n");
+    while !lines.try_iter().any(told) {
+        screen.types(" ");
+    }
+    screen.types("sieve 100\r");
+    while !lines.recv().expect("QEMU runs").contains("prime 100 is 541") {}
 }
 
 /// A command that ends in a report, of which the screen shows the first page: who, what, where.
