@@ -40,8 +40,8 @@ const CHARACTERS: &[u8] = FONT_16X32.split_at(PSF2_HEADER + GLYPHS * 64).1;
 const UNKNOWN: usize = 0xfe;
 
 impl Font {
-    /// The rows of the character's glyph from the top, `width` / 8 bytes each; the leftmost pixel is
-    /// the highest bit.
+    /// The rows of the character's glyph from the top, `width` / 8 bytes each; the leftmost pixel
+    /// is the highest bit.
     pub fn glyph(&self, character: char) -> impl Iterator<Item = &'static [u8]> + use<> {
         let bytes = self.width / 8 * self.height;
         let number = match character {

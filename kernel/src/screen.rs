@@ -12,8 +12,10 @@
 //!
 //! **Rule:** the lock of the grid is held for a few lines of text or a row of cells, never while
 //! pixels are written.
+#![allow(unsafe_code)] // The framebuffer is where the bootloader says.
 
 use crate::framebuffer::Screen;
+use crate::paging;
 use crate::param::FRAME_NS;
 use crate::terminal::{BLANK, Cell, Terminal};
 use alloc::vec;
@@ -66,7 +68,13 @@ pub fn init(framebuffer: Option<&FrameBuffer>) {
     let Some(framebuffer) = framebuffer else { return };
     let info = framebuffer.info();
     let (width, height, bits) = (info.width, info.height, 8 * info.bytes_per_pixel);
-    let screen = match Screen::new(framebuffer) {
+    let map = || {
+        let phys = paging::virt_to_phys(framebuffer.buffer().as_ptr() as u64);
+        let phys = phys.ok_or("the bootloader has not mapped it")?;
+        Ok(paging::map_video(phys, info.byte_len as u64))
+    };
+    // SAFETY: the bootloader's framebuffer, of so many bytes, mapped for good; it is ours alone.
+    let screen = match unsafe { Screen::new(&info, map) } {
         Ok(screen) => screen,
         Err(why) => return println!("the screen ({width}x{height}) is not used: {why}"),
     };
@@ -120,7 +128,7 @@ fn serve() {
     loop {
         park(may_park(), WaitReason::Irq, |me| {
             let mut wanted = WANTED.lock();
-            let wanted = wanted.as_mut()?;
+            let wanted = wanted.as_mut().expect("it is there for good");
             if wanted.changed {
                 wanted.drawer = Drawer::Draws;
                 return Some(me);
@@ -206,6 +214,7 @@ pub fn write_raw(bytes: &[u8]) {
         match character {
             '\n' => at = (at / columns + 1) * columns,
             '\t' => at += 4,
+            '\r' => {}
             _ => {
                 screen.draw(at / columns, at % columns, Cell { character, ..BLANK });
                 at += 1;
@@ -220,4 +229,4 @@ pub fn write_raw(bytes: &[u8]) {
     REPORTED.store(at, Ordering::Relaxed);
 }
 
-const MORE: &str = "... the rest is on the serial line only";
+const MORE: &str = "... (the screen is full)";

@@ -21,6 +21,7 @@ use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use executive::irq::Irq;
 use executive::lock::{CountedLock, Lock, Rank};
+use executive::println;
 use uart_16550::backend::{Backend, PioBackend};
 use uart_16550::spec::FIFO_SIZE;
 use uart_16550::spec::registers::{IER, LSR, MCR, offsets};
@@ -45,6 +46,11 @@ pub fn init() {
     let mut port = port();
     let works = port.init(config).is_ok() && port.test_loopback().is_ok();
     PRESENT.store(works, Ordering::Relaxed);
+}
+
+/// Tells whether there is a port.
+pub fn tell() {
+    println!("serial port: {}", if is_present() { "COM1, 115200 baud" } else { "none" });
 }
 
 /// Whether there is a port.

@@ -50,7 +50,8 @@ pub fn bring_up(info: &'static mut BootInfo) {
     window::init(boot.window);
     frames::init(boot.map);
     paging::init(); // the heap works from here on
-    screen::init(boot.framebuffer); // and what is printed is seen on the screen too
+    screen::init(boot.framebuffer); // what is printed from here on is seen on the screen too
+    serial::tell();
     symbols::init(boot.kernel, boot.kernel_length, boot.kernel_offset);
     fwcfg::init(boot.ramdisk);
     gdt::load(0);

@@ -91,7 +91,7 @@ impl Terminal {
         let grid = &self.grid;
         out.copy_from_slice(&grid.cells[grid.range(row)]);
         if grid.shows_cursor && grid.at.row == row {
-            let cell = &mut out[grid.at.column.min(grid.columns - 1)];
+            let cell = &mut out[grid.column()];
             cell.colours = cell.colours.swapped();
         }
     }
@@ -102,6 +102,11 @@ impl Grid {
     fn range(&self, row: usize) -> core::ops::Range<usize> {
         let begin = (self.first + row) % self.rows * self.columns;
         begin..begin + self.columns
+    }
+
+    /// Where the cursor is seen.
+    fn column(&self) -> usize {
+        self.at.column.min(self.columns - 1)
     }
 
     fn blank(&mut self, row: usize, columns: core::ops::Range<usize>) {
@@ -137,7 +142,7 @@ impl Grid {
 
     /// EL: the same of its row.
     fn erase_line(&mut self, what: u16) {
-        let column = self.at.column.min(self.columns - 1);
+        let column = self.column();
         let columns = match what {
             0 => column..self.columns,
             1 => 0..column + 1,
@@ -188,7 +193,7 @@ impl Perform for Grid {
             b'\n' => self.line_feed(),
             b'\r' => self.at.column = 0,
             b'\t' => self.at.column = (self.at.column / 8 * 8 + 8).min(self.columns - 1),
-            0x08 => self.at.column = self.at.column.min(self.columns).saturating_sub(1),
+            0x08 => self.at.column = self.column().saturating_sub(1),
             _ => {}
         }
     }
@@ -197,7 +202,7 @@ impl Perform for Grid {
         let parameter = |nth: usize| params.iter().nth(nth).map_or(0, |values| values[0]);
         // A count or a place: 1 if it is left out, or 0.
         let number = |nth: usize| usize::from(parameter(nth).max(1));
-        let Place { row, column } = self.at;
+        let (row, column) = (self.at.row, self.column());
         match (kind, action) {
             (b"", 'A') => self.move_to(row.saturating_sub(number(0)), column),
             (b"", 'B') => self.move_to(row + number(0), column),
@@ -262,6 +267,7 @@ mod tests {
         assert_eq!(rows(&written("0123456789\nx")), ["0123456789", "x", "", ""]);
         assert_eq!(rows(&written("0123456789ab")), ["0123456789", "ab", "", ""]);
         assert_eq!(rows(&written("0123456789\rx")), ["x123456789", "", "", ""]);
+        assert_eq!(rows(&written("0123456789\x08x")), ["01234567x9", "", "", ""]);
     }
 
     #[test]

@@ -12,6 +12,10 @@ mod font;
 mod terminal;
 
 #[allow(dead_code)]
+#[path = "../../kernel/src/framebuffer.rs"]
+mod framebuffer;
+
+#[allow(dead_code)]
 #[path = "../../kernel/src/keyboard.rs"]
 mod keyboard;
 

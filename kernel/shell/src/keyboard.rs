@@ -12,7 +12,7 @@ use executive::irq::Irq;
 use executive::percpu::Pin;
 use kernel::keyboard::Keyboard;
 use kernel::vectors::{ISA_COM1, ISA_KEYBOARD};
-use kernel::{i8042, isa_irq, serial};
+use kernel::{i8042, isa_irq, println, serial};
 
 /// The keyboard is to end: nobody can type any more, and goroutines that all wait are a deadlock.
 static HUNG_UP: AtomicBool = AtomicBool::new(false);
@@ -33,7 +33,8 @@ impl Device {
                 bytes.extend(&some[..n]);
             }
             Device::Keyboard(keyboard) => {
-                while let Some(code) = i8042::try_read() {
+                // A controller that is broken may have another for ever.
+                for code in core::iter::from_fn(i8042::try_read).take(64) {
                     keyboard.arrived(code, bytes);
                 }
             }
@@ -45,6 +46,9 @@ impl Device {
 pub fn start(keys: &Sender<u8>) -> usize {
     let serial = serial::is_present().then(|| Irq::new(ISA_COM1 as usize));
     let keyboard = if i8042::is_present() { isa_irq(ISA_KEYBOARD) } else { None };
+    if i8042::is_present() && keyboard.is_none() {
+        println!("the keyboard is not used: its interrupt cannot be");
+    }
     let devices = [
         ("serial", serial, Device::Serial),
         ("keyboard", keyboard, Device::Keyboard(Keyboard::default())),

@@ -13,7 +13,7 @@ use executive::machine::now;
 use executive::param::SLICE_NS;
 use executive::percpu::{Pin, cpu};
 use executive::{chan, go, time};
-use kernel::println;
+use kernel::{println, screen};
 
 const MS: u64 = 1_000_000;
 
@@ -82,6 +82,7 @@ pub fn ipi_wake(args: &Args) -> Outcome {
     if cpu_reports().count() < 2 {
         return Err("this needs 2 CPUs".into());
     }
+    screen::settle(); // a tick for its drawer would end a halt
     let (mut ran_on, mut longest) = (alloc::vec![0; cpu_reports().count()], 0);
     for round in 1..=rounds {
         let (other, took) = one_wake().map_err(|why| format!("round {round}: {why}"))?;
@@ -195,6 +196,7 @@ fn others_halted(me: usize) -> Result<(), String> {
 /// goroutine that a timer wakes, and that then runs alone, is not interrupted.
 pub fn idle(args: &Args) -> Outcome {
     let span = args.seconds(0, 1)?;
+    screen::settle();
     // Let CPUs become idle: they search for a moment before they sleep.
     time::sleep(Duration::from_millis(10));
     let cpus = cpu_reports().count();

@@ -6,15 +6,16 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use core::time::Duration;
 use executive::{go, time};
-use kernel::{frames, print, println};
+use kernel::{frames, print, println, screen};
 use scenarios::{DEATHS, SCENARIOS, SLEEPERS};
 
 /// Runs benchmarks (package `bench`).
 pub fn bench(args: &Args) -> Outcome {
+    screen::settle(); // and so is the first
     let host = bench::Host {
         emit: |row| {
             println!("{row}");
-            kernel::screen::settle(); // the next row is measured alone
+            screen::settle(); // the next row is measured alone
         },
         memory: || frames::counts().1 as u64 * frames::FRAME,
         preemption_point: || {}, // every instruction is one
@@ -68,6 +69,7 @@ pub fn trace(args: &Args) -> Outcome {
             Ok(())
         }
     }
+    screen::settle();
     executive::trace::start();
     let outcome = run_command(args.words[0], &args.rest());
     executive::trace::stop();

@@ -18,6 +18,7 @@ use core::time::Duration;
 use embedded_io::{ErrorType, Read, Write};
 use executive::chan::{Receiver, Sender};
 use executive::{Builder, chan, machine, select, time};
+use kernel::{screen, serial};
 
 /// Sends the cursor to the far corner, asks where it is, and puts it back (ECMA-48: CUP, DSR).
 const HOW_WIDE: &[u8] = b"\x1b7\x1b[999;999H\x1b[6n\x1b8";
@@ -59,7 +60,10 @@ impl Tty {
             out: Vec::new(),
             asked: 0,
             answers: VecDeque::new(),
-            columns: USUAL_COLUMNS,
+            columns: match screen::columns() {
+                Some(columns) if !serial::is_present() => columns,
+                columns => columns.unwrap_or(USUAL_COLUMNS).min(USUAL_COLUMNS),
+            },
             alarm: 0,
             last: 0,
         }
@@ -87,8 +91,10 @@ impl Tty {
             recv(bytes) -> byte => {
                 let byte = byte.expect("we hold a sender ourselves");
                 if let Some(corner) = self.keys.arrived(byte) {
-                    // The editor calculates with it: it must be wider than the prompt.
-                    self.columns = corner.column.max(PROMPT.len() + 2);
+                    // Both the terminal and the screen show the line. The editor calculates with
+                    // it: it must be wider than the prompt.
+                    let columns = screen::columns().unwrap_or(usize::MAX).min(corner.column);
+                    self.columns = columns.max(PROMPT.len() + 2);
                 }
                 Event::Byte(byte)
             }
