@@ -22,7 +22,7 @@ use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use core::time::Duration;
 use executive::machine;
-use kernel::{frames, keyboard, println, screen};
+use kernel::{frames, keyboard, println};
 
 type Outcome = Result<(), String>;
 
@@ -168,7 +168,6 @@ pub fn run_alone(line: &str) -> i32 {
 pub fn run_line(line: &str, stop: &AtomicBool) -> bool {
     let mut failed = false;
     for text in line.split(';') {
-        screen::settle(); // many commands measure, and want nobody at work but themselves
         let words: Vec<&str> = text.split_whitespace().collect();
         if let Some((name, words)) = words.split_first()
             && let Err(complaint) = run_command(name, &Args { words, stop, failed, depth: 0 })
