@@ -149,6 +149,14 @@ fn a_serial_line_that_nobody_reads_is_given_up_until_somebody_does() {
     while !lines.recv().expect("QEMU runs").contains("prime 100 is 541") {}
 }
 
+/// What is printed right before the end is drawn, though no goroutine runs any more.
+#[test]
+fn the_last_words_of_a_kernel_are_seen() {
+    let mut screen = boots().example("hello").smp(2).screen("screen-hello");
+    let seen = screen.until("halted");
+    assert!(seen.contains("hello from goroutine 1 on 2 CPUs"), "{seen}");
+}
+
 /// A command that ends in a report, of which the screen shows the first page: who, what, where.
 fn dies_showing(command: &str, name: &str, words: &[&str]) {
     let mut screen = boots().smp(2).screen(name);
