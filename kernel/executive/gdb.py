@@ -44,8 +44,12 @@ class Map:
     """EXECUTIVE_DEBUGGER, debugger.rs."""
 
     def __init__(self):
-        where = gdb.execute("info address EXECUTIVE_DEBUGGER", to_string=True)
-        at = int(re.search(r"0x[0-9a-f]+", where).group(), 16)
+        name = "executive::report::debugger::EXECUTIVE_DEBUGGER"
+        # In a kernel, which has no types, its symbol: gdb puts the crate's hash into that name.
+        listed = gdb.execute(f"info variables {name.replace('::', '.*::', 1)}", to_string=True)
+        where = re.search(r"0x[0-9a-f]+", listed)
+        where = where or re.search(r"0x[0-9a-f]+", gdb.execute(f"info address {name}", to_string=True))
+        at = int(where.group(), 16)
         try:
             self.allgs = word(at)
             word(self.allgs)

@@ -3,15 +3,15 @@
 //!
 //! A kernel is built without types in its debug information, which would make the image several
 //! times larger to load. So a debugger is told offsets here.
-#![allow(unsafe_code)] // `Sync` for an address.
 
+use core::sync::atomic::AtomicPtr;
 use executive_core::g::{G, WaitReason};
 use executive_core::kit;
 
 #[repr(C)]
 pub struct Map {
-    /// The newest g: the address of its address.
-    allgs: *const (),
+    /// The newest g: the address of its address. It never changes.
+    allgs: AtomicPtr<()>,
     /// Offsets in a g, in the order of [`G::FIELDS`].
     fields: [usize; G::FIELDS.len()],
     /// The words of each wait reason, and how many there are.
@@ -19,14 +19,10 @@ pub struct Map {
     count: usize,
 }
 
-// SAFETY: an address that is never followed here.
-unsafe impl Sync for Map {}
-
-/// The symbol that gdb.py looks for.
+/// gdb.py looks for this name.
 #[used]
-#[unsafe(no_mangle)]
 static EXECUTIVE_DEBUGGER: Map = Map {
-    allgs: kit::ALLGS,
+    allgs: AtomicPtr::new(kit::ALLGS.cast_mut()),
     fields: G::FIELDS,
     reasons: {
         let mut words = [""; WaitReason::COUNT];

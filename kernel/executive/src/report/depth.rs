@@ -6,8 +6,7 @@
 //! full is not noted.
 
 use core::panic::Location;
-use core::ptr::null_mut;
-use executive_core::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use executive_core::atomic::{AtomicRef, AtomicUsize, Ordering};
 use executive_core::g::G;
 use executive_core::kit::curg;
 
@@ -16,25 +15,22 @@ use executive_core::kit::curg;
 const SITES: usize = 256;
 
 struct Site {
-    at: AtomicPtr<Location<'static>>,
+    at: AtomicRef<Location<'static>>,
     deepest: AtomicUsize,
 }
 
 static TABLE: [Site; SITES] =
-    [const { Site { at: AtomicPtr::new(null_mut()), deepest: AtomicUsize::new(0) } }; SITES];
+    [const { Site { at: AtomicRef::new(), deepest: AtomicUsize::new(0) } }; SITES];
 
 /// A goroutine that was started at `at` has used this many bytes of its stack. Called by a handler.
 fn note(at: &'static Location<'static>, bytes: usize) {
-    let me = core::ptr::from_ref(at).cast_mut();
     let start = at.line() as usize * 31 + at.column() as usize;
     for n in 0..SITES {
         let site = &TABLE[(start + n) % SITES];
-        let there =
-            match site.at.compare_exchange(null_mut(), me, Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => me,
-                Err(there) => there,
-            };
-        if there == me {
+        // Release: partner of the Acquire in `sites`. Relaxed: a place is compared, not read.
+        let taken = site.at.replace(None, Some(at), Ordering::Release, Ordering::Relaxed);
+        let there = || site.at.load(Ordering::Relaxed);
+        if taken || there().is_some_and(|there| core::ptr::eq(there, at)) {
             site.deepest.fetch_max(bytes, Ordering::Relaxed);
             return;
         }
@@ -45,9 +41,7 @@ fn note(at: &'static Location<'static>, bytes: usize) {
 /// place in the source may come more than once.
 pub fn sites() -> impl Iterator<Item = (&'static Location<'static>, usize)> {
     TABLE.iter().filter_map(|site| {
-        // SAFETY: null, or what `note` made of a `&'static`. Acquire: partner of its Release.
-        #[allow(unsafe_code)]
-        let at = unsafe { site.at.load(Ordering::Acquire).as_ref() }?;
+        let at = site.at.load(Ordering::Acquire)?; // partner: the Release in `note`
         Some((at, site.deepest.load(Ordering::Relaxed)))
     })
 }
