@@ -12,6 +12,7 @@
 
 mod barrier;
 mod cond;
+mod guard;
 pub(crate) mod lockword;
 mod mutex;
 mod once;
@@ -22,8 +23,7 @@ mod waitgroup;
 
 pub use barrier::Barrier;
 pub use cond::Condvar;
-pub use mutex::owner_of;
-pub use mutex::{Mutex, MutexGuard};
+pub use mutex::{Mutex, MutexGuard, RawMutex};
 pub use once::{LazyLock, Once, OnceLock};
 pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use sema::Semaphore;

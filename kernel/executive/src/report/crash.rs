@@ -15,7 +15,7 @@ use executive_core::kit::{self, curg, m_of, on_g0};
 use executive_core::machine::{self, Interrupted, Stack};
 use executive_core::param::MAX_CPUS;
 use executive_core::percpu;
-use executive_services::sync::owner_of;
+use executive_services::sync::RawMutex;
 
 /// How many groups of goroutines a crash report lists, and how many frames of each.
 const MAX_GROUPS: usize = 100;
@@ -240,7 +240,7 @@ fn goroutines(out: &mut Out) {
 fn owner(g: &G) -> (usize, &'static str) {
     // SAFETY: its reason says that it waits for a mutex, and it goes on waiting: no goroutine runs
     // any more (`freeze_others`).
-    (unsafe { owner_of(g.waits_for()) }, "")
+    (unsafe { (*RawMutex::of_waiter(g.waits_for())).owner() }, "")
 }
 
 /// A hash of the stack, to tell stacks that differ.

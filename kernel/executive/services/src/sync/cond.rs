@@ -9,7 +9,7 @@
 //! Rejected: unlocking the mutex in the park's commit, under the queue's lock. That would save the
 //! claim, but an unlock may have to wake a CPU, and others would spin meanwhile.
 
-use super::mutex::{Mutex, MutexGuard};
+use super::mutex::MutexGuard;
 use crate::monitor::Monitor;
 use crate::time::Instant;
 use core::time::Duration;
@@ -63,14 +63,15 @@ impl Condvar {
     /// ```
     #[doc(alias = "Cond.Wait")]
     pub fn wait<'a, T: ?Sized>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-        let mutex = guard.mutex;
+        let lock = guard.relock();
         self.park(guard, None);
-        mutex.lock()
+        lock()
     }
 
     /// Parks until notified (`true`) or until the deadline. The mutex is unlocked afterwards.
     fn park<T: ?Sized>(&self, guard: MutexGuard<'_, T>, deadline: Option<u64>) -> bool {
-        self.waiters.lock().unlock_and_wait(deadline, WaitReason::CondWait, || Mutex::unlock(guard))
+        let unlock = || guard.unlock_to_park();
+        self.waiters.lock().unlock_and_wait(deadline, WaitReason::CondWait, unlock)
     }
 
     /// [`wait`](Self::wait)s while `condition` returns true.
@@ -115,9 +116,9 @@ impl Condvar {
         guard: MutexGuard<'a, T>,
         d: Duration,
     ) -> (MutexGuard<'a, T>, bool) {
-        let mutex = guard.mutex;
+        let lock = guard.relock();
         let notified = self.park(guard, Some((Instant::now() + d).as_nanos()));
-        (mutex.lock(), notified)
+        (lock(), notified)
     }
 
     /// Wakes the goroutine that has waited longest, if any. The mutex may be held or not. Never

@@ -1,14 +1,11 @@
 //! Mutual exclusion. Go: `sync.Mutex`. What the word means, and who gets the lock, is told in
 //! lockword.rs.
-// The value behind the lock, and a mutex that is found by what a goroutine waits for.
-#![allow(unsafe_code)]
 
+use super::guard::{Exclusive, Guard, Guarded};
 use super::lockword::{LockWord, Position, Queue};
 use super::sema::Semaphore;
-use core::cell::UnsafeCell;
 use core::fmt;
-use core::marker::PhantomData;
-use core::mem::offset_of;
+use core::mem::{forget, offset_of};
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use executive_core::arch::store_sp;
@@ -33,26 +30,19 @@ use executive_core::yield_now;
 /// # });
 /// ```
 #[doc(alias = "sync.Mutex")]
-#[repr(C)] // `raw` first: one register is enough to lock it and to say so
-pub struct Mutex<T: ?Sized> {
-    raw: Raw,
-    value: UnsafeCell<T>,
-}
+pub struct Mutex<T: ?Sized>(Guarded<RawMutex, T>);
+
 /// All of the mutex but the value. `repr(C)`: it is found by the address of the semaphore's lock,
 /// which is what a waiter's g names.
 #[repr(C)]
-struct Raw {
-    sema: Semaphore,
-    word: LockWord,
+pub struct RawMutex {
     /// An address on the stack of the goroutine that locked the mutex last, for reports. That
     /// goroutine is the owner if the word says that there is one. (An address takes one instruction
-    /// to write, where a number would take three.)
+    /// to write, where a number would take three. That is so for what stands first.)
     owner: AtomicUsize,
+    sema: Semaphore,
+    word: LockWord,
 }
-// SAFETY: the lock lets one goroutine at a time use the value.
-unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
-// SAFETY: as a T is.
-unsafe impl<T: ?Sized + Send> Send for Mutex<T> {}
 
 /// The lock is held while this guard lives. Its goroutine may park meanwhile. It stays in its
 /// goroutine:
@@ -61,23 +51,16 @@ unsafe impl<T: ?Sized + Send> Send for Mutex<T> {}
 /// fn send(_: impl Send) {}
 /// send(executive::sync::Mutex::new(1).lock());
 /// ```
-pub struct MutexGuard<'a, T: ?Sized> {
-    pub(super) mutex: &'a Mutex<T>,
-    _not_send: PhantomData<*const ()>,
-}
-// SAFETY: sharing it shares a `&T`.
-unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
+pub struct MutexGuard<'a, T: ?Sized>(Guard<'a, RawMutex, T>);
 
 impl<T> Mutex<T> {
     /// An unlocked mutex.
     pub const fn new(value: T) -> Self {
-        let raw =
-            Raw { sema: Semaphore::new(0), word: LockWord::new(), owner: AtomicUsize::new(0) };
-        Mutex { raw, value: UnsafeCell::new(value) }
+        Mutex(Guarded::new(RawMutex::new(), value))
     }
     /// The value.
     pub fn into_inner(self) -> T {
-        self.value.into_inner()
+        self.0.into_inner()
     }
 }
 
@@ -95,8 +78,7 @@ impl<T: ?Sized> Mutex<T> {
     /// ```
     #[inline]
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        self.raw.word.lock(&self.raw);
-        self.guard()
+        MutexGuard(self.0.lock())
     }
 
     /// Locks if that can be done at once; never parks, and never goes before starving waiters.
@@ -109,63 +91,74 @@ impl<T: ?Sized> Mutex<T> {
     /// # });
     /// ```
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        let guard = self.raw.word.try_lock().then(|| self.guard());
-        if guard.is_none() {
-            percpu::point();
-        }
-        guard
+        self.0.try_lock().map(MutexGuard)
     }
 
     /// The value, without locking: `&mut` says that nobody else has the mutex.
     pub fn get_mut(&mut self) -> &mut T {
-        self.value.get_mut()
-    }
-
-    /// An address on the owner's stack; 0: there is no owner.
-    pub(super) fn owner(&self) -> usize {
-        self.raw.owner()
-    }
-
-    /// Unlocks, without yielding to a waiter that was handed the lock: the caller parks next.
-    pub(super) fn unlock(guard: MutexGuard<'_, T>) {
-        let mutex = core::mem::ManuallyDrop::new(guard).mutex;
-        mutex.raw.word.unlock(&mutex.raw);
-    }
-
-    #[inline]
-    fn guard(&self) -> MutexGuard<'_, T> {
-        self.raw.is_mine();
-        MutexGuard { mutex: self, _not_send: PhantomData }
+        self.0.get_mut()
     }
 }
 
-impl Raw {
-    /// Notes who the owner is. A part of every lock, so it is one instruction, and needs no GS.
-    #[inline(always)]
-    fn is_mine(&self) {
-        // SAFETY: there lies an atomic of ours.
-        unsafe { store_sp::<{ offset_of!(Raw, owner) }, Raw>(self) }
+impl<'a, T: ?Sized> MutexGuard<'a, T> {
+    /// Unlocks, without yielding to a waiter that was handed the lock: the caller parks next.
+    pub(super) fn unlock_to_park(self) {
+        let mutex = self.0.of;
+        forget(self);
+        mutex.lock.word.unlock(&mutex.lock);
+    }
+
+    /// What locks the same mutex again, after this guard.
+    pub(super) fn relock(&self) -> impl FnOnce() -> MutexGuard<'a, T> + use<'a, T> {
+        let mutex = self.0.of;
+        move || MutexGuard(mutex.lock())
+    }
+}
+
+impl RawMutex {
+    pub(super) const fn new() -> Self {
+        RawMutex { owner: AtomicUsize::new(0), sema: Semaphore::new(0), word: LockWord::new() }
+    }
+    /// The mutex for which a goroutine waits: `waits_for` was read from a g that waits for
+    /// `MutexLock`. It exists while that goroutine goes on waiting.
+    pub fn of_waiter(waits_for: usize) -> *const Self {
+        let at = waits_for - offset_of!(RawMutex, sema) - Semaphore::LOCK_AT;
+        core::ptr::with_exposed_provenance(at)
     }
     /// An address on the owner's stack; 0: there is no owner. (A goroutine that has just locked may
     /// not have noted itself yet.)
-    fn owner(&self) -> usize {
+    pub fn owner(&self) -> usize {
         if self.word.is_locked() { self.owner.load(Relaxed) } else { 0 }
     }
 }
 
-/// The owner of the mutex for which a goroutine waits: an address on the owner's stack. 0: there is
-/// none.
-///
-/// # Safety
-/// `waits_for` was read from a g that waits for `MutexLock`, and goes on waiting: so the mutex
-/// exists.
-pub unsafe fn owner_of(waits_for: usize) -> usize {
-    let raw = waits_for - offset_of!(Raw, sema) - Semaphore::LOCK_AT;
-    // SAFETY: a `Raw`, which the waiter borrows (the caller's promise).
-    unsafe { (*core::ptr::with_exposed_provenance::<Raw>(raw)).owner() }
+impl Exclusive for RawMutex {
+    #[inline]
+    fn lock(&self) {
+        let owner = &self.owner; // before the exchange, after which it might be read again
+        self.word.lock(self);
+        store_sp(owner); // a part of every lock, so it is one instruction, and needs no GS
+    }
+    fn try_lock(&self) -> bool {
+        let locked = self.word.try_lock();
+        if locked {
+            store_sp(&self.owner);
+        } else {
+            percpu::point();
+        }
+        locked
+    }
+    /// Yields if the lock was handed to a waiter that starved.
+    #[inline]
+    fn unlock(&self) {
+        if self.word.unlock(self) {
+            let_it_run();
+        }
+        percpu::point();
+    }
 }
 
-impl Queue for Raw {
+impl Queue for RawMutex {
     fn acquire(&self, position: Position) {
         getg().set_behind(self.owner());
         self.sema.acquire_for(WaitReason::MutexLock, position);
@@ -184,17 +177,6 @@ impl Queue for Raw {
     }
 }
 
-impl<T: ?Sized> Drop for MutexGuard<'_, T> {
-    /// Unlocks. Yields if the lock was handed to a waiter that starved.
-    #[inline]
-    fn drop(&mut self) {
-        if self.mutex.raw.word.unlock(&self.mutex.raw) {
-            let_it_run();
-        }
-        percpu::point();
-    }
-}
-
 /// The lock was handed to one that starved. Not inlined: a loop that locks would keep registers for
 /// the yield.
 #[cold]
@@ -208,15 +190,13 @@ impl<T: ?Sized> Deref for MutexGuard<'_, T> {
     type Target = T;
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: the lock is held.
-        unsafe { &*self.mutex.value.get() }
+        &self.0
     }
 }
 impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: as above, and we are borrowed mutably.
-        unsafe { &mut *self.mutex.value.get() }
+        &mut self.0
     }
 }
 impl<T: Default> Default for Mutex<T> {

@@ -2,12 +2,11 @@
 //!
 //! **Rule:** `done` is set, with Release, after the function has returned. Whoever sees it set,
 //! with Acquire, sees what the function did.
-#![allow(unsafe_code)] // The value that is written once.
 
+use super::guard::Guarded;
 use super::mutex::Mutex;
-use core::cell::{Cell, UnsafeCell};
+use core::cell::OnceCell;
 use core::fmt;
-use core::mem::MaybeUninit;
 use core::ops::Deref;
 use executive_core::atomic::{AtomicBool, Ordering};
 use executive_core::percpu;
@@ -83,19 +82,12 @@ impl Default for Once {
 /// assert_eq!(NAME.set("second".into()), Err("second".into()));
 /// # });
 /// ```
-pub struct OnceLock<T> {
-    once: Once,
-    value: UnsafeCell<MaybeUninit<T>>,
-}
-// SAFETY: written under the once's mutex, shared afterwards.
-unsafe impl<T: Send + Sync> Sync for OnceLock<T> {}
-// SAFETY: as a T is.
-unsafe impl<T: Send> Send for OnceLock<T> {}
+pub struct OnceLock<T>(Guarded<Once, OnceCell<T>>);
 
 impl<T> OnceLock<T> {
     /// Empty.
     pub const fn new() -> Self {
-        OnceLock { once: Once::new(), value: UnsafeCell::new(MaybeUninit::uninit()) }
+        OnceLock(Guarded::new(Once::new(), OnceCell::new()))
     }
     /// The value, if it is there. Never parks.
     ///
@@ -105,8 +97,7 @@ impl<T> OnceLock<T> {
     /// # });
     /// ```
     pub fn get(&self) -> Option<&T> {
-        // SAFETY: completed: it was written, and will not be written again.
-        self.once.is_completed().then(|| unsafe { (*self.value.get()).assume_init_ref() })
+        self.0.get()
     }
     /// The value; if there is none yet, the result of `f`. Parks while another goroutine computes
     /// it.
@@ -119,12 +110,7 @@ impl<T> OnceLock<T> {
     /// # });
     /// ```
     pub fn get_or_init(&self, f: impl FnOnce() -> T) -> &T {
-        // SAFETY: only one goroutine ever gets here, and nobody reads before it has returned.
-        self.once.call_once(|| unsafe {
-            (*self.value.get()).write(f());
-        });
-        // SAFETY: completed.
-        unsafe { (*self.value.get()).assume_init_ref() }
+        self.0.get_or_init(f)
     }
     /// Writes the value, or gives it back if there is one.
     ///
@@ -141,21 +127,10 @@ impl<T> OnceLock<T> {
     }
     /// The value, if it was written.
     pub fn into_inner(self) -> Option<T> {
-        let this = core::mem::ManuallyDrop::new(self);
-        // SAFETY: completed, so written; read once, as `this` is not dropped. The mutex within
-        // needs no drop.
-        this.once.is_completed().then(|| unsafe { (*this.value.get()).assume_init_read() })
+        self.0.into_inner().into_inner()
     }
 }
 
-impl<T> Drop for OnceLock<T> {
-    fn drop(&mut self) {
-        if self.once.is_completed() {
-            // SAFETY: completed, so written; nobody else is left.
-            unsafe { self.value.get_mut().assume_init_drop() }
-        }
-    }
-}
 impl<T> From<T> for OnceLock<T> {
     /// Written already.
     fn from(value: T) -> Self {
@@ -187,22 +162,20 @@ impl<T: fmt::Debug> fmt::Debug for OnceLock<T> {
 #[doc(alias("sync.OnceValue", "OnceValue"))]
 pub struct LazyLock<T, F = fn() -> T> {
     value: OnceLock<T>,
-    make: Cell<Option<F>>,
+    make: Mutex<Option<F>>,
 }
-// SAFETY: `make` is taken under the once's mutex.
-unsafe impl<T: Send + Sync, F: Send> Sync for LazyLock<T, F> {}
 
 impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     /// Not made yet.
     pub const fn new(make: F) -> Self {
-        LazyLock { value: OnceLock::new(), make: Cell::new(Some(make)) }
+        LazyLock { value: OnceLock::new(), make: Mutex::new(Some(make)) }
     }
 }
 impl<T, F: FnOnce() -> T> Deref for LazyLock<T, F> {
     type Target = T;
     /// Makes the value at the first use; parks while another goroutine makes it.
     fn deref(&self) -> &T {
-        self.value.get_or_init(|| match self.make.take() {
+        self.value.get_or_init(|| match { self.make.lock().take() } {
             Some(make) => make(),
             None => unreachable!("called once"),
         })

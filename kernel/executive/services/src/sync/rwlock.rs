@@ -1,13 +1,11 @@
 //! Many readers or one writer. Go: `sync.RWMutex`. Who waits for whom is told in readers.rs.
-#![allow(unsafe_code)] // The value behind the lock.
 
+use super::guard::{Exclusive, Guard, Guarded, Shared, SharedGuard};
 use super::lockword::Position;
-use super::mutex::{Mutex, MutexGuard};
+use super::mutex::RawMutex;
 use super::readers::{Entered, Readers};
 use super::sema::Semaphore;
-use core::cell::UnsafeCell;
 use core::fmt;
-use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use executive_core::g::{WaitReason, getg};
 use executive_core::percpu;
@@ -25,18 +23,16 @@ use executive_core::wait::{Parking, cannot_park};
 /// # });
 /// ```
 #[doc(alias("sync.RWMutex", "RWMutex"))]
-pub struct RwLock<T: ?Sized> {
+pub struct RwLock<T: ?Sized>(Guarded<RawRwLock, T>);
+
+/// All of the lock but the value.
+pub struct RawRwLock {
     /// One writer at a time.
-    writers: Mutex<()>,
+    writers: RawMutex,
     readers: Readers,
     for_readers: Semaphore,
     for_writer: Semaphore,
-    value: UnsafeCell<T>,
 }
-// SAFETY: the lock lets either readers share the value or one writer have it.
-unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
-// SAFETY: as a T is.
-unsafe impl<T: ?Sized + Send> Send for RwLock<T> {}
 
 /// The lock is held for reading while this guard lives. Its goroutine may park meanwhile. It stays
 /// in its goroutine:
@@ -45,32 +41,24 @@ unsafe impl<T: ?Sized + Send> Send for RwLock<T> {}
 /// fn send(_: impl Send) {}
 /// send(executive::sync::RwLock::new(1).read());
 /// ```
-pub struct RwLockReadGuard<'a, T: ?Sized> {
-    lock: &'a RwLock<T>,
-    _not_send: PhantomData<*const ()>,
-}
+pub struct RwLockReadGuard<'a, T: ?Sized>(SharedGuard<'a, RawRwLock, T>);
 /// The lock is held for writing while this guard lives. Its goroutine may park meanwhile.
-pub struct RwLockWriteGuard<'a, T: ?Sized> {
-    lock: &'a RwLock<T>,
-    _turn: MutexGuard<'a, ()>,
-}
-// SAFETY: sharing it shares a `&T`.
-unsafe impl<T: ?Sized + Sync> Sync for RwLockReadGuard<'_, T> {}
+pub struct RwLockWriteGuard<'a, T: ?Sized>(Guard<'a, RawRwLock, T>);
 
 impl<T> RwLock<T> {
     /// An unlocked lock.
     pub const fn new(value: T) -> Self {
-        RwLock {
-            writers: Mutex::new(()),
+        let lock = RawRwLock {
+            writers: RawMutex::new(),
             readers: Readers::new(),
             for_readers: Semaphore::new(0),
             for_writer: Semaphore::new(0),
-            value: UnsafeCell::new(value),
-        }
+        };
+        RwLock(Guarded::new(lock, value))
     }
     /// The value.
     pub fn into_inner(self) -> T {
-        self.value.into_inner()
+        self.0.into_inner()
     }
 }
 
@@ -92,10 +80,7 @@ impl<T: ?Sized> RwLock<T> {
         if Parking::here().is_none() {
             return self.try_read().unwrap_or_else(|| cannot_park());
         }
-        match self.readers.enter() {
-            Entered::Reads => self.read_guard(),
-            entered => self.read_slow(entered),
-        }
+        RwLockReadGuard(self.0.read())
     }
 
     /// Locks for reading if that can be done at once; never parks. Go: `RWMutex.TryRLock`.
@@ -109,11 +94,7 @@ impl<T: ?Sized> RwLock<T> {
     /// ```
     #[doc(alias("RWMutex.TryRLock", "TryRLock"))]
     pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
-        let guard = self.readers.try_enter().then(|| self.read_guard());
-        if guard.is_none() {
-            percpu::point();
-        }
-        guard
+        self.0.try_read().map(RwLockReadGuard)
     }
 
     /// Locks for writing; parks while other goroutines read or write. Go: `RWMutex.Lock`.
@@ -130,12 +111,7 @@ impl<T: ?Sized> RwLock<T> {
         if Parking::here().is_none() {
             return self.try_write().unwrap_or_else(|| cannot_park());
         }
-        let turn = self.writers.lock();
-        if !self.readers.begin_write() {
-            getg().set_behind(self.readers.left());
-            self.for_writer.acquire_for(WaitReason::RwLockWrite, Position::Back);
-        }
-        RwLockWriteGuard { lock: self, _turn: turn }
+        RwLockWriteGuard(self.0.lock())
     }
 
     /// Locks for writing if that can be done at once; never parks. Go: `RWMutex.TryLock`.
@@ -149,67 +125,93 @@ impl<T: ?Sized> RwLock<T> {
     /// ```
     #[doc(alias = "RWMutex.TryLock")]
     pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
-        let turn = self.writers.try_lock()?;
-        self.readers.try_begin_write().then(|| RwLockWriteGuard { lock: self, _turn: turn })
+        self.0.try_lock().map(RwLockWriteGuard)
     }
 
     /// The value, without locking: `&mut` says that nobody else has the lock.
     pub fn get_mut(&mut self) -> &mut T {
-        self.value.get_mut()
+        self.0.get_mut()
     }
+}
 
+impl RawRwLock {
     #[cold]
-    fn read_slow(&self, entered: Entered) -> RwLockReadGuard<'_, T> {
+    fn read_slow(&self, entered: Entered) {
         if entered == Entered::TooMany {
-            drop(self.read_guard());
+            self.end_read();
             panic!("sync: too many readers of an RwLock");
         }
         // A writer has `writers` locked until it has let in all readers that it kept waiting.
         getg().set_behind(self.writers.owner());
         self.for_readers.acquire_for(WaitReason::RwLockRead, Position::Back);
-        self.read_guard()
-    }
-
-    fn read_guard(&self) -> RwLockReadGuard<'_, T> {
-        RwLockReadGuard { lock: self, _not_send: PhantomData }
     }
 }
 
-impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
+impl Shared for RawRwLock {
     #[inline]
-    fn drop(&mut self) {
-        if self.lock.readers.leave() {
-            self.lock.for_writer.release();
+    fn read(&self) {
+        match self.readers.enter() {
+            Entered::Reads => {}
+            entered => self.read_slow(entered),
+        }
+    }
+    fn try_read(&self) -> bool {
+        let reads = self.readers.try_enter();
+        if !reads {
+            percpu::point();
+        }
+        reads
+    }
+    #[inline]
+    fn end_read(&self) {
+        if self.readers.leave() {
+            self.for_writer.release();
         }
         percpu::point();
     }
 }
-impl<T: ?Sized> Drop for RwLockWriteGuard<'_, T> {
-    fn drop(&mut self) {
-        for _ in 0..self.lock.readers.end_write() {
-            self.lock.for_readers.release();
+
+impl Exclusive for RawRwLock {
+    fn lock(&self) {
+        self.writers.lock();
+        if !self.readers.begin_write() {
+            getg().set_behind(self.readers.left());
+            self.for_writer.acquire_for(WaitReason::RwLockWrite, Position::Back);
         }
-        // Then `_turn` lets the next writer in.
+    }
+    fn try_lock(&self) -> bool {
+        if !self.writers.try_lock() {
+            return false;
+        }
+        let writes = self.readers.try_begin_write();
+        if !writes {
+            self.writers.unlock();
+        }
+        writes
+    }
+    fn unlock(&self) {
+        for _ in 0..self.readers.end_write() {
+            self.for_readers.release();
+        }
+        self.writers.unlock(); // lets the next writer in
     }
 }
+
 impl<T: ?Sized> Deref for RwLockReadGuard<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
-        // SAFETY: the lock is held for reading.
-        unsafe { &*self.lock.value.get() }
+        &self.0
     }
 }
 impl<T: ?Sized> Deref for RwLockWriteGuard<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
-        // SAFETY: the lock is held for writing.
-        unsafe { &*self.lock.value.get() }
+        &self.0
     }
 }
 impl<T: ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: as above, and we are borrowed mutably.
-        unsafe { &mut *self.lock.value.get() }
+        &mut self.0
     }
 }
 impl<T: Default> Default for RwLock<T> {

@@ -8,7 +8,7 @@
 
 use core::arch::asm;
 use core::cmp;
-use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering, compiler_fence};
 
 // --- memory
 
@@ -74,22 +74,11 @@ pub fn relax() {
 
 // --- the stack
 
-/// Stores the stack pointer in the `AtomicUsize` at `OFFSET` in `base`: one instruction, where a
-/// load of it and a store are two.
-///
-/// # Safety
-/// There is one.
+/// Stores the stack pointer: one instruction, where a load of it and a store are two.
 #[inline(always)]
-pub unsafe fn store_sp<const OFFSET: usize, T>(base: &T) {
-    // SAFETY: a relaxed store to an atomic (the caller's promise).
-    unsafe {
-        asm!(
-            "mov [{base} + {offset}], rsp",
-            base = in(reg) base,
-            offset = const OFFSET,
-            options(nostack, preserves_flags),
-        );
-    }
+pub fn store_sp(to: &AtomicUsize) {
+    // SAFETY: a relaxed store to an atomic.
+    unsafe { asm!("mov [{to}], rsp", to = in(reg) to, options(nostack, preserves_flags)) }
 }
 
 /// The frame pointer (rbp).
