@@ -191,7 +191,7 @@ impl Token {
             prev: Cell::new(null()),
             _pinned: PhantomPinned,
         });
-        let token = Token { done: fed(0, Arc::new(Feeder(node.clone()))), node };
+        let token = Token { done: fed(0, |_| Feeder(node.clone())), node };
         let node = &token.node;
         node.done.set(Arc::as_ptr(&token.done.chan)); // nobody else knows the node yet
         if let Some(parent) = parent {

@@ -20,7 +20,7 @@ pub use ends::{IntoIter, Receiver, Sender};
 pub use errors::{RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::cell::{Cell, UnsafeCell};
 use core::mem::{ManuallyDrop, MaybeUninit};
@@ -45,20 +45,24 @@ use executive_core::wait::{
 /// ```
 #[doc(alias = "make")]
 pub fn chan<T: Send>(capacity: usize) -> (Sender<T>, Receiver<T>) {
-    let chan = Chan::new(capacity, 1, None);
+    let chan = Arc::new(Chan::new(capacity, 1, None));
     (Sender { chan: chan.clone() }, Receiver { chan })
 }
 
-/// A channel without senders. `feeder` sends and closes by the address of [`Receiver::chan`], and
-/// lives for as long as there is a receiver. So a timer or a token exists while somebody can
+/// A channel without senders. What `feeder` makes sends and closes by the channel that it is given,
+/// and lives for as long as there is a receiver. So a timer or a token exists while somebody can
 /// observe it.
-pub(crate) fn fed<T: Send>(capacity: usize, feeder: Arc<dyn Send + Sync>) -> Receiver<T> {
-    Receiver { chan: Chan::new(capacity, 0, Some(feeder)) }
+pub(crate) fn fed<T: Send, F: Send + Sync + 'static>(
+    capacity: usize,
+    feeder: impl FnOnce(&Weak<Chan<T>>) -> F,
+) -> Receiver<T> {
+    let chan = Arc::new_cyclic(|chan| Chan::new(capacity, 0, Some(Box::new(feeder(chan)))));
+    Receiver { chan }
 }
 
 impl<T> Chan<T> {
-    fn new(capacity: usize, senders: usize, feeder: Option<Arc<dyn Send + Sync>>) -> Arc<Self> {
-        Arc::new(Chan {
+    fn new(capacity: usize, senders: usize, feeder: Option<Box<dyn Send + Sync>>) -> Self {
+        Chan {
             state: Lock::new(
                 Rank::Chan,
                 State {
@@ -73,7 +77,7 @@ impl<T> Chan<T> {
             sender_count: AtomicUsize::new(senders),
             receiver_count: AtomicUsize::new(1),
             feeder: Cell::new(feeder),
-        })
+        }
     }
 }
 
@@ -98,7 +102,7 @@ pub(crate) struct Chan<T> {
     sender_count: AtomicUsize,
     receiver_count: AtomicUsize,
     /// See [`fed`]. Taken by the last receiver when it is dropped.
-    feeder: Cell<Option<Arc<dyn Send + Sync>>>,
+    feeder: Cell<Option<Box<dyn Send + Sync>>>,
 }
 // SAFETY: the state's lock guards the buffer; values only move, so they need only be Send. Only the
 // last receiver touches the feeder, once.

@@ -10,6 +10,7 @@
 
 use crate::alarm::Alarm;
 use core::ops::{Deref, DerefMut};
+use core::pin::pin;
 use executive_core::g::WaitReason;
 use executive_core::lock::{Lock, LockGuard, Rank};
 use executive_core::percpu::Pin;
@@ -182,7 +183,8 @@ impl<T> MonitorGuard<'_, T> {
         let (me, monitor) = (parking.g(), self.monitor);
         prepare(me);
         let place = state.next_place(0, true);
-        let (alarm, w) = (Alarm::new(), Waiter::new(me, (&raw const place).cast_mut().cast()));
+        let alarm = pin!(Alarm::new());
+        let w = Waiter::new(me, (&raw const place).cast_mut().cast());
         // SAFETY: `w` and `place` stay here until `w` was taken off: by whoever readies us, or
         // below.
         unsafe { state.queue.enqueue(&w) };
@@ -190,8 +192,7 @@ impl<T> MonitorGuard<'_, T> {
         drop(state);
         unlocked();
         if let Some(when) = deadline {
-            // SAFETY: prepared; it stays where it is until it is stopped, below.
-            unsafe { alarm.set(when) };
+            alarm.as_ref().set(when);
         }
         drop(pin);
         park(parking, reason, Parked::open);

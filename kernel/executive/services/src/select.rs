@@ -40,6 +40,7 @@ use crate::alarm::{Alarm, nanos};
 use crate::chan::{Attempt, State};
 use crate::irq::Irq;
 use core::marker::PhantomData;
+use core::pin::pin;
 use executive_core::g::{G, WaitReason, getg};
 use executive_core::lock::Lock;
 use executive_core::machine;
@@ -55,7 +56,7 @@ pub struct Case<'a> {
 enum What {
     Chan(Op),
     /// After that many ns.
-    After(u64, Alarm),
+    After(u64),
     Irq(Irq),
     /// Never ready: Go's nil channel.
     Never,
@@ -105,7 +106,7 @@ impl<'a> Case<'a> {
         Self::new(What::Never)
     }
     pub fn after(d: core::time::Duration) -> Self {
-        Self::new(What::After(nanos(d), Alarm::new()))
+        Self::new(What::After(nanos(d)))
     }
     pub fn irq(irq: &'a Irq) -> Self {
         Self::new(What::Irq(*irq))
@@ -193,7 +194,7 @@ impl What {
                 // SAFETY: as above; `state` is this channel's.
                 return unsafe { (op.attempt)(op.chan, &mut state, op.waiter.slot.get()) };
             }
-            What::After(ns, _) => *ns == 0,
+            What::After(ns) => *ns == 0,
             What::Irq(line) => line.take(),
             What::Never => false,
         };
@@ -304,8 +305,12 @@ fn wait(cases: &[Case<'_>], order: &[u16], locks: &[u16]) -> Chosen {
     let parking = may_park();
     let me = parking.g();
     prepare(me);
-    if let Some(index) = start_alarms(cases, me) {
-        stop_alarms(cases, me, Some(index));
+    let alarm = pin!(Alarm::new());
+    if let Some((ns, _)) = earliest(cases, order) {
+        alarm.as_ref().set(machine::now().saturating_add(ns));
+    }
+    if let Some(index) = enlist(cases, me) {
+        leave(cases, me, &alarm, Some(index));
         return Chosen { index, success: true };
     }
 
@@ -314,7 +319,7 @@ fn wait(cases: &[Case<'_>], order: &[u16], locks: &[u16]) -> Chosen {
         // SAFETY: just locked.
         unsafe { unlock_all(cases, locks, false) };
         woken.into_iter().for_each(Parked::ready);
-        stop_alarms(cases, me, Some(chosen.index));
+        leave(cases, me, &alarm, Some(chosen.index));
         return chosen;
     }
     for op in order.iter().filter_map(|&i| op(cases, i)) {
@@ -331,7 +336,7 @@ fn wait(cases: &[Case<'_>], order: &[u16], locks: &[u16]) -> Chosen {
         back
     });
 
-    stop_alarms(cases, me, None);
+    leave(cases, me, &alarm, None);
     lock_all(cases, locks);
     for op in order.iter().filter_map(|&i| op(cases, i)) {
         // SAFETY: held. A waiter that is not queued any more has won, or was passed over.
@@ -339,38 +344,42 @@ fn wait(cases: &[Case<'_>], order: &[u16], locks: &[u16]) -> Chosen {
     }
     // SAFETY: just locked.
     unsafe { unlock_all(cases, locks, false) };
+    if alarm.has_won()
+        && let Some((_, index)) = earliest(cases, order)
+    {
+        return Chosen { index, success: true };
+    }
     chosen(cases)
 }
 
-/// Starts alarms and interrupts, which need no lock. Gives the index of an arm that is ready
-/// already.
-fn start_alarms(cases: &[Case<'_>], me: &'static G) -> Option<usize> {
-    for (i, case) in cases.iter().enumerate() {
-        match &case.what {
-            // SAFETY: `me` is prepared; the case stays here until `stop_alarms`.
-            What::After(ns, alarm) => unsafe { alarm.set(machine::now().saturating_add(*ns)) },
-            What::Irq(line) if !line.enlist(me) => return Some(i),
-            _ => {}
-        }
-    }
-    None
+/// The time limit that passes first (ns), and its arm. One alarm is enough for all of them.
+fn earliest(cases: &[Case<'_>], order: &[u16]) -> Option<(u64, usize)> {
+    let limit = |&i: &u16| match cases[i as usize].what {
+        What::After(ns) => Some((ns, i as usize)),
+        _ => None,
+    };
+    order.iter().filter_map(limit).min_by_key(|&(ns, _)| ns)
 }
 
-/// Stops alarms and interrupts, and waits until no firing and no handler is under way. If an
-/// interrupt claimed us but another arm is `taken`, that interrupt is made pending again.
-fn stop_alarms(cases: &[Case<'_>], me: &'static G, taken: Option<usize>) {
-    for case in cases {
-        match &case.what {
-            What::After(_, alarm) => alarm.stop(),
-            What::Irq(line) => line.leave(me),
-            _ => {}
-        }
-    }
-    for (i, case) in cases.iter().enumerate() {
-        if let What::Irq(line) = &case.what
-            && winner() == line.mark()
-            && taken.is_some_and(|taken| taken != i)
-        {
+/// Waits on interrupt lines from here on, which need no lock. Gives the index of an arm whose
+/// interrupt has come already.
+fn enlist(cases: &[Case<'_>], me: &'static G) -> Option<usize> {
+    cases.iter().position(|case| matches!(&case.what, What::Irq(line) if !line.enlist(me)))
+}
+
+/// Stops the alarm, leaves the interrupt lines, and waits until no firing and no handler is under
+/// way. If an interrupt claimed us but another arm is `taken`, that interrupt is made pending again.
+fn leave(cases: &[Case<'_>], me: &'static G, alarm: &Alarm, taken: Option<usize>) {
+    alarm.stop();
+    let lines = || {
+        cases.iter().enumerate().filter_map(|(i, case)| match &case.what {
+            What::Irq(line) => Some((i, line)),
+            _ => None,
+        })
+    };
+    lines().for_each(|(_, line)| line.leave(me));
+    for (i, line) in lines() {
+        if winner() == line.mark() && taken.is_some_and(|taken| taken != i) {
             line.put_back();
         }
     }
@@ -384,9 +393,8 @@ fn chosen(cases: &[Case<'_>]) -> Chosen {
             What::Chan(op) => {
                 (core::ptr::from_ref(&op.waiter).cast_mut().cast(), op.waiter.success())
             }
-            What::After(_, alarm) => (alarm.mark(), true),
             What::Irq(line) => (line.mark(), true),
-            What::Never => continue,
+            What::After(_) | What::Never => continue,
         };
         if mark == mine {
             return Chosen { index, success };

@@ -4,29 +4,23 @@
 //! function is an `FnMut`: a call that becomes due while another runs follows it, in the same
 //! goroutine.
 //!
-//! **Rule:** a timer in a heap counts as an owner of its `Func`, from the start until it fires or
-//! is stopped. Then the count passes to the goroutine that the firing starts, or is given up by
-//! `stop`.
-#![allow(unsafe_code)] // A reference count in the heap of timers.
+//! **Rule:** while the call is pending the heap of timers counts as an owner of it (alarm.rs). A
+//! firing gives that count to the goroutine that it starts.
 
 use super::{Duration, Instant};
+use crate::alarm::{Fire, Timed};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::panic::Location;
-use core::ptr::null;
 use executive_core::join::go_detached;
 use executive_core::lock::{Lock, Rank};
-use executive_core::wait::{self, start_timer, stop_timer};
 
 /// When there is no memory for the goroutine, it is tried again after this time.
 const AGAIN_NS: u64 = 1_000_000;
 
 struct Func {
-    timer: wait::Timer,
     at: &'static Location<'static>,
     call: Lock<Call>,
-    /// One start or stop at a time.
-    turn: Lock<()>,
 }
 
 struct Call {
@@ -67,7 +61,7 @@ impl Func {
 /// assert!(call.stop());
 /// # });
 /// ```
-pub struct AfterFunc(Arc<Func>);
+pub struct AfterFunc(Arc<Timed<Func>>);
 
 /// Calls `f` in a goroutine of its own, after `d`. Allocates. Go: `time.AfterFunc`.
 ///
@@ -82,16 +76,8 @@ pub struct AfterFunc(Arc<Func>);
 #[doc(alias = "time.AfterFunc")]
 #[track_caller]
 pub fn after_func<F: FnMut() + Send + 'static>(d: Duration, f: F) -> AfterFunc {
-    // SAFETY: `fire` is sound while the timer is in a heap, which counts as an owner.
-    let timer = unsafe { wait::Timer::new(fire, null()) };
     let call = Lock::new(Rank::User, Call { f: Some(Box::new(f)), more: 0 });
-    let func = AfterFunc(Arc::new(Func {
-        timer,
-        at: Location::caller(),
-        call,
-        turn: Lock::new(Rank::User, ()),
-    }));
-    func.0.timer.arg.set(Arc::as_ptr(&func.0).cast());
+    let func = AfterFunc(Timed::new(Func { at: Location::caller(), call }));
     func.reset(d);
     func
 }
@@ -110,14 +96,7 @@ impl AfterFunc {
     /// ```
     #[doc(alias = "Timer.Stop")]
     pub fn stop(&self) -> bool {
-        let _turn = self.0.turn.lock();
-        let stopped = stop_timer(&self.0.timer);
-        if stopped {
-            // SAFETY: the heap's count, which passed to us with the timer. It is not the last: we
-            // have one.
-            unsafe { Arc::decrement_strong_count(Arc::as_ptr(&self.0)) };
-        }
-        stopped
+        self.0.stop(|| ())
     }
 
     /// Starts the time anew: the call comes `d` from now. `true`: a call was pending, and is moved;
@@ -136,27 +115,17 @@ impl AfterFunc {
     /// ```
     #[doc(alias = "Timer.Reset")]
     pub fn reset(&self, d: Duration) -> bool {
-        let _turn = self.0.turn.lock();
-        let pending = stop_timer(&self.0.timer);
-        if !pending {
-            // SAFETY: we have an Arc. From here on this count is the heap's.
-            unsafe { Arc::increment_strong_count(Arc::as_ptr(&self.0)) };
-        }
-        // SAFETY: in no heap; the heap's count keeps it where it is.
-        unsafe { start_timer(&self.0.timer, (Instant::now() + d).as_nanos()) };
-        pending
+        self.0.restart((Instant::now() + d).as_nanos(), || ())
     }
 }
 
-unsafe fn fire(timer: *const wait::Timer, now: u64) -> Option<u64> {
-    // SAFETY: in a heap, so it has its count, which is ours now.
-    let func = unsafe { Arc::from_raw((*timer).arg.get().cast::<Func>()) };
-    let at = func.at;
-    match go_detached(at, "after_func", move || func.call()) {
-        Ok(()) => None, // the goroutine has the count, and may have given it up by now
-        Err(body) => {
-            core::mem::forget(body); // the count is the heap's again
-            Some(now.saturating_add(AGAIN_NS))
-        }
+impl Fire for Func {
+    fn fire(func: Arc<Timed<Self>>, now: u64) -> Option<(Arc<Timed<Self>>, u64)> {
+        // Weak: when the goroutine has started, the last count is dropped there, not here.
+        let (at, again) = (func.on.at, Arc::downgrade(&func));
+        let body = go_detached(at, "after_func", move || func.on.call()).err()?;
+        let func = again.upgrade(); // `body` has it still
+        drop(body);
+        Some((func?, now.saturating_add(AGAIN_NS)))
     }
 }

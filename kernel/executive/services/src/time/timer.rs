@@ -4,125 +4,78 @@
 //! arrives. The channel has room for one value, and one that finds no room is dropped: a slow
 //! receiver of ticks gets fewer ticks, not old ones. A timer exists for as long as somebody can
 //! receive from it, be it by a clone of its receiver.
-#![allow(unsafe_code)] // The heap of timers points into a box.
 
 use super::{Duration, Instant, nanos};
+use crate::alarm::{Fire, Stops, Timed};
 use crate::chan::{Chan, Receiver, fed};
 use crate::select::RecvFrom;
-use alloc::sync::Arc;
-use core::cell::Cell;
-use core::ptr::null;
-use executive_core::lock::{Lock, Rank};
-use executive_core::wait::{self, start_timer, stop_timer};
+use alloc::sync::{Arc, Weak};
+use executive_core::atomic::{AtomicU64, Ordering};
 
-/// What the heap points at.
-struct Inner {
-    timer: wait::Timer,
+/// What fires: it sends the time.
+struct Ticks {
     /// The channel that it feeds.
-    to: Cell<*const Chan<Instant>>,
-    /// For a ticker: the period, and when the next tick is due (ns). Guarded by the heap's lock
-    /// while the timer is in a heap.
-    period: Cell<u64>,
-    next: Cell<u64>,
+    to: Weak<Chan<Instant>>,
+    /// For a ticker, the period, and when the next tick is due (ns); else 0. Relaxed: written while
+    /// the timer is in no heap, and used under the heap's lock.
+    period: AtomicU64,
+    due: AtomicU64,
 }
-// SAFETY: the cells are written while the timer is in no heap, and used under the heap's lock.
-unsafe impl Sync for Inner {}
-// SAFETY: as above.
-unsafe impl Send for Inner {}
-// SAFETY: as a reference to it.
-unsafe impl Sync for Clock {}
-// SAFETY: as above.
-unsafe impl Send for Clock {}
 
-impl Inner {
-    /// Called by a firing, or before the first.
-    fn send(&self, now: u64) {
-        // SAFETY: the last receiver, when it is dropped, waits in our `drop` for a firing under
-        // way.
-        let _ = unsafe { &*self.to.get() }.try_send(Instant(now)); // no room: the receiver is slow
+impl Fire for Ticks {
+    fn fire(timed: Arc<Timed<Self>>, now: u64) -> Option<(Arc<Timed<Self>>, u64)> {
+        let ticks = &timed.on;
+        // This is not the channel's last count: the last receiver, when it is dropped, waits until
+        // the timer is stopped.
+        let _ = ticks.to.upgrade()?.try_send(Instant(now)); // no room: the receiver is slow
+        let (period, due) =
+            (ticks.period.load(Ordering::Relaxed), ticks.due.load(Ordering::Relaxed));
+        if period == 0 {
+            return None;
+        }
+        // A whole number of periods after this tick was due: late ticks do not make the next ones
+        // late.
+        let next = due.saturating_add(((now - due) / period + 1).saturating_mul(period));
+        ticks.due.store(next, Ordering::Relaxed);
+        Some((timed, next))
     }
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        stop_timer(&self.timer);
-    }
-}
-
-/// A channel on which times are sent.
+/// A channel on which times are sent. Its feeder stops the timer when the last receiver is dropped.
 struct Clock {
-    /// Alive while `from` is.
-    inner: *const Inner,
+    timed: Arc<Timed<Ticks>>,
     from: Receiver<Instant>,
-    /// One start or stop at a time.
-    turn: Lock<()>,
 }
 
 impl Clock {
-    fn new(fire: wait::Fire) -> Self {
-        // SAFETY: both `fire`s are sound while the timer is in a heap; it is taken out when its
-        // `Inner` is dropped.
-        let timer = unsafe { wait::Timer::new(fire, null()) };
-        let feeder = Arc::new(Inner {
-            timer,
-            to: Cell::new(null()),
-            period: Cell::new(0),
-            next: Cell::new(0),
+    fn new() -> Self {
+        let mut timed = None;
+        let from = fed(1, |to| {
+            let ticks = Ticks { to: to.clone(), period: AtomicU64::new(0), due: AtomicU64::new(0) };
+            Stops(timed.insert(Timed::new(ticks)).clone())
         });
-        let inner = Arc::as_ptr(&feeder);
-        let clock = Clock { inner, from: fed(1, feeder), turn: Lock::new(Rank::User, ()) };
-        clock.inner().timer.arg.set(inner.cast());
-        clock.inner().to.set(Arc::as_ptr(&clock.from.chan));
-        clock
+        let Some(timed) = timed else { unreachable!("made above") };
+        Clock { timed, from }
     }
 
-    fn inner(&self) -> &Inner {
-        // SAFETY: `from` is a receiver, so the channel keeps it alive.
-        unsafe { &*self.inner }
-    }
-
-    /// Starts the time anew: `d` from now.
+    /// Starts the time anew: `d` from now. Returns what `stop` would.
     fn reset(&self, d: Duration, period: u64) -> bool {
-        let _turn = self.turn.lock();
-        let pending = self.take_back();
-        let when = (Instant::now() + d).as_nanos();
-        let inner = self.inner();
-        inner.period.set(period);
-        inner.next.set(when);
-        // SAFETY: in no heap; it stays where it is, and is taken out before it is freed.
-        unsafe { start_timer(&inner.timer, when) };
-        pending
-    }
-
-    fn stop(&self) -> bool {
-        let _turn = self.turn.lock();
-        self.take_back()
+        let (when, mut came) = ((Instant::now() + d).as_nanos(), false);
+        let pending = self.timed.restart(when, || {
+            came = self.from.try_recv().is_ok();
+            self.timed.on.period.store(period, Ordering::Relaxed);
+            self.timed.on.due.store(when, Ordering::Relaxed);
+        });
+        came || pending
     }
 
     /// Stops it. `true`: a value was still to come, or had come and was not received, as Go counts
     /// it.
-    fn take_back(&self) -> bool {
-        let pending = stop_timer(&self.inner().timer);
-        self.from.try_recv().is_ok() || pending
+    fn stop(&self) -> bool {
+        let mut came = false;
+        let pending = self.timed.stop(|| came = self.from.try_recv().is_ok());
+        came || pending
     }
-}
-
-unsafe fn fire_once(timer: *const wait::Timer, now: u64) -> Option<u64> {
-    // SAFETY: in a heap, so it is alive.
-    let inner = unsafe { &*(*timer).arg.get().cast::<Inner>() };
-    inner.send(now);
-    None
-}
-
-unsafe fn fire_tick(timer: *const wait::Timer, now: u64) -> Option<u64> {
-    // SAFETY: as above.
-    let inner = unsafe { &*(*timer).arg.get().cast::<Inner>() };
-    inner.send(now);
-    // A whole number of periods after this tick was due: late ticks do not make the next ones late.
-    let (due, period) = (inner.next.get(), inner.period.get());
-    let next = due.saturating_add(((now - due) / period + 1).saturating_mul(period));
-    inner.next.set(next);
-    Some(next)
 }
 
 /// Sends the time on its channel once. Dropping it stops it, unless a clone of its receiver is
@@ -160,7 +113,7 @@ impl Timer {
     /// A timer that fires `d` from now. Go: `time.NewTimer`.
     #[doc(alias("time.NewTimer", "NewTimer"))]
     pub fn new(d: Duration) -> Self {
-        let timer = Timer(Clock::new(fire_once));
+        let timer = Timer(Clock::new());
         timer.reset(d);
         timer
     }
@@ -235,7 +188,7 @@ impl Ticker {
     #[doc(alias("time.NewTicker", "NewTicker"))]
     pub fn new(period: Duration) -> Self {
         assert!(!period.is_zero(), "non-positive interval for NewTicker");
-        let ticker = Ticker(Clock::new(fire_tick));
+        let ticker = Ticker(Clock::new());
         ticker.reset(period);
         ticker
     }
