@@ -2,8 +2,8 @@
 //! Go: `context.Context`, its cancellation and deadlines.
 //!
 //! **Rule:** a tree has one lock, so that cancelling is one step: whoever sees a token cancelled
-//! sees all below it cancelled. Links are plain pointers under that lock, and a node leaves the
-//! tree before it is freed. A deadline's timer fires under its heap's lock, cancels from there, and
+//! sees all below it cancelled. All nodes of a tree lie in one table under that lock, and their
+//! links are places in it. A deadline's timer fires under its heap's lock, cancels from there, and
 //! frees nothing there.
 //!
 //! A cancelled token's channel is closed, so a token is an arm of a select like any other:
@@ -14,19 +14,15 @@
 //! timer.
 //!
 //! Rejected: Go's values that travel with a context. Pass them.
-#![allow(unsafe_code)] // Links between nodes, under the tree's lock.
 
+use crate::alarm::{Fire, Stops, Timed};
 use crate::chan::{Chan, Receiver, fed};
 use crate::select::RecvFrom;
 use crate::time::{Duration, Instant};
-use alloc::boxed::Box;
-use alloc::sync::Arc;
-use core::cell::Cell;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
 use core::fmt;
-use core::marker::PhantomPinned;
-use core::ptr::null;
 use executive_core::lock::{Lock, Rank};
-use executive_core::wait::{Timer, start_timer, stop_timer};
 
 /// Why a token is cancelled.
 ///
@@ -86,31 +82,39 @@ pub struct Token {
     done: Receiver<()>,
 }
 
+/// What a token and the receivers of its channel keep.
 struct Node {
-    tree: Arc<Lock<()>>,
-    /// The earliest deadline: its own or one above.
-    deadline: Option<Instant>,
-    /// Fires at its own deadline, if that comes before those above.
-    timer: Option<Box<Timer>>,
+    /// Fires at its own deadline, if that comes before those above. Stopped first when the node is
+    /// dropped: it names the node's place.
+    timer: Option<Stops<Deadline>>,
     /// Otherwise the node above whose timer fires for both.
     timed_by: Option<Arc<Node>>,
-
-    // Guarded by the tree's lock. A pointer to a sibling or a child is valid while it stands here.
-    cause: Cell<Option<Cause>>,
-    /// What `end` closes; null when nobody has a receiver any more.
-    done: Cell<*const Chan<()>>,
-    parent: Cell<*const Node>,
-    first_child: Cell<*const Node>,
-    next: Cell<*const Node>,
-    prev: Cell<*const Node>,
-    /// Others point here, even while `drop` has it as `&mut`. Not being `Unpin` tells the compiler
-    /// so.
-    _pinned: PhantomPinned,
+    /// The earliest deadline: its own or one above.
+    deadline: Option<Instant>,
+    tree: Arc<Lock<Tree>>,
+    place: Place,
 }
-// SAFETY: the tree's lock guards the cells.
-unsafe impl Sync for Node {}
-// SAFETY: as above.
-unsafe impl Send for Node {}
+
+/// The nodes of a tree, each at its place in the table.
+struct Tree {
+    nodes: Vec<Links>,
+    /// The first place that is free; its `next` is the next one.
+    free: Option<Place>,
+}
+
+type Place = usize;
+
+/// What the tree's lock guards of a node.
+#[derive(Default)]
+struct Links {
+    cause: Option<Cause>,
+    /// What `end` closes; dangling when nobody has a receiver any more.
+    done: Weak<Chan<()>>,
+    parent: Option<Place>,
+    first_child: Option<Place>,
+    next: Option<Place>,
+    prev: Option<Place>,
+}
 
 impl Token {
     /// A token without a parent. Allocates. Go: `context.WithCancel(context.Background())`.
@@ -176,39 +180,36 @@ impl Token {
         let deadline = own.into_iter().chain(above).min();
         let timed_by =
             |p: &Arc<Node>| if p.timer.is_some() { Some(p.clone()) } else { p.timed_by.clone() };
+        let tree = parent.map_or_else(Tree::empty, |p| p.tree.clone());
+        let place = tree.lock().add();
+        // If a deadline above comes first, its timer fires for both.
+        let timer = (deadline != above).then(|| Timed::new(Deadline { tree: tree.clone(), place }));
         let node = Arc::new(Node {
-            tree: parent.map_or_else(|| Arc::new(Lock::new(Rank::Cancel, ())), |p| p.tree.clone()),
-            deadline,
-            // If a deadline above comes first, its timer fires for both. SAFETY: `fire` is sound
-            // while the timer is in a heap; the node takes it out before it is freed.
-            timer: (deadline != above).then(|| Box::new(unsafe { Timer::new(fire, null()) })),
+            timer: timer.clone().map(Stops),
             timed_by: parent.filter(|_| deadline == above).and_then(timed_by),
-            cause: Cell::new(None),
-            done: Cell::new(null()),
-            parent: Cell::new(null()),
-            first_child: Cell::new(null()),
-            next: Cell::new(null()),
-            prev: Cell::new(null()),
-            _pinned: PhantomPinned,
+            deadline,
+            tree,
+            place,
         });
-        let token = Token { done: fed(0, |_| Feeder(node.clone())), node };
+        let done = fed(0, |chan| {
+            node.tree.lock().nodes[place].done = chan.clone();
+            Feeder(node.clone())
+        });
+        let token = Token { done, node };
         let node = &token.node;
-        node.done.set(Arc::as_ptr(&token.done.chan)); // nobody else knows the node yet
         if let Some(parent) = parent {
-            let _tree = node.tree.lock();
-            match parent.cause.get() {
-                Some(cause) => node.end(cause),
-                None => node.link_below(parent),
+            let mut tree = node.tree.lock();
+            match tree.nodes[parent.place].cause {
+                Some(cause) => tree.end(place, cause),
+                None => tree.link_below(place, parent.place),
             }
         }
-        match (&node.timer, deadline) {
+        match (timer, deadline) {
             (Some(_), Some(deadline)) if deadline <= Instant::now() => {
-                node.cancel(Cause::DeadlineExceeded)
+                node.tree.lock().cancel(place, Cause::DeadlineExceeded)
             }
             (Some(timer), Some(deadline)) if !token.is_cancelled() => {
-                timer.arg.set(Arc::as_ptr(node).cast());
-                // SAFETY: in no heap; in a box that the node owns, which stops it when dropped.
-                unsafe { start_timer(timer, deadline.as_nanos()) };
+                timer.restart(deadline.as_nanos(), || ());
             }
             _ => {}
         }
@@ -228,9 +229,9 @@ impl Token {
     /// ```
     #[doc(alias("context.CancelFunc", "CancelFunc"))]
     pub fn cancel(&self) {
-        self.node.cancel(Cause::Cancelled);
-        if let Some(timer) = &self.node.timer {
-            stop_timer(timer); // nobody needs to be woken for it
+        self.node.tree.lock().cancel(self.node.place, Cause::Cancelled);
+        if let Some(Stops(timer)) = &self.node.timer {
+            timer.stop(|| ()); // nobody needs to be woken for it
         }
     }
     /// Whether it is cancelled.
@@ -258,8 +259,7 @@ impl Token {
     /// ```
     #[doc(alias("ctx.Err", "Err"))]
     pub fn cause(&self) -> Option<Cause> {
-        let _tree = self.node.tree.lock();
-        self.node.cause.get()
+        self.node.tree.lock().nodes[self.node.place].cause
     }
     /// Parks until it is cancelled. Go: `<-ctx.Done()`.
     ///
@@ -320,86 +320,104 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Called when the deadline has passed.
-unsafe fn fire(timer: *const Timer, _: u64) -> Option<u64> {
-    // SAFETY: in a heap, so its node exists: before it is freed it waits for our heap's lock. RANK:
-    // the locks of the tree and of channels come after the heap's.
-    unsafe { &*(*timer).arg.get().cast::<Node>() }.cancel(Cause::DeadlineExceeded);
-    None
+/// A node's deadline. The node is at its place while the timer may fire.
+struct Deadline {
+    tree: Arc<Lock<Tree>>,
+    place: Place,
 }
 
-impl Node {
-    fn cancel(&self, cause: Cause) {
-        let _tree = self.tree.lock();
-        if self.cause.get().is_some() {
+impl Fire for Deadline {
+    /// RANK: the locks of the tree and of channels come after the heap's.
+    fn fire(timed: Arc<Timed<Self>>, _: u64) -> Option<(Arc<Timed<Self>>, u64)> {
+        timed.on.tree.lock().cancel(timed.on.place, Cause::DeadlineExceeded);
+        None
+    }
+}
+
+impl Tree {
+    fn empty() -> Arc<Lock<Self>> {
+        Arc::new(Lock::new(Rank::Cancel, Tree { nodes: Vec::new(), free: None }))
+    }
+
+    /// A place for a node, which is linked to no other.
+    fn add(&mut self) -> Place {
+        let Some(place) = self.free else {
+            self.nodes.push(Links::default());
+            return self.nodes.len() - 1;
+        };
+        self.free = self.nodes[place].next;
+        self.nodes[place] = Links::default();
+        place
+    }
+
+    /// Cancels this node and all below it, without recursion: a stack is small and a tree may be
+    /// deep.
+    fn cancel(&mut self, top: Place, cause: Cause) {
+        if self.nodes[top].cause.is_some() {
             return;
         }
-        // All below, without recursion: a stack is small and a tree may be deep.
-        let mut at = self;
+        let mut at = top;
         loop {
-            at.end(cause);
-            // SAFETY: nodes in the tree exist while we have its lock.
-            match unsafe { at.first_child.get().as_ref() } {
-                Some(child) => at = child,
-                None => loop {
-                    if core::ptr::eq(at, self) {
-                        self.unlink();
-                        return;
-                    }
-                    // SAFETY: as above.
-                    let (parent, next) = unsafe { (&*at.parent.get(), at.next.get().as_ref()) };
-                    at.unlink(); // cancelled: nothing above concerns it any more
-                    match next {
-                        Some(next) => {
-                            at = next;
-                            break;
-                        }
-                        None => at = parent,
-                    }
-                },
+            self.end(at, cause);
+            if let Some(child) = self.nodes[at].first_child {
+                at = child;
+                continue;
+            }
+            // Cancelled: nothing above concerns it any more. Its parent's first child is the next.
+            let parent = self.nodes[at].parent;
+            self.unlink(at);
+            match parent {
+                Some(parent) if at != top => at = parent,
+                _ => return,
             }
         }
     }
 
-    /// Marks this node as cancelled. The tree's lock is held.
-    fn end(&self, cause: Cause) {
-        if self.cause.replace(Some(cause)).is_none() {
-            // SAFETY: the channel exists until `Feeder`, under the tree's lock, has taken its
-            // address back.
-            if let Some(done) = unsafe { self.done.get().as_ref() } {
+    /// Marks this node as cancelled.
+    fn end(&mut self, at: Place, cause: Cause) {
+        let node = &mut self.nodes[at];
+        if node.cause.is_none() {
+            node.cause = Some(cause);
+            // This is not the channel's last count: `Feeder` waits for the tree's lock.
+            if let Some(done) = node.done.upgrade() {
                 done.close();
             }
         }
     }
 
-    fn link_below(&self, parent: &Node) {
-        self.parent.set(parent);
-        self.next.set(parent.first_child.get());
-        // SAFETY: in the tree, whose lock is held.
-        if let Some(next) = unsafe { self.next.get().as_ref() } {
-            next.prev.set(self);
+    fn link_below(&mut self, at: Place, parent: Place) {
+        let next = self.nodes[parent].first_child.replace(at);
+        if let Some(next) = next {
+            self.nodes[next].prev = Some(at);
         }
-        parent.first_child.set(self);
+        self.nodes[at].parent = Some(parent);
+        self.nodes[at].next = next;
     }
 
-    fn unlink(&self) {
-        // SAFETY: in the tree, whose lock is held.
-        let (parent, prev, next) = unsafe {
-            (
-                self.parent.replace(null()).as_ref(),
-                self.prev.replace(null()).as_ref(),
-                self.next.replace(null()),
-            )
-        };
+    fn unlink(&mut self, at: Place) {
+        let node = &mut self.nodes[at];
+        let (parent, prev, next) = (node.parent.take(), node.prev.take(), node.next.take());
         match (prev, parent) {
-            (Some(prev), _) => prev.next.set(next),
-            (None, Some(parent)) => parent.first_child.set(next),
+            (Some(prev), _) => self.nodes[prev].next = next,
+            (None, Some(parent)) => self.nodes[parent].first_child = next,
             (None, None) => {}
         }
-        // SAFETY: as above.
-        if let Some(next) = unsafe { next.as_ref() } {
-            next.prev.set(prev.map_or(null(), core::ptr::from_ref));
+        if let Some(next) = next {
+            self.nodes[next].prev = prev;
         }
+    }
+
+    /// The nodes below become children of the node above.
+    fn remove(&mut self, at: Place) {
+        let parent = self.nodes[at].parent;
+        self.unlink(at);
+        while let Some(child) = self.nodes[at].first_child {
+            self.unlink(child);
+            if let Some(parent) = parent {
+                self.link_below(child, parent);
+            }
+        }
+        self.nodes[at].next = self.free.replace(at);
     }
 }
 
@@ -408,27 +426,13 @@ struct Feeder(Arc<Node>);
 
 impl Drop for Feeder {
     fn drop(&mut self) {
-        let _tree = self.0.tree.lock();
-        self.0.done.set(null());
+        self.0.tree.lock().nodes[self.0.place].done = Weak::new();
     }
 }
 
 impl Drop for Node {
-    /// The nodes below become children of the node above.
     fn drop(&mut self) {
-        if let Some(timer) = &self.timer {
-            stop_timer(timer);
-        }
-        let _tree = self.tree.lock();
-        // SAFETY: in the tree, whose lock is held.
-        let parent = unsafe { self.parent.get().as_ref() };
-        self.unlink();
-        // SAFETY: as above.
-        while let Some(child) = unsafe { self.first_child.get().as_ref() } {
-            child.unlink();
-            if let Some(parent) = parent {
-                child.link_below(parent);
-            }
-        }
+        self.timer = None; // stops it
+        self.tree.lock().remove(self.place);
     }
 }
