@@ -1,13 +1,12 @@
 //! A select whose number of arms is known only at run time. Go: `reflect.Select`.
-#![allow(unsafe_code)] // Takes what the engine has put into an arm, or taken out of it.
 
-use super::{Case, Chosen, RecvFrom, RecvSlot, SendSlot, SendTo, choose_of, poll_of};
-use crate::chan::Sender;
+use super::case::{Case, RecvSlot, SendPlace};
+use super::{RecvFrom, SendTo, choose_of, poll_of};
 use crate::irq::Irq;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::cell::{Cell, UnsafeCell};
+use core::marker::Send as Send_;
 use core::time::Duration;
 
 /// Waits for any of a number of operations, which are numbered from 0 as they are added. It can
@@ -60,22 +59,17 @@ struct Entry<'a> {
 /// assert_eq!(arm.take(), Some(7));
 /// # });
 /// ```
-pub struct Recv<'a, T: Send_> {
-    slot: RecvSlot<'a, T>,
-    /// Whether the select has put a value there.
-    full: Cell<bool>,
-}
+pub struct Recv<'a, T: Send_>(RecvSlot<'a, T>);
 
 impl<'a, T: Send_> Recv<'a, T> {
     /// A receive from a [`Receiver`](crate::chan::Receiver) or what stands for one.
     pub fn new<R: RecvFrom<Item = T> + ?Sized>(from: &'a R) -> Self {
-        Recv { slot: RecvSlot::new(from), full: Cell::new(false) }
+        Recv(RecvSlot::new(from))
     }
     /// The value that was received; gives it once. `None` if the arm was not taken, or was taken
     /// because the channel is closed and drained.
     pub fn take(&self) -> Option<T> {
-        // SAFETY: `full` says that a value is there, and says it once; no select waits.
-        self.full.take().then(|| unsafe { self.slot.finish(true) })?
+        self.0.take()
     }
 }
 
@@ -101,38 +95,29 @@ impl<T: Send_> Drop for Recv<'_, T> {
 /// assert_eq!((arm.take(), rx.recv()), (None, Some(8)));
 /// # });
 /// ```
-pub struct Send<'a, T> {
-    to: Option<&'a Sender<T>>,
-    /// While a select waits it owns this place, as it does a receive's.
-    value: UnsafeCell<Option<T>>,
-}
+pub struct Send<'a, T>(SendPlace<'a, T>);
 
 impl<'a, T: Send_> Send<'a, T> {
     /// A send of `value` to a [`Sender`] or what stands for one.
     pub fn new<S: SendTo<Item = T> + ?Sized>(to: &'a S, value: T) -> Self {
-        Send { to: to.sender(), value: UnsafeCell::new(Some(value)) }
+        Send(SendPlace::new(to, value))
     }
     /// Puts the next value to be sent. Gives back the one before, if it was not sent.
     pub fn put(&self, value: T) -> Option<T> {
-        // SAFETY: no select waits, and no other code runs meanwhile.
-        unsafe { (*self.value.get()).replace(value) }
+        self.0.replace(Some(value))
     }
     /// Takes the value back, if it was not sent: another arm was taken, or the channel is closed.
     pub fn take(&self) -> Option<T> {
-        // SAFETY: as above.
-        unsafe { (*self.value.get()).take() }
+        self.0.replace(None)
     }
 }
 
-use core::marker::Send as Send_;
-
-/// What the builder needs of an arm: a case, and to be told when it was taken.
+/// What the builder needs of an arm.
 trait Arm {
     /// Drops what is left of an earlier wait. Called on all arms before any gives its case, because
     /// a drop may run any code.
     fn clear(&self) {}
     fn case(&self) -> Case<'_>;
-    fn taken(&self, _success: bool) {}
 }
 
 impl<T: Send_> Arm for &Recv<'_, T> {
@@ -140,27 +125,12 @@ impl<T: Send_> Arm for &Recv<'_, T> {
         drop(self.take());
     }
     fn case(&self) -> Case<'_> {
-        self.slot.case()
-    }
-    fn taken(&self, success: bool) {
-        self.full.set(success);
+        self.0.case()
     }
 }
 impl<T: Send_> Arm for &Send<'_, T> {
     fn case(&self) -> Case<'_> {
-        // SAFETY: until `taken` only the select uses the value, which stays where it is; `taken`
-        // forgets it.
-        match (self.to, unsafe { &*self.value.get() }) {
-            (Some(to), Some(value)) => unsafe { SendSlot::new(to, value).into_case() },
-            _ => Case::never(),
-        }
-    }
-    fn taken(&self, success: bool) {
-        if success {
-            // SAFETY: the value was moved out, so the place is as good as empty; `None` is written
-            // over it without a drop.
-            unsafe { self.value.get().write(None) };
-        }
+        self.0.case()
     }
 }
 struct After(Duration);
@@ -238,9 +208,7 @@ impl<'a> Select<'a> {
     pub fn wait(&mut self) -> usize {
         let mut cases = self.cases();
         let n = cases.len();
-        let chosen = choose_of(&mut cases, &mut vec![0; n], &mut vec![0; n]);
-        drop(cases);
-        self.taken(chosen)
+        choose_of(&mut cases, &mut vec![0; n], &mut vec![0; n])
     }
     /// Takes an arm if one is ready, and returns its number; never parks. Go: a select with
     /// `default`.
@@ -255,9 +223,7 @@ impl<'a> Select<'a> {
     pub fn poll(&mut self) -> Option<usize> {
         let cases = self.cases();
         let n = cases.len();
-        let chosen = poll_of(&cases, &mut vec![0; n], &mut vec![0; n])?;
-        drop(cases);
-        Some(self.taken(chosen))
+        poll_of(&cases, &mut vec![0; n], &mut vec![0; n])
     }
 
     fn cases(&self) -> Vec<Case<'_>> {
@@ -265,10 +231,5 @@ impl<'a> Select<'a> {
         self.arms.iter().for_each(|entry| entry.arm.clear());
         let arms = self.arms.iter();
         arms.map(|entry| if entry.on { entry.arm.case() } else { Case::never() }).collect()
-    }
-
-    fn taken(&self, chosen: Chosen) -> usize {
-        self.arms[chosen.index].arm.taken(chosen.success);
-        chosen.index
     }
 }

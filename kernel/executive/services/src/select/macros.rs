@@ -1,5 +1,6 @@
 //! The macro `select!`. It reads arm by arm, gives each arm its place on the stack, and then calls
-//! [`choose`](super::choose) or [`poll`](super::poll). Nothing is allocated.
+//! [`choose`](super::macro_support::choose) or [`poll`](super::macro_support::poll). Nothing is
+//! allocated.
 
 /// Waits until one of several operations can be done, and does it: Go's `select`. If several can be
 /// done, each is equally likely. Parks unless there is a `default`.
@@ -50,169 +51,159 @@
 #[macro_export]
 macro_rules! select {
     () => { $crate::select::forever() };
-    ($($arms:tt)+) => { $crate::__select_read!(chosen [] [] $($arms)+) };
+    ($($arms:tt)+) => { $crate::__select!(@read chosen [] [] $($arms)+) };
 }
 
-// Reads one arm after the other: `chosen [arms read] [default] rest..`. An arm that was read is
-// `{kind (arguments) (pattern) (body)}`.
+/// The steps of [`select!`](crate::select!): `@read`, `@body` and `@place`.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __select_read {
+macro_rules! __select {
+    // Reads one arm after the other: `@read chosen [arms read] [default] rest..`. An arm that was
+    // read is `{kind (arguments) (pattern) (body)}`.
+
     // All arms are read: give them their places.
-    ($c:ident [$($arm:tt)*] [$($default:tt)*]) => {
-        $crate::__select_place!($c (0) [] [$($default)*] $($arm)*)
+    (@read $c:ident [$($arm:tt)*] [$($default:tt)*]) => {
+        $crate::__select!(@place $c (0) [] [$($default)*] $($arm)*)
     };
-    ($c:ident [$($arm:tt)*] $default:tt recv($rx:expr $(,)?) -> $v:pat => $($rest:tt)+) => {
-        $crate::__select_body!($c [$($arm)*] $default {recv ($rx) ($v)} $($rest)+)
+    (@read $c:ident [$($arm:tt)*] $default:tt recv($rx:expr $(,)?) -> $v:pat => $($rest:tt)+) => {
+        $crate::__select!(@body $c [$($arm)*] $default {recv ($rx) ($v)} $($rest)+)
     };
     (
-        $c:ident [$($arm:tt)*] $default:tt
+        @read $c:ident [$($arm:tt)*] $default:tt
         send($tx:expr, $x:ident $(,)?) -> $r:pat => $($rest:tt)+
     ) => {
-        $crate::__select_body!($c [$($arm)*] $default {send_variable ($tx, $x) ($r)} $($rest)+)
+        $crate::__select!(@body $c [$($arm)*] $default {send_variable ($tx, $x) ($r)} $($rest)+)
     };
     (
-        $c:ident [$($arm:tt)*] $default:tt
+        @read $c:ident [$($arm:tt)*] $default:tt
         send($tx:expr, $x:expr $(,)?) -> $r:pat => $($rest:tt)+
     ) => {
-        $crate::__select_body!($c [$($arm)*] $default {send ($tx, $x) ($r)} $($rest)+)
+        $crate::__select!(@body $c [$($arm)*] $default {send ($tx, $x) ($r)} $($rest)+)
     };
-    ($c:ident [$($arm:tt)*] $default:tt after($d:expr $(,)?) => $($rest:tt)+) => {
-        $crate::__select_body!($c [$($arm)*] $default {after ($d) (_)} $($rest)+)
+    (@read $c:ident [$($arm:tt)*] $default:tt after($d:expr $(,)?) => $($rest:tt)+) => {
+        $crate::__select!(@body $c [$($arm)*] $default {after ($d) (_)} $($rest)+)
     };
-    ($c:ident [$($arm:tt)*] $default:tt irq($line:expr $(,)?) => $($rest:tt)+) => {
-        $crate::__select_body!($c [$($arm)*] $default {irq ($line) (_)} $($rest)+)
+    (@read $c:ident [$($arm:tt)*] $default:tt irq($line:expr $(,)?) => $($rest:tt)+) => {
+        $crate::__select!(@body $c [$($arm)*] $default {irq ($line) (_)} $($rest)+)
     };
-    ($c:ident [$($arm:tt)*] $default:tt done($token:expr $(,)?) => $($rest:tt)+) => {
-        $crate::__select_body!($c [$($arm)*] $default {recv ($token) (_)} $($rest)+)
+    (@read $c:ident [$($arm:tt)*] $default:tt done($token:expr $(,)?) => $($rest:tt)+) => {
+        $crate::__select!(@body $c [$($arm)*] $default {recv ($token) (_)} $($rest)+)
     };
-    ($c:ident [$($arm:tt)*] [] default => $($rest:tt)+) => {
-        $crate::__select_body!($c [$($arm)*] [] {default} $($rest)+)
+    (@read $c:ident [$($arm:tt)*] [] default => $($rest:tt)+) => {
+        $crate::__select!(@body $c [$($arm)*] [] {default} $($rest)+)
     };
-    ($c:ident [$($arm:tt)*] [$($default:tt)+] default => $($rest:tt)+) => {
+    (@read $c:ident [$($arm:tt)*] [$($default:tt)+] default => $($rest:tt)+) => {
         compile_error!("select!: more than one default")
     };
-    ($($bad:tt)*) => {
+    (@read $($bad:tt)*) => {
         compile_error!(
             "select!: an arm is `recv(rx) -> v => ..`, `send(tx, x) -> r => ..`, \
              `after(d) => ..`, `irq(line) => ..`, `done(token) => ..` or `default => ..`"
         )
     };
-}
 
-// Reads the body of an arm: a block, or an expression and a comma, as in `match`.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __select_body {
-    ($c:ident [$($arm:tt)*] [] {default} $body:block, $($rest:tt)*) => {
-        $crate::__select_read!($c [$($arm)*] [$body] $($rest)*)
-    };
-    ($c:ident [$($arm:tt)*] [] {default} $body:block $($rest:tt)*) => {
-        $crate::__select_read!($c [$($arm)*] [$body] $($rest)*)
-    };
-    ($c:ident [$($arm:tt)*] [] {default} $body:expr $(, $($rest:tt)*)?) => {
-        $crate::__select_read!($c [$($arm)*] [$body] $($($rest)*)?)
-    };
-    ($c:ident [$($arm:tt)*] $default:tt {$($head:tt)*} $body:block, $($rest:tt)*) => {
-        $crate::__select_read!($c [$($arm)* {$($head)* ($body)}] $default $($rest)*)
-    };
-    ($c:ident [$($arm:tt)*] $default:tt {$($head:tt)*} $body:block $($rest:tt)*) => {
-        $crate::__select_read!($c [$($arm)* {$($head)* ($body)}] $default $($rest)*)
-    };
-    ($c:ident [$($arm:tt)*] $default:tt {$($head:tt)*} $body:expr $(, $($rest:tt)*)?) => {
-        $crate::__select_read!($c [$($arm)* {$($head)* ($body)}] $default $($($rest)*)?)
-    };
-}
+    // Reads the body of an arm: a block, or an expression and a comma, as in `match`.
 
-// Gives each arm its place: `chosen (number) [placed] [default] arms..`. A placed arm is
-// `{(number) (case) (finish) (pattern) (body)}`.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __select_place {
+    (@body $c:ident [$($arm:tt)*] [] {default} $body:block, $($rest:tt)*) => {
+        $crate::__select!(@read $c [$($arm)*] [$body] $($rest)*)
+    };
+    (@body $c:ident [$($arm:tt)*] [] {default} $body:block $($rest:tt)*) => {
+        $crate::__select!(@read $c [$($arm)*] [$body] $($rest)*)
+    };
+    (@body $c:ident [$($arm:tt)*] [] {default} $body:expr $(, $($rest:tt)*)?) => {
+        $crate::__select!(@read $c [$($arm)*] [$body] $($($rest)*)?)
+    };
+    (@body $c:ident [$($arm:tt)*] $default:tt {$($head:tt)*} $body:block, $($rest:tt)*) => {
+        $crate::__select!(@read $c [$($arm)* {$($head)* ($body)}] $default $($rest)*)
+    };
+    (@body $c:ident [$($arm:tt)*] $default:tt {$($head:tt)*} $body:block $($rest:tt)*) => {
+        $crate::__select!(@read $c [$($arm)* {$($head)* ($body)}] $default $($rest)*)
+    };
+    (@body $c:ident [$($arm:tt)*] $default:tt {$($head:tt)*} $body:expr $(, $($rest:tt)*)?) => {
+        $crate::__select!(@read $c [$($arm)* {$($head)* ($body)}] $default $($($rest)*)?)
+    };
+
+    // Gives each arm its place: `@place chosen (number) [placed] [default] arms..`. A placed arm is
+    // `{(number) (case) (finish) (pattern) (body)}`.
+
     (
-        $c:ident ($n:expr) [$($placed:tt)*] $default:tt
+        @place $c:ident ($n:expr) [$($placed:tt)*] $default:tt
         {recv ($rx:expr) $v:tt $body:tt} $($more:tt)*
     ) => {{
         let from = &$rx;
-        let arm = $crate::select::RecvSlot::new(from);
-        // SAFETY (of `finish`): `choose` has chosen it.
-        $crate::__select_place!(
-            $c ($n + 1)
+        let arm = $crate::select::macro_support::RecvSlot::new(from);
+        $crate::__select!(@place $c ($n + 1)
             [$($placed)* {
-                ($n) (arm.case())
-                (#[allow(unsafe_code)] unsafe { arm.finish($c.success) })
-                $v $body
+                ($n) (arm.case()) (arm.take()) $v $body
             }]
             $default $($more)*
         )
     }};
     (
-        $c:ident ($n:expr) [$($placed:tt)*] $default:tt
+        @place $c:ident ($n:expr) [$($placed:tt)*] $default:tt
         {send ($tx:expr, $x:expr) $r:tt $body:tt} $($more:tt)*
     ) => {{
         let to = &$tx;
         let value = $x;
-        $crate::__select_place!(
-            $c ($n) [$($placed)*] $default
+        $crate::__select!(@place $c ($n) [$($placed)*] $default
             {send_variable (to, value) $r $body} $($more)*
         )
     }};
     (
-        $c:ident ($n:expr) [$($placed:tt)*] $default:tt
+        @place $c:ident ($n:expr) [$($placed:tt)*] $default:tt
         {send_variable ($tx:expr, $x:ident) $r:tt $body:tt} $($more:tt)*
     ) => {{
         let to = &$tx;
         // In a statement of its own, so that a constant becomes a variable that lives long enough.
         let value = &$x;
-        let arm = $crate::select::SendSlot::new(to, value);
-        // SAFETY (of `into_case` and `finish`): the variable stays, and is forgotten in the branch
-        // in which `choose` has chosen it.
-        $crate::__select_place!(
-            $c ($n + 1)
+        let arm = $crate::select::macro_support::SendSlot::new(to, value);
+        $crate::__select!(@place $c ($n + 1)
             [$($placed)* {
-                ($n) (#[allow(unsafe_code)] unsafe { arm.into_case() })
-                (#[allow(unsafe_code)] unsafe {
-                    let value = ::core::mem::ManuallyDrop::new($x);
-                    $crate::select::SendSlot::finish($c.success, value)
-                })
-                $r $body
+                ($n) ($crate::__select_send!(arm)) (arm.finish($x)) $r $body
             }]
             $default $($more)*
         )
     }};
     (
-        $c:ident ($n:expr) [$($placed:tt)*] $default:tt
+        @place $c:ident ($n:expr) [$($placed:tt)*] $default:tt
         {after ($d:expr) $p:tt $body:tt} $($more:tt)*
     ) => {{
         let limit = $d;
-        $crate::__select_place!(
-            $c ($n + 1) [$($placed)* {($n) ($crate::select::Case::after(limit)) (()) $p $body}]
+        $crate::__select!(@place $c ($n + 1)
+            [$($placed)* {
+                ($n) ($crate::select::macro_support::Case::after(limit)) (()) $p $body
+            }]
             $default $($more)*
         )
     }};
     (
-        $c:ident ($n:expr) [$($placed:tt)*] $default:tt
+        @place $c:ident ($n:expr) [$($placed:tt)*] $default:tt
         {irq ($line:expr) $p:tt $body:tt} $($more:tt)*
     ) => {{
         let line = &$line;
-        $crate::__select_place!(
-            $c ($n + 1) [$($placed)* {($n) ($crate::select::Case::irq(line)) (()) $p $body}]
+        $crate::__select!(@place $c ($n + 1)
+            [$($placed)* {
+                ($n) ($crate::select::macro_support::Case::irq(line)) (()) $p $body
+            }]
             $default $($more)*
         )
     }};
     // All arms are placed. Without a default some arm is taken.
-    ($c:ident $n:tt [$({($i:expr) ($case:expr) ($($finish:tt)*) ($v:pat) ($body:expr)})*] []) => {
-        match $crate::select::choose([$($case),*]) {
-            $($c if $c.index == $i => { let $v = { $($finish)* }; $body })*
+    (
+        @place $c:ident $n:tt
+        [$({($i:expr) ($case:expr) ($($finish:tt)*) ($v:pat) ($body:expr)})*] []
+    ) => {
+        match $crate::select::macro_support::choose([$($case),*]) {
+            $($c if $c == $i => { let $v = { $($finish)* }; $body })*
             _ => unreachable!(),
         }
     };
     (
-        $c:ident $n:tt [$({($i:expr) ($case:expr) ($($finish:tt)*) ($v:pat) ($body:expr)})*]
+        @place $c:ident $n:tt [$({($i:expr) ($case:expr) ($($finish:tt)*) ($v:pat) ($body:expr)})*]
         [$default:expr]
     ) => {
-        match $crate::select::poll([$($case),*]) {
-            $(Some($c) if $c.index == $i => { let $v = { $($finish)* }; $body })*
+        match $crate::select::macro_support::poll([$($case),*]) {
+            $(Some($c) if $c == $i => { let $v = { $($finish)* }; $body })*
             _ => $default,
         }
     };
