@@ -18,13 +18,14 @@
 #![deny(unsafe_code)] // allowed in the files that say why at their top
 extern crate alloc;
 
+pub mod param;
 mod report;
 pub mod machine;
 
 pub use executive_core::{
     CpuState, SpawnError, atomic, fatal, g,
     join::{Builder, JoinHandle, go},
-    kit, on_low_memory, on_tick, param, percpu,
+    kit, on_low_memory, on_tick, percpu,
     percpu::percpu_block,
     start, yield_now,
 };

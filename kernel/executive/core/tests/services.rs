@@ -6,6 +6,8 @@ pub mod line;
 pub mod lockword;
 #[path = "../../services/src/irq/meeting.rs"]
 pub mod meeting;
+#[path = "../../services/src/param.rs"]
+pub mod param;
 #[path = "../../services/src/sync/readers.rs"]
 pub mod readers;
 #[path = "../../services/src/wakeword.rs"]

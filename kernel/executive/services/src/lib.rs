@@ -7,6 +7,7 @@
 #![deny(unsafe_code)] // allowed in the files that say why at their top
 extern crate alloc;
 
+pub mod param;
 pub mod alarm;
 pub mod monitor;
 pub mod irq;

@@ -9,6 +9,7 @@
 #![allow(unsafe_code)] // Waiters on stacks.
 
 use crate::alarm::Alarm;
+use crate::param::READY_BATCH;
 use core::ops::{Deref, DerefMut};
 use core::pin::pin;
 use executive_core::g::WaitReason;
@@ -18,9 +19,6 @@ use executive_core::wait::{
     Claim, Parked, WaitQ, Waiter, claim_without_lock, may_park_holding, park, park_unlock, prepare,
     unlock_ready,
 };
-
-/// How many goroutines `ready_all` takes off while it holds the lock once.
-const BATCH: usize = 16;
 
 /// A `T` that goroutines change in turn, and in which they wait for each other. It can be a
 /// `static`, and allocates nothing.
@@ -262,7 +260,7 @@ impl<T> MonitorGuard<'_, T> {
         // A goroutine that waits again is not meant.
         let (end, monitor) = (self.state.tickets, self.monitor);
         loop {
-            let batch: [Option<Taken>; BATCH] =
+            let batch: [Option<Taken>; READY_BATCH] =
                 core::array::from_fn(
                     |_| if self.has_below(end) { self.take_first() } else { None },
                 );

@@ -21,6 +21,7 @@ mod rwlock;
 mod sema;
 mod waitgroup;
 
+use crate::param; // for lockword.rs, which the core's tests read in another place
 pub use barrier::Barrier;
 pub use cond::Condvar;
 pub use mutex::{Mutex, MutexGuard, RawMutex};

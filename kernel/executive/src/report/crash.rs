@@ -6,6 +6,9 @@
 #![allow(unsafe_code)] // Walks stacks by frame pointers.
 
 use super::census::{self, Group, Named, Report};
+use crate::param::{
+    FRAME_REACH, GUARD_REACH, MAX_CPUS, REPORT_COMPARES, REPORT_FRAMES, REPORT_GROUPS,
+};
 use core::cell::{Cell, UnsafeCell};
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -13,15 +16,9 @@ use executive_core::arch::{frame_pointer, keeps_frame_pointers};
 use executive_core::g::{G, Status, getg};
 use executive_core::kit::{self, curg, m_of, on_g0};
 use executive_core::machine::{self, Interrupted, Stack};
-use executive_core::param::MAX_CPUS;
 use executive_core::percpu;
 use executive_services::sync::RawMutex;
 
-/// How many groups of goroutines a crash report lists, and how many frames of each.
-const MAX_GROUPS: usize = 100;
-const MAX_FRAMES: usize = 32;
-/// If more g's than this were ever made, stacks are not compared: a report must not take minutes.
-const MAX_COMPARED: usize = 100_000;
 /// The status of a run that ended in a crash, as in Go.
 const STATUS: i32 = 2;
 
@@ -104,13 +101,6 @@ pub fn stopped(at: &Interrupted) {
     fp.store(at.fp, Ordering::Relaxed);
     pc.store(at.pc, Ordering::Relaxed);
 }
-
-/// The frame of a caller is no further above than this, on the same stack.
-const G0_REACH: usize = 1024 * 1024;
-
-/// An access that far below a stack still counts as its overflow: a large frame may step over the
-/// guard's first page.
-const GUARD_REACH: usize = 64 * 1024;
 
 /// The number of the CPU that crashed first and reports, plus 1; 0: none.
 static REPORTER: AtomicU32 = AtomicU32::new(0);
@@ -211,10 +201,10 @@ fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
 }
 
 /// Not on the stack: a goroutine that panics may have little of it left.
-struct Groups(UnsafeCell<[Option<Group>; MAX_GROUPS]>);
+struct Groups(UnsafeCell<[Option<Group>; REPORT_GROUPS]>);
 // SAFETY: only the reporter uses it (`goroutines`).
 unsafe impl Sync for Groups {}
-static GROUPS: Groups = Groups(UnsafeCell::new([None; MAX_GROUPS]));
+static GROUPS: Groups = Groups(UnsafeCell::new([None; REPORT_GROUPS]));
 
 /// Tells of every goroutine, those that are alike in one line, the longest waiting first. Called by
 /// the CPU that reports, once.
@@ -222,7 +212,7 @@ fn goroutines(out: &mut Out) {
     let _ = writeln!(out, "\ngoroutines:");
     // SAFETY: one CPU reports, and it comes here once (`begin`).
     let groups = unsafe { &mut *GROUPS.0.get() };
-    let compared = kit::SCHED.sizes().0 <= MAX_COMPARED;
+    let compared = kit::SCHED.sizes().0 <= REPORT_COMPARES;
     let left_out = census::group(groups, |g| if compared { stack_hash(g) } else { 0 });
     let now = machine::now();
     for group in groups.iter().flatten() {
@@ -319,7 +309,7 @@ fn walk(
     if !keeps_frame_pointers() {
         return false; // rbp may be anything
     }
-    for _ in 0..MAX_FRAMES {
+    for _ in 0..REPORT_FRAMES {
         if fp == 0 {
             return true;
         }
@@ -335,7 +325,7 @@ fn walk(
             return true;
         }
         tell(pc - 1); // a return address: the call is before it
-        if next != 0 && !(fp + 1..fp + G0_REACH).contains(&next) && !may_jump(next) {
+        if next != 0 && !(fp + 1..fp + FRAME_REACH).contains(&next) && !may_jump(next) {
             return false; // stacks grow down
         }
         fp = next;

@@ -5,28 +5,25 @@
 //! nothing: the size is fixed, and a place that was taken stays taken. What comes when the table is
 //! full is not noted.
 
+use crate::param::DEPTH_SITES;
 use core::panic::Location;
 use executive_core::atomic::{AtomicRef, AtomicUsize, Ordering};
 use executive_core::g::G;
 use executive_core::kit::curg;
-
-/// Room for that many places at which goroutines are started that outgrow their first page. Few
-/// programs have as many `go`s.
-const SITES: usize = 256;
 
 struct Site {
     at: AtomicRef<Location<'static>>,
     deepest: AtomicUsize,
 }
 
-static TABLE: [Site; SITES] =
-    [const { Site { at: AtomicRef::new(), deepest: AtomicUsize::new(0) } }; SITES];
+static TABLE: [Site; DEPTH_SITES] =
+    [const { Site { at: AtomicRef::new(), deepest: AtomicUsize::new(0) } }; DEPTH_SITES];
 
 /// A goroutine that was started at `at` has used this many bytes of its stack. Called by a handler.
 fn note(at: &'static Location<'static>, bytes: usize) {
     let start = at.line() as usize * 31 + at.column() as usize;
-    for n in 0..SITES {
-        let site = &TABLE[(start + n) % SITES];
+    for n in 0..DEPTH_SITES {
+        let site = &TABLE[(start + n) % DEPTH_SITES];
         // Release: partner of the Acquire in `sites`. Relaxed: a place is compared, not read.
         let taken = site.at.replace(None, Some(at), Ordering::Release, Ordering::Relaxed);
         let there = || site.at.load(Ordering::Relaxed);

@@ -3,7 +3,8 @@
 //! deadlock.)
 
 use super::model::{Item, Ready, check, item, leak, race, race_beside};
-use super::services::lockword::{LockWord, Position, Queue, STARVATION_NS};
+use super::services::lockword::{LockWord, Position, Queue};
+use super::services::param::STARVATION_NS;
 use super::services::readers::{Entered, Readers};
 use loom::sync::Mutex;
 use loom::thread;

@@ -1,6 +1,7 @@
 //! The two modes of a mutex, one step at a time. Whether it excludes in every order of steps is
 //! what the models ask.
-use super::services::lockword::{LockWord, Position, Queue, STARVATION_NS};
+use super::services::lockword::{LockWord, Position, Queue};
+use super::services::param::STARVATION_NS;
 use super::{leak, std};
 use core::cell::{Cell, RefCell};
 use std::{boxed::Box, collections::VecDeque, vec::Vec};

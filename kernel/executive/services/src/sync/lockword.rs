@@ -10,6 +10,7 @@
 //! **Rule:** the word says everything; the queue only carries permits to waiters that the word
 //! counts.
 
+use super::param::{MUTEX_SPIN_PAUSES, MUTEX_SPINS, STARVATION_NS};
 use core::cmp;
 use executive_core::atomic::{AtomicU32, Ordering, const_fn, relax, sub_release};
 
@@ -25,14 +26,6 @@ const STARVING: u32 = 1 << 31;
 fn waiters(state: u32) -> u32 {
     (state & !STARVING) / WAITER
 }
-
-/// A waiter that has lost for longer than this makes the mutex starving (Go:
-/// starvationThresholdNs).
-pub const STARVATION_NS: u64 = 1_000_000;
-/// How often a goroutine that may get the lock soon spins before it parks, and for how many pauses
-/// each time (Go: active_spin, active_spin_cnt).
-const SPINS: u32 = 4;
-const SPIN_PAUSES: u32 = if cfg!(loom) { 1 } else { 30 };
 
 /// Where in the queue a goroutine waits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -104,12 +97,12 @@ impl LockWord {
             if old & (LOCKED | STARVING) != 0 {
                 queue.may_park();
             }
-            if old & (LOCKED | STARVING) == LOCKED && spins < SPINS && queue.may_spin() {
+            if old & (LOCKED | STARVING) == LOCKED && spins < MUTEX_SPINS && queue.may_spin() {
                 // Say that we are awake, so that the unlock need not wake another waiter.
                 if !awoke && old & WOKEN == 0 && waiters(old) != 0 {
                     awoke = self.swap(old, old | WOKEN);
                 }
-                (0..SPIN_PAUSES).for_each(|_| relax());
+                (0..MUTEX_SPIN_PAUSES).for_each(|_| relax());
                 spins += 1;
                 old = self.0.load(Ordering::Relaxed);
                 continue;

@@ -9,14 +9,12 @@
 
 use super::{Duration, Instant};
 use crate::alarm::{Fire, Timed};
+use crate::param::AFTER_FUNC_RETRY_NS;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::panic::Location;
 use executive_core::join::go_detached;
 use executive_core::lock::{Lock, Rank};
-
-/// When there is no memory for the goroutine, it is tried again after this time.
-const AGAIN_NS: u64 = 1_000_000;
 
 struct Func {
     at: &'static Location<'static>,
@@ -126,6 +124,6 @@ impl Fire for Func {
         let body = go_detached(at, "after_func", move || func.on.call()).err()?;
         let func = again.upgrade(); // `body` has it still
         drop(body);
-        Some((func?, now.saturating_add(AGAIN_NS)))
+        Some((func?, now.saturating_add(AFTER_FUNC_RETRY_NS)))
     }
 }
