@@ -25,6 +25,8 @@ every command succeeded and no byte was lost.
   --example NAME     boot kernel/examples/NAME.rs instead
   --kernel ELF       boot this kernel instead, which was built elsewhere: as the `runner` of another
                      workspace (tests/outside/kernel/.cargo/config.toml) it makes `cargo run` boot
+  --bare             QEMU's machine is what follows --: its board, its CPUs' kind, its devices, and how it
+                     sees the disk, a drive called `image`
   --image PATH       only write the disk image, for a real machine: to a file, or to a whole disk
                      that nobody uses (a USB stick: /dev/sdX); --run goes into it
   --help             this text
@@ -46,7 +48,7 @@ options=()
 while (($#)); do
     case $1 in
     --help | -h) usage && exit 0 ;;
-    --uefi | --gdb | --icount) options+=("$1") && shift ;;
+    --uefi | --gdb | --icount | --bare) options+=("$1") && shift ;;
     --smp | --mem | --run | --timeout | --image | --example | --kernel)
         (($# >= 2)) || wrong "$1 needs a value"
         value=$2

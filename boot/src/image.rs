@@ -1,4 +1,10 @@
-//! A kernel's ELF file -> a disk image that boots it.
+//! A kernel's ELF file -> a disk image that boots it, from BIOS and from UEFI alike.
+//!
+//! The disk has an MBR, the BIOS loader's second stage, and one FAT partition. The BIOS loader
+//! reads the kernel there; UEFI firmware finds `EFI/BOOT/BOOTX64.EFI` there, as on any removable
+//! medium. So the kernel is on the disk once. The partition's type is the BIOS loader's choice,
+//! FAT with LBA. A type of 0xEF (an EFI system partition) would need a second partition with a
+//! second kernel, and nobody asks for it: installation sticks of other systems have the same type.
 //!
 //! The BIOS reads the disk in small pieces, so the image must be small: debug information stays
 //! out. The symbol table stays in, because the kernel reads its own names when it crashes.
@@ -14,22 +20,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Firmware {
-    Bios,
-    Uefi,
-}
-
 /// The image of `kernel`, beside it; made again only if the kernel or this tool is newer.
-pub fn cached(kernel: &Path, firmware: Firmware) -> Result<PathBuf> {
-    let image = kernel.with_extension(match firmware {
-        Firmware::Bios => "bios.img",
-        Firmware::Uefi => "uefi.img",
-    });
+pub fn cached(kernel: &Path) -> Result<PathBuf> {
+    let image = kernel.with_extension("img");
     let tool = std::env::current_exe()?;
     if !(newer(&image, kernel) && newer(&image, &tool)) {
         // Moved there when it is whole, so that another run never sees half an image.
-        make(kernel, firmware, None, |whole| Ok(fs::rename(whole, &image)?))
+        make(kernel, None, |whole| Ok(fs::rename(whole, &image)?))
             .with_context(|| format!("cannot make the image {}", image.display()))?;
     }
     Ok(image)
@@ -42,26 +39,21 @@ fn newer(a: &Path, b: &Path) -> bool {
 
 /// Writes the image to the file or disk at `path`. `command_line` is in it, as its ramdisk, for
 /// machines without fw_cfg. Returns its length in bytes.
-pub fn write(
-    kernel: &Path,
-    firmware: Firmware,
-    command_line: Option<&str>,
-    path: &Path,
-) -> Result<u64> {
+pub fn write(kernel: &Path, command_line: Option<&str>, path: &Path) -> Result<u64> {
     let written = Medium::open(path)
-        .and_then(|medium| make(kernel, firmware, command_line, |image| medium.take(image)));
+        .and_then(|medium| make(kernel, command_line, |image| medium.take(image)));
     written.with_context(|| format!("cannot write the image to {}", path.display()))
 }
 
 /// Makes the image in a file beside the kernel; the file is removed after `take`.
 fn make<T>(
     kernel: &Path,
-    firmware: Firmware,
     command_line: Option<&str>,
     take: impl FnOnce(&Path) -> Result<T>,
 ) -> Result<T> {
     let part = |what: &str| kernel.with_extension(format!("{}.{what}", std::process::id()));
     let (small, whole, ramdisk) = (part("elf"), part("part"), part("ramdisk"));
+    let uefi = part("uefi");
     let taken = (|| {
         strip_debug(kernel, &small)?;
         let mut builder = DiskImageBuilder::new(small.clone());
@@ -70,15 +62,16 @@ fn make<T>(
             fs::write(&ramdisk, text)?;
             builder.set_ramdisk(ramdisk.clone());
         }
-        match firmware {
-            Firmware::Bios => builder.create_bios_image(&whole)?,
-            Firmware::Uefi => builder.create_uefi_image(&whole)?,
-        }
+        // The crate gives its UEFI loader away only so: in a folder, as for a network boot.
+        DiskImageBuilder::empty().create_uefi_tftp_folder(&uefi)?;
+        builder.set_file("efi/boot/bootx64.efi".into(), uefi.join("bootloader"));
+        builder.create_bios_image(&whole)?;
         take(&whole)
     })();
     for leftover in [small, whole, ramdisk] {
         let _ = fs::remove_file(leftover); // some were not made, or were moved
     }
+    let _ = fs::remove_dir_all(uefi);
     taken
 }
 

@@ -4,7 +4,7 @@
 //! options  what the person asked for
 //! outcome  how a run ended, and what status that is for the caller
 //! medium   where an image is put: a file, or a disk
-//! image    ELF -> BIOS or UEFI disk image, kept while the ELF is unchanged
+//! image    ELF -> disk image for BIOS and UEFI, kept while the ELF is unchanged
 //! firmware where this host keeps its UEFI firmware
 //! qemu     the machine: QEMU's command line
 //! serial   the machine's serial line: out to us, and in from us

@@ -20,6 +20,8 @@ usage: boot --kernel ELF [OPTIONS] [-- QEMU-ARGUMENTS]
                     (default: 300 without a person, otherwise never)
   --gdb             wait for a debugger on port 1234
   --icount          its time is the instructions executed, 1 ns each, and repeats: for `count`
+  --bare            QEMU's machine is what follows --: its board, CPUs' kind, devices, and how it
+                    sees the disk, a drive called `image`
   --image PATH      only write the disk image, to a file or to a whole disk that nobody uses;
                     --run goes into it";
 
@@ -34,6 +36,7 @@ pub struct Options {
     pub timeout: Option<Duration>,
     pub gdb: bool,
     pub icount: bool,
+    pub bare: bool,
     pub image: Option<PathBuf>,
     /// Passed to QEMU unchanged.
     pub rest: Vec<OsString>,
@@ -62,6 +65,7 @@ pub fn parse(
             Long("timeout") => o.timeout = Some(args.value()?.parse_with(seconds)?),
             Long("gdb") => o.gdb = true,
             Long("icount") => o.icount = true,
+            Long("bare") => o.bare = true,
             Long("image") => o.image = Some(args.value()?.into()),
             Long("help") | Short('h') => return Ok(None),
             _ => return Err(arg.unexpected()),

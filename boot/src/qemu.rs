@@ -4,12 +4,13 @@
 //! fault ends QEMU. The disk is a throw-away copy (`snapshot`), so that several machines can share
 //! one image.
 //!
+//! With `--bare` only that and the serial line are ours, and the person chooses the rest.
+//!
 //! With `--icount` the CPUs take turns in one thread of the host. The machine's clocks, its TSC
 //! too, show the number of instructions executed, as nanoseconds. When all CPUs halt, time jumps to
 //! the next timer. The host's time does not matter, so a run repeats.
 
 use crate::firmware;
-use crate::image::Firmware;
 use crate::options::Options;
 use anyhow::Result;
 use std::path::Path;
@@ -25,22 +26,23 @@ pub enum Line {
     Pipes,
 }
 
-pub fn command(o: &Options, image: &Path, firmware: Firmware, line: Line) -> Result<Command> {
+pub fn command(o: &Options, image: &Path, line: Line) -> Result<Command> {
     let mut qemu = Command::new("qemu-system-x86_64");
     let accel = if o.icount { "tcg,thread=single" } else { "tcg,thread=multi" };
-    qemu.args(["-machine", "q35", "-accel", accel, "-cpu", "max", "-no-reboot"])
-        // Only devices that the kernel drives, and the VGA that the bootloader wants: the firmware
-        // would try to boot from any other.
-        .args(["-nodefaults", "-vga", "std", "-display", "none"])
-        .args(exit_device(o))
+    let image = format!("format=raw,snapshot=on,file={}", quoted(&image.display().to_string()));
+    qemu.args(["-accel", accel, "-no-reboot", "-nodefaults", "-display", "none"])
         .args(["-smp", &cpus(o).to_string()])
         .args(["-m", o.mem.as_deref().unwrap_or("512M")])
-        .args([
-            "-drive",
-            &format!("format=raw,snapshot=on,file={}", quoted(&image.display().to_string())),
-        ])
         .args(serial(o, line));
-    if firmware == Firmware::Uefi {
+    if o.bare {
+        qemu.args(["-drive", &format!("if=none,id=image,{image}")]);
+    } else {
+        // Only devices that the kernel drives, and the VGA that the bootloader wants: the firmware
+        // would try to boot from any other.
+        qemu.args(["-machine", "q35", "-cpu", "max", "-vga", "std", "-drive", &image])
+            .args(exit_device(o));
+    }
+    if o.uefi {
         qemu.args(firmware::uefi()?);
     }
     if let Some(commands) = &o.run {

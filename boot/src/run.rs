@@ -4,7 +4,7 @@
 //! the host's kernel ends QEMU.
 #![allow(unsafe_code)] // Two system calls that std has no name for: prctl and kill.
 
-use crate::image::{self, Firmware};
+use crate::image;
 use crate::options::{DEFAULT_LIMIT, Options};
 use crate::outcome::Outcome;
 use crate::qemu::{self, Line};
@@ -20,20 +20,19 @@ use std::time::Duration;
 
 /// Does what was asked. `Ok(None)`: an image was written, nothing was run.
 pub fn run(o: &Options) -> Result<Option<Outcome>> {
-    let firmware = if o.uefi { Firmware::Uefi } else { Firmware::Bios };
     if let Some(path) = &o.image {
-        let bytes = image::write(&o.kernel, firmware, o.run.as_deref(), path)?;
+        let bytes = image::write(&o.kernel, o.run.as_deref(), path)?;
         println!("{bytes} bytes were written to {}", path.display());
         return Ok(None);
     }
-    let image = image::cached(&o.kernel, firmware)?;
+    let image = image::cached(&o.kernel)?;
     let person = o.run.is_none() && io::stdin().is_terminal();
     let line = if person { Line::Terminal } else { Line::Pipes };
     let limit = o.timeout.or((!person && !o.gdb).then_some(DEFAULT_LIMIT));
     if o.gdb {
         eprintln!("{}", debugger_hint(&o.kernel));
     }
-    let mut command = qemu::command(o, &image, firmware, line)?;
+    let mut command = qemu::command(o, &image, line)?;
     // With commands given nobody types. Otherwise what is piped in is typed, once the console
     // reads.
     command.stdin(match line {

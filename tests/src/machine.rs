@@ -54,6 +54,10 @@ impl Boot {
     pub fn icount(self) -> Self {
         self.arg("--icount")
     }
+    /// A machine of the test's own: [`qemu`](Boot::qemu) has its board and all its devices.
+    pub fn bare(self) -> Self {
+        self.arg("--bare")
+    }
     /// Boots kernel/examples/`name`.rs.
     pub fn example(mut self, name: &'static str) -> Self {
         self.example = Some(name);

@@ -59,6 +59,7 @@ fn help_names_every_option() {
         "--timeout",
         "--gdb",
         "--icount",
+        "--bare",
         "--example",
         "--image",
         "--help",
