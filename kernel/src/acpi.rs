@@ -1,61 +1,33 @@
-//! What the firmware says that the machine has: CPUs, interrupt controllers, timers (ACPI's MADT,
-//! HPET, FADT).
+//! Where the firmware's tables lie, and what they said: tables.rs reads them, once.
 //!
-//! [`init`] reads it once; it is never written again.
-//!
-//! **Rule:** firmware tables are claims, not facts. The kernel survives every odd one; without any
-//! tables it takes one CPU, and the addresses that every PC has.
+//! The firmware's memory map says what is memory. What it leaves out below 1 MiB may be the
+//! firmware's too, and is only read.
 #![allow(unsafe_code)] // The tables are foreign memory, read through the physical window.
 
+use crate::param::LOW_MEMORY;
+use crate::tables::{self, Physical};
 use crate::window::phys_to_virt;
-use ::acpi::address::AddressSpace;
-use ::acpi::aml::AmlError;
-use ::acpi::sdt::fadt::Fadt;
-use ::acpi::sdt::madt::{Madt, MadtEntry, Polarity, TriggerMode, parse_mps_inti_flags};
-use ::acpi::{AcpiTables, Handle, Handler, HpetInfo, PciAddress, PhysicalMapping};
-use alloc::vec;
-use alloc::vec::Vec;
-use core::ptr::NonNull;
+use bootloader_api::info::{MemoryRegion, MemoryRegionKind};
+use core::arch::x86_64::__cpuid;
+use core::slice;
+use executive::println;
 use spin::Once;
 
-/// An I/O APIC: `address` of its registers; its first input is global interrupt `first_gsi`.
-#[derive(Clone, Copy, Debug)]
-pub struct IoApic {
-    pub address: u64,
-    pub first_gsi: u32,
-}
-
-/// An ISA interrupt that is wired in its own way.
-#[derive(Clone, Copy, Debug)]
-pub struct IsaOverride {
-    pub irq: u8,
-    pub gsi: u32,
-    pub active_low: bool,
-    pub level: bool,
-}
-
-/// What was found.
-#[derive(Debug)]
-pub struct Platform {
-    /// APIC ids of the CPUs that may be started, in the firmware's order, each once. The boot CPU's
-    /// is among them.
-    pub apic_ids: Vec<u32>,
-    pub io_apics: Vec<IoApic>,
-    pub overrides: Vec<IsaOverride>,
-    /// The machine's NMIs come in at LINT1 of the CPUs' APICs. (Tables say it for each CPU, and the
-    /// same for all.)
-    pub nmi_at_lint1: bool,
-    /// Physical address of the HPET's registers.
-    pub hpet: Option<u64>,
-    /// I/O port of the ACPI power management timer (3.579545 MHz).
-    pub pm_timer: Option<u16>,
-}
+pub use crate::tables::{IsaOverride, NmiPin, Platform};
 
 static PLATFORM: Once<Platform> = Once::new();
 
-/// Reads the tables that the root pointer at the physical address `rsdp` leads to. Needs the heap.
-pub fn init(rsdp: Option<u64>) -> &'static Platform {
-    PLATFORM.call_once(|| read(rsdp))
+/// Reads the tables that the root pointer at the physical address `rsdp` leads to, and says what of
+/// them is left out. `map` is the firmware's memory map. Needs the heap.
+pub fn init(rsdp: Option<u64>, map: &'static [MemoryRegion]) -> &'static Platform {
+    PLATFORM.call_once(|| {
+        let found = tables::read(&Memory { map, address_bits: address_bits() }, rsdp);
+        found.ignored.iter().for_each(|line| println!("{line}"));
+        if found.more_ignored > 0 {
+            println!("ACPI: and {} more lines like these", found.more_ignored);
+        }
+        found
+    })
 }
 
 /// What [`init`] found.
@@ -66,115 +38,52 @@ pub fn platform() -> &'static Platform {
     PLATFORM.get().expect("acpi::platform before acpi::init")
 }
 
-fn read(rsdp: Option<u64>) -> Platform {
-    let mut found = Platform {
-        apic_ids: vec![],
-        io_apics: vec![],
-        overrides: vec![],
-        nmi_at_lint1: false,
-        hpet: None,
-        pm_timer: None,
-    };
-    // SAFETY: the bootloader found the pointer where firmware puts it; its signature is checked.
-    let tables = rsdp.and_then(|at| unsafe { AcpiTables::from_rsdp(Window, at as usize) }.ok());
-    if let Some(tables) = &tables {
-        if let Some(madt) = tables.find_table::<Madt>() {
-            read_madt(&mut found, &madt);
+/// How wide physical addresses are (Intel SDM vol. 2A, CPUID leaf 80000008h).
+fn address_bits() -> u32 {
+    const SIZES: u32 = 0x8000_0008;
+    match __cpuid(0x8000_0000).eax {
+        SIZES.. => __cpuid(SIZES).eax & 0xff,
+        _ => 36,
+    }
+}
+
+fn is_ours(region: &MemoryRegion) -> bool {
+    matches!(region.kind, MemoryRegionKind::Usable | MemoryRegionKind::Bootloader)
+}
+
+struct Memory {
+    map: &'static [MemoryRegion],
+    address_bits: u32,
+}
+
+impl Memory {
+    /// The end of the region of the firmware's memory that `at` is in.
+    fn region_end(&self, at: u64) -> Option<u64> {
+        if at < LOW_MEMORY {
+            return Some(LOW_MEMORY);
         }
-        found.hpet = HpetInfo::new(tables).ok().map(|hpet| hpet.base_address as u64);
-        found.pm_timer = tables.find_table::<Fadt>().and_then(|fadt| pm_timer(&fadt));
+        let region = self.map.iter().find(|r| (r.start..r.end).contains(&at));
+        region.filter(|r| !is_ours(r)).map(|r| r.end)
     }
-    if found.io_apics.is_empty() {
-        // Where the MP specification's default configurations have it (MPS 1.4, chapter 5).
-        found.io_apics.push(IoApic { address: 0xfec0_0000, first_gsi: 0 });
-    }
-    found
 }
 
-fn read_madt(found: &mut Platform, madt: &PhysicalMapping<Window, Madt>) {
-    // An entry of length 0 would be read for ever; no machine has this many entries.
-    for entry in madt.get().entries().take(4096) {
-        match entry {
-            MadtEntry::LocalApic(e) if e.apic_id != 0xff => {
-                add_cpu(found, e.apic_id.into(), e.flags)
-            }
-            MadtEntry::LocalX2Apic(e) => add_cpu(found, e.x2apic_id, e.flags),
-            MadtEntry::IoApic(e) => found.io_apics.push(IoApic {
-                address: e.io_apic_address.into(),
-                first_gsi: e.global_system_interrupt_base,
-            }),
-            MadtEntry::LocalApicNmi(e) => found.nmi_at_lint1 |= e.nmi_line == 1,
-            MadtEntry::X2ApicNmi(e) => found.nmi_at_lint1 |= e.nmi_line == 1,
-            MadtEntry::InterruptSourceOverride(e) if e.bus == 0 => {
-                // "As the bus does" means active high and edge-triggered on ISA. So do flags that
-                // make no sense.
-                let (polarity, trigger) = parse_mps_inti_flags(e.flags)
-                    .unwrap_or((Polarity::SameAsBus, TriggerMode::SameAsBus));
-                found.overrides.push(IsaOverride {
-                    irq: e.irq,
-                    gsi: e.global_system_interrupt,
-                    active_low: polarity == Polarity::ActiveLow,
-                    level: trigger == TriggerMode::Level,
-                });
-            }
-            _ => {}
+impl Physical for Memory {
+    fn bytes(&self, at: u64, length: usize) -> Option<&[u8]> {
+        let end = at.checked_add(length as u64)?;
+        let mut seen = at;
+        while seen < end {
+            seen = self.region_end(seen)?; // each region is at most once on the way
         }
+        // SAFETY: the window maps all regions of the map, and what lies below 1 MiB. Nobody writes
+        // there: it is none of our memory, and of that below 1 MiB nothing is in use yet.
+        (at != 0).then(|| unsafe { slice::from_raw_parts(phys_to_virt(at), length) })
     }
-}
 
-/// Only CPUs that are enabled now. "Online capable" ones (flag bit 1) are empty sockets that may be
-/// filled later; a CPU with neither flag must not be touched. One CPU listed twice, as APIC and as
-/// x2APIC, is one CPU.
-fn add_cpu(found: &mut Platform, apic_id: u32, flags: u32) {
-    const ENABLED: u32 = 1 << 0;
-    if flags & ENABLED != 0 && !found.apic_ids.contains(&apic_id) {
-        found.apic_ids.push(apic_id);
-    }
-}
-
-fn pm_timer(fadt: &Fadt) -> Option<u16> {
-    let block = fadt.pm_timer_block().ok()??;
-    // ACPI allows a timer in memory space too, but PCs have none, and there are enough other
-    // clocks.
-    (block.address_space == AddressSpace::SystemIo).then(|| u16::try_from(block.address).ok())?
-}
-
-/// Methods of [`Handler`] for the AML interpreter, which we do not run. (It cannot be left out:
-/// acpi 6.1 does not build without it.)
-macro_rules! never_called {
-    ($($name:ident($($argument:ty),*) $(-> $result:ty)?;)*) => {
-        $(fn $name(&self $(, _: $argument)*) $(-> $result)? { unreachable!("AML is not run") })*
-    };
-}
-
-/// How the `acpi` crate reaches memory. Tables need nothing else.
-#[derive(Clone)]
-struct Window;
-
-impl Handler for Window {
-    unsafe fn map_physical_region<T>(&self, at: usize, size: usize) -> PhysicalMapping<Self, T> {
-        PhysicalMapping {
-            physical_start: at,
-            virtual_start: NonNull::new(phys_to_virt(at as u64).cast())
-                .expect("the window is above 0"),
-            region_length: size,
-            mapped_length: size,
-            handler: Window,
-        }
-    }
-    fn unmap_physical_region<T>(_: &PhysicalMapping<Self, T>) {}
-
-    never_called! {
-        read_u8(usize) -> u8; read_u16(usize) -> u16;
-        read_u32(usize) -> u32; read_u64(usize) -> u64;
-        write_u8(usize, u8); write_u16(usize, u16); write_u32(usize, u32); write_u64(usize, u64);
-        read_io_u8(u16) -> u8; read_io_u16(u16) -> u16; read_io_u32(u16) -> u32;
-        write_io_u8(u16, u8); write_io_u16(u16, u16); write_io_u32(u16, u32);
-        read_pci_u8(PciAddress, u16) -> u8; read_pci_u16(PciAddress, u16) -> u16;
-        read_pci_u32(PciAddress, u16) -> u32;
-        write_pci_u8(PciAddress, u16, u8); write_pci_u16(PciAddress, u16, u16);
-        write_pci_u32(PciAddress, u16, u32);
-        nanos_since_boot() -> u64; stall(u64); sleep(u64); create_mutex() -> Handle;
-        acquire(Handle, u16) -> Result<(), AmlError>; release(Handle);
+    fn device(&self, at: u64, length: u64) -> bool {
+        at >= LOW_MEMORY
+            && at.checked_add(length).is_some_and(|end| {
+                end - 1 >> self.address_bits == 0
+                    && !self.map.iter().any(|r| is_ours(r) && at < r.end && r.start < end)
+            })
     }
 }

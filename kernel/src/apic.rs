@@ -17,6 +17,7 @@ use core::arch::x86_64::__cpuid;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use executive::param::MAX_CPUS;
 use executive::percpu::cpu;
+use executive::println;
 use x86_64::instructions::interrupts::without_interrupts;
 use x86_64::registers::model_specific::Msr;
 
@@ -46,6 +47,7 @@ const IA32_TSC_DEADLINE: u32 = 0x6e0;
 const SPURIOUS_ENABLE: u32 = 1 << 8;
 const LVT_MASKED: u32 = 1 << 16;
 const LVT_NMI: u32 = 0b100 << 8;
+const LVT_ACTIVE_LOW: u32 = 1 << 13;
 const LVT_TSC_DEADLINE: u32 = 0b10 << 17;
 /// The timer counts at its input clock / 16. 2^32 counts last over half a minute even at 2 GHz, and
 /// one count is still below a microsecond at 25 MHz.
@@ -76,6 +78,9 @@ pub fn init_this_cpu() {
     if cpu() == 0 {
         find_mode();
         number(0, id());
+        if let Some(line) = acpi::platform().unused(MAX_CPUS, is_x2apic()) {
+            println!("{line}");
+        }
         stop_others();
         silence_8259s();
     } else {
@@ -86,8 +91,10 @@ pub fn init_this_cpu() {
     // vol. 3A, 12.4.7.2), and INIT has disabled it.
     write(reg::SPURIOUS, SPURIOUS_ENABLE | u32::from(vectors::SPURIOUS));
     write(reg::LVT_LINT0, LVT_MASKED); // the 8259s' way in
-    if acpi::platform().nmi_at_lint1 {
-        write(reg::LVT_LINT1, LVT_NMI);
+    for pin in acpi::platform().nmi_pins_of(id()) {
+        let polarity = if pin.active_low { LVT_ACTIVE_LOW } else { 0 };
+        // An NMI is edge-triggered whatever the entry says (Intel SDM vol. 3A, 12.5.1).
+        write(if pin.lint == 0 { reg::LVT_LINT0 } else { reg::LVT_LINT1 }, LVT_NMI | polarity);
     }
     write(reg::ERROR_STATUS, 0);
     timer_stop();
@@ -133,7 +140,7 @@ fn join_mode() {
 /// The APIC ids of all CPUs but the boot CPU, in the firmware's order: fewer than [`MAX_CPUS`].
 pub fn others() -> impl Iterator<Item = u32> {
     let usable = |&id: &u32| id != id_of(0) && (is_x2apic() || id < 0xff);
-    acpi::platform().apic_ids.iter().copied().filter(usable).take(MAX_CPUS - 1)
+    acpi::platform().cpus.iter().map(|cpu| cpu.apic_id).filter(usable).take(MAX_CPUS - 1)
 }
 
 /// From here on `cpu` is the CPU with this APIC id. By the boot CPU, before that CPU runs.
@@ -192,6 +199,7 @@ pub fn send_nmi_others() {
 
 /// From here on this CPU ignores the machine's NMI button.
 pub fn mask_button() {
+    write(reg::LVT_LINT0, LVT_MASKED);
     write(reg::LVT_LINT1, LVT_MASKED);
 }
 

@@ -17,7 +17,7 @@
 //! for code that starts in real mode ([`take_low_frame`]).
 #![allow(unsafe_code)] // The free list lives in the free frames.
 
-use crate::param::{FOR_FAULTS, MARGIN, RESERVE, SOME_STACKS, STACKS_LEAVE};
+use crate::param::{FOR_FAULTS, LOW_MEMORY, MARGIN, RESERVE, SOME_STACKS, STACKS_LEAVE};
 use crate::window::phys_to_virt;
 use bootloader_api::info::{MemoryRegion, MemoryRegionKind};
 use core::sync::atomic::{
@@ -29,7 +29,6 @@ use spin::mutex::{SpinMutex, SpinMutexGuard};
 
 /// Bytes in a frame.
 pub const FRAME: u64 = 4096;
-const ONE_MIB: u64 = 0x10_0000;
 
 struct Frames {
     /// The firmware's map, as the bootloader left it.
@@ -73,7 +72,7 @@ pub fn init(map: &'static [MemoryRegion]) {
 /// The whole frames of a region from 1 MiB on, if any. The firmware's borders need not be
 /// page-aligned.
 fn usable(region: &MemoryRegion) -> Option<(u64, u64)> {
-    let start = region.start.max(ONE_MIB).next_multiple_of(FRAME);
+    let start = region.start.max(LOW_MEMORY).next_multiple_of(FRAME);
     let end = region.end / FRAME * FRAME;
     (region.kind == MemoryRegionKind::Usable && start < end).then_some((start, end))
 }
@@ -255,7 +254,7 @@ pub fn take_low_frame() -> Option<u64> {
         let low = frames.low;
         let start = |r: &MemoryRegion| r.start.max(low).next_multiple_of(FRAME);
         let fits = |r: &&MemoryRegion| {
-            r.kind == MemoryRegionKind::Usable && start(r) + FRAME <= r.end.min(ONE_MIB)
+            r.kind == MemoryRegionKind::Usable && start(r) + FRAME <= r.end.min(LOW_MEMORY)
         };
         let frame = frames.map.iter().find(fits).map(start)?;
         frames.low = frame + FRAME;

@@ -26,6 +26,7 @@ pub mod serial;
 // The CPU and what surrounds it.
 pub mod cpu;
 pub mod gdt;
+pub mod tables;
 pub mod acpi;
 pub mod apic;
 pub mod ioapic;

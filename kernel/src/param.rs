@@ -3,6 +3,9 @@
 
 // Frames.
 
+/// Below, memory belongs to the firmware, or starts CPUs.
+pub const LOW_MEMORY: u64 = 0x10_0000;
+
 /// Frames in a CPU's reserve, 64 KiB. The lock is taken once in about as many allocations.
 pub const RESERVE: usize = 16;
 /// Places of a reserve that only the page-fault handler empties: more pages than the code of

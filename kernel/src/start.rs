@@ -56,7 +56,7 @@ pub fn bring_up(info: &'static mut BootInfo) {
     fwcfg::init(boot.ramdisk);
     gdt::load(0);
     idt::load(); // faults are reported from here on
-    let platform = acpi::init(boot.rsdp);
+    let platform = acpi::init(boot.rsdp, boot.map);
     apic::init_this_cpu();
     hold::join(); // not before the APIC takes interrupts
     clock::init(platform);
