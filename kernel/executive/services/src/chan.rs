@@ -11,8 +11,7 @@
 //! Two things differ from Go (docs/glossary.md). A channel has two ends instead of one value: when
 //! the last sender is dropped the channel closes, and when the last receiver is dropped senders are
 //! told. And `send` on a closed channel gives the value back instead of panicking.
-// Values move through waiters' slots, and lie in a ring that the lock protects.
-#![allow(unsafe_code)]
+#![allow(unsafe_code)] // Values move through waiters' slots and a ring that the lock protects.
 
 mod ends;
 mod errors;

@@ -9,6 +9,9 @@ use std::{fs, vec};
 const TOOLS: [&str; 9] =
     ["machine", "param", "percpu", "lock", "atomic", "irq", "print", "println", "kit"];
 
+/// Drivers with goroutines of their own: they call what goroutines call.
+const DRIVERS: [&str; 1] = ["screen.rs"];
+
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
@@ -51,6 +54,9 @@ fn up_lists_what_machines_call_and_nothing_else() {
     for src in ["../../src", "../../hosted/src"] {
         for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(src)).unwrap() {
             let file = file.unwrap().path();
+            if DRIVERS.iter().any(|driver| file.ends_with(driver)) {
+                continue;
+            }
             for name in called(&fs::read_to_string(&file).unwrap()) {
                 let told = listed.contains(&&name[..]) || name == "Outside";
                 assert!(told, "{} calls {name}, which machine::up does not list", file.display());

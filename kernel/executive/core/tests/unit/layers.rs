@@ -75,6 +75,25 @@ fn the_core_is_smaller_than_xv6() {
     assert!((5000..6500).contains(&lines), "the core has {lines} lines: what can go?");
 }
 
+/// Half as many as before the executive was cut into crates.
+#[test]
+#[cfg_attr(miri, ignore = "reads files")]
+fn files_that_have_unsafe_code_are_few() {
+    let mut found = std::vec::Vec::new();
+    for map in maps() {
+        sources(&map.src, &mut found);
+    }
+    let code = |line: &str| line.split("//").next().is_some_and(has_unsafe);
+    let trusted = found.iter().filter(|source| source.lines().any(code)).count();
+    assert!((10..=23).contains(&trusted), "{trusted} files have unsafe code");
+    let silent = found.iter().filter(|source| source.contains("#![allow(unsafe_code)]\n")).count();
+    assert_eq!(silent, 0, "files that do not say why they have it");
+}
+
+fn has_unsafe(code: &str) -> bool {
+    code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe")
+}
+
 #[test]
 fn the_reader_of_uses_reads() {
     assert_eq!(
