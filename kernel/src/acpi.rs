@@ -82,7 +82,7 @@ impl Physical for Memory {
     fn device(&self, at: u64, length: u64) -> bool {
         at >= LOW_MEMORY
             && at.checked_add(length).is_some_and(|end| {
-                end - 1 >> self.address_bits == 0
+                (end - 1) >> self.address_bits == 0
                     && !self.map.iter().any(|r| is_ours(r) && at < r.end && r.start < end)
             })
     }

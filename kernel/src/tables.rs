@@ -141,7 +141,7 @@ pub fn read(memory: &dyn Physical, rsdp: Option<u64>) -> Platform {
     let mut found = Platform::default();
     match rsdp {
         Some(at) => found.read_root(memory, at),
-        None => found.ignore(format!("there are no ACPI tables: one CPU is used")),
+        None => found.ignore("there are no ACPI tables: one CPU is used".into()),
     }
     if found.io_apics.is_empty() {
         found.io_apics.push(DEFAULT_IO_APIC);

@@ -98,7 +98,7 @@ impl<T: Send_> Drop for Recv<'_, T> {
 pub struct Send<'a, T>(SendPlace<'a, T>);
 
 impl<'a, T: Send_> Send<'a, T> {
-    /// A send of `value` to a [`Sender`] or what stands for one.
+    /// A send of `value` to a [`Sender`](crate::chan::Sender) or what stands for one.
     pub fn new<S: SendTo<Item = T> + ?Sized>(to: &'a S, value: T) -> Self {
         Send(SendPlace::new(to, value))
     }
