@@ -60,8 +60,23 @@ impl Screen {
         screen
     }
 
-    /// Presses these keys. A character that needs two keys is not known.
-    pub fn types(&mut self, text: &str) {
+    /// Types a line at the prompt: Enter ends it. A character that needs two keys is not known.
+    ///
+    /// A keyboard holds 16 bytes, of which a key takes up to 4; on a busy host a machine may not
+    /// run for a while. So a few keys are pressed at a time, and then they must be seen.
+    pub fn types(&mut self, line: &str) {
+        const AT_A_TIME: usize = 4;
+        let text = line.trim_end_matches('\r');
+        for end in (0..text.len()).step_by(AT_A_TIME) {
+            let end = (end + AT_A_TIME).min(text.len());
+            self.presses(&text[end - (end - 1) % AT_A_TIME - 1..end]);
+            self.until(&format!("> {}", text[..end].trim_end()));
+        }
+        self.presses(&line[text.len()..]);
+    }
+
+    /// Presses the keys of these characters.
+    fn presses(&mut self, text: &str) {
         for character in text.chars() {
             let key = match character {
                 ' ' => "spc".into(),
