@@ -48,27 +48,34 @@ const AGREEMENT: u64 = 200;
 const FIRST_NS: u64 = 10_000_000;
 const LONGEST_NS: u64 = 40_000_000;
 const ROUNDS: u32 = 8;
-/// More readings than any such length takes: ends the wait for clocks that all stand still.
-const READINGS: u32 = 10_000_000;
+/// A clock that shows the same value for so many readings stands still, or is not there. Each takes
+/// some 100 ns at least, and no clock of a PC ticks more slowly than once in a microsecond.
+const READINGS: u32 = 10_000;
 
 /// Measures until two sources agree. On the boot CPU, with interrupts off.
 ///
 /// # Panics
-/// When the machine has no clock.
+/// When the machine has no clock that moves.
 pub fn measure(platform: &Platform) -> Rates {
     let told: Vec<Claim> = cpuid().into_iter().chain(hypervisor()).collect();
     let hpet = platform.hpet.and_then(Clock::hpet);
     let pm_timer = platform.pm_timer.map(Clock::pm_timer);
-    let mut clocks: Vec<Clock> = hpet.into_iter().chain(pm_timer).collect();
+    let mut clocks: Vec<Clock> = hpet.into_iter().chain(pm_timer).filter(Clock::moves).collect();
+    let others = clocks.len();
     let mut best = None;
     for round in 0..ROUNDS {
         if round > 0 || told.len() + clocks.len() < 2 {
             // The PIT need not be in the firmware's tables. It is the last resort: slow to read,
             // and 16 bits wide.
-            clocks.truncate(2);
-            clocks.push(Clock::pit());
+            clocks.truncate(others);
+            clocks.extend(Some(Clock::pit()).filter(Clock::moves));
         }
-        let (measured, apic_per_tsc) = compare(&clocks, (FIRST_NS << round).min(LONGEST_NS));
+        assert!(
+            told.len() + clocks.len() > 0,
+            "this machine has no clock: no HPET, no ACPI timer, no PIT, and CPUID tells no rate"
+        );
+        let length = (FIRST_NS << round).min(LONGEST_NS);
+        let (measured, apic_per_tsc) = compare(&clocks, told.first(), length);
         let claims: Vec<Claim> = told.iter().copied().chain(measured).collect();
         let rates = |(source, tsc_hz), witness| Rates {
             tsc_hz,
@@ -81,7 +88,7 @@ pub fn measure(platform: &Platform) -> Rates {
         }
         best = claims.first().map(|&claim| rates(claim, None)).or(best);
     }
-    best.expect("clock: nothing to measure the TSC by: no HPET, no ACPI timer, no PIT")
+    best.expect("there is a claim, or the rounds would have ended")
 }
 
 /// The first claim that a later one confirms, and the source of that one.
@@ -92,21 +99,25 @@ fn agreed(claims: &[Claim]) -> Option<(Claim, Source)> {
     })
 }
 
-/// Lets the clocks run for `ns`. Returns the TSC rate that follows from each, and the APIC timer's
-/// counts per TSC tick.
-fn compare(clocks: &[Clock], ns: u64) -> (Vec<Claim>, Fraction) {
+/// Lets the clocks run for `ns`, or, if there are none, the TSC at the rate that was `told`. Returns
+/// the TSC rate that follows from each, and the APIC timer's counts per TSC tick.
+fn compare(clocks: &[Clock], told: Option<&Claim>, ns: u64) -> (Vec<Claim>, Fraction) {
     let apic = Clock::apic_timer();
     let begin: Vec<Sample> = clocks.iter().map(Clock::sample).collect();
     let apic_begin = apic.sample();
-    // Long enough by any of them: a clock that stands still must not hold us up.
+    // Long enough by any of them: a clock that stops must not hold us up.
     let ended = |(clock, begin): (&Clock, &Sample)| {
         u128::from(clock.since(begin, clock.read())) * 1_000_000_000
             > u128::from(ns) * u128::from(clock.hz)
     };
-    for _ in 0..READINGS {
-        if clocks.iter().zip(&begin).any(ended) {
-            break;
-        }
+    // Clocks that moved and stop: more than any TSC counts meanwhile.
+    const LONGEST_TICKS_PER_NS: u64 = 16;
+    let ticks = match told {
+        Some((_, hz)) if clocks.is_empty() => scale(ns, fraction(*hz, 1_000_000_000)),
+        _ => ns * LONGEST_TICKS_PER_NS,
+    };
+    while !clocks.iter().zip(&begin).any(ended) && tsc::read().wrapping_sub(apic_begin.tsc) < ticks
+    {
         core::hint::spin_loop();
     }
     let claims = clocks.iter().zip(&begin).filter_map(|(clock, begin)| {
@@ -211,6 +222,12 @@ impl Clock {
     fn apic_timer() -> Clock {
         apic::timer_count(u32::MAX);
         Clock { source: Source::Cpuid, hz: 0, mask: u32::MAX.into(), counter: Counter::ApicTimer }
+    }
+
+    /// Whether it counts.
+    fn moves(&self) -> bool {
+        let begin = self.read();
+        (0..READINGS).any(|_| self.read() != begin)
     }
 
     /// Up-counting, modulo the mask.

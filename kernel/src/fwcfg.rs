@@ -6,7 +6,9 @@
 #![allow(unsafe_code)] // Ports.
 
 use core::arch::x86_64::__cpuid;
+use core::fmt;
 use core::str;
+use executive::{machine, println};
 use spin::Once;
 use x86_64::instructions::port::{PortReadOnly, PortWriteOnly};
 
@@ -16,9 +18,10 @@ const KEY_SIGNATURE: u16 = 0;
 const KEY_DIRECTORY: u16 = 0x19;
 const NAME: &[u8] = b"opt/executive/cmdline";
 
-/// The longest command line that is kept; boot/src/options.rs refuses longer ones.
+/// The longest command line that is taken; boot/src/options.rs refuses longer ones.
 const MOST: usize = 4096;
 
+/// The bytes, and how many of them there are.
 static LINE: Once<([u8; MOST], usize)> = Once::new();
 
 /// The command line that the kernel was started with; empty if there was none.
@@ -28,16 +31,30 @@ pub fn command_line() -> &'static str {
 
 /// Reads the command line. `ramdisk` is the image's text, used when there is no fw_cfg item.
 /// Start-up calls it.
+///
+/// A line that is too long or no text ends the run here, with status 1: a part of it could mean
+/// something else.
 pub fn init(ramdisk: &[u8]) {
     LINE.call_once(|| {
         let mut bytes = [0; MOST];
         let length = from_qemu(&mut bytes).unwrap_or_else(|| {
             let n = ramdisk.len().min(MOST);
             bytes[..n].copy_from_slice(&ramdisk[..n]);
-            n
+            ramdisk.len()
         });
+        let Some(line) = bytes.get(..length) else {
+            refuse(format_args!("has {length} bytes, more than {MOST}"));
+        };
+        if let Err(error) = str::from_utf8(line) {
+            refuse(format_args!("is not UTF-8, from byte {} on", error.valid_up_to()));
+        }
         (bytes, length)
     });
+}
+
+fn refuse(why: fmt::Arguments) -> ! {
+    println!("the command line {why}: nothing is run");
+    machine::exit(1)
 }
 
 fn select(key: u16) {
@@ -50,7 +67,7 @@ fn bytes<const N: usize>() -> [u8; N] {
     core::array::from_fn(|_| unsafe { PortReadOnly::<u8>::new(DATA).read() })
 }
 
-/// Copies the item into `out` and returns its length.
+/// Copies the item into `out`, as far as it fits, and returns its length.
 fn from_qemu(out: &mut [u8; MOST]) -> Option<usize> {
     const HYPERVISOR: u32 = 1 << 31;
     if __cpuid(1).ecx & HYPERVISOR == 0 {
@@ -69,9 +86,8 @@ fn from_qemu(out: &mut [u8; MOST]) -> Option<usize> {
         let name: [u8; 56] = bytes();
         if name.starts_with(NAME) && name[NAME.len()] == 0 {
             select(key);
-            let length = size.min(MOST);
-            out[..length].fill_with(|| bytes::<1>()[0]);
-            return Some(length);
+            out[..size.min(MOST)].fill_with(|| bytes::<1>()[0]);
+            return Some(size);
         }
     }
     None

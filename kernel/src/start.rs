@@ -53,13 +53,13 @@ pub fn bring_up(info: &'static mut BootInfo) {
     screen::init(boot.framebuffer); // what is printed from here on is seen on the screen too
     serial::tell();
     symbols::init(boot.kernel, boot.kernel_length, boot.kernel_offset);
-    fwcfg::init(boot.ramdisk);
     gdt::load(0);
     idt::load(); // faults are reported from here on
     let platform = acpi::init(boot.rsdp, boot.map);
     apic::init_this_cpu();
     hold::join(); // not before the APIC takes interrupts
     clock::init(platform);
+    fwcfg::init(boot.ramdisk);
     ioapic::init();
     i8042::init();
     if serial::is_present() {
