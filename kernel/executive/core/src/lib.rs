@@ -44,18 +44,12 @@ pub use {
         boot::start,
         foreign, join,
         park::yield_now,
+        percpu,
         preempt::{on_low_memory, on_tick},
         procs, reclaim,
     },
     tools::trace,
 };
-
-#[cfg(not(loom))]
-pub mod percpu {
-    //! Which CPU this is, and staying on it.
-    pub use crate::nouns::m::percpu_block;
-    pub use crate::tools::percpu::{Pin, cpu, point};
-}
 
 #[cfg(all(test, not(loom)))]
 #[path = "../tests/unit/mod.rs"]

@@ -33,3 +33,9 @@ pub(crate) mod preempt;
 pub mod procs;
 pub mod reclaim;
 pub(crate) mod boot;
+
+pub mod percpu {
+    //! Which CPU this is, and staying on it.
+    pub use crate::nouns::m::percpu_block;
+    pub use crate::tools::percpu::{Pin, cpu, point};
+}
