@@ -76,7 +76,8 @@ impl<T: ?Sized> Mutex<T> {
     /// assert_eq!(*guard, [1, 2]);
     /// # });
     /// ```
-    #[inline]
+    // (No `#[inline]`: rustc would then inline it before LLVM does, and where the reference lies in
+    // memory it would be read again after the exchange.)
     pub fn lock(&self) -> MutexGuard<'_, T> {
         MutexGuard(self.0.lock())
     }
@@ -135,9 +136,8 @@ impl RawMutex {
 impl Exclusive for RawMutex {
     #[inline]
     fn lock(&self) {
-        let owner = &self.owner; // before the exchange, after which it might be read again
         self.word.lock(self);
-        store_sp(owner); // a part of every lock, so it is one instruction, and needs no GS
+        store_sp(&self.owner); // a part of every lock, so it is one instruction, and needs no GS
     }
     fn try_lock(&self) -> bool {
         let locked = self.word.try_lock();
