@@ -30,6 +30,11 @@ pub fn init(rsdp: Option<u64>, map: &'static [MemoryRegion]) -> &'static Platfor
     })
 }
 
+/// What [`init`] found; `None` before.
+pub fn known() -> Option<&'static Platform> {
+    PLATFORM.get()
+}
+
 /// What [`init`] found.
 ///
 /// # Panics

@@ -99,6 +99,18 @@ pub fn route_isa(irq: u8, cpu: usize) -> bool {
     })
 }
 
+/// From here on ISA interrupt `irq` interrupts nobody. May be called in a handler: who holds the
+/// lock does so for a few instructions, with interrupts off.
+pub fn mask_isa(irq: u8) {
+    let gsi = wire(irq).gsi;
+    without_interrupts(|| {
+        let mut all = IO_APICS.lock();
+        if let Some(io) = all.iter_mut().find(|io| gsi.wrapping_sub(io.first_gsi) < io.inputs) {
+            io.write(REDIRECTION + 2 * (gsi - io.first_gsi), MASKED);
+        }
+    });
+}
+
 impl IoApic {
     fn read(&mut self, index: u32) -> u32 {
         // SAFETY: `init` mapped the registers: index at 0, data at 0x10, both of 32 bits. `&mut`

@@ -35,6 +35,7 @@ pub mod calibrate;
 pub mod clock;
 pub mod i8042;
 pub mod keyboard;
+pub mod power;
 pub mod flush;
 pub mod hold;
 pub mod pages;

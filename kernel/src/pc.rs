@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // `unsafe impl Machine`; sti and hlt.
 
 use crate::vectors::{KICK, WAKE};
-use crate::{apic, clock, pages, reclaim, screen, serial, smp, stacks, symbols, trap};
+use crate::{apic, clock, pages, power, reclaim, screen, serial, smp, stacks, symbols, trap};
 use core::arch::asm;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -132,13 +132,20 @@ unsafe impl Machine for Pc {
 
 /// Ends the run. QEMU's device `isa-debug-exit` ends QEMU with status `(value << 1) | 1`. The value
 /// is `code + 0x10`, so that no code of ours looks like one of QEMU's own statuses. Elsewhere
-/// nothing is at that port, and the machine halts.
+/// nothing is at that port, and the machine is switched off. After a crash it stays on, so that the
+/// report can be read, and so does one that cannot be switched off.
 fn exit(code: i32) -> ! {
     const DEBUG_EXIT: u16 = 0xf4;
     screen::end(b"");
     interrupts::disable();
     // SAFETY: QEMU's exit device, or nothing.
     unsafe { Port::<u32>::new(DEBUG_EXIT).write(code as u32 + 0x10) };
+    if executive::crash::reporter().is_none() {
+        power::off();
+        let by_hand = b"it cannot be switched off by software: switch it off by hand\n";
+        serial::write_raw(by_hand);
+        screen::end(by_hand);
+    }
     serial::write_raw(b"halted\n");
     screen::end(b"halted\n");
     trap::freeze_others();

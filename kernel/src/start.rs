@@ -4,7 +4,7 @@
 use crate::vectors::ISA_COM1;
 use crate::{
     acpi, apic, clock, cpu, frames, fwcfg, gdt, hold, i8042, idt, ioapic, layout, paging, param,
-    screen, serial, symbols, window,
+    power, screen, serial, symbols, window,
 };
 use bootloader_api::config::{BootloaderConfig, Mapping};
 use bootloader_api::info::{BootInfo, FrameBuffer, MemoryRegion};
@@ -61,6 +61,7 @@ pub fn bring_up(info: &'static mut BootInfo) {
     clock::init(platform);
     fwcfg::init(boot.ramdisk);
     ioapic::init();
+    power::init();
     i8042::init();
     if serial::is_present() {
         ioapic::route_isa(ISA_COM1, 0);

@@ -77,6 +77,8 @@ pub struct Power {
     pub control: [Option<u16>; 2],
     /// From an event block's port to its enable bits.
     pub enable_offset: u16,
+    /// Ports with the enable bits of "general-purpose" events: the first, and how many.
+    pub general: [Option<(u16, u16)>; 2],
     /// `SLP_TYP` of the two control registers for soft-off, from the object `\_S5`.
     pub soft_off: Option<[u8; 2]>,
     /// The interrupt of events, as an ISA interrupt. 0: there is none.
@@ -422,14 +424,27 @@ impl Platform {
                 power.events = [port(148, 56), port(160, 60)];
                 power.enable_offset = u16::from(length(88) / 2);
             }
+            let enables = |block: Option<u16>, length: u8| {
+                let half = u16::from(length / 2);
+                Some((block?.checked_add(half)?, half))
+            };
+            power.general =
+                [enables(port(220, 80), length(92)), enables(port(232, 84), length(93))];
             if length(89) >= 2 {
                 power.control = [port(172, 64), port(184, 68)];
             }
-            power.sci = fadt.u16(46).and_then(|irq| irq.try_into().ok()).unwrap_or(0);
+            let sci = fadt.u16(46).and_then(|irq| u8::try_from(irq).ok());
+            power.sci = sci.filter(|irq| (1..16).contains(irq)).unwrap_or(0);
             power.button = flags & BUTTON_IS_A_DEVICE == 0;
             let command = fadt.u32(48).and_then(|port| u16::try_from(port).ok());
             power.enable =
                 command.zip(fadt.u8(52)).filter(|&(port, value)| port != 0 && value != 0);
+            // That interrupt is level-triggered and active low, unless it is said otherwise.
+            let sci = self.power.sci;
+            if sci != 0 && !self.overrides.iter().any(|o| o.irq == sci) {
+                let (active_low, level) = (true, true);
+                self.overrides.push(IsaOverride { irq: sci, gsi: sci.into(), active_low, level });
+            }
         }
         if flags & RESET_IS_SUPPORTED != 0 {
             let at = fadt.array(116).and_then(register);

@@ -7,7 +7,7 @@
 use crate::pages::PAGE;
 use crate::stacks::{self, Growth};
 use crate::vectors;
-use crate::{apic, flush, frames, hold, serial};
+use crate::{apic, flush, frames, hold, power, serial};
 use core::arch::asm;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -118,6 +118,7 @@ fn interrupt(vector: u8, frame: &mut Frame) {
         vectors::ISA..vectors::ISA_END => {
             match vector - vectors::ISA {
                 vectors::ISA_COM1 => serial::on_interrupt(),
+                irq if power::is_sci(irq) => power::on_interrupt(),
                 irq => executive::on_irq(irq.into()), // a driver's (`ioapic::isa_irq`)
             }
             apic::eoi();

@@ -1,7 +1,8 @@
 //! Other machines than the one that boot/src/qemu.rs describes: other disks, fewer devices, odd
 //! firmware. tests/machines.sh has the long list.
 
-use tests::{Boot, boots};
+use std::io::Write;
+use tests::{Boot, Socket, boots};
 
 /// QEMU's device by which a kernel ends it with a status.
 const EXIT: &[&str] = &["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"];
@@ -83,4 +84,60 @@ fn a_command_line_that_is_too_long_is_refused() {
 #[test]
 fn a_command_line_that_is_not_text_is_refused() {
     refuses("bytes", b"sieve 100; \xff", "the command line is not UTF-8, from byte 11 on");
+}
+
+/// A machine that has no other way to end than to be switched off: a reset starts it again.
+fn to_be_switched_off(board: &str) -> Boot {
+    boots()
+        .bare()
+        .smp(2)
+        .qemu(&["-machine", board, "-cpu", "max", "-vga", "std", "-action", "reboot=reset"])
+        .qemu(SATA)
+}
+
+/// What the boot tool says of a machine that ended without a status.
+const SWITCHED_OFF: i32 = 125;
+
+#[test]
+fn exit_switches_the_machine_off() {
+    for board in ["q35", "pc"] {
+        to_be_switched_off(board).run("sieve 100; exit 3").says("541").dies(SWITCHED_OFF);
+    }
+    to_be_switched_off("q35").uefi().run("sieve 100").says("541").dies(SWITCHED_OFF);
+}
+
+#[test]
+fn after_a_crash_the_machine_stays_on() {
+    to_be_switched_off("q35").within_secs(10).run("crash panic").says("panic").dies(124);
+}
+
+#[test]
+fn the_power_button_switches_the_machine_off() {
+    for uefi in [false, true] {
+        let monitor = Socket::new(if uefi { "button-uefi" } else { "button" });
+        let machine = to_be_switched_off("q35").qemu(&["-monitor", &monitor.place()]);
+        let mut console = if uefi { machine.uefi() } else { machine }.console();
+        let mut keys = monitor.connect(); // open until the machine has ended
+        writeln!(keys, "system_powerdown").expect("QEMU listens");
+        console.until("the power button was pressed");
+        console.ends(SWITCHED_OFF);
+    }
+}
+
+/// By the register that the tables name, by the keyboard controller, and by a triple fault.
+#[test]
+fn reboot_starts_the_machine_again() {
+    const READY: &str = "`exit` powers off.";
+    for board in ["q35", "pc", "pc,i8042=off"] {
+        let mut console = to_be_switched_off(board).console();
+        console.types("reboot\r");
+        console.until(READY);
+        console.until("> ");
+        console.ends_with("exit", SWITCHED_OFF);
+    }
+    let mut console = to_be_switched_off("q35").uefi().within_secs(120).console();
+    console.types("reboot\r");
+    console.until(READY);
+    console.until("> ");
+    console.ends_with("exit", SWITCHED_OFF);
 }

@@ -100,6 +100,7 @@ static TABLE: &[Command] = &[
         "from here on N decides the scheduler's free choices, and CPUs stand still now and then"),
     // Ends.
     command("crash", "KIND", crash::crash, crash::HELP),
+    command("reboot", "", reboot, "resets the machine"),
     command("exit", "[CODE]", exit, "powers off; CODE is the status, 0 to 95"),
 ];
 
@@ -232,6 +233,10 @@ fn layout(args: &Args) -> Outcome {
         _ => println!("{}", keyboard::layout()),
     }
     Ok(())
+}
+
+fn reboot(_: &Args) -> Outcome {
+    kernel::power::reboot()
 }
 
 fn time(args: &Args) -> Outcome {
