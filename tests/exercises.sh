@@ -143,8 +143,8 @@ wrong yield_now "does nothing" 's/.*/{}/s'
 wrong yield_now "runs next" 's/let queued =\s.*?;/super::wake::put_next(g); let queued = true;/s'
 wrong yield_now "is lost when there is no room" 's/\(!queued\)\.then_some\(g\)/None/'
 wrong yield_now "is runnable before it has left its stack" \
-    's/g\.set_status.*?;/crate::tools::trace::record(Event::Yield, || 0);/s; s/&& p\.runq\(\)\.put_in_room\(g\)//;
-     s/(\/\/ SAFETY)/crate::tools::percpu::pin(); let g = crate::nouns::g::getg(); g.set_status(Status::Running, Status::Runnable, "yield"); let _ = p().runq().put_in_room(g); crate::tools::percpu::unpin(); $1/'
+    's/g\.set_status.*?;/crate::tools::trace::record(Event::Yield, || 0);/s; s/&& m\.p\.runq\(\)\.put_in_room\(g\)//;
+     s/(may_park\(\)\.leave)/crate::tools::percpu::pin(); let g = crate::nouns::g::getg(); g.set_status(Status::Running, Status::Runnable, "yield"); let _ = m().p.runq().put_in_room(g); crate::tools::percpu::unpin(); $1/'
 
 wrong wakeup "tells the machine before it sets the word" \
     's/(let first = )/machine.wake(&self.word); $1/; s/if first \{.*?\}//s'
@@ -154,10 +154,10 @@ wrong wakeup "looks, and then sets the word" \
 wrong wakeup "leaves the machine out" 's/machine\.wake\(&self\.word\)/let _ = machine/'
 
 wrong end "looks, and then sets the word" \
-    's/self\.0\.swap\(Self::done\(\), Ordering::AcqRel\)/{ let found = self.0.load(Ordering::Acquire); self.0.store(Self::done(), Ordering::Release); found }/'
+    's/self\.0\.swap\(Mark\(DONE\), Ordering::AcqRel\)/{ let found = self.0.load(Ordering::Acquire); self.0.store(Mark(DONE), Ordering::Release); found }/'
 wrong end "releases no result" 's/AcqRel/Acquire/'
 wrong end "does not see what the other did" 's/AcqRel/Release/'
-wrong end "leaves a detached one to its handle" 's/return Ended::Detached/return Ended::NotYetAwaited/'
+wrong end "leaves a detached one to its handle" 's/Mark\(DETACHED\) => Ended::Detached/Mark(DETACHED) => Ended::NotYetAwaited/'
 
 wrong wake_waiter "still counts the one that it wakes" 's/\(old - WAITER\) \| WOKEN/old | WOKEN/'
 wrong wake_waiter "changes the word by a store" 's/self\.swap\(old, (.*?)\) \{/{ self.0.store($1, Ordering::Relaxed); true } {/'
