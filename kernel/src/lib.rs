@@ -36,6 +36,8 @@ pub mod clock;
 pub mod i8042;
 pub mod keyboard;
 pub mod power;
+pub mod calendar;
+pub mod rtc;
 pub mod flush;
 pub mod hold;
 pub mod pages;

@@ -4,7 +4,7 @@
 use crate::vectors::ISA_COM1;
 use crate::{
     acpi, apic, clock, cpu, frames, fwcfg, gdt, hold, i8042, idt, ioapic, layout, paging, param,
-    power, screen, serial, symbols, window,
+    power, rtc, screen, serial, symbols, window,
 };
 use bootloader_api::config::{BootloaderConfig, Mapping};
 use bootloader_api::info::{BootInfo, FrameBuffer, MemoryRegion};
@@ -59,6 +59,7 @@ pub fn bring_up(info: &'static mut BootInfo) {
     apic::init_this_cpu();
     hold::join(); // not before the APIC takes interrupts
     clock::init(platform);
+    rtc::init();
     fwcfg::init(boot.ramdisk);
     ioapic::init();
     power::init();

@@ -141,3 +141,11 @@ fn reboot_starts_the_machine_again() {
     console.until("> ");
     console.ends_with("exit", SWITCHED_OFF);
 }
+
+#[test]
+fn the_date_is_that_of_the_machines_clock() {
+    // The new year comes while it runs, or has come.
+    let said =
+        boots().qemu(&["-rtc", "base=2027-12-31T23:59:58,clock=vm"]).run("idle 2; date").ok();
+    assert!(said.text.contains("2028-01-01 00:00:"), "{said}");
+}

@@ -93,6 +93,7 @@ static TABLE: &[Command] = &[
     command("time", "COMMAND...", time, "how long a command takes"),
     command("beside", "N COMMAND...", suites::beside,
         "a command while another goroutine prints N lines a second"),
+    command("date", "", date, "the date and the time, UTC, by the machine's clock"),
     command("trace", "COMMAND...", suites::trace,
         "records what each CPU does during a command, for Perfetto or chrome://tracing"),
     #[cfg(fuzz)]
@@ -237,6 +238,12 @@ fn layout(args: &Args) -> Outcome {
 
 fn reboot(_: &Args) -> Outcome {
     kernel::power::reboot()
+}
+
+fn date(_: &Args) -> Outcome {
+    let now = kernel::rtc::now().ok_or("the machine's clock has no date")?;
+    println!("{now}");
+    Ok(())
 }
 
 fn time(args: &Args) -> Outcome {
