@@ -13,6 +13,7 @@ use crate::tsc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use executive::machine::NEVER;
 use executive::println;
+use spin::Once;
 
 /// How ticks become nanoseconds and back. Written by [`init`], before there is a second CPU.
 struct Scale {
@@ -33,6 +34,13 @@ static SCALE: Scale = Scale {
     counts_per_ns: AtomicU64::new(0),
 };
 
+static RATES: Once<Rates> = Once::new();
+
+/// What [`init`] has found out; `None` before.
+pub fn rates() -> Option<&'static Rates> {
+    RATES.get()
+}
+
 /// Set when two CPUs were seen to disagree. Relaxed loads will do, because it is set before the
 /// second one runs anything.
 static TSC_DISTRUSTED: AtomicBool = AtomicBool::new(false);
@@ -41,7 +49,7 @@ static LATEST: AtomicU64 = AtomicU64::new(0);
 
 /// Finds out how fast the counters count; time begins. On the boot CPU, interrupts off, after its
 /// [`apic::init_this_cpu`]. Takes some 10 ms.
-pub fn init(platform: &Platform) -> Rates {
+pub fn init(platform: &Platform) {
     let rates = calibrate::measure(platform);
     if rates.witness.is_none() {
         println!(
@@ -55,8 +63,8 @@ pub fn init(platform: &Platform) -> Rates {
         .store(((1_000_000_000u128 << 32) / u128::from(rates.tsc_hz)) as u64, Ordering::Relaxed);
     SCALE.ticks_per_ns.store(per_ns(rates.tsc_hz), Ordering::Relaxed);
     SCALE.counts_per_ns.store(per_ns(rates.apic_timer_hz), Ordering::Relaxed);
+    RATES.call_once(|| rates);
     SCALE.zero.store(tsc::read(), Ordering::Relaxed);
-    rates
 }
 
 /// Nanoseconds since [`init`]; 0 before. The same clock on every CPU.

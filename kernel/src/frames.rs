@@ -69,6 +69,12 @@ pub fn init(map: &'static [MemoryRegion]) {
     FRAMES.lock().map = map;
 }
 
+/// The firmware's memory map, as the bootloader left it.
+pub fn map() -> &'static [MemoryRegion] {
+    let _pin = Pin::new();
+    locked(|frames| frames.map)
+}
+
 /// The whole frames of a region from 1 MiB on, if any. The firmware's borders need not be
 /// page-aligned.
 fn usable(region: &MemoryRegion) -> Option<(u64, u64)> {

@@ -25,6 +25,7 @@ pub mod screen;
 pub mod serial;
 // The CPU and what surrounds it.
 pub mod cpu;
+pub mod mtrr;
 pub mod gdt;
 pub mod tables;
 pub mod acpi;
@@ -53,6 +54,7 @@ pub mod trampoline;
 pub mod smp;
 pub mod fwcfg;
 pub mod symbols;
+pub mod report;
 // The machine, and its start.
 pub mod pc;
 pub mod start;

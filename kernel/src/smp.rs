@@ -21,9 +21,11 @@ use crate::cpu;
 use crate::gdt;
 use crate::hold;
 use crate::idt;
+use crate::mtrr;
 use crate::param::CPU_PATIENCE_NS;
 use crate::trampoline::{Addressee, Letter, Trampoline};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicI64, Ordering};
+use executive::param::MAX_CPUS;
 use executive::{machine, println};
 use spin::Mutex;
 use x86_64::PhysAddr;
@@ -67,6 +69,19 @@ struct Progress {
 
 static PROGRESS: Mutex<Progress> =
     Mutex::new(Progress { tried: 0, missing: false, stack: None, trampoline: None });
+
+/// By how much each CPU's TSC was ahead of CPU 0's when it came, and how inexact that is, in
+/// nanoseconds. 0 in the second: it did not come. Written by CPU 0.
+static TSCS: [(AtomicI64, AtomicI64); MAX_CPUS] =
+    [const { (AtomicI64::new(0), AtomicI64::new(0)) }; MAX_CPUS];
+
+/// By how many nanoseconds the CPU's TSC was ahead of CPU 0's when it came, and give or take how
+/// many. `None`: it is CPU 0, or did not come.
+pub fn tsc_of(cpu: usize) -> Option<(i64, i64)> {
+    let (ahead, way) = TSCS.get(cpu)?;
+    let way = way.load(Ordering::Relaxed);
+    (way != 0).then(|| (ahead.load(Ordering::Relaxed), way))
+}
 
 /// How many CPUs there may be, the boot CPU included.
 pub fn cpus() -> usize {
@@ -154,8 +169,13 @@ fn call(apic_id: u32, page: u64, letter: &'static Letter) -> Result<(), Failure>
         }
     }
     let begin = now_ns();
-    let backwards =
+    let compared =
         letter.rally.answer(|| now_ns() - begin > CPU_PATIENCE_NS).ok_or(Failure::Hangs)?;
+    let ns = |ticks: u64| i64::try_from(clock::ns_of_ticks(ticks)).unwrap_or(i64::MAX);
+    let ahead = ns(compared.ahead.unsigned_abs()) * compared.ahead.signum();
+    TSCS[letter.cpu].0.store(ahead, Ordering::Relaxed);
+    TSCS[letter.cpu].1.store(ns(compared.way).max(1), Ordering::Relaxed);
+    let backwards = compared.backwards;
     clock::arm_timer(0); // our waits have used it; the executive asks for its ticks itself
     if backwards > 0 {
         clock::distrust_tsc(); // that CPU has done so too, before its last stroke
@@ -177,6 +197,7 @@ extern "C" fn started(letter: &'static Letter) -> ! {
     // SAFETY: the executive gave this block for this CPU.
     unsafe { cpu::set_gs(letter.block) };
     cpu::init();
+    mtrr::join();
     gdt::load(letter.cpu);
     idt::load();
     apic::init_this_cpu();

@@ -3,8 +3,8 @@
 
 use crate::vectors::ISA_COM1;
 use crate::{
-    acpi, apic, clock, cpu, frames, fwcfg, gdt, hold, i8042, idt, ioapic, layout, paging, param,
-    power, rtc, screen, serial, symbols, window,
+    acpi, apic, clock, cpu, frames, fwcfg, gdt, hold, i8042, idt, ioapic, layout, mtrr, paging,
+    param, power, rtc, screen, serial, symbols, window,
 };
 use bootloader_api::config::{BootloaderConfig, Mapping};
 use bootloader_api::info::{BootInfo, FrameBuffer, MemoryRegion};
@@ -45,6 +45,7 @@ pub fn bring_up(info: &'static mut BootInfo) {
     // SAFETY: this is CPU 0.
     unsafe { cpu::set_gs(executive::percpu_block(0)) }; // locks work from here on
     cpu::init();
+    mtrr::init();
     serial::init(); // printing works from here on
     let boot = Boot::read(info);
     window::init(boot.window);

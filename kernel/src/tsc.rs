@@ -52,16 +52,31 @@ impl Rally {
         last.store(end, Ordering::Release);
     }
 
-    /// The boot CPU's half: by how many ticks time went backwards. `None`: `gave_up` was true while
-    /// it waited.
-    pub fn answer(&self, mut gave_up: impl FnMut() -> bool) -> Option<u64> {
+    /// The boot CPU's half. `None`: `gave_up` was true while it waited.
+    pub fn answer(&self, mut gave_up: impl FnMut() -> bool) -> Option<Compared> {
         let [first, answer, last] = &self.strokes;
         let begin = wait_for(first, &mut gave_up)?;
         let middle = read();
         answer.store(middle, Ordering::Release);
         let end = wait_for(last, &mut gave_up)?;
-        Some(backwards([begin, middle, end]))
+        // The starting CPU's counter when this one's showed `middle`, if both ways took as long.
+        let there = begin.wrapping_add(end.wrapping_sub(begin) / 2);
+        Some(Compared {
+            backwards: backwards([begin, middle, end]),
+            ahead: there.wrapping_sub(middle) as i64,
+            way: end.saturating_sub(begin) / 2,
+        })
     }
+}
+
+/// How a starting CPU's counter compares with the boot CPU's, in ticks.
+pub struct Compared {
+    /// By how many time went backwards.
+    pub backwards: u64,
+    /// By how many the starting CPU's is ahead, give or take `way`.
+    pub ahead: i64,
+    /// How many a message took.
+    pub way: u64,
 }
 
 fn wait_for(stroke: &AtomicU64, mut gave_up: impl FnMut() -> bool) -> Option<u64> {

@@ -149,3 +149,25 @@ fn the_date_is_that_of_the_machines_clock() {
         boots().qemu(&["-rtc", "base=2027-12-31T23:59:58,clock=vm"]).run("idle 2; date").ok();
     assert!(said.text.contains("2028-01-01 00:00:"), "{said}");
 }
+
+/// What somebody who does not have the machine asks for.
+#[test]
+fn report_tells_all_about_the_machine() {
+    let said = machine(&["-machine", "q35", "-m", "256M"])
+        .qemu(SATA)
+        .run("report")
+        .says("memory: ")
+        .says("CPUs: xAPIC, APIC ids 0-1\n")
+        .says("clock: the TSC at ")
+        .says("cpuid 00000000: ")
+        .says("cpu 1: its TSC is ")
+        .says("CPUs had other MTRRs than cpu 0") // QEMU's INIT forgets them
+        .says("APIC at 0x")
+        .says("I/O APIC at 0xfec00000, from GSI 0 on")
+        .says("IsaOverride { irq: 9, gsi: 9, active_low: false, level: true }")
+        .says("HPET Some(fed00000), PM timer Some(608)")
+        .says("memory map:")
+        .says("Usable")
+        .ok();
+    assert!(said.text.lines().all(|line| line.len() < 400), "{said}");
+}

@@ -17,7 +17,10 @@ kernel::entry!(main);
 
 fn main() {
     match kernel::command_line() {
-        "" => console::run(),
+        "" => {
+            kernel::report::summary();
+            console::run()
+        }
         line => executive::machine::exit(commands::run_alone(line)),
     }
 }

@@ -41,6 +41,11 @@ pub fn cpus(_: &Args) -> Outcome {
     Ok(())
 }
 
+pub fn report(_: &Args) -> Outcome {
+    kernel::report::whole();
+    Ok(())
+}
+
 pub fn gs(args: &Args) -> Outcome {
     let most = args.number(0, 50, 1..=u64::MAX)?;
     let left_out = census::goroutines(usize::try_from(most).unwrap_or(usize::MAX), |line| {
