@@ -14,7 +14,8 @@ const BASE: i32 = 0x10;
 pub enum Outcome {
     /// The kernel called `exit(code)`.
     Exited(u8),
-    /// The machine ended without a status: it was switched off, a triple fault, or somebody closed QEMU.
+    /// The machine ended without a status: it was switched off, a triple fault, or somebody closed
+    /// QEMU.
     Died,
     /// QEMU itself failed; it has said why.
     QemuFailed(ExitStatus),
@@ -52,7 +53,8 @@ impl Outcome {
                 limit.as_secs_f64()
             )),
             Outcome::Died => Some(
-                "the machine is gone without an exit code: switched off, a triple fault, or QEMU was closed"
+                "the machine is gone without an exit code: \
+                 switched off, a triple fault, or QEMU was closed"
                     .into(),
             ),
             Outcome::QemuFailed(status) => Some(format!("QEMU failed: {status}")),

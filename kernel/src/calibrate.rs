@@ -99,8 +99,8 @@ fn agreed(claims: &[Claim]) -> Option<(Claim, Source)> {
     })
 }
 
-/// Lets the clocks run for `ns`, or, if there are none, the TSC at the rate that was `told`. Returns
-/// the TSC rate that follows from each, and the APIC timer's counts per TSC tick.
+/// Lets the clocks run for `ns`, or, if there are none, the TSC at the rate that was `told`.
+/// Returns the TSC rate that follows from each, and the APIC timer's counts per TSC tick.
 fn compare(clocks: &[Clock], told: Option<&Claim>, ns: u64) -> (Vec<Claim>, Fraction) {
     let apic = Clock::apic_timer();
     let begin: Vec<Sample> = clocks.iter().map(Clock::sample).collect();

@@ -48,7 +48,8 @@ pub fn differed() -> usize {
     DIFFERED.load(Ordering::Relaxed)
 }
 
-/// Makes this CPU's those of the boot CPU. With interrupts off, before it does anything with others.
+/// Makes this CPU's those of the boot CPU. With interrupts off, before it does anything with
+/// others.
 pub fn join() {
     let Some(wanted) = of_boot_cpu() else { return };
     if read().as_ref() != Some(wanted) {

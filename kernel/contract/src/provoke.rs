@@ -45,8 +45,8 @@ pub fn schedule_holding_locks(locks: u64) -> ! {
     // SAFETY: the run ends below.
     unsafe { kit::pin_times(locks) };
     yield_now();
-    // It was queued before `schedule` looked, so another CPU may run it by now: that the CPU which it
-    // left throws is the claim, and it ends the run.
+    // It was queued before `schedule` looked, so another CPU may run it by now: that the CPU which
+    // it left throws is the claim, and it ends the run.
     loop {
         core::hint::spin_loop();
     }

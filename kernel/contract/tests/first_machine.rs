@@ -1,5 +1,5 @@
-//! The least that is a machine: a Linux thread with the six hooks that have no default. It keeps the
-//! contract, as far as it offers anything, and goroutines run on it.
+//! The least that is a machine: a Linux thread with the six hooks that have no default. It keeps
+//! the contract, as far as it offers anything, and goroutines run on it.
 //!
 //! It is no example of how to do it well: `hosted` is.
 

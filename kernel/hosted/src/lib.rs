@@ -48,12 +48,12 @@
 //! these are not supported:
 //! - **Threads made by raw `clone(2)`**, and a child of `fork` that has not called `exec`. They
 //!   inherit GS, and would be taken for the CPU that made them.
-//! - **A libc that is linked statically** (`-C target-feature=+crt-static`). [`run`] panics, and says
-//!   so.
-//! - **Threads beside a fuzz seed on one CPU** (`--cfg fuzz`, `EXECUTIVE_SEED`). There time belongs to
-//!   that CPU: it goes on, and ticks, when a thread reads it; and a CPU that sleeps for good ends the
-//!   run, even if somebody has an [`Outside`] or a `Waker`. On several CPUs time is Linux's, and
-//!   threads are as ever.
+//! - **A libc that is linked statically** (`-C target-feature=+crt-static`). [`run`] panics, and
+//!   says so.
+//! - **Threads beside a fuzz seed on one CPU** (`--cfg fuzz`, `EXECUTIVE_SEED`). There time belongs
+//!   to that CPU: it goes on, and ticks, when a thread reads it; and a CPU that sleeps for good
+//!   ends the run, even if somebody has an [`Outside`] or a `Waker`. On several CPUs time is
+//!   Linux's, and threads are as ever.
 //!
 //! # Order of reading
 //! `linux` has the hooks, and names the file that keeps each. The modules stand in layer order,

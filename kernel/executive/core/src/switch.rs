@@ -10,13 +10,13 @@
 //!   a stack that is off its CPU                     a newborn's
 //!   higher  | caller's frame        |               | closure, later result |
 //!           |-----------------------|               |-----------------------|
-//!           | return address        | -- `pc` --+   | goexit + 1            |  <- what f returns to
-//!           | rbp                   |           |   | gostart               |  <- `pc`
+//!           | return address        | -- `pc` --+   | goexit + 1            | <- what f returns to
+//!           | rbp                   |           |   | gostart               | <- `pc`
 //!           | rbx                   |           |   | rbp = 0               |
 //!           | r12                   |               | rbx = f               |
 //!           | r13                   |               | r12 = closure         |
 //!           | r14                   |               | r13, r14, r15 = 0     |
-//!   lower   | r15                   | <- sched_sp   |                       |  <- sched_sp
+//!   lower   | r15                   | <- sched_sp   |                       | <- sched_sp
 //! ```
 //!
 //! **Rule (GS-CURRENT):** `gs:[0]` and rsp change in two neighbouring instructions, and all code
@@ -46,7 +46,8 @@ core::arch::global_asm!(
 );
 
 macro_rules! switch_section {
-    ($(#[$meta:meta])* $vis:vis unsafe extern "C" fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? { $($body:tt)* }) => {
+    ($(#[$meta:meta])* $vis:vis unsafe extern "C" fn $name:ident($($arg:ident: $ty:ty),*)
+        $(-> $ret:ty)? { $($body:tt)* }) => {
         $(#[$meta])*
         #[unsafe(naked)]
         #[unsafe(link_section = "executive_switch")]
@@ -84,8 +85,8 @@ switch_section! {
 /// Leaves the goroutine and calls `f(g, arg)` on this CPU's g0, which must not return. Comes back
 /// when someone `gogo`es to the g. Whoever calls it has seen that it is not on g0 ([`Parking`]).
 ///
-/// *Takes* rax = g, the caller's; rdx = f, rsi = arg. (Not rdi, where the caller may have its lock.)
-/// *Leaves* the g saved (see the picture), `gs:[0]` = g0, rsp = g0's base. *Clobbers* all
+/// *Takes* rax = g, the caller's; rdx = f, rsi = arg. (Not rdi, where the caller may have its
+/// lock.) *Leaves* the g saved (see the picture), `gs:[0]` = g0, rsp = g0's base. *Clobbers* all
 /// caller-saved. Go: `mcall` (asm_amd64.s).
 ///
 /// # Safety
@@ -186,7 +187,13 @@ pub fn systemstack<R>(f: impl FnOnce() -> R) -> R {
     let call = pick(&c);
     // SAFETY: `call` fits `c`; `systemstack_raw` keeps what the ABI wants kept.
     unsafe {
-        core::arch::asm!("call {raw}", raw = sym systemstack_raw, in("rdi") call, in("rsi") &raw mut c, clobber_abi("C"));
+        core::arch::asm!(
+            "call {raw}",
+            raw = sym systemstack_raw,
+            in("rdi") call,
+            in("rsi") &raw mut c,
+            clobber_abi("C"),
+        );
     }
     // SAFETY: `call` has written it.
     unsafe { c.result.assume_init() }
@@ -254,7 +261,8 @@ mod preemption {
         "push rax",                 // place for pc
         "pushfq",
         "push rax", "push rcx", "push rdx", "push rbx", "push rsi", "push rdi", "push rbp",
-        "push r8", "push r9", "push r10", "push r11", "push r12", "push r13", "push r14", "push r15",
+        "push r8", "push r9", "push r10", "push r11",
+        "push r12", "push r13", "push r14", "push r15",
         "mov rax, gs:[{g}]",
         "mov rax, [rax + {pc}]",
         "mov [rsp + 16*8], rax",    // 15 registers and the flags above us
@@ -287,9 +295,9 @@ fn _executive_preempted() {
 // The compiler calls a function in a section of its own through a pointer that the linker fills in.
 // These go there directly.
 
-/// The caller's goroutine, about to leave its CPU (PARKING, in park.rs): proof that the caller is on
-/// that goroutine's own stack. It is not `Send`, so it stays in the goroutine. What runs on g0 in
-/// between must not use it: what is given to `systemstack`, or to `leave`. (Debug
+/// The caller's goroutine, about to leave its CPU (PARKING, in park.rs): proof that the caller is
+/// on that goroutine's own stack. It is not `Send`, so it stays in the goroutine. What runs on g0
+/// in between must not use it: what is given to `systemstack`, or to `leave`. (Debug
 /// builds look.)
 pub struct Parking {
     g: &'static G,

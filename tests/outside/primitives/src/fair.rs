@@ -2,7 +2,8 @@
 //! waiting writer waits behind it. As Go's `RWMutex` it guards what its user says; it holds no
 //! value.
 //!
-//! **Rule:** whoever must wait is let in by another goroutine, which counts it before it readies it.
+//! **Rule:** whoever must wait is let in by another goroutine, which counts it before it readies
+//! it.
 
 use executive::g::WaitReason;
 use executive::wait::Monitor;

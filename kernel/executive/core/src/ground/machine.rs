@@ -64,7 +64,8 @@ pub struct Interrupted {
 macro_rules! hooks {
     ($d:tt $(#[$about:meta])* trait $Machine:ident { $(
         $(#[$doc:meta])*
-        $safety:ident fn $hook:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $(= $default:expr)?;
+        $safety:ident fn $hook:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?
+            $(= $default:expr)?;
     )* }) => {
         $(#[$about])*
         #[allow(unused_variables)] // a default's

@@ -147,8 +147,8 @@ impl M {
         self.block.fill(number, from_ref(&self.g0).cast(), from_ref(self).cast());
     }
 
-    /// Starts the CPU whose m it is, number `cpu`; `false`: it did not come up. By CPU 0, for itself
-    /// first, then for one after the other.
+    /// Starts the CPU whose m it is, number `cpu`; `false`: it did not come up. By CPU 0, for
+    /// itself first, then for one after the other.
     pub(crate) fn start(&'static self, cpu: usize, entry: extern "C" fn() -> !) -> bool {
         // SAFETY: this CPU's block; a CPU that did not come up runs nothing of ours.
         unsafe { machine::start_cpu(cpu, from_ref(&self.block).cast(), entry) }

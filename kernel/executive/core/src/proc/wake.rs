@@ -14,8 +14,8 @@ use crate::tools::trace::{self, Event};
 use core::sync::atomic::Ordering::Relaxed;
 
 impl Parked {
-    /// Makes it runnable: on this P, next. Never parks. By a goroutine or on g0; an interrupt handler
-    /// calls [`outside::ready`](crate::wait::outside::ready). Throws if it does not wait.
+    /// Makes it runnable: on this P, next. Never parks. By a goroutine or on g0; an interrupt
+    /// handler calls [`outside::ready`](crate::wait::outside::ready). Throws if it does not wait.
     /// Go: `goready`.
     #[doc(alias = "goready")]
     #[inline]

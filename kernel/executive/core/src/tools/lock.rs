@@ -7,7 +7,7 @@
 //!
 //! The spinning itself is `spin`'s. Without the pin a holder could be preempted, and on one CPU the
 //! next goroutine would spin on it for its whole slice.
-#![allow(unsafe_code)] // Who has the guard has what the lock protects.
+#![allow(unsafe_code)] // A guard's holder has what the lock protects.
 
 use crate::ground::chaos;
 use crate::tools::fatal::throw;

@@ -59,8 +59,8 @@ const PIN: u64 = 2;
 const _: () = assert!(G == 0, "GS-CURRENT says gs:[0]");
 
 impl PerCpu {
-    /// Whose block it is. Before GS points at it, but for the boot CPU's. (A foreign thread is never
-    /// calm: each last unpin asks, and finds itself on g0.)
+    /// Whose block it is. Before GS points at it, but for the boot CPU's. (A foreign thread is
+    /// never calm: each last unpin asks, and finds itself on g0.)
     pub(crate) fn fill(&self, cpu: usize, g0: *const (), m: *const ()) {
         self.pins.set(if cpu < MAX_CPUS { CALM } else { 0 });
         self.g.set(g0.cast_mut());

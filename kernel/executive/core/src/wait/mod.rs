@@ -70,8 +70,8 @@ pub fn can_park() -> bool {
     percpu::pins() == 0 && !on_g0()
 }
 
-// --- timers: each is in the heap of the P on which it was started, and that CPU's hardware timer is
-// set to the heap's earliest deadline. (A foreign thread's is in P 0's: no tick comes on that
+// --- timers: each is in the heap of the P on which it was started, and that CPU's hardware timer
+// is set to the heap's earliest deadline. (A foreign thread's is in P 0's: no tick comes on that
 // thread.)
 
 /// Puts a timer into this P's heap and sees that it is looked at in time.

@@ -88,7 +88,8 @@ impl Queue for Who {
         self.spins
     }
     fn now(&self) -> u64 {
-        self.mutex.time.fetch_add(self.mutex.step, Ordering::Relaxed) // not an atomic of the model: it orders nothing
+        // Not an atomic of the model: it orders nothing.
+        self.mutex.time.fetch_add(self.mutex.step, Ordering::Relaxed)
     }
 }
 

@@ -65,6 +65,19 @@ fn sources(folder: &Path, found: &mut std::vec::Vec<std::string::String>) {
     }
 }
 
+#[test]
+#[cfg_attr(miri, ignore = "reads files")]
+fn lines_have_100_columns_at_the_most() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+    let mut found = std::vec::Vec::new();
+    for folder in ["kernel", "boot/src", "tests/src", "tests/tests", "tests/scenarios"] {
+        sources(&root.join(folder), &mut found);
+    }
+    assert!(found.len() > 100);
+    let long = found.iter().flat_map(|text| text.lines()).filter(|line| line.chars().count() > 100);
+    assert_eq!(long.collect::<std::vec::Vec<_>>(), [""; 0]);
+}
+
 /// xv6's kernel (riscv, revision of 2024) has 6,512 lines, comments included.
 #[test]
 #[cfg_attr(miri, ignore = "reads files")]

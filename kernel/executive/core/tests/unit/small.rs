@@ -193,7 +193,8 @@ fn a_reader_too_many_is_refused() {
     assert!(!words.try_enter() && !words.try_begin_write());
     assert!(!words.begin_write());
     assert_eq!((words.enter(), words.try_enter()), (Entered::Waits, false));
-    assert_eq!([(); 4].map(|()| words.leave()), [false, false, false, true]); // the last lets the writer in
+    // The last lets the writer in.
+    assert_eq!([(); 4].map(|()| words.leave()), [false, false, false, true]);
     assert_eq!((words.end_write(), words.leave()), (1, false));
     assert!(words.try_begin_write());
 }

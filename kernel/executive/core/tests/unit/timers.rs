@@ -128,7 +128,8 @@ fn the_end_of_time_is_a_time() {
     assert_eq!(heap.next(), NEVER - 1);
     // SAFETY: as above.
     unsafe { heap.add(0, &ticker, 10) };
-    assert_eq!((heap.run(10), heap.len(), heap.next()), (1, 2, NEVER - 1)); // it comes back for NEVER
+    // It comes back for NEVER.
+    assert_eq!((heap.run(10), heap.len(), heap.next()), (1, 2, NEVER - 1));
     assert_eq!((heap.remove(0, &ticker), heap.remove(0, &sleeper)), (Some(true), Some(true)));
     assert_eq!((heap.next(), heap.len()), (NEVER, 0));
 }

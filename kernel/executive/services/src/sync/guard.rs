@@ -3,7 +3,7 @@
 //! **Rule:** a guard exists while its lock is held: it is made after the lock was taken, and gives
 //! the lock back when it is dropped. Whoever has the guard may use the value. What is written once
 //! ([`Once`]) is shared afterwards, and needs no guard.
-#![allow(unsafe_code)] // Who has a guard has the value behind its lock.
+#![allow(unsafe_code)] // A guard's holder has the value behind its lock.
 
 use super::mutex::RawMutex;
 use super::once::Once;

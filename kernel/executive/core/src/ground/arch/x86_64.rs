@@ -169,7 +169,8 @@ gs! {
 /// Functions that jump on the flags of one GS-relative instruction: `seldom` is the answer of the
 /// jump that is not expected to be taken.
 macro_rules! gs_test {
-    ($(#[$doc:meta])* $name:ident<const $n:ident>, $op:literal, $jump:literal, seldom $seldom:literal) => {
+    ($(#[$doc:meta])* $name:ident<const $n:ident>, $op:literal, $jump:literal,
+        seldom $seldom:literal) => {
         $(#[$doc])*
         ///
         /// # Safety
