@@ -19,6 +19,12 @@ pub fn kernel() -> PathBuf {
     built(None).kernel
 }
 
+/// The host tool and that kernel, for a script.
+pub fn boot_and_kernel() -> (PathBuf, PathBuf) {
+    let built = built(None);
+    (built.boot, built.kernel)
+}
+
 pub fn built(example: Option<&str>) -> Built {
     static DONE: LazyLock<Mutex<HashMap<String, Built>>> = LazyLock::new(Mutex::default);
     // A test that fails while it builds leaves the map as it was.

@@ -17,8 +17,9 @@ mod screen;
 mod slots;
 mod socket;
 
-pub use build::kernel;
+pub use build::{boot_and_kernel, kernel};
 pub use console::Console;
 pub use machine::{Boot, Transcript, boots};
 pub use screen::Screen;
+pub use slots::take as slot;
 pub use socket::{Socket, until_all_halt};

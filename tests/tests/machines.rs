@@ -171,3 +171,19 @@ fn report_tells_all_about_the_machine() {
         .ok();
     assert!(said.text.lines().all(|line| line.len() < 400), "{said}");
 }
+
+/// A few of the machines of docs/machines.md; the script has them all.
+#[test]
+fn the_cheap_machines_do_what_they_should() {
+    let _slot = tests::slot();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository");
+    let (boot, kernel) = tests::boot_and_kernel();
+    let done = std::process::Command::new(root.join("tests/machines.sh"))
+        .arg("--cheap")
+        .env("BOOT", boot)
+        .env("KERNEL", kernel)
+        .output()
+        .expect("the script starts");
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success() && said.contains("8 machines, 0 did not"), "{said}");
+}
