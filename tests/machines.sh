@@ -4,7 +4,7 @@
 #   --cheap   a few machines only, a minute's worth, and writes nothing: for CI
 #   WORD...   machines that have the word in their name, and writes nothing
 # The status is 0 if every machine did what its row expects. QEMU10 names another qemu-system-x86_64 (its firmware
-# beside it, in ../share), and BOCHS a bochs-bin: rows that need one are skipped where it is missing.
+# beside it, in ../share), and BOCHS a bochs-bin with its X display (BXSHARE: where its ROMs are): rows that need one are skipped where it is missing.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 [[ ${1-} != -h && ${1-} != --help ]] || { sed -n '2,7s/^# //p' tests/machines.sh && exit 0; }
@@ -111,6 +111,13 @@ bochs() {
     shift 3
     wanted "$name" "" || return 0
     [[ -n ${BOCHS-} ]] || { skip "$name" "no Bochs (BOCHS)" && return; }
+    if [[ -z ${DISPLAY-} ]]; then
+        command -v Xvfb >/dev/null || { skip "$name" "no X server for Bochs (Xvfb)" && return; }
+        Xvfb :77 -screen 0 1280x1024x24 >/dev/null 2>&1 &
+        trap "kill $!; rm -rf '$work'" EXIT
+        export DISPLAY=:77
+        sleep 1 # it makes no promise when it is ready, and Bochs does not wait
+    fi
     local share=${BXSHARE-/usr/share/bochs} image=$work/bochs.img cylinder=$((16 * 63 * 512)) cylinders out=$work/out
     "$boot" --kernel "$kernel" --image "$image" --run 'report; sieve 500; spawn 500' >/dev/null || return
     cylinders=$((($(stat -c %s "$image") + cylinder - 1) / cylinder))
@@ -118,7 +125,7 @@ bochs() {
     rm -f "$out"
     cat >"$work/bochsrc" <<END
 config_interface: textconfig
-display_library: rfb, options="timeout=0"
+display_library: x
 romimage: file=$share/BIOS-bochs-latest
 vgaromimage: file=$share/VGABIOS-lgpl-latest
 cpu: model=$model, count=$cpus, ips=200000000
@@ -138,7 +145,7 @@ END
     tr -d '\r' <"$out" >"$out.text"
     local verdict=FAILS
     # Bochs ends when ACPI switches the machine off.
-    grep -q 3571 "$out.text" && ((status != 124)) && verdict=works
+    grep -q 3571 "$out.text" && grep -q 'soft power off' "$work/bochs.log" && verdict=works
     finish "$name" "$verdict" "$out.text" "$status" $((SECONDS - begun))
 }
 
@@ -205,13 +212,12 @@ row "QEMU 10: x2apic off" qemu=10 cpu=max,-x2apic
 row "QEMU 10: 128 CPUs" qemu=10 smp=128 mem=1G limit=300
 row "QEMU 10: 300 CPUs" qemu=10 smp=2 mem=2G limit=600 -- -smp 300 -device intel-iommu,intremap=on
 # Bochs.
-for model in p4_prescott_celeron_336 core2_penryn_t9600 corei5_lynnfield_750 corei7_sandy_bridge_2600K corei7_haswell_4770 \
+for model in p4_prescott_celeron_336 core2_penryn_t9600 corei5_lynnfield_750 corei7_sandy_bridge_2600k corei7_haswell_4770 \
     corei7_skylake_x corei7_icelake_u athlon64_clawhammer phenom_8650_toliman ryzen; do
     bochs "Bochs: $model" $model 1
 done
 bochs "Bochs: corei7_skylake_x, 4 CPUs" corei7_skylake_x 4
 bochs "Bochs: ryzen, 2 CPUs" ryzen 2
-bochs "Bochs: no ACPI" corei7_skylake_x 1 "plugin_ctrl: acpi=0"
 
 echo "$tried machines, $failed did not do what they should"
 if [[ -z $cheap ]] && ((${#words[@]} == 0)); then
