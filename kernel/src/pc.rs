@@ -11,7 +11,6 @@ use executive::machine::{Machine, NEVER, Stack};
 use executive::param::MAX_CPUS;
 use executive::percpu::cpu;
 use x86_64::instructions::interrupts;
-use x86_64::instructions::port::Port;
 
 /// The PC this kernel runs on.
 pub struct Pc;
@@ -130,18 +129,13 @@ unsafe impl Machine for Pc {
     }
 }
 
-/// Ends the run. QEMU's device `isa-debug-exit` ends QEMU with status `(value << 1) | 1`. The value
-/// is `code + 0x10`, so that no code of ours looks like one of QEMU's own statuses. Elsewhere
-/// nothing is at that port, and the machine is switched off. After a crash it stays on, so that the
-/// report can be read, and so does one that cannot be switched off.
+/// Ends the run ([`power::end`]). A machine that cannot be switched off, or whose crash report is to
+/// be read, halts.
 fn exit(code: i32) -> ! {
-    const DEBUG_EXIT: u16 = 0xf4;
     screen::end(b"");
     interrupts::disable();
-    // SAFETY: QEMU's exit device, or nothing.
-    unsafe { Port::<u32>::new(DEBUG_EXIT).write(code as u32 + 0x10) };
+    power::end(code);
     if executive::crash::reporter().is_none() {
-        power::off();
         let by_hand = b"it cannot be switched off by software: switch it off by hand\n";
         serial::write_raw(by_hand);
         screen::end(by_hand);

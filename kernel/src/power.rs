@@ -13,7 +13,6 @@ use crate::serial;
 use crate::tables::{Power, Register};
 use core::arch::asm;
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use executive::machine;
 use x86_64::VirtAddr;
 use x86_64::instructions::interrupts;
 use x86_64::instructions::port::Port;
@@ -84,16 +83,30 @@ pub fn on_interrupt() {
         pressed |= status & BUTTON != 0;
     }
     if pressed {
+        // Not `machine::exit`, which draws: the drawer may be what was interrupted.
         serial::write_raw(b"\nthe power button was pressed\n");
-        machine::exit(0);
+        end(0);
     }
     if STRAY.fetch_add(1, Ordering::Relaxed) == MOST_STRAY {
         ioapic::mask_isa(power.sci);
     }
 }
 
+/// Ends the run. QEMU's device `isa-debug-exit` ends QEMU with status `(value << 1) | 1`. The value
+/// is `code + 0x10`, so that no code of ours looks like one of QEMU's own statuses. Elsewhere
+/// nothing is at that port, and the machine is switched off. Returns if it cannot be, and after a
+/// crash, so that the report can be read. Takes no lock.
+pub fn end(code: i32) {
+    const DEBUG_EXIT: u16 = 0xf4;
+    // SAFETY: QEMU's exit device, or nothing.
+    unsafe { Port::<u32>::new(DEBUG_EXIT).write(code as u32 + 0x10) };
+    if executive::crash::reporter().is_none() {
+        off();
+    }
+}
+
 /// Switches the machine off (ACPI's state S5). Returns if it cannot be switched off so.
-pub fn off() {
+fn off() {
     let Some(platform) = acpi::known() else { return };
     let power: &Power = &platform.power;
     let Some(types) = power.soft_off else { return };
