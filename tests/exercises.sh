@@ -171,7 +171,7 @@ wrong leave "does not count below zero" \
 wrong leave "releases nothing" 's/fetch_sub\(1, Ordering::Release\)/fetch_sub(1, Ordering::Relaxed)/'
 wrong leave "has not seen the others leave" 's/AcqRel/Release/g'
 
-wrong grab_into "stores head" 's/q\.head\.compare_exchange\(head, (.*?), Ordering::AcqRel.*?\)\.is_ok\(\)/{ q.head.store($1, Ordering::Release); true }/'
+wrong grab_into "stores head" 's/q\.head\s*\.compare_exchange\(head, (.*?), Ordering::AcqRel.*?\)\s*\.is_ok\(\)/{ q.head.store($1, Ordering::Release); true }/'
 wrong grab_into "owns them first, and reads them then" \
     's/(for i in 0\.\.n \{.*?\n            \})(\s*if q\.head.*?\{)/$2$1/s'
 wrong grab_into "reads tail without acquire" 's/q\.tail\.load\(Ordering::Acquire\)/q.tail.load(Ordering::Relaxed)/'
