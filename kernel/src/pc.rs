@@ -129,8 +129,8 @@ unsafe impl Machine for Pc {
     }
 }
 
-/// Ends the run ([`power::end`]). A machine that cannot be switched off, or whose crash report is to
-/// be read, halts.
+/// Ends the run ([`power::end`]). A machine that cannot be switched off, or whose crash report is
+/// to be read, halts.
 fn exit(code: i32) -> ! {
     screen::end(b"");
     interrupts::disable();
