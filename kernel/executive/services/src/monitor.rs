@@ -65,10 +65,7 @@ struct Place {
 /// there for the owner.
 #[inline(always)]
 fn not_a_locks(reason: WaitReason) {
-    assert!(
-        !matches!(reason, WaitReason::MutexLock | WaitReason::RwLockRead | WaitReason::RwLockWrite),
-        "monitor: only Mutex and RwLock wait for this reason"
-    );
+    assert!(!reason.is_for_a_lock(), "monitor: only Mutex and RwLock wait for this reason");
 }
 
 /// The monitor is locked while this guard lives, and the goroutine is pinned: be short, and park

@@ -82,7 +82,7 @@ fn look(g: &'static G, seen: Seen, stack: &impl Fn(&G) -> u64) -> Group {
                 waits_for = g.waits_for();
             }
             // Those that wait for another goroutine stay in lines of their own.
-            apart = if is_for_a_lock(g.wait_reason()) { waits_for as u64 } else { 0 };
+            apart = if g.wait_reason().is_for_a_lock() { waits_for as u64 } else { 0 };
         }
         Status::Running => apart = id,
         _ => {}
@@ -344,10 +344,6 @@ pub fn depths() -> impl Iterator<Item = (&'static core::panic::Location<'static>
 /// Whether it is a wait for one thing, which the g names ([`G::waits_for`]).
 fn is_for_one_thing(reason: WaitReason) -> bool {
     use WaitReason::*;
-    is_for_a_lock(reason)
+    reason.is_for_a_lock()
         || matches!(reason, ChanReceive | ChanSend | Semacquire | WaitGroup | Barrier | Monitor)
-}
-/// Whether reports tell who holds what it waits for ([`G::behind`]).
-fn is_for_a_lock(reason: WaitReason) -> bool {
-    matches!(reason, WaitReason::MutexLock | WaitReason::RwLockRead | WaitReason::RwLockWrite)
 }

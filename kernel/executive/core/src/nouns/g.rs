@@ -94,6 +94,10 @@ impl WaitReason {
     pub const fn from_u8(n: u8) -> Self {
         Self::ALL[n as usize].0
     }
+    /// Whether reports tell who holds what it waits for ([`G::behind`]).
+    pub const fn is_for_a_lock(self) -> bool {
+        matches!(self, Self::MutexLock | Self::RwLockRead | Self::RwLockWrite)
+    }
 }
 
 /// `G::locked_to`: it may run on any CPU.
