@@ -29,6 +29,7 @@ const WRITE_CONFIG: u8 = 0x60;
 const MOUSE_OFF: u8 = 0xa7;
 const KEYBOARD_OFF: u8 = 0xad;
 const KEYBOARD_ON: u8 = 0xae;
+const PULSE_RESET: u8 = 0xfe;
 
 /// Bits of its configuration.
 const KEYBOARD_INTERRUPT: u8 = 1 << 0;
@@ -99,6 +100,11 @@ pub fn try_read() -> Option<u8> {
     None
 }
 
+/// Asks the controller to reset the machine, which it may do a little later. Also without [`init`].
+pub fn pulse_reset() {
+    command(PULSE_RESET);
+}
+
 fn status() -> u8 {
     // SAFETY: reading it changes nothing, whatever is there.
     unsafe { Port::new(STATUS).read() }
@@ -122,7 +128,7 @@ fn flush() {
 
 fn command(byte: u8) {
     while_patient(|| status() & INPUT_FULL == 0);
-    // SAFETY: the commands above, none of which resets the machine.
+    // SAFETY: the commands above. The one that resets the machine is sent where it is asked for.
     unsafe { Port::new(STATUS).write(byte) };
 }
 

@@ -7,6 +7,7 @@
 
 use crate::acpi;
 use crate::clock::busy_wait_ns;
+use crate::i8042;
 use crate::ioapic;
 use crate::paging;
 use crate::serial;
@@ -132,20 +133,7 @@ pub fn reboot() -> ! {
         write_register(register, value);
         busy_wait_ns(100 * MS);
     }
-    const KEYBOARD: u16 = 0x64;
-    const INPUT_FULL: u8 = 1 << 1;
-    const PULSE_RESET: u8 = 0xfe;
-    // SAFETY: the keyboard controller's port on every PC. Where there is none it reads as 0xff.
-    unsafe {
-        let mut port = Port::<u8>::new(KEYBOARD);
-        for _ in 0..100 {
-            if port.read() & INPUT_FULL == 0 {
-                break;
-            }
-            busy_wait_ns(MS);
-        }
-        port.write(PULSE_RESET);
-    }
+    i8042::pulse_reset();
     busy_wait_ns(100 * MS);
     let none = DescriptorTablePointer { limit: 0, base: VirtAddr::zero() };
     loop {
