@@ -297,8 +297,7 @@ fn _executive_preempted() {
 
 /// The caller's goroutine, about to leave its CPU (PARKING, in park.rs): proof that the caller is
 /// on that goroutine's own stack. It is not `Send`, so it stays in the goroutine. What runs on g0
-/// in between must not use it: what is given to `systemstack`, or to `leave`. (Debug
-/// builds look.)
+/// in between must not use it: what is given to `systemstack`, or to `leave`. (Debug builds look.)
 pub struct Parking {
     g: &'static G,
     _not_send: PhantomData<*const ()>,

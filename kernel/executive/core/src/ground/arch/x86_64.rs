@@ -34,8 +34,8 @@ pub fn full_fence_after_exchange() {
 }
 
 /// Subtracts, with Release, and compares the result, as a signed number, with 0: that is what the
-/// CPU's flags tell, and `lock sub` is 10 %
-/// faster than the `lock xadd` of `fetch_sub`, which brings back the old value.
+/// CPU's flags tell, and `lock sub` is 10 % faster than the `lock xadd` of `fetch_sub`, which
+/// brings back the old value.
 #[inline(always)]
 pub fn sub_release<const N: u32>(word: &AtomicU32) -> cmp::Ordering {
     // SAFETY: the same access to an atomic as `fetch_sub` makes. Not `nomem`: what precedes stays
