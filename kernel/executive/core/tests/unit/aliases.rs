@@ -1,8 +1,9 @@
 //! A search in the documentation for a name of Go's lands where our sources mention it: an item
 //! whose comment says "Go: `name`" has that name as an alias, if it is not called so itself.
+use super::map::sources;
 use super::std;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::string::{String, ToString};
 use std::vec::Vec;
 use std::{format, fs};
@@ -15,7 +16,7 @@ const FOLDERS: [&str; 3] = ["src", "../services/src", "../src"];
 fn names_of_go_are_aliases() {
     for folder in FOLDERS {
         let mut seen = Seen::default();
-        for file in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)) {
+        for file in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)) {
             seen.read(&file.display().to_string(), &fs::read_to_string(&file).unwrap());
         }
         let missing = seen.missing();
@@ -137,18 +138,4 @@ fn item_name(line: &str) -> String {
         None => words.iter().find(|word| !["pub", "crate", "super"].contains(word)),
     };
     name.copied().unwrap_or("").to_string()
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut all = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            all.extend(files(&path));
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            all.push(path);
-        }
-    }
-    all.sort();
-    all
 }

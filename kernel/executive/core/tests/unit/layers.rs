@@ -1,7 +1,10 @@
 //! lib.rs is the map: each module uses only what stands above it.
-use super::map::{Map, used, used_of};
+use super::map::{Map, sources, used, used_of};
 use super::std;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::string::String;
+use std::vec::Vec;
 
 /// The core, the services and the face. (`percpu` and `fatal` call upward by symbol, which is not
 /// seen here.)
@@ -53,38 +56,34 @@ fn no_exception_is_left_over() {
     }
 }
 
-/// The text of each source below a folder. The core's stand-ins for tests (`model`) do not count.
-fn sources(folder: &Path, found: &mut std::vec::Vec<std::string::String>) {
-    for entry in std::fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() && !path.ends_with("model") {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(std::fs::read_to_string(path).expect("a source"));
-        }
-    }
+fn text(source: PathBuf) -> String {
+    fs::read_to_string(source).unwrap()
+}
+
+/// The text of each source of a crate. The core's stand-ins for tests (`model`) do not count.
+fn code(src: &Path) -> impl Iterator<Item = String> {
+    let model = src.join("model");
+    sources(src).into_iter().filter(move |path| !path.starts_with(&model)).map(text)
 }
 
 #[test]
 #[cfg_attr(miri, ignore = "reads files")]
 fn lines_have_100_columns_at_the_most() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
-    let mut found = std::vec::Vec::new();
-    for folder in ["kernel", "boot/src", "tests/src", "tests/tests", "tests/scenarios"] {
-        sources(&root.join(folder), &mut found);
-    }
+    let folders = ["kernel", "boot/src", "tests/src", "tests/tests", "tests/scenarios"];
+    let found: Vec<_> =
+        folders.iter().flat_map(|folder| sources(&root.join(folder))).map(text).collect();
     assert!(found.len() > 100);
     let long = found.iter().flat_map(|text| text.lines()).filter(|line| line.chars().count() > 100);
-    assert_eq!(long.collect::<std::vec::Vec<_>>(), [""; 0]);
+    assert_eq!(long.collect::<Vec<_>>(), [""; 0]);
 }
 
 /// xv6's kernel (riscv, revision of 2024) has 6,512 lines, comments included.
 #[test]
 #[cfg_attr(miri, ignore = "reads files")]
 fn the_core_is_smaller_than_xv6() {
-    let mut found = std::vec::Vec::new();
-    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
-    let lines: usize = found.iter().map(|source| source.lines().count()).sum();
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let lines: usize = code(&src).map(|text| text.lines().count()).sum();
     assert!((5000..6500).contains(&lines), "the core has {lines} lines: what can go?");
 }
 
@@ -92,14 +91,11 @@ fn the_core_is_smaller_than_xv6() {
 #[test]
 #[cfg_attr(miri, ignore = "reads files")]
 fn files_that_have_unsafe_code_are_few() {
-    let mut found = std::vec::Vec::new();
-    for map in maps() {
-        sources(&map.src, &mut found);
-    }
-    let code = |line: &str| line.split("//").next().is_some_and(has_unsafe);
-    let trusted = found.iter().filter(|source| source.lines().any(code)).count();
+    let found: Vec<_> = maps().iter().flat_map(|map| code(&map.src)).collect();
+    let is_unsafe = |line: &str| line.split("//").next().is_some_and(has_unsafe);
+    let trusted = found.iter().filter(|text| text.lines().any(is_unsafe)).count();
     assert!((10..=23).contains(&trusted), "{trusted} files have unsafe code");
-    let silent = found.iter().filter(|source| source.contains("#![allow(unsafe_code)]\n")).count();
+    let silent = found.iter().filter(|text| text.contains("#![allow(unsafe_code)]\n")).count();
     assert_eq!(silent, 0, "files that do not say why they have it");
 }
 

@@ -1,7 +1,7 @@
 //! Reads a crate's lib.rs as what it is, the order of its layers, and its files for who uses whom.
 //! (The kernel's are read by tests/tests/kernel_units.rs.)
 use super::std;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
 use std::vec::Vec;
 use std::{format, fs};
@@ -95,6 +95,21 @@ impl Map {
         }
         files
     }
+}
+
+/// Every source below a folder, in order.
+pub fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(sources(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            all.push(path);
+        }
+    }
+    all.sort();
+    all
 }
 
 /// Names in `mod x;` lines, in order.
