@@ -60,12 +60,15 @@ impl Screen {
         screen
     }
 
-    /// Types a line at the prompt: Enter ends it. A character that needs two keys is not known.
+    /// Waits for the prompt, and types a line: Enter ends it. A character that needs two keys is not
+    /// known.
     ///
+    /// The kernel forgets what was typed before its keyboard's controller was set up.
     /// A keyboard holds 16 bytes, of which a key takes up to 4; on a busy host a machine may not
     /// run for a while. So a few keys are pressed at a time, and then they must be seen.
     pub fn types(&mut self, line: &str) {
         const AT_A_TIME: usize = 4;
+        self.until("\n>\n");
         let text = line.trim_end_matches('\r');
         for end in (0..text.len()).step_by(AT_A_TIME) {
             let end = (end + AT_A_TIME).min(text.len());
