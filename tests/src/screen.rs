@@ -131,18 +131,20 @@ impl Screen {
 
     /// What is to be read on the screen now.
     pub fn text(&mut self) -> String {
-        let path = self.picture.clone();
-        self.asks(&format!("screendump {}", path.display()));
-        let bytes = fs::read(&path).expect("QEMU has written its picture");
-        Picture::of(&bytes).text()
+        Picture::of(&self.dump()).text()
     }
 
     /// The size of the screen in pixels.
     pub fn size(&mut self) -> (usize, usize) {
-        self.text();
-        let picture = fs::read(&self.picture).expect("it is there");
-        let picture = Picture::of(&picture);
+        let dump = self.dump();
+        let picture = Picture::of(&dump);
         (picture.width, picture.height)
+    }
+
+    /// QEMU's picture of the screen as it is now.
+    fn dump(&mut self) -> Vec<u8> {
+        self.asks(&format!("screendump {}", self.picture.display()));
+        fs::read(&self.picture).expect("QEMU has written its picture")
     }
 }
 

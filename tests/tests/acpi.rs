@@ -217,7 +217,7 @@ fn each_kind_of_damage_has_its_line() {
     /// What is broken, and what must be said.
     type Case = (&'static str, fn(&mut Firmware), &'static str);
     let cases: [Case; 8] = [
-        ("a root pointer into nowhere", |f| f.pieces[0].0 += 1 << 40, "no list of tables"),
+        ("a root pointer into nowhere", |f| f.pieces[0].0 += 1 << 40, "is not in memory"),
         ("an entry of length 0", |f| f.piece(b"APIC")[45] = 0, "has 0 bytes: the rest is left out"),
         ("a list shorter than its header", |f| f.piece(b"RSDT")[4] = 35, "says it has 35 bytes"),
         ("a list of another length", |f| f.piece(b"RSDT")[4] = 0, "says it has 0 bytes"),
@@ -230,11 +230,8 @@ fn each_kind_of_damage_has_its_line() {
         let [(_, mut firmware), ..] = all();
         let rsdp = firmware.pieces[0].0;
         damage(&mut firmware);
-        firmware.asked.set(0);
-        let moved = firmware.pieces[0].0 != rsdp;
-        let found = read(&firmware, Some(rsdp));
-        let said = found.ignored.join("\n");
-        assert!(said.contains(if moved { "is not in memory" } else { line }), "{what}: {said}");
+        let said = read(&firmware, Some(rsdp)).ignored.join("\n");
+        assert!(said.contains(line), "{what}: {said}");
     }
 }
 
