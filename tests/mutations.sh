@@ -248,17 +248,17 @@ mutation "detach by load and store" joiner.rs park detach_meets_the_end \
     's/!self\.0\.replace\(Mark\(EMPTY\), Mark\(DETACHED\), .*?\)\n/{\n            let ended = self.has_ended();\n            self.0.store(Mark(DETACHED), Ordering::Release);\n            ended\n        }\n/'
 mutation "the end does not see a late detach" joiner.rs park a_late_detach_is_seen_at_the_end \
     's/Mark\(DETACHED\) => Ended::Detached/Mark(DETACHED) => Ended::NotYetAwaited/'
-mutation "an interrupt without a waiter is forgotten" line.rs park an_interrupt_before_the_wait_is_not_lost \
+mutation "an interrupt without a waiter is forgotten" lineword.rs park an_interrupt_before_the_wait_is_not_lost \
     's/let then = if waits\.is_some\(\) \{ Mark\(EMPTY\) \} else \{ Mark\(PENDING\) \}/let then = Mark(EMPTY)/'
-mutation "raised without release" line.rs park an_interrupt_before_the_wait_is_not_lost \
+mutation "raised without release" lineword.rs park an_interrupt_before_the_wait_is_not_lost \
     's/replace\(was, then, Ordering::AcqRel/replace(was, then, Ordering::Acquire/'
-mutation "raised without acquire" line.rs park an_interrupt_before_the_wait_is_not_lost \
+mutation "raised without acquire" lineword.rs park an_interrupt_before_the_wait_is_not_lost \
     's/replace\(was, then, Ordering::AcqRel/replace(was, then, Ordering::Release/'
-mutation "a pending one is taken without acquire" line.rs park an_interrupt_before_the_wait_is_not_lost \
+mutation "a pending one is taken without acquire" lineword.rs park an_interrupt_before_the_wait_is_not_lost \
     's/(Mark\(PENDING\), Mark\(EMPTY\), )Ordering::Acquire/$1Ordering::Relaxed/'
-mutation "who waits for an interrupt is not released" line.rs park an_interrupt_before_the_wait_is_not_lost \
+mutation "who waits for an interrupt is not released" lineword.rs park an_interrupt_before_the_wait_is_not_lost \
     's/(Mark\(EMPTY\), Ref\(me\), )Ordering::AcqRel/$1Ordering::Acquire/'
-mutation "the handler leaves the waiter there" line.rs park an_interrupt_readies_once \
+mutation "the handler leaves the waiter there" lineword.rs park an_interrupt_readies_once \
     's/let then = if waits\.is_some\(\) \{ Mark\(EMPTY\) \}/let then = if let Some(me) = waits { Ref(me) }/'
 
 # --- a waiter claimed by two selects
@@ -296,12 +296,14 @@ mutation "opened without release" waitq.rs alarm an_alarm_before_the_park_is_not
     's/compare_exchange\(PREPARING, OPEN, Ordering::AcqRel/compare_exchange(PREPARING, OPEN, Ordering::Acquire/'
 mutation "a channel claims what an alarm has" waitq.rs alarm an_alarm_against_a_channel \
     's/g\.select_done\.compare_exchange\(OPEN, DONE, .*?\)\.is_ok\(\)/{\n        g.select_done.swap(DONE, Ordering::AcqRel);\n        true\n    }/'
+mutation "who waits on a line already waits twice" lineword.rs alarm two_arms_of_one_line_are_one \
+    's/return Wait::Already/return Wait::Waits/'
 mutation "who leaves waits for no handler" meeting.rs alarm a_late_handler_does_not_claim_the_next_wait \
     's/while !out && self\.handlers\.load\(Ordering::Acquire\) != 0 \{.*?\n        \}//s'
 mutation "a handler counts itself too late" meeting.rs alarm a_late_handler_does_not_claim_the_next_wait \
-    's/self\.handlers\.fetch_add\(1, Ordering::AcqRel\);\n(\s*)(while self\.line\.raise\(\)\.is_some_and\()\|t\| !claim\(t\)\)/$1$2|t| {\n            self.handlers.fetch_add(1, Ordering::AcqRel);\n            !claim(t)\n        })/'
+    's/self\.handlers\.fetch_add\(1, Ordering::AcqRel\);\n(\s*)(while self\.word\.raise\(\)\.is_some_and\()\|t\| !claim\(t\)\)/$1$2|t| {\n            self.handlers.fetch_add(1, Ordering::AcqRel);\n            !claim(t)\n        })/'
 mutation "an interrupt that lost is forgotten" meeting.rs alarm a_late_handler_does_not_claim_the_next_wait \
-    's/while self\.line\.raise\(\)\.is_some_and\(\|t\| !claim\(t\)\) \{\}/if let Some(t) = self.line.raise() {\n            claim(t);\n        }/'
+    's/while self\.word\.raise\(\)\.is_some_and\(\|t\| !claim\(t\)\) \{\}/if let Some(t) = self.word.raise() {\n            claim(t);\n        }/'
 
 # --- the words of Mutex and RwLock
 mutation "locked without acquire" lockword.rs locks two_take_turns \

@@ -8,6 +8,7 @@ use contract::provoke;
 use core::future::poll_fn;
 use core::task::{Poll, Waker};
 use executive::g::WaitReason;
+use executive::irq::{Irq, LINES, Line};
 use executive::lock::{Lock, Rank};
 use executive::sync::{Barrier, Mutex, RwLock, WaitGroup};
 use executive::wait::Monitor;
@@ -79,12 +80,17 @@ pub static DEATHS: &[Death] = &[
         || drop(executive::lock_to_cpu(executive::affinity::cpus())),
         "panic: lock_to_cpu: no CPU",
     ),
+    ("irq_line_out_of_range", || Irq::new(core::hint::black_box(LINES)).wait(), "panic: assertion"),
     (
-        "irq_line_out_of_range",
-        || executive::irq::Irq::new(core::hint::black_box(64)).wait(),
-        "panic: assertion",
+        "two_wait_on_one_line",
+        || two_wait_on(Irq::new(63)),
+        "two goroutines wait on interrupt line 63",
     ),
-    ("two_wait_on_one_line", two_wait_on_one_line, "two goroutines wait on interrupt line 63"),
+    (
+        "two_wait_on_one_own_line",
+        || two_wait_on(Irq::of(&OWN)),
+        "two goroutines wait on interrupt line 0x",
+    ),
     ("deadlock_receive", receive_for_ever, DEADLOCK),
     ("deadlock_send", send_for_ever, DEADLOCK),
     ("deadlock_select", || executive::select! {}, DEADLOCK),
@@ -263,8 +269,9 @@ fn reset_to_nothing() {
     ticker.reset(core::time::Duration::ZERO);
 }
 
-fn two_wait_on_one_line() {
-    let line = executive::irq::Irq::new(63);
+static OWN: Line = Line::new();
+
+fn two_wait_on(line: Irq) {
     let h = go(move || line.wait());
     until_waits(&h, WaitReason::Irq);
     line.wait();

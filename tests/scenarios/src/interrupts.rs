@@ -2,11 +2,81 @@
 
 use crate::counter;
 use crate::help::{MS, WaitReason, hog_until, until, until_waits};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::sync::atomic::Ordering::SeqCst;
 use executive::affinity::lock_to_this_cpu;
-use executive::irq::Irq;
+use executive::irq::{Irq, LINES, Line};
+use executive::select::Select;
 use executive::time::Instant;
 use executive::{chan, go, on_irq, select};
+
+/// One of the two gets it, each as often; pending or waited for. The other is not told later.
+fn one_in_two_arms(arm: Irq, raise: fn()) {
+    let (go_on, goes_on) = chan::<bool>(0);
+    let (won, wins) = chan(0);
+    let h = go(move || {
+        for waits in goes_on {
+            if !waits {
+                raise()
+            }
+            won.send(select! {
+                irq(arm) => 0,
+                irq(arm) => 1,
+            })
+            .unwrap();
+            select! {
+                irq(arm) => unreachable!("one interrupt for both"),
+                default => {}
+            }
+        }
+    });
+    for waits in [false, true] {
+        let mut counts = [0usize; 2];
+        for _ in 0..600 {
+            go_on.send(waits).unwrap();
+            if waits {
+                until_waits(&h, WaitReason::Select);
+                raise();
+            }
+            counts[wins.recv().unwrap()] += 1;
+        }
+        // A binomial of 600 and 1/2 has a deviation of 12; 8 of them is 1 in 10^15.
+        assert!(counts.iter().all(|n| (202..398).contains(n)), "{waits}: {counts:?}");
+    }
+    drop(go_on);
+    h.join();
+}
+
+/// Both arms lose: the interrupt is for the next to wait, once.
+fn one_in_two_arms_that_lose(arm: Irq, raise: fn()) {
+    let (tx, rx) = chan(0);
+    let h = go(move || {
+        let (mut values, mut interrupts) = (0, 0);
+        while values < 300 {
+            select! {
+                irq(arm) => interrupts += 1,
+                recv(rx) -> v => values += v.unwrap(),
+                irq(arm) => interrupts += 1,
+            }
+        }
+        interrupts
+    });
+    let mut raised = 0;
+    for n in 0..300 {
+        if n % 3 != 0 {
+            raise();
+            raised += 1;
+        }
+        tx.send(1).unwrap();
+    }
+    let left = select! { irq(arm) => 1, default => 0 };
+    assert!((1..=raised).contains(&(h.join() + left)));
+    select! {
+        irq(arm) => unreachable!("one interrupt for two"),
+        default => {}
+    }
+}
 
 scenarios! { interrupts:
 
@@ -68,6 +138,52 @@ fn an_interrupt_is_an_arm() {
     }
 }
 
+/// A driver's line is as good as one that has a number.
+fn a_line_of_ones_own_is_as_good() {
+    static LINE: Line = Line::new();
+    static ARRIVED: Irq = Irq::of(&LINE);
+    LINE.raise();
+    LINE.raise();
+    ARRIVED.wait(); // two are one
+    let h = go(|| ARRIVED.wait());
+    until_waits(&h, WaitReason::Irq);
+    LINE.raise();
+    h.join();
+    select! {
+        irq(ARRIVED) => unreachable!(),
+        irq(Irq::new(LINES - 1)) => unreachable!(),
+        default => {}
+    }
+}
+
+/// Of some hundred lines, with numbers and without, each wakes its own arm.
+fn there_are_as_many_lines_as_one_likes() {
+    let own: &'static [Line; 300] = Box::leak(Box::new([const { Line::new() }; 300]));
+    let numbered = [64, LINES - 1];
+    let lines = move || numbered.map(Irq::new).into_iter().chain(own.iter().map(Irq::of));
+    let (which, told) = chan(0);
+    let h = go(move || {
+        let arms: Vec<Irq> = lines().collect();
+        let mut select = Select::new();
+        for arm in &arms {
+            select.irq(arm);
+        }
+        while which.send(select.wait()).is_ok() {}
+    });
+    for arm in (0..lines().count()).rev() {
+        until_waits(&h, WaitReason::Select);
+        match numbered.get(arm) {
+            Some(&n) => on_irq(n),
+            None => own[arm - numbered.len()].raise(),
+        }
+        assert_eq!(told.recv(), Some(arm));
+    }
+    drop(told);
+    until_waits(&h, WaitReason::Select);
+    own[0].raise();
+    h.join();
+}
+
 /// An interrupt comes as slices end, one after the other, beside a goroutine that gives its CPU to
 /// nobody.
 fn it_is_seen_though_slices_end() {
@@ -99,68 +215,16 @@ fn it_is_seen_though_slices_end() {
     drop(here);
 }
 
-/// One of the two gets it, each as often; pending or waited for. The other is not told later.
 fn one_line_in_two_arms() {
-    let line = Irq::new(57);
-    let (go_on, goes_on) = chan::<bool>(0);
-    let (won, wins) = chan(0);
-    let h = go(move || for waits in goes_on {
-        if !waits { on_irq(57) }
-        won.send(select! {
-            irq(line) => 0,
-            irq(line) => 1,
-        }).unwrap();
-        select! {
-            irq(line) => unreachable!("one interrupt for both"),
-            default => {}
-        }
-    });
-    for waits in [false, true] {
-        let mut counts = [0usize; 2];
-        for _ in 0..600 {
-            go_on.send(waits).unwrap();
-            if waits {
-                until_waits(&h, WaitReason::Select);
-                on_irq(57);
-            }
-            counts[wins.recv().unwrap()] += 1;
-        }
-        // A binomial of 600 and 1/2 has a deviation of 12; 8 of them is 1 in 10^15.
-        assert!(counts.iter().all(|n| (202..398).contains(n)), "{waits}: {counts:?}");
-    }
-    drop(go_on);
-    h.join();
+    one_in_two_arms(Irq::new(57), || on_irq(57));
+    static OWN: Line = Line::new();
+    one_in_two_arms(Irq::of(&OWN), || OWN.raise());
 }
 
-/// Both arms lose: the interrupt is for the next to wait, once.
 fn one_line_in_two_arms_that_lose() {
-    let line = Irq::new(56);
-    let (tx, rx) = chan(0);
-    let h = go(move || {
-        let (mut values, mut interrupts) = (0, 0);
-        while values < 300 {
-            select! {
-                irq(line) => interrupts += 1,
-                recv(rx) -> v => values += v.unwrap(),
-                irq(line) => interrupts += 1,
-            }
-        }
-        interrupts
-    });
-    let mut raised = 0;
-    for n in 0..300 {
-        if n % 3 != 0 {
-            on_irq(56);
-            raised += 1;
-        }
-        tx.send(1).unwrap();
-    }
-    let left = select! { irq(line) => 1, default => 0 };
-    assert!((1..=raised).contains(&(h.join() + left)));
-    select! {
-        irq(line) => unreachable!("one interrupt for two"),
-        default => {}
-    }
+    one_in_two_arms_that_lose(Irq::new(56), || on_irq(56));
+    static OWN: Line = Line::new();
+    one_in_two_arms_that_lose(Irq::of(&OWN), || OWN.raise());
 }
 
 /// An interrupt that loses to another arm is there for the next to wait.

@@ -1,7 +1,7 @@
 //! What of the services has neither assembly nor statics: tested and modelled here, with the
 //! core's.
-#[path = "../../services/src/irq/line.rs"]
-pub mod line;
+#[path = "../../services/src/irq/lineword.rs"]
+pub mod lineword;
 #[path = "../../services/src/sync/lockword.rs"]
 pub mod lockword;
 #[path = "../../services/src/irq/meeting.rs"]

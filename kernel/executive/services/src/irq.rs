@@ -1,28 +1,47 @@
 //! Interrupts, as goroutines see them: wait for one.
 //!
-//! **Rule (IRQ-CLEAN):** the handler's side, [`on_irq`], is a few atomics. It takes the waiting
-//! goroutine out of the line's word, claims it, puts it on the injection stack, and wakes an idle
-//! CPU. Everything else is done by the CPU that next runs `find_runnable`.
+//! **Rule (IRQ-CLEAN):** the handler's side, [`Line::raise`], is a few atomics. It takes the
+//! waiting goroutine out of the line's word, claims it, puts it on the injection stack, and wakes
+//! an idle CPU. Everything else is done by the CPU that next runs `find_runnable`.
 //!
 //! A goroutine may wait for other things at the same time (select.rs): meeting.rs tells how.
 
-pub(crate) mod line;
+pub(crate) mod lineword;
 pub(crate) mod meeting;
 
-use self::line::Wait;
+use self::lineword::Wait;
 use self::meeting::Meeting;
+use core::fmt;
+use core::ptr::from_ref;
 use executive_core::g::{G, WaitReason};
 use executive_core::percpu;
 use executive_core::wait::{Claim, Parked, claim_as, may_park, outside, park, prepare};
 
-/// How many lines there are.
-pub const LINES: usize = 64;
+/// An interrupt line: where a handler meets the goroutine that waits for it. A machine or a driver
+/// has lines of its own, in statics or leaked, as many as it likes.
+///
+/// ```
+/// # hosted::run(|| {
+/// use executive::irq::{Irq, Line};
+/// static RECEIVED: Line = Line::new();
+/// static SENT: Line = Line::new();
+///
+/// executive::go(|| RECEIVED.raise()); // as the device's handler does
+/// executive::select! {
+///     irq(Irq::of(&RECEIVED)) => { /* look at the device */ }
+///     irq(Irq::of(&SENT)) => unreachable!(),
+/// }
+/// # });
+/// ```
+pub struct Line(Meeting<G>);
 
-static MEETINGS: [Meeting<G>; LINES] = [const { Meeting::new() }; LINES];
+/// How many lines have numbers.
+pub const LINES: usize = 256;
 
-/// An interrupt came on `line`. Called by the machine's handler, with interrupts off. Lost if one
-/// is pending on the line already, as in hardware: whoever waits must look at the device, not
-/// count. Panics unless `line` is less than [`LINES`].
+static NUMBERED: [Line; LINES] = [const { Line::new() }; LINES];
+
+/// An interrupt came on the line of this number: [`Line::raise`]. Panics unless `line` is less than
+/// [`LINES`].
 ///
 /// ```
 /// # hosted::run(|| {
@@ -32,24 +51,59 @@ static MEETINGS: [Meeting<G>; LINES] = [const { Meeting::new() }; LINES];
 /// # });
 /// ```
 pub fn on_irq(line: usize) {
-    // The caller may also be a goroutine (`put_back`).
-    outside::pinned(|| {
-        MEETINGS[line].interrupt(|g| match claim_as(g, mark(line)) {
-            Claim::Parked(parked) => {
-                outside::ready(parked);
-                true
-            }
-            claim => {
-                outside::expect_no_more();
-                matches!(claim, Claim::Early)
-            }
-        });
-    });
+    NUMBERED[line].raise();
 }
 
-/// What `g.param` is when the line's interrupt has claimed it.
-fn mark(line: usize) -> *mut () {
-    core::ptr::from_ref(&MEETINGS[line]).cast_mut().cast()
+impl Line {
+    /// A line on which no interrupt has come.
+    #[expect(clippy::new_without_default, reason = "const is what it is for")]
+    pub const fn new() -> Self {
+        Line(Meeting::new())
+    }
+
+    /// An interrupt came on this line. Called by the machine's or the driver's handler, with
+    /// interrupts off, or by anyone else; never parks, takes no lock, and allocates nothing. Lost
+    /// if one is pending on the line already, as in hardware: whoever waits must look at the
+    /// device, not count.
+    ///
+    /// ```
+    /// # hosted::run(|| {
+    /// use executive::irq::{Irq, Line};
+    /// let line: &'static Line = Box::leak(Box::new(Line::new()));
+    /// line.raise();
+    /// line.raise();
+    /// Irq::of(line).wait(); // it has come, once
+    /// # });
+    /// ```
+    pub fn raise(&'static self) {
+        // The caller may also be a goroutine (`put_back`).
+        outside::pinned(|| {
+            self.0.interrupt(|g| match claim_as(g, self.mark()) {
+                Claim::Parked(parked) => {
+                    outside::ready(parked);
+                    true
+                }
+                claim => {
+                    outside::expect_no_more();
+                    matches!(claim, Claim::Early)
+                }
+            });
+        });
+    }
+
+    /// What `g.param` is when the line's interrupt has claimed it.
+    fn mark(&'static self) -> *mut () {
+        from_ref(self).cast_mut().cast()
+    }
+}
+
+impl fmt::Debug for Line {
+    /// By its number, or where it lies.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = from_ref(self).addr().wrapping_sub(NUMBERED.as_ptr().addr());
+        let number = bytes / size_of::<Line>();
+        if number < LINES { write!(f, "{number}") } else { write!(f, "{self:p}") }
+    }
 }
 
 /// A line to wait on. One goroutine at a time may wait on a line.
@@ -66,7 +120,7 @@ fn mark(line: usize) -> *mut () {
 /// # });
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Irq(usize);
+pub struct Irq(&'static Line);
 
 impl Irq {
     /// The line with this number. Panics unless `line` is less than [`LINES`].
@@ -79,6 +133,21 @@ impl Irq {
     /// ```
     pub const fn new(line: usize) -> Self {
         assert!(line < LINES);
+        Irq(&NUMBERED[line])
+    }
+
+    /// A line of the caller's own.
+    ///
+    /// ```
+    /// # hosted::run(|| {
+    /// use executive::irq::{Irq, Line};
+    /// static LINE: Line = Line::new();
+    /// static ARRIVED: Irq = Irq::of(&LINE);
+    /// LINE.raise();
+    /// ARRIVED.wait();
+    /// # });
+    /// ```
+    pub const fn of(line: &'static Line) -> Self {
         Irq(line)
     }
 
@@ -106,45 +175,44 @@ impl Irq {
         }
     }
 
-    /// The line's bit in a set of lines.
-    pub(crate) fn bit(&self) -> u64 {
-        const { assert!(LINES <= u64::BITS as usize) };
-        1 << self.0
+    /// Whether both are one line.
+    pub(crate) fn is(&self, other: &Irq) -> bool {
+        core::ptr::eq(self.0, other.0)
     }
 
     /// Takes the pending interrupt; `false`: there is none.
     pub(crate) fn take(&self) -> bool {
-        MEETINGS[self.0].take()
+        self.0.0.take()
     }
 
-    /// `me`, which is prepared, waits from here on. `false`: an interrupt was pending, and is
-    /// taken.
+    /// `me`, which is prepared, waits from here on; perhaps it did so already, in another arm.
+    /// `false`: an interrupt was pending, and is taken.
     pub(crate) fn enlist(&self, me: &'static G) -> bool {
         // Counted first. Otherwise CPUs that sleep, with nothing else to wake them, could take it
         // for a deadlock.
         outside::expect();
-        let wait = MEETINGS[self.0].wait(me);
+        let wait = self.0.0.wait(me);
         if wait != Wait::Waits {
             outside::expect_no_more();
         }
-        assert!(wait != Wait::Taken, "two goroutines wait on interrupt line {}", self.0);
-        wait == Wait::Waits
+        assert!(wait != Wait::Taken, "two goroutines wait on interrupt line {:?}", self.0);
+        wait != Wait::Came
     }
 
     /// `me` does not wait any more. When this returns no handler will touch it.
     pub(crate) fn leave(&self, me: &'static G) {
-        if MEETINGS[self.0].leave(me) {
+        if self.0.0.leave(me) {
             outside::expect_no_more();
         }
     }
 
     /// What `g.param` is when this line won. Valid after `leave`.
     pub(crate) fn mark(&self) -> *mut () {
-        mark(self.0)
+        self.0.mark()
     }
 
     /// Makes an interrupt pending again that was taken for an arm which is not chosen.
     pub(crate) fn put_back(&self) {
-        on_irq(self.0);
+        self.0.raise();
     }
 }

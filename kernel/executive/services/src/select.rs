@@ -33,6 +33,7 @@ pub use builder::{Recv, Select, Send};
 use self::case::{Case, Locked, What};
 use crate::alarm::Alarm;
 use crate::chan::Attempt;
+use crate::irq::Irq;
 use core::pin::pin;
 use executive_core::g::{G, WaitReason};
 use executive_core::machine;
@@ -47,8 +48,8 @@ pub mod macro_support {
 
 /// Takes one arm, and gives its index; parks until one is ready.
 #[inline]
-pub fn choose<const N: usize>(mut cases: [Case<'_>; N]) -> usize {
-    choose_of(&mut cases, &mut [0; N], &mut [0; N])
+pub fn choose<const N: usize>(cases: [Case<'_>; N]) -> usize {
+    choose_of(&cases, &mut [0; N], &mut [0; N])
 }
 
 /// Takes one arm if one is ready; never parks.
@@ -58,13 +59,8 @@ pub fn poll<const N: usize>(cases: [Case<'_>; N]) -> Option<usize> {
 }
 
 /// As [`choose`]; `order` and `locks` are scratch, and as long as `cases`.
-fn choose_of(cases: &mut [Case<'_>], order: &mut [u16], locks: &mut [u16]) -> usize {
-    if let Some(chosen) = look_at_each(cases, order) {
-        return chosen;
-    }
-    merge_lines(cases, order);
-    let cases = &*cases; // pinned from here on, by the borrow
-    wait(cases, order, lock_order(cases, locks))
+fn choose_of(cases: &[Case<'_>], order: &mut [u16], locks: &mut [u16]) -> usize {
+    look_at_each(cases, order).unwrap_or_else(|| wait(cases, order, lock_order(cases, locks)))
 }
 
 /// As [`poll`]; `order` and `locks` are scratch, and as long as `cases`.
@@ -123,21 +119,6 @@ impl What<'_> {
     }
 }
 
-/// A goroutine can wait on an interrupt line only once. If several arms name one line, the first in
-/// the random order stands for all.
-fn merge_lines(cases: &mut [Case<'_>], order: &[u16]) {
-    let mut lines = 0;
-    for &i in order {
-        if let What::Irq(line) = &cases[i as usize].what {
-            if lines & line.bit() != 0 {
-                cases[i as usize].what = What::Never;
-            } else {
-                lines |= line.bit();
-            }
-        }
-    }
-}
-
 /// Each lock of the cases once, by address: writes to `locks` one case for each.
 fn lock_order<'a>(cases: &[Case<'_>], locks: &'a mut [u16]) -> &'a [u16] {
     let address = |&i: &u16| cases[i as usize].op().map_or(0, |op| op.address());
@@ -183,8 +164,8 @@ fn wait(cases: &[Case<'_>], order: &[u16], locks: &[u16]) -> usize {
     if let Some((ns, _)) = earliest(cases, order) {
         alarm.as_ref().set(machine::now().saturating_add(ns));
     }
-    if let Some(index) = enlist(cases, me) {
-        leave(cases, me, &alarm, Some(index));
+    if let Some(index) = enlist(cases, order, me) {
+        leave(cases, order, me, &alarm, Some(index));
         return index;
     }
 
@@ -192,13 +173,13 @@ fn wait(cases: &[Case<'_>], order: &[u16], locks: &[u16]) -> usize {
     if let Some((chosen, woken)) = look_locked(&locked, order) {
         drop(locked);
         woken.into_iter().for_each(Parked::ready);
-        leave(cases, me, &alarm, Some(chosen));
+        leave(cases, order, me, &alarm, Some(chosen));
         return chosen;
     }
     let reason = if cases.is_empty() { WaitReason::SelectNoCases } else { WaitReason::Select };
     locked.park(parking, reason, order);
-    leave(cases, me, &alarm, None);
-    chosen(cases, earliest(cases, order).filter(|_| alarm.has_won()))
+    leave(cases, order, me, &alarm, None);
+    chosen(cases, order, earliest(cases, order).filter(|_| alarm.has_won()))
 }
 
 /// The time limit that passes first (ns), and its arm. One alarm is enough for all of them.
@@ -210,39 +191,44 @@ fn earliest(cases: &[Case<'_>], order: &[u16]) -> Option<(u64, usize)> {
     order.iter().filter_map(limit).min_by_key(|&(ns, _)| ns)
 }
 
-/// Waits on interrupt lines from here on, which need no lock. Gives the index of an arm whose
-/// interrupt has come already.
-fn enlist(cases: &[Case<'_>], me: &'static G) -> Option<usize> {
-    cases.iter().position(|case| matches!(&case.what, What::Irq(line) if !line.enlist(me)))
+/// The arms that wait for interrupts, and their lines, in the random order.
+fn lines<'a>(cases: &'a [Case<'_>], order: &'a [u16]) -> impl Iterator<Item = (usize, &'a Irq)> {
+    order.iter().filter_map(|&i| match &cases[i as usize].what {
+        What::Irq(line) => Some((i as usize, line)),
+        _ => None,
+    })
+}
+
+/// Waits on interrupt lines from here on, which need no lock. If several arms name one line the
+/// first in the random order stands for all, here and in [`chosen`]. Gives the index of an arm
+/// whose interrupt has come already.
+fn enlist(cases: &[Case<'_>], order: &[u16], me: &'static G) -> Option<usize> {
+    lines(cases, order).find(|(_, line)| !line.enlist(me)).map(|(i, _)| i)
 }
 
 /// Stops the alarm, leaves the interrupt lines, and waits until no firing and no handler is under
-/// way. If an interrupt claimed us but another arm is `taken`, it is made pending again.
-fn leave(cases: &[Case<'_>], me: &'static G, alarm: &Alarm, taken: Option<usize>) {
+/// way. If an interrupt claimed us but an arm for something else is `taken`, it is made pending
+/// again.
+fn leave(cases: &[Case<'_>], order: &[u16], me: &'static G, alarm: &Alarm, taken: Option<usize>) {
     alarm.stop();
-    let lines = || {
-        cases.iter().enumerate().filter_map(|(i, case)| match &case.what {
-            What::Irq(line) => Some((i, line)),
-            _ => None,
-        })
-    };
-    lines().for_each(|(_, line)| line.leave(me));
-    for (i, line) in lines() {
-        if winner() == line.mark() && taken.is_some_and(|taken| taken != i) {
-            line.put_back();
-        }
+    lines(cases, order).for_each(|(_, line)| line.leave(me));
+    if let Some(taken) = taken
+        && let Some((_, came)) = lines(cases, order).find(|(_, line)| winner() == line.mark())
+        && !matches!(&cases[taken].what, What::Irq(line) if line.is(came))
+    {
+        came.put_back();
     }
 }
 
 /// The arm that won: whoever claimed us has left its mark. `late`: the alarm has, for this arm.
-fn chosen(cases: &[Case<'_>], late: Option<(u64, usize)>) -> usize {
-    let won = |case: &Case<'_>| match &case.what {
+fn chosen(cases: &[Case<'_>], order: &[u16], late: Option<(u64, usize)>) -> usize {
+    let won = |i: &usize| match &cases[*i].what {
         What::Chan(op) => winner() == op.mark(),
         What::Irq(line) => winner() == line.mark(),
         What::After(_) | What::Never => false,
     };
     late.map(|(_, i)| i)
-        .or_else(|| cases.iter().position(won))
+        .or_else(|| order.iter().map(|&i| i as usize).find(won))
         .unwrap_or_else(|| executive_core::fatal::throw("select: woken by nobody"))
 }
 

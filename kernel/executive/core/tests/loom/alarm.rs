@@ -1,9 +1,10 @@
 //! Models of what may wake a select without holding one of its locks: timers and interrupts, which
 //! may come before it has parked.
 
-use super::model::{Channel, Item, Ready, check, leak};
-use super::services::line::Wait;
+use super::model::{Channel, Item, Ready, check, leak, race};
+use super::services::lineword::Wait;
 use super::services::meeting::Meeting;
+use crate::ground::atomic::{AtomicU32, Ordering};
 use crate::nouns::g::G;
 use crate::nouns::waitq::{Claim, Parked, Waiter, claim_without_lock, prepare};
 use loom::thread;
@@ -125,5 +126,47 @@ fn a_late_handler_does_not_claim_the_next_wait() {
         assert!(claimed != fired, "one of them woke the first wait");
         assert!(Parked::of(me.g).open().is_none(), "and none the second");
         assert_eq!(meeting.take(), !claimed, "an interrupt that lost is pending");
+    });
+}
+
+/// Two arms of a select name one line, and an interrupt comes meanwhile: does it wake the select,
+/// and is the goroutine counted as expected once (`Irq::enlist`), and not for ever?
+#[test]
+fn two_arms_of_one_line_are_one() {
+    check(|| {
+        let me = selecting();
+        let meeting: &'static Meeting<Selecting> = leak(Meeting::new());
+        let expected: &'static AtomicU32 = leak(AtomicU32::new(0));
+        let handler = move || {
+            meeting.interrupt(|me| {
+                let won = me.alarm();
+                expected.fetch_sub(1, Ordering::Relaxed);
+                won
+            });
+        };
+        let waits = move || {
+            expected.fetch_add(1, Ordering::Relaxed);
+            let wait = meeting.wait(me);
+            if wait != Wait::Waits {
+                expected.fetch_sub(1, Ordering::Relaxed);
+            }
+            wait != Wait::Came
+        };
+        let leaves = move || {
+            if meeting.leave(me) {
+                expected.fetch_sub(1, Ordering::Relaxed);
+            }
+        };
+        let selects = move || {
+            prepare(me.g);
+            if waits() && waits() {
+                me.park();
+            }
+            leaves();
+            leaves();
+        };
+        race(handler, selects);
+        assert!(!meeting.take(), "one interrupt for two");
+        assert_eq!(expected.load(Ordering::Relaxed), 0);
     });
 }

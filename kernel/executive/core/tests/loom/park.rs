@@ -3,7 +3,7 @@
 //! itself to a word; who readies it runs it, so must see it saved.
 
 use super::model::{Item, Ready, check, item, leak};
-use super::services::line::{Line, Wait};
+use super::services::lineword::{LineWord, Wait};
 use crate::ground::atomic::{AtomicU32, Ordering};
 use crate::nouns::joiner::{Ended, Joiner};
 use loom::thread;
@@ -119,7 +119,7 @@ fn a_late_detach_is_seen_at_the_end() {
 fn an_interrupt_before_the_wait_is_not_lost() {
     check(|| {
         let me = goroutine();
-        let line: &'static Line<Goroutine> = leak(Line::new());
+        let line: &'static LineWord<Goroutine> = leak(LineWord::new());
         let device: &'static AtomicU32 = leak(AtomicU32::new(0));
         let handler = thread::spawn(move || {
             for n in 1..=2 {
@@ -137,7 +137,7 @@ fn an_interrupt_before_the_wait_is_not_lost() {
             match line.wait(me) {
                 Wait::Waits => me.ready.wait(),
                 Wait::Came => {}
-                Wait::Taken => panic!("nobody else waits"),
+                Wait::Already | Wait::Taken => panic!("nobody waits there yet"),
             }
             me.run_again();
         }
@@ -150,7 +150,7 @@ fn an_interrupt_before_the_wait_is_not_lost() {
 fn an_interrupt_readies_once() {
     check(|| {
         let me = goroutine();
-        let line: &'static Line<Goroutine> = leak(Line::new());
+        let line: &'static LineWord<Goroutine> = leak(LineWord::new());
         me.save();
         assert_eq!(line.wait(me), Wait::Waits);
         let raise = move || line.raise().inspect(|waiting| waiting.ready()).is_some();

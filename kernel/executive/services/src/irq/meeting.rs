@@ -7,11 +7,11 @@
 //! that has found a goroutine which was claimed otherwise raises once more: the interrupt is for
 //! the next to wait.
 
-use super::line::{Line, Wait};
+use super::lineword::{LineWord, Wait};
 use executive_core::atomic::{AtomicU32, Ordering, const_fn, relax};
 
 pub struct Meeting<T: 'static> {
-    line: Line<T>,
+    word: LineWord<T>,
     /// Handlers at work.
     handlers: AtomicU32,
 }
@@ -19,7 +19,7 @@ pub struct Meeting<T: 'static> {
 impl<T: Sync> Meeting<T> {
     const_fn! {
         pub fn new() -> Self {
-            Meeting { line: Line::new(), handlers: AtomicU32::new(0) }
+            Meeting { word: LineWord::new(), handlers: AtomicU32::new(0) }
         }
     }
 
@@ -29,24 +29,24 @@ impl<T: Sync> Meeting<T> {
         // Before the word is changed, so that a goroutine that finds it changed waits for us.
         // Partner: the load in `leave`.
         self.handlers.fetch_add(1, Ordering::AcqRel);
-        while self.line.raise().is_some_and(|t| !claim(t)) {}
+        while self.word.raise().is_some_and(|t| !claim(t)) {}
         self.handlers.fetch_sub(1, Ordering::Release); // partner: `leave`
     }
 
     /// Takes the pending interrupt; `false`: there is none.
     pub fn take(&self) -> bool {
-        self.line.take()
+        self.word.take()
     }
 
     /// `me` waits from here on, and can be claimed.
     pub fn wait(&self, me: &'static T) -> Wait {
-        self.line.wait(me)
+        self.word.wait(me)
     }
 
     /// `me` does not wait any more, and no handler will touch it. `false`: a handler had taken it
     /// out.
     pub fn leave(&self, me: &'static T) -> bool {
-        let out = self.line.leave(me);
+        let out = self.word.leave(me);
         while !out && self.handlers.load(Ordering::Acquire) != 0 {
             relax();
         }

@@ -206,9 +206,9 @@ impl<'a> Select<'a> {
     /// Parks until an arm is ready, takes it, and returns its number. Panics if there are more than
     /// 65,535.
     pub fn wait(&mut self) -> usize {
-        let mut cases = self.cases();
+        let cases = self.cases();
         let n = cases.len();
-        choose_of(&mut cases, &mut vec![0; n], &mut vec![0; n])
+        choose_of(&cases, &mut vec![0; n], &mut vec![0; n])
     }
     /// Takes an arm if one is ready, and returns its number; never parks. Go: a select with
     /// `default`.

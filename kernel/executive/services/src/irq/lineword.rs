@@ -12,23 +12,25 @@ const EMPTY: usize = 0;
 /// An interrupt came, and nobody has waited since.
 const PENDING: usize = 1;
 
-pub struct Line<T: 'static>(AtomicWord<T>);
+pub struct LineWord<T: 'static>(AtomicWord<T>);
 
-/// The outcome of [`Line::wait`].
+/// The outcome of [`LineWord::wait`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wait {
     /// The next interrupt's handler will find the goroutine.
     Waits,
+    /// It waits on this line already: another arm of its select names it.
+    Already,
     /// An interrupt came before: there is nothing to wait for.
     Came,
     /// Another goroutine waits on this line.
     Taken,
 }
 
-impl<T: Sync> Line<T> {
+impl<T: Sync> LineWord<T> {
     const_fn! {
         pub fn new() -> Self {
-            Line(AtomicWord::new())
+            LineWord(AtomicWord::new())
         }
     }
 
@@ -55,13 +57,17 @@ impl<T: Sync> Line<T> {
     /// `me`, parked (PARK-COMMIT), waits for the next interrupt.
     pub fn wait(&self, me: &'static T) -> Wait {
         // AcqRel: the handler that finds `me` sees it saved. Partner: `raise`.
-        if self.0.replace(Mark(EMPTY), Ref(me), Ordering::AcqRel, Ordering::Acquire) {
-            Wait::Waits
-        } else if self.take() {
-            Wait::Came // only the waiting goroutine takes what is pending, so it was still there
-        } else {
-            Wait::Taken
+        while !self.0.replace(Mark(EMPTY), Ref(me), Ordering::AcqRel, Ordering::Relaxed) {
+            if self.take() {
+                return Wait::Came;
+            }
+            match self.0.load(Ordering::Relaxed) {
+                Ref(other) if core::ptr::eq(other, me) => return Wait::Already,
+                Ref(_) => return Wait::Taken,
+                Mark(_) => {} // a handler has changed it meanwhile
+            }
         }
+        Wait::Waits
     }
 
     /// `me` does not wait any more. `false`: a handler has taken it out, or it never waited.
@@ -71,7 +77,7 @@ impl<T: Sync> Line<T> {
     }
 }
 
-impl<T: Sync> Default for Line<T> {
+impl<T: Sync> Default for LineWord<T> {
     fn default() -> Self {
         Self::new()
     }
