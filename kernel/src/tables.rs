@@ -37,6 +37,15 @@ pub struct IoApic {
     pub first_gsi: u32,
 }
 
+/// PCI's configuration space in memory ("ECAM"): of these buses, 1 MiB each from `address` on.
+#[derive(Clone, Copy, Debug)]
+pub struct Ecam {
+    pub address: u64,
+    pub segment: u16,
+    pub first_bus: u8,
+    pub last_bus: u8,
+}
+
 /// An ISA interrupt that is wired in its own way.
 #[derive(Clone, Copy, Debug)]
 pub struct IsaOverride {
@@ -106,6 +115,7 @@ pub struct Platform {
     pub io_apics: Vec<IoApic>,
     pub overrides: Vec<IsaOverride>,
     pub nmi_pins: Vec<NmiPin>,
+    pub ecams: Vec<Ecam>,
     /// Physical address of the HPET's registers.
     pub hpet: Option<u64>,
     /// I/O port of the ACPI power management timer (3.579545 MHz).
@@ -128,6 +138,7 @@ const MOST_CPUS: usize = 4096;
 const MOST_IO_APICS: usize = 128;
 const MOST_TABLES: usize = 256;
 const MOST_PINS: usize = 4096;
+const MOST_ECAMS: usize = 64;
 /// The longest table that is believed.
 const LONGEST: usize = 16 << 20;
 /// The header that every table has (ACPI specification 5.2.6).
@@ -277,6 +288,7 @@ impl Platform {
         for (signature, read) in [
             (b"APIC", Platform::read_madt as fn(&mut Platform, &dyn Physical, &Bytes)),
             (b"HPET", Platform::read_hpet),
+            (b"MCFG", Platform::read_mcfg),
             (b"FACP", Platform::read_fadt),
         ] {
             let Some(table) = self.tables.iter().find(|t| t.signature == *signature) else {
@@ -397,6 +409,29 @@ impl Platform {
             }
             (_, at) => {
                 self.ignore(format!("ACPI: no HPET can be at {:#x}", at.unwrap_or_default()))
+            }
+        }
+    }
+
+    /// PCI Firmware Specification 3.0, 4.1.2.
+    fn read_mcfg(&mut self, memory: &dyn Physical, table: &Bytes) {
+        const BUS: u64 = 1 << 20;
+        let entries =
+            table.0.get(44..).unwrap_or(&[]).as_chunks::<16>().0.iter().map(|entry| Bytes(entry));
+        for entry in entries {
+            let (Some(base), Some(segment)) = (entry.u64(0), entry.u16(8)) else { continue };
+            let (first_bus, last_bus) = (entry.u8(10).unwrap_or(1), entry.u8(11).unwrap_or(0));
+            let begin = u64::from(first_bus) * BUS;
+            let buses = (u64::from(last_bus) + 1).saturating_sub(first_bus.into());
+            // The base is where bus 0 would be.
+            let address = base.checked_add(begin).filter(|&at| {
+                buses > 0 && base.is_multiple_of(BUS) && memory.device(at, buses * BUS)
+            });
+            match address {
+                Some(address) if self.ecams.len() < MOST_ECAMS => {
+                    self.ecams.push(Ecam { address, segment, first_bus, last_bus });
+                }
+                _ => self.ignore(format!("ACPI: PCI's registers cannot be at {base:#x}")),
             }
         }
     }
