@@ -106,6 +106,31 @@ impl Frames {
         None
     }
 
+    fn take_run(&mut self, bytes: u64) -> Option<u64> {
+        const REACH: u64 = 1 << 32;
+        while let Some(region) = self.map.get(self.region) {
+            if let Some((start, end)) = usable(region) {
+                let at = self.cursor.max(start);
+                if at + bytes <= end.min(REACH) {
+                    self.cursor = at + bytes;
+                    return Some(at);
+                }
+                if at >= REACH || end - at >= bytes {
+                    return None;
+                }
+                // Too short a rest: single frames.
+                for frame in (at..end).step_by(FRAME as usize) {
+                    // SAFETY: fresh memory, which the window maps.
+                    unsafe { phys_to_virt(frame).cast::<u64>().write(self.free) };
+                    self.free = frame;
+                }
+            }
+            self.region += 1;
+            self.cursor = 0;
+        }
+        None
+    }
+
     /// Fills the empty places of a reserve with zeroed frames, while more than `keep` are left in
     /// all.
     fn fill(&mut self, reserve: &[AtomicU64; RESERVE], keep: usize) {
@@ -265,6 +290,21 @@ pub fn take_low_frame() -> Option<u64> {
         let frame = frames.map.iter().find(fits).map(start)?;
         frames.low = frame + FRAME;
         Some(frame)
+    })
+}
+
+/// `bytes` of contiguous memory below 4 GiB that nobody has used yet, in whole frames. They are the
+/// caller's for good. `None`: there is none left.
+pub fn take_run(bytes: usize) -> Option<u64> {
+    let _pin = Pin::new();
+    let frames = bytes.div_ceil(FRAME as usize);
+    locked(|mut all| {
+        if !has(bytes, 0) {
+            return None;
+        }
+        let run = all.take_run(frames as u64 * FRAME)?;
+        USED.fetch_add(frames, Relaxed);
+        Some(run)
     })
 }
 
