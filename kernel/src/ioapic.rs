@@ -78,37 +78,63 @@ fn wire(irq: u8) -> IsaOverride {
 /// From here on ISA interrupt `irq` interrupts `cpu`, with its vector. `false`: no I/O APIC has
 /// that input, or the CPU's APIC id does not fit into one byte.
 pub fn route_isa(irq: u8, cpu: usize) -> bool {
+    let wire = wire(irq);
+    route(wire.gsi, ISA + irq, cpu, wire.level, wire.active_low)
+}
+
+/// The input that ISA interrupt `irq` comes in at when a PCI device's pin is wired to it, and
+/// whether it is active low, as such pins are unless the firmware says otherwise.
+pub fn isa_input(irq: u8) -> (u32, bool) {
+    let found = acpi::platform().overrides.iter().find(|o| o.irq == irq);
+    found.map_or((irq.into(), true), |o| (o.gsi, o.active_low || !o.level))
+}
+
+/// From here on input `gsi` interrupts `cpu` with `vector`. `false`: no I/O APIC has that input, or
+/// the CPU's APIC id does not fit into one byte.
+pub fn route(gsi: u32, vector: u8, cpu: usize, level: bool, active_low: bool) -> bool {
     let Ok(destination) = u8::try_from(apic::id_of(cpu)) else {
         return false;
     };
-    let wire = wire(irq);
-    without_interrupts(|| {
-        let mut all = IO_APICS.lock();
-        let Some(io) = all.iter_mut().find(|io| wire.gsi.wrapping_sub(io.first_gsi) < io.inputs)
-        else {
-            return false;
-        };
-        let low = REDIRECTION + 2 * (wire.gsi - io.first_gsi);
-        let flags =
-            if wire.active_low { ACTIVE_LOW } else { 0 } | if wire.level { LEVEL } else { 0 };
+    let flags = if active_low { ACTIVE_LOW } else { 0 } | if level { LEVEL } else { 0 };
+    at_input(gsi, |io, low| {
         // Masked while the halves disagree; the half with the mask comes last.
         io.write(low, MASKED);
         io.write(low + 1, u32::from(destination) << 24);
-        io.write(low, flags | u32::from(ISA + irq));
-        true
+        io.write(low, flags | u32::from(vector));
     })
+    .is_some()
 }
 
-/// From here on ISA interrupt `irq` interrupts nobody. May be called in a handler: who holds the
-/// lock does so for a few instructions, with interrupts off.
+/// From here on ISA interrupt `irq` interrupts nobody. May be called in a handler, as [`mask`].
 pub fn mask_isa(irq: u8) {
-    let gsi = wire(irq).gsi;
+    mask(wire(irq).gsi);
+}
+
+/// From here on input `gsi` interrupts nobody. May be called in a handler: whoever holds the lock
+/// does so for a few instructions, with interrupts off.
+pub fn mask(gsi: u32) {
+    at_input(gsi, |io, low| {
+        let now = io.read(low);
+        io.write(low, now | MASKED);
+    });
+}
+
+/// Undoes [`mask`]. If the input is a level that is active, it interrupts at once.
+pub fn unmask(gsi: u32) {
+    at_input(gsi, |io, low| {
+        let now = io.read(low);
+        io.write(low, now & !MASKED);
+    });
+}
+
+/// Acts on the I/O APIC that has this input, and on the lower half of the input's register.
+fn at_input<T>(gsi: u32, act: impl FnOnce(&mut IoApic, u32) -> T) -> Option<T> {
     without_interrupts(|| {
         let mut all = IO_APICS.lock();
-        if let Some(io) = all.iter_mut().find(|io| gsi.wrapping_sub(io.first_gsi) < io.inputs) {
-            io.write(REDIRECTION + 2 * (gsi - io.first_gsi), MASKED);
-        }
-    });
+        let io = all.iter_mut().find(|io| gsi.wrapping_sub(io.first_gsi) < io.inputs)?;
+        let low = REDIRECTION + 2 * (gsi - io.first_gsi);
+        Some(act(io, low))
+    })
 }
 
 impl IoApic {
