@@ -4,6 +4,7 @@
 //! firmware's too, and is only read.
 #![allow(unsafe_code)] // The tables are foreign memory, read through the physical window.
 
+use crate::frames;
 use crate::param::LOW_MEMORY;
 use crate::tables::{self, Physical};
 use crate::window::phys_to_virt;
@@ -50,6 +51,14 @@ fn address_bits() -> u32 {
         SIZES.. => __cpuid(SIZES).eax & 0xff,
         _ => 36,
     }
+}
+
+/// Whether `length` bytes at `at` can be a device's registers ([`Physical::device`]).
+///
+/// # Panics
+/// Before `init`.
+pub fn is_device(at: u64, length: u64) -> bool {
+    Memory { map: frames::map(), address_bits: address_bits() }.device(at, length)
 }
 
 fn is_ours(region: &MemoryRegion) -> bool {

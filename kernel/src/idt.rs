@@ -109,22 +109,30 @@ fn make() -> InterruptDescriptorTable {
     // SAFETY: a table is 256 gates of one shape (Intel SDM vol. 3A, 7.14.1). The type gives some of
     // them other signatures, which the stubs do not need.
     let gates = unsafe { &mut *(&raw mut idt).cast::<[Entry<HandlerFunc>; 256]>() };
-    let used = [
-        (0x00, sixteen!(0)),
-        (0x10, sixteen!(1)),
-        (0x20, sixteen!(2)),
-        (0x30, sixteen!(3)),
-        (0xf0, sixteen!(15)),
+    let stubs = [
+        sixteen!(0),
+        sixteen!(1),
+        sixteen!(2),
+        sixteen!(3),
+        sixteen!(4),
+        sixteen!(5),
+        sixteen!(6),
+        sixteen!(7),
+        sixteen!(8),
+        sixteen!(9),
+        sixteen!(10),
+        sixteen!(11),
+        sixteen!(12),
+        sixteen!(13),
+        sixteen!(14),
+        sixteen!(15),
     ];
-    for (first, stubs) in used {
-        for (vector, stub) in (first..).zip(stubs) {
-            // SAFETY: the stub is an interrupt handler that ends in iretq; its IST entry is set up
-            // on every CPU before the table is loaded there. (`set_stack_index` counts from 0.)
-            unsafe {
-                gates[vector as usize]
-                    .set_handler_addr(VirtAddr::new(stub as usize as u64))
-                    .set_stack_index(ist(vector as u8) as u16);
-            }
+    for (vector, (gate, stub)) in gates.iter_mut().zip(stubs.as_flattened()).enumerate() {
+        // SAFETY: the stub is an interrupt handler that ends in iretq; its IST entry is set up on
+        // every CPU before the table is loaded there. (`set_stack_index` counts from 0.)
+        unsafe {
+            gate.set_handler_addr(VirtAddr::new(*stub as usize as u64))
+                .set_stack_index(ist(vector as u8) as u16);
         }
     }
     idt

@@ -48,6 +48,7 @@ pub mod large;
 pub mod heap;
 pub mod memory;
 pub mod reclaim;
+pub mod device;
 pub mod trap;
 pub mod idt;
 pub mod trampoline;

@@ -62,6 +62,16 @@ pub const SERIAL_PATIENCE: usize = 1_000_000;
 /// Bytes that have arrived at the serial port and were not read yet.
 pub const SERIAL_RING: usize = 1024;
 
+// Devices.
+
+/// Memory for devices is taken from the frames by this much at least: no device's rings are longer
+/// than a few of its parts.
+pub const DMA_RUN: usize = 512 * 1024;
+/// So many interrupts of a device while its driver never looks are a storm: the device is masked
+/// until the driver looks. A driver that is only late has seen fewer: at a million a second it
+/// would be late by 10 ms.
+pub const STORM: u32 = 10_000;
+
 // The keyboard and the screen.
 
 /// How long the keyboard's controller may take for a step (ns). A keyboard answers within 20 ms.

@@ -7,7 +7,7 @@
 use crate::pages::PAGE;
 use crate::stacks::{self, Growth};
 use crate::vectors;
-use crate::{apic, flush, frames, hold, power, serial};
+use crate::{apic, device, flush, frames, hold, power, serial};
 use core::arch::asm;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -121,6 +121,10 @@ fn interrupt(vector: u8, frame: &mut Frame) {
                 irq if power::is_sci(irq) => power::on_interrupt(),
                 irq => executive::on_irq(irq.into()), // a driver's (`ioapic::isa_irq`)
             }
+            apic::eoi();
+        }
+        vectors::DEVICES..vectors::DEVICES_END => {
+            device::on_interrupt(vector);
             apic::eoi();
         }
         // The APIC has it not in service: an EOI would end another interrupt.

@@ -1,0 +1,370 @@
+//! Interrupts of devices, for goroutines that wait for them: messages (MSI-X, MSI), and the pins
+//! that older devices have (INTx).
+//!
+//! A message is a write to the local APIC of a CPU, and names a vector there. Each CPU has vectors
+//! of its own for devices, and a table that says whose each is. A message goes to the CPU on which
+//! its goroutine last waited: [`Irq::armed`] directs it there.
+//!
+//! A pin is a level: it interrupts until its device is quiet, which only a goroutine can make it.
+//! So the handler masks the pin's input of the I/O APIC, and `armed` unmasks it. Devices that share
+//! an input are woken together, and it stays masked until each has been looked at.
+//!
+//! **Rule:** a driver looks at its device, then waits, then looks again. So a message may be
+//! directed elsewhere at any time, if only the driver looks once more afterwards: what was sent to
+//! the old vector is seen in the device. The old vector is free at once. A message that was still
+//! under way to it is a stray, or wakes another driver for nothing.
+//!
+//! **Rule (IRQ-CLEAN):** [`on_interrupt`] is a few atomics and at most one write that masks the
+//! interrupt. The locks behind that write are held with interrupts off, for a few instructions.
+
+use super::config::Config;
+use super::error::Error;
+use super::registers::Registers;
+use crate::param::STORM;
+use crate::vectors::{DEVICES, DEVICES_END};
+use crate::{apic, ioapic};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::array;
+use core::fmt;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use executive::atomic::AtomicRef;
+use executive::irq::Line;
+use executive::lock::{Lock, Rank};
+use executive::param::MAX_CPUS;
+use executive::percpu::cpu;
+use pci_types::capability::MsiCapability;
+
+const VECTORS: usize = (DEVICES_END - DEVICES) as usize;
+
+/// Whose the vectors of a CPU are. An entry is stored (Release) under the lock of [`Vectors`], and
+/// loaded (Acquire) by the handler.
+struct Table([AtomicRef<Source>; VECTORS]);
+
+/// A CPU's table is made when the CPU gets its first vector.
+static TABLES: [AtomicRef<Table>; MAX_CPUS] = [const { AtomicRef::new() }; MAX_CPUS];
+
+/// Held while vectors are given out and taken back.
+struct Vectors;
+static VECTORS_LOCK: Lock<Vectors> = Lock::new(Rank::User, Vectors);
+
+/// Interrupts at vectors that were nobody's any more.
+static STRAYS: AtomicU32 = AtomicU32::new(0);
+
+/// What interrupts. It is never freed, because a handler on another CPU may still look at it.
+struct Source {
+    line: Line,
+    /// How many interrupts came since its goroutine last armed it.
+    unseen: AtomicU32,
+    /// The handler has masked it, because nobody looked. Set (Release) after that; taken (Acquire)
+    /// by the goroutine, which unmasks.
+    masked: AtomicBool,
+    /// How often that was so.
+    storms: AtomicU32,
+    target: Lock<Target>,
+    how: How,
+}
+
+/// Where messages go.
+#[derive(Clone, Copy)]
+struct Target {
+    cpu: usize,
+    vector: u8,
+}
+
+enum How {
+    /// An entry of the MSI-X table (PCI Local Bus Specification 3.0, 6.8.2).
+    Entry(Registers),
+    Msi(MsiCapability),
+    /// A user of an input of the I/O APIC.
+    Pin(&'static Pin),
+    /// Software interrupts ([`Irq::soft`]).
+    Soft,
+}
+
+/// The handler of vector `vector`, one of the devices'.
+pub fn on_interrupt(vector: u8) {
+    let table = TABLES[cpu()].load(Ordering::Acquire);
+    match table.and_then(|t| t.0[usize::from(vector - DEVICES)].load(Ordering::Acquire)) {
+        Some(Source { how: How::Pin(pin), .. }) => pin.came(),
+        Some(source) => source.came(),
+        None => {
+            STRAYS.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// How many interrupts came that were nobody's any more.
+pub fn strays() -> u32 {
+    STRAYS.load(Ordering::Relaxed)
+}
+
+impl Source {
+    fn new(how: How) -> &'static Source {
+        Box::leak(Box::new(Source {
+            line: Line::new(),
+            unseen: AtomicU32::new(0),
+            masked: AtomicBool::new(false),
+            storms: AtomicU32::new(0),
+            target: Lock::new(Rank::User, Target { cpu: 0, vector: 0 }),
+            how,
+        }))
+    }
+
+    /// In the handler.
+    fn came(&'static self) {
+        if self.unseen.fetch_add(1, Ordering::Relaxed) == STORM {
+            self.how.mask();
+            self.storms.fetch_add(1, Ordering::Relaxed);
+            self.masked.store(true, Ordering::Release);
+        }
+        // After it was masked: the goroutine that this wakes sees that, and unmasks.
+        self.line.raise();
+    }
+
+    /// From here on its messages go to `cpu`. `false`: that CPU has no vector left, or no message
+    /// can reach it.
+    fn direct_to(&'static self, cpu: usize) -> bool {
+        let mut target = self.target.lock();
+        let Some(vector) = claim(cpu, self) else { return false };
+        self.how.direct(apic::id_of(cpu), vector);
+        release(*target, self);
+        *target = Target { cpu, vector };
+        true
+    }
+}
+
+/// A vector on `cpu` for this source.
+fn claim(cpu: usize, source: &'static Source) -> Option<u8> {
+    if apic::id_of(cpu) > 0xff {
+        return None; // a message has room for eight bits, without interrupt remapping
+    }
+    let _one_at_a_time = VECTORS_LOCK.lock();
+    let table = TABLES[cpu].load(Ordering::Acquire).unwrap_or_else(|| {
+        let table = Box::leak(Box::new(Table(array::from_fn(|_| AtomicRef::new()))));
+        TABLES[cpu].store(Some(table), Ordering::Release);
+        table
+    });
+    let free = table.0.iter().position(|entry| entry.load(Ordering::Relaxed).is_none())?;
+    table.0[free].store(Some(source), Ordering::Release);
+    Some(DEVICES + free as u8)
+}
+
+/// Gives the vector back, if it was this source's.
+fn release(target: Target, source: &'static Source) {
+    let _one_at_a_time = VECTORS_LOCK.lock();
+    if let Some(table) = TABLES[target.cpu].load(Ordering::Acquire)
+        && let Some(entry) = table.0.get(usize::from(target.vector.wrapping_sub(DEVICES)))
+        && entry.load(Ordering::Relaxed).is_some_and(|other| core::ptr::eq(other, source))
+    {
+        entry.store(None, Ordering::Release);
+    }
+}
+
+impl How {
+    /// A message to the CPU with this APIC id (Intel SDM vol. 3A, 12.11). Masked while it is
+    /// written.
+    fn direct(&self, apic_id: u32, vector: u8) {
+        let address = 0xfee0_0000 | apic_id << 12;
+        self.mask();
+        match self {
+            How::Entry(entry) => {
+                entry.write(0, address);
+                entry.write(4, 0u32);
+                entry.write(8, u32::from(vector));
+            }
+            How::Msi(msi) => msi.set_message_info(address.into(), vector.into(), Config),
+            How::Pin(_) | How::Soft => {}
+        }
+        self.unmask();
+    }
+
+    fn mask(&self) {
+        match self {
+            How::Entry(entry) => entry.write(12, 1u32),
+            // Without a mask, the device sends nothing while its messages are off. What is lost so
+            // is seen in the device.
+            How::Msi(msi) => msi.set_enabled(false, Config),
+            How::Pin(_) | How::Soft => {}
+        }
+    }
+
+    fn unmask(&self) {
+        match self {
+            How::Entry(entry) => entry.write(12, 0u32),
+            How::Msi(msi) => msi.set_enabled(true, Config),
+            How::Pin(_) | How::Soft => {}
+        }
+    }
+}
+
+/// Devices that may share an input.
+const SHARERS: usize = 16;
+
+/// An input of an I/O APIC that devices' pins are wired to.
+struct Pin {
+    gsi: u32,
+    /// Those that use it.
+    sharers: [AtomicRef<Source>; SHARERS],
+    /// A bit for each of them that has not looked at its device since the last interrupt. Set by
+    /// the handler (Release) after it has masked the input; cleared by the goroutines (AcqRel), the
+    /// last of which unmasks.
+    unserved: AtomicU32,
+}
+
+static PINS: Lock<Vec<&'static Pin>> = Lock::new(Rank::User, Vec::new());
+
+impl Pin {
+    /// In the handler: on one CPU, and not again until the input is unmasked.
+    fn came(&'static self) {
+        ioapic::mask(self.gsi);
+        let sharers = || self.sharers.iter().map(|s| s.load(Ordering::Acquire)).enumerate();
+        let bits = sharers().filter(|(_, s)| s.is_some()).fold(0, |bits, (n, _)| bits | 1 << n);
+        self.unserved.store(bits, Ordering::Release);
+        sharers().filter_map(|(_, source)| source).for_each(|source| source.line.raise());
+        if bits == 0 {
+            STRAYS.fetch_add(1, Ordering::Relaxed); // nobody is left to quiet it: it stays masked
+        }
+    }
+
+    /// Sharer `n` has looked at its device, or does not use the input any more. Bits of those that
+    /// have left do not count: the handler may have counted them just before.
+    fn served(&self, n: usize) {
+        let sharers = self.sharers.iter().enumerate();
+        let here = sharers.filter(|(_, s)| s.load(Ordering::Acquire).is_some());
+        let here = here.fold(0, |bits, (n, _)| bits | 1 << n);
+        let was = self.unserved.fetch_and(!(1 << n), Ordering::AcqRel);
+        if was & 1 << n != 0 && was & !(1 << n) & here == 0 {
+            ioapic::unmask(self.gsi);
+        }
+    }
+
+    fn place(&self, source: &'static Source) -> Option<usize> {
+        let mine = |s: &AtomicRef<Source>| {
+            s.load(Ordering::Acquire).is_some_and(|other| core::ptr::eq(other, source))
+        };
+        self.sharers.iter().position(mine)
+    }
+}
+
+/// One of a device's interrupts. One goroutine at a time may wait for it.
+pub struct Irq(&'static Source);
+
+impl fmt::Debug for Irq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let how = match self.0.how {
+            How::Entry(_) => "MSI-X",
+            How::Msi(_) => "MSI",
+            How::Pin(_) => "pin",
+            How::Soft => "soft",
+        };
+        let Target { cpu, vector } = *self.0.target.lock();
+        let storms = self.0.storms.load(Ordering::Relaxed);
+        write!(f, "{how}, vector {vector:#x} of CPU {cpu}, {storms} storms")
+    }
+}
+
+impl Irq {
+    /// A message that is sent from an entry of an MSI-X table.
+    pub(super) fn entry(entry: Registers) -> Result<Irq, Error> {
+        Irq::message(How::Entry(entry))
+    }
+
+    /// A message that is sent by way of the capability MSI.
+    pub(super) fn msi(msi: MsiCapability) -> Result<Irq, Error> {
+        Irq::message(How::Msi(msi))
+    }
+
+    /// An interrupt that no device sends, but [`Irq::send`].
+    pub fn soft() -> Result<Irq, Error> {
+        Irq::message(How::Soft)
+    }
+
+    fn message(how: How) -> Result<Irq, Error> {
+        let source = Source::new(how);
+        let directed = source.direct_to(cpu()) || source.direct_to(0);
+        if directed { Ok(Irq(source)) } else { Err(Error::NoVector) }
+    }
+
+    /// A device's pin, wired to this input: level-triggered; active low, unless the firmware says
+    /// otherwise.
+    pub(super) fn pin(gsi: u32, active_low: bool) -> Result<Irq, Error> {
+        let mut pins = PINS.lock();
+        let known = pins.iter().copied().find(|pin| pin.gsi == gsi);
+        let pin = known.unwrap_or_else(|| {
+            Box::leak(Box::new(Pin {
+                gsi,
+                sharers: array::from_fn(|_| AtomicRef::new()),
+                unserved: AtomicU32::new(0),
+            }))
+        });
+        let source = Source::new(How::Pin(pin));
+        let free = pin.sharers.iter().find(|s| s.load(Ordering::Relaxed).is_none());
+        free.ok_or(Error::NoVector)?.store(Some(source), Ordering::Release);
+        if known.is_none() {
+            let vector = claim(0, source).ok_or(Error::NoVector)?;
+            *source.target.lock() = Target { cpu: 0, vector };
+            if !ioapic::route(gsi, vector, 0, true, active_low) {
+                release(Target { cpu: 0, vector }, source);
+                return Err(Error::NoPin);
+            }
+            pins.push(pin);
+        }
+        // Masked since its last sharer left, perhaps.
+        ioapic::unmask(gsi);
+        Ok(Irq(source))
+    }
+
+    /// Parks until an interrupt came since the last call. Look at the device before and after it:
+    /// several interrupts may count as one, and one may come for nothing.
+    ///
+    /// # Panics
+    /// If another goroutine waits for it.
+    pub fn wait(&self) {
+        self.armed().wait();
+    }
+
+    /// What a goroutine waits on that has looked at its device: in a select, `irq(interrupt.armed())`.
+    /// From here on the device interrupts this CPU, if its interrupt is a message.
+    pub fn armed(&self) -> executive::irq::Irq {
+        let source = self.0;
+        source.unseen.store(0, Ordering::Relaxed);
+        if let How::Pin(pin) = source.how {
+            pin.place(source).inspect(|&n| pin.served(n));
+            return executive::irq::Irq::of(&source.line);
+        }
+        let was_masked = source.masked.swap(false, Ordering::Acquire);
+        let here = cpu();
+        let moved = source.target.lock().cpu != here && source.direct_to(here);
+        if was_masked && !moved {
+            source.how.unmask();
+        }
+        if was_masked || moved {
+            source.line.raise(); // look once more
+        }
+        executive::irq::Irq::of(&source.line)
+    }
+
+    /// Interrupts the CPU that the device would interrupt: for tests and measurements.
+    pub fn send(&self) {
+        let Target { cpu, vector } = *self.0.target.lock();
+        apic::send_ipi(cpu, vector);
+    }
+}
+
+impl Drop for Irq {
+    /// The device interrupts nobody any more, by this.
+    fn drop(&mut self) {
+        let source = self.0;
+        source.how.mask();
+        match source.how {
+            How::Pin(pin) => {
+                if let Some(n) = pin.place(source) {
+                    pin.sharers[n].store(None, Ordering::Release);
+                    pin.served(n);
+                }
+            }
+            _ => release(*source.target.lock(), source),
+        }
+    }
+}
