@@ -3,7 +3,7 @@
 #![allow(unsafe_code)] // An MSR.
 
 use crate::acpi::{self, Platform};
-use crate::{apic, clock, frames, memory, mtrr, rtc, smp};
+use crate::{apic, clock, device, frames, memory, mtrr, rtc, smp};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -70,6 +70,9 @@ pub fn whole() {
     tables(platform);
     interrupts(platform);
     println!("power: {:x?}, reset {:x?}", platform.power, platform.reset);
+    println!("PCI, through {}:", if device::is_ecam() { "memory" } else { "ports" });
+    device::functions().iter().for_each(|function| println!("  {function}"));
+    println!("  {} interrupts were nobody's", device::strays());
     println!("memory map:");
     for region in frames::map() {
         println!("  {:#014x}..{:#014x} {:?}", region.start, region.end, region.kind);

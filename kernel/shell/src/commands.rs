@@ -52,6 +52,7 @@ static TABLE: &[Command] = &[
         "every goroutine, alike ones in one line: what it does, since when, its stack"),
     command("mem", "", reports::mem, "where the memory is"),
     command("report", "", reports::report, "all about this machine, for whoever is not there"),
+    command("lspci", "", reports::lspci, "the functions on the PCI buses"),
     command("stacks", "", reports::stacks,
         "goroutines' stacks by where they were started: memory now, and the deepest"),
     command("locks", "[MOST]", reports::locks,

@@ -5,7 +5,7 @@ use super::{Args, Outcome};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use executive::census;
-use kernel::{apic, frames, memory, println, reclaim, stacks as machine_stacks};
+use kernel::{apic, device, frames, memory, println, reclaim, stacks as machine_stacks};
 
 pub fn cpus(_: &Args) -> Outcome {
     println!(
@@ -55,6 +55,11 @@ pub fn gs(args: &Args) -> Outcome {
     if left_out > 0 {
         println!("... and {left_out} more (`gs MOST` shows MOST lines)");
     }
+    Ok(())
+}
+
+pub fn lspci(_: &Args) -> Outcome {
+    device::functions().iter().for_each(|function| println!("{function}"));
     Ok(())
 }
 
