@@ -10,6 +10,7 @@
 #![no_std]
 extern crate alloc;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 use executive::machine::now;
@@ -45,7 +46,7 @@ impl fmt::Display for Row {
     }
 }
 
-/// What the program around us knows and we can't: where lines go, and three things of the machine.
+/// What the program around us knows and we can't: where lines go, and some things of the machine.
 pub struct Host {
     pub emit: fn(&Row),
     /// Bytes of memory in use, everything counted (page tables too).
@@ -53,8 +54,17 @@ pub struct Host {
     /// Called now and then by goroutines that hog a CPU: does nothing where every instruction can
     /// be preempted, otherwise gives the executive its chance.
     pub preemption_point: fn(),
+    /// A device's interrupt, where there is such a thing.
+    pub interrupt: fn() -> Option<Interrupt>,
     /// Iterations are divided by this: 1 on a real CPU, more on an emulated one.
     pub slowness: usize,
+}
+
+/// An interrupt that can be sent as its device would, and waited for.
+pub struct Interrupt {
+    pub send: Box<dyn Fn()>,
+    /// Parks until it has come.
+    pub wait: Box<dyn Fn() + Send>,
 }
 
 /// A group of rows that are measured together, and its function.
@@ -86,6 +96,7 @@ static GROUPS: &[Group] = &[
         million::timers,
     ),
     (&["wake_p50", "wake_p99"], latency::wake),
+    (&["irq_p50", "irq_p99"], latency::irq),
     (&["fair_p50", "fair_p99", "fair_max"], latency::fair),
 ];
 

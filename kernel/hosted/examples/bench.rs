@@ -36,6 +36,7 @@ fn race() {
         memory,
         // A pin taken and dropped: the cheapest thing that looks whether a preemption has come.
         preemption_point: || drop(executive::percpu::Pin::new()),
+        interrupt: || None,
         slowness: 1,
     };
     if !bench::run(&wanted, &host) {

@@ -1,12 +1,13 @@
 //! Other packages' collections, run in the kernel.
 
 use super::{Args, Outcome, run_command};
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use core::time::Duration;
 use executive::{go, time};
-use kernel::{frames, print, println, screen};
+use kernel::{device, frames, print, println, screen};
 use scenarios::{DEATHS, SCENARIOS, SLEEPERS};
 
 /// Runs benchmarks (package `bench`).
@@ -19,7 +20,15 @@ pub fn bench(args: &Args) -> Outcome {
         },
         memory: || frames::counts().1 as u64 * frames::FRAME,
         preemption_point: || {}, // every instruction is one
-        slowness: 10,            // an emulator's
+        interrupt: || {
+            let interrupt = Arc::new(device::Irq::soft().ok()?);
+            let device = interrupt.clone();
+            Some(bench::Interrupt {
+                send: Box::new(move || device.send()),
+                wait: Box::new(move || interrupt.wait()),
+            })
+        },
+        slowness: 10, // an emulator's
     };
     if bench::run(args.words, &host) { Ok(()) } else { Err("no such row".into()) }
 }
