@@ -305,6 +305,14 @@ mutation "a handler counts itself too late" meeting.rs alarm a_late_handler_does
 mutation "an interrupt that lost is forgotten" meeting.rs alarm a_late_handler_does_not_claim_the_next_wait \
     's/while self\.word\.raise\(\)\.is_some_and\(\|t\| !claim\(t\)\) \{\}/if let Some(t) = self.word.raise() {\n            claim(t);\n        }/'
 
+# --- interrupts that are masked until somebody looks
+mutation "lines are raised before it is noted who must look" masks.rs masks a_shared_level_is_unmasked_when_all_have_looked \
+    's/(let bits = .*?;\n)(.*?)(\s*self\.present\(\)\.for_each\(\|\(_, t\)\| raise\(t\)\);)/$1$3\n$2/s'
+mutation "one who has left is waited for" masks.rs masks a_sharer_that_leaves_leaves_nothing_masked \
+    's/others\.fold\(0, \|bits, \(n, _\)\| bits \| 1 << n\) & was == 0/was \& !(1 << n) == 0/'
+mutation "a storm is told before it is masked" masks.rs masks a_storm_ends_when_somebody_looks \
+    's/(mask\(\);\n)(.*?)(\s*self\.masked\.swap\(1, Ordering::Release\);)/$3\n$2$1/s'
+
 # --- the words of Mutex and RwLock
 mutation "locked without acquire" lockword.rs locks two_take_turns \
     's/compare_exchange\(0, LOCKED, Ordering::Acquire/compare_exchange(0, LOCKED, Ordering::Relaxed/'

@@ -27,9 +27,10 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::array;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use executive::atomic::AtomicRef;
 use executive::irq::Line;
+use executive::irq::masks::{Level, Storm};
 use executive::lock::{Lock, Rank};
 use executive::param::MAX_CPUS;
 use executive::percpu::cpu;
@@ -54,13 +55,7 @@ static STRAYS: AtomicU32 = AtomicU32::new(0);
 /// What interrupts. It is never freed, because a handler on another CPU may still look at it.
 struct Source {
     line: Line,
-    /// How many interrupts came since its goroutine last armed it.
-    unseen: AtomicU32,
-    /// The handler has masked it, because nobody looked. Set (Release) after that; taken (Acquire)
-    /// by the goroutine, which unmasks.
-    masked: AtomicBool,
-    /// How often that was so.
-    storms: AtomicU32,
+    storm: Storm,
     target: Lock<Target>,
     how: How,
 }
@@ -76,8 +71,8 @@ enum How {
     /// An entry of the MSI-X table (PCI Local Bus Specification 3.0, 6.8.2).
     Entry(Registers),
     Msi(MsiCapability),
-    /// A user of an input of the I/O APIC.
-    Pin(&'static Pin),
+    /// One that shares an input of the I/O APIC, and its number there.
+    Pin(&'static Pin, AtomicUsize),
     /// Software interrupts ([`Irq::soft`]).
     Soft,
 }
@@ -86,7 +81,7 @@ enum How {
 pub fn on_interrupt(vector: u8) {
     let table = TABLES[cpu()].load(Ordering::Acquire);
     match table.and_then(|t| t.0[usize::from(vector - DEVICES)].load(Ordering::Acquire)) {
-        Some(Source { how: How::Pin(pin), .. }) => pin.came(),
+        Some(Source { how: How::Pin(pin, _), .. }) => pin.came(),
         Some(source) => source.came(),
         None => {
             STRAYS.fetch_add(1, Ordering::Relaxed);
@@ -103,9 +98,7 @@ impl Source {
     fn new(how: How) -> &'static Source {
         Box::leak(Box::new(Source {
             line: Line::new(),
-            unseen: AtomicU32::new(0),
-            masked: AtomicBool::new(false),
-            storms: AtomicU32::new(0),
+            storm: Storm::new(),
             target: Lock::new(Rank::User, Target { cpu: 0, vector: 0 }),
             how,
         }))
@@ -113,12 +106,7 @@ impl Source {
 
     /// In the handler.
     fn came(&'static self) {
-        if self.unseen.fetch_add(1, Ordering::Relaxed) == STORM {
-            self.how.mask();
-            self.storms.fetch_add(1, Ordering::Relaxed);
-            self.masked.store(true, Ordering::Release);
-        }
-        // After it was masked: the goroutine that this wakes sees that, and unmasks.
+        self.storm.came(STORM, || self.how.mask());
         self.line.raise();
     }
 
@@ -174,7 +162,7 @@ impl How {
                 entry.write(8, u32::from(vector));
             }
             How::Msi(msi) => msi.set_message_info(address.into(), vector.into(), Config),
-            How::Pin(_) | How::Soft => {}
+            How::Pin(..) | How::Soft => {}
         }
         self.unmask();
     }
@@ -185,7 +173,7 @@ impl How {
             // Without a mask, the device sends nothing while its messages are off. What is lost so
             // is seen in the device.
             How::Msi(msi) => msi.set_enabled(false, Config),
-            How::Pin(_) | How::Soft => {}
+            How::Pin(..) | How::Soft => {}
         }
     }
 
@@ -193,7 +181,7 @@ impl How {
         match self {
             How::Entry(entry) => entry.write(12, 0u32),
             How::Msi(msi) => msi.set_enabled(true, Config),
-            How::Pin(_) | How::Soft => {}
+            How::Pin(..) | How::Soft => {}
         }
     }
 }
@@ -204,12 +192,7 @@ const SHARERS: usize = 16;
 /// An input of an I/O APIC that devices' pins are wired to.
 struct Pin {
     gsi: u32,
-    /// Those that use it.
-    sharers: [AtomicRef<Source>; SHARERS],
-    /// A bit for each of them that has not looked at its device since the last interrupt. Set by
-    /// the handler (Release) after it has masked the input; cleared by the goroutines (AcqRel), the
-    /// last of which unmasks.
-    unserved: AtomicU32,
+    level: Level<Source, SHARERS>,
 }
 
 static PINS: Lock<Vec<&'static Pin>> = Lock::new(Rank::User, Vec::new());
@@ -217,33 +200,7 @@ static PINS: Lock<Vec<&'static Pin>> = Lock::new(Rank::User, Vec::new());
 impl Pin {
     /// In the handler: on one CPU, and not again until the input is unmasked.
     fn came(&'static self) {
-        ioapic::mask(self.gsi);
-        let sharers = || self.sharers.iter().map(|s| s.load(Ordering::Acquire)).enumerate();
-        let bits = sharers().filter(|(_, s)| s.is_some()).fold(0, |bits, (n, _)| bits | 1 << n);
-        self.unserved.store(bits, Ordering::Release);
-        sharers().filter_map(|(_, source)| source).for_each(|source| source.line.raise());
-        if bits == 0 {
-            STRAYS.fetch_add(1, Ordering::Relaxed); // nobody is left to quiet it: it stays masked
-        }
-    }
-
-    /// Sharer `n` has looked at its device, or does not use the input any more. Bits of those that
-    /// have left do not count: the handler may have counted them just before.
-    fn served(&self, n: usize) {
-        let sharers = self.sharers.iter().enumerate();
-        let here = sharers.filter(|(_, s)| s.load(Ordering::Acquire).is_some());
-        let here = here.fold(0, |bits, (n, _)| bits | 1 << n);
-        let was = self.unserved.fetch_and(!(1 << n), Ordering::AcqRel);
-        if was & 1 << n != 0 && was & !(1 << n) & here == 0 {
-            ioapic::unmask(self.gsi);
-        }
-    }
-
-    fn place(&self, source: &'static Source) -> Option<usize> {
-        let mine = |s: &AtomicRef<Source>| {
-            s.load(Ordering::Acquire).is_some_and(|other| core::ptr::eq(other, source))
-        };
-        self.sharers.iter().position(mine)
+        self.level.came(|| ioapic::mask(self.gsi), |source| source.line.raise());
     }
 }
 
@@ -255,11 +212,11 @@ impl fmt::Debug for Irq {
         let how = match self.0.how {
             How::Entry(_) => "MSI-X",
             How::Msi(_) => "MSI",
-            How::Pin(_) => "pin",
+            How::Pin(..) => "pin",
             How::Soft => "soft",
         };
         let Target { cpu, vector } = *self.0.target.lock();
-        let storms = self.0.storms.load(Ordering::Relaxed);
+        let storms = self.0.storm.storms();
         write!(f, "{how}, vector {vector:#x} of CPU {cpu}, {storms} storms")
     }
 }
@@ -291,16 +248,10 @@ impl Irq {
     pub(super) fn pin(gsi: u32, active_low: bool) -> Result<Irq, Error> {
         let mut pins = PINS.lock();
         let known = pins.iter().copied().find(|pin| pin.gsi == gsi);
-        let pin = known.unwrap_or_else(|| {
-            Box::leak(Box::new(Pin {
-                gsi,
-                sharers: array::from_fn(|_| AtomicRef::new()),
-                unserved: AtomicU32::new(0),
-            }))
-        });
-        let source = Source::new(How::Pin(pin));
-        let free = pin.sharers.iter().find(|s| s.load(Ordering::Relaxed).is_none());
-        free.ok_or(Error::NoVector)?.store(Some(source), Ordering::Release);
+        let pin = known.unwrap_or_else(|| Box::leak(Box::new(Pin { gsi, level: Level::new() })));
+        let source = Source::new(How::Pin(pin, AtomicUsize::new(0)));
+        let How::Pin(_, number) = &source.how else { unreachable!() };
+        number.store(pin.level.join(source).ok_or(Error::NoVector)?, Ordering::Relaxed);
         if known.is_none() {
             let vector = claim(0, source).ok_or(Error::NoVector)?;
             *source.target.lock() = Target { cpu: 0, vector };
@@ -328,19 +279,19 @@ impl Irq {
     /// From here on the device interrupts this CPU, if its interrupt is a message.
     pub fn armed(&self) -> executive::irq::Irq {
         let source = self.0;
-        source.unseen.store(0, Ordering::Relaxed);
-        if let How::Pin(pin) = source.how {
-            pin.place(source).inspect(|&n| pin.served(n));
-            return executive::irq::Irq::of(&source.line);
-        }
-        let was_masked = source.masked.swap(false, Ordering::Acquire);
-        let here = cpu();
-        let moved = source.target.lock().cpu != here && source.direct_to(here);
-        if was_masked && !moved {
-            source.how.unmask();
-        }
-        if was_masked || moved {
-            source.line.raise(); // look once more
+        let looks_once_more = match &source.how {
+            How::Pin(pin, number) => {
+                pin.level.served(number.load(Ordering::Relaxed), || ioapic::unmask(pin.gsi));
+                false
+            }
+            how => {
+                let was_masked = source.storm.looked(|| how.unmask());
+                let here = cpu();
+                was_masked | (source.target.lock().cpu != here && source.direct_to(here))
+            }
+        };
+        if looks_once_more {
+            source.line.raise();
         }
         executive::irq::Irq::of(&source.line)
     }
@@ -356,15 +307,14 @@ impl Drop for Irq {
     /// The device interrupts nobody any more, by this.
     fn drop(&mut self) {
         let source = self.0;
-        source.how.mask();
-        match source.how {
-            How::Pin(pin) => {
-                if let Some(n) = pin.place(source) {
-                    pin.sharers[n].store(None, Ordering::Release);
-                    pin.served(n);
-                }
+        match &source.how {
+            How::Pin(pin, number) => {
+                pin.level.leave(number.load(Ordering::Relaxed), || ioapic::unmask(pin.gsi));
             }
-            _ => release(*source.target.lock(), source),
+            how => {
+                how.mask();
+                release(*source.target.lock(), source);
+            }
         }
     }
 }

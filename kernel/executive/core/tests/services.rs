@@ -6,6 +6,8 @@ pub mod lineword;
 pub mod lockword;
 #[path = "../../services/src/irq/meeting.rs"]
 pub mod meeting;
+#[path = "../../services/src/irq/masks.rs"]
+pub mod masks;
 #[path = "../../services/src/param.rs"]
 pub mod param;
 #[path = "../../services/src/sync/readers.rs"]

@@ -7,6 +7,7 @@
 //! A goroutine may wait for other things at the same time (select.rs): meeting.rs tells how.
 
 pub(crate) mod lineword;
+pub mod masks;
 pub(crate) mod meeting;
 
 use self::lineword::Wait;

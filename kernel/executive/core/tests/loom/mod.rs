@@ -12,6 +12,7 @@ mod free;
 mod idle;
 mod inject;
 mod locks;
+mod masks;
 mod note;
 mod park;
 mod runq;
