@@ -25,12 +25,3 @@ fn a_kernel_with_its_own_heap_allocates_everywhere() {
 fn the_sieve_sieves() {
     boots().example("sieve").ok();
 }
-
-/// A driver outside of the library: interrupts that the kernel knows nothing of come to its
-/// goroutine.
-#[test]
-fn a_driver_of_one_s_own_gets_its_interrupts() {
-    for cpus in [1, 2, 4] {
-        boots().smp(cpus).example("rtc").says("8 interrupts").ok();
-    }
-}
