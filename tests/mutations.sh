@@ -311,7 +311,7 @@ mutation "lines are raised before it is noted who must look" masks.rs masks a_sh
 mutation "one who has left is waited for" masks.rs masks a_sharer_that_leaves_leaves_nothing_masked \
     's/others\.fold\(0, \|bits, \(n, _\)\| bits \| 1 << n\) & was == 0/was \& !(1 << n) == 0/'
 mutation "a storm is told before it is masked" masks.rs masks a_storm_ends_when_somebody_looks \
-    's/(mask\(\);\n)(.*?)(\s*self\.masked\.swap\(1, Ordering::Release\);)/$3\n$2$1/s'
+    's/( {12}mask\(\);\n)(.*?)( {12}self\.masked\.swap\(1, Ordering::Release\);)/$3\n$2$1/s'
 
 # --- the words of Mutex and RwLock
 mutation "locked without acquire" lockword.rs locks two_take_turns \

@@ -4,14 +4,14 @@
 use super::model::{check, leak};
 use super::services::masks::{Level, Storm};
 use loom::sync::Mutex;
+use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether a goroutine's line is raised.
 type Line = Mutex<bool>;
 
-/// The interrupt's mask, and the lines of two goroutines. The mask is the hardware's: loom does not
-/// see it, so it orders nothing.
+/// The interrupt's mask, and the lines of two goroutines. The mask is the hardware's: it has one
+/// value at a time, hence the exchanges, and orders nothing.
 struct Machine {
     level: Level<Line, 2>,
     storm: Storm,
@@ -36,7 +36,7 @@ fn take(line: &Line) -> bool {
 
 impl Machine {
     fn mask(&self, masked: bool) {
-        self.masked.store(masked, Ordering::SeqCst);
+        self.masked.swap(masked, Ordering::Relaxed);
     }
 
     /// The hardware runs the handler, if the interrupt is not masked.
@@ -54,7 +54,7 @@ impl Machine {
     }
 
     fn is_masked(&self) -> bool {
-        self.masked.load(Ordering::SeqCst)
+        self.masked.fetch_or(false, Ordering::Relaxed)
     }
 }
 
