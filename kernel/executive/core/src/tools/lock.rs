@@ -5,8 +5,8 @@
 //! order, long before it would deadlock. Interrupt handlers take none (IRQ-CLEAN), so interrupts
 //! stay on.
 //!
-//! The spinning itself is `spin`'s. Without the pin a holder could be preempted, and on one CPU the
-//! next goroutine would spin on it for its whole slice.
+//! The crate `spin` does the spinning. Without the pin a holder could be preempted, and on one CPU
+//! the next goroutine would spin for its whole slice.
 #![allow(unsafe_code)] // A guard's holder has what the lock protects.
 
 use crate::ground::chaos;
@@ -28,16 +28,16 @@ pub enum Rank {
     Timers = 4,
     /// A tree of cancellation tokens: cancelling closes channels.
     Cancel = 6,
-    /// Channels and sync objects.
+    /// Channels.
     Chan = 8,
-    /// A wait queue below them.
+    /// Monitors, of which the other sync objects are made.
     Wait = 10,
-    /// The machine's, while it gets memory back: whoever allocates may take it, and it takes all
-    /// that follow.
+    /// The machine's, held while it gets memory back. An allocation may take it, and its holder
+    /// may take all that follow.
     Reclaim = 12,
     /// The global run queue, the global list of free g's, a CPU's inbox.
     Sched = 16,
-    /// The machine's: stacks, page tables, frames, heap, in that order.
+    /// The machine's stacks.
     Stacks = 20,
     /// The machine's heap.
     Heap = 22,
@@ -53,13 +53,13 @@ pub enum Rank {
 #[repr(C)] // a channel then begins with its lock, which costs an instruction less
 pub struct Lock<T, const COUNTS: usize = 0> {
     rank: Rank,
-    /// How often it was taken, and how often someone had to spin for it; or nothing.
+    /// Of a [`CountedLock`]: how often it was taken, and how often that took spinning.
     counts: [AtomicU64; COUNTS],
     inner: spin::mutex::SpinMutex<T>,
 }
 
-/// A lock that counts how often it is taken, and how often someone had to spin for it: for the few
-/// that reports tell of.
+/// A lock that counts how often it is taken, and how often that takes spinning: for the few locks
+/// that reports show.
 pub type CountedLock<T> = Lock<T, 2>;
 
 /// The lock is held, and the goroutine pinned, while this lives.
@@ -83,7 +83,7 @@ impl<T, const COUNTS: usize> Lock<T, COUNTS> {
             inner: spin::mutex::SpinMutex::new(value),
         }
     }
-    /// What a lock protects that is [held](Self::hold).
+    /// Where the value lies, for whoever [holds](Self::hold) the lock.
     #[inline]
     pub fn held(&self) -> *mut T {
         self.inner.as_mut_ptr()
@@ -120,11 +120,11 @@ impl<T, const COUNTS: usize> Lock<T, COUNTS> {
         forget(self.lock());
     }
 
-    /// Gives back what [`hold`](Self::hold) took. On g0, on behalf of a goroutine that has just
-    /// parked, no preemption is honoured.
+    /// Releases the lock that [`hold`](Self::hold) took. `on_g0`: for a goroutine that has just
+    /// parked, so without yielding.
     ///
     /// # Safety
-    /// The caller holds it, by `hold`, and uses nothing of what it protects any more.
+    /// The caller took the lock by `hold`, and does not use the value any more.
     #[inline]
     pub unsafe fn release_held(&self, on_g0: bool) {
         let guard = LockGuard { lock: self, _not_send: PhantomData };
@@ -157,7 +157,7 @@ impl<T> CountedLock<T> {
     pub const fn counted(rank: Rank, value: T) -> Self {
         Self::free(rank, value)
     }
-    /// How often it was taken, and how often someone had to spin for it. For reports.
+    /// How often it was taken, and how often that took spinning. For reports.
     pub fn stats(&self) -> (u64, u64) {
         let [acquired, contended] = &self.counts;
         (acquired.load(Relaxed), contended.load(Relaxed))
@@ -165,7 +165,7 @@ impl<T> CountedLock<T> {
 }
 
 impl<T, const COUNTS: usize> LockGuard<'_, T, COUNTS> {
-    /// What the lock is known by: its address.
+    /// The lock's address, by which reports name what a goroutine waits for.
     pub(crate) fn address(&self) -> usize {
         core::ptr::from_ref(self.lock).expose_provenance()
     }
@@ -176,16 +176,15 @@ impl<T, const COUNTS: usize> LockGuard<'_, T, COUNTS> {
         ManuallyDrop::new(self).release();
     }
 
-    /// Releases the lock on g0, on behalf of a goroutine that has just parked: no preemption is
-    /// honoured.
+    /// Releases the lock on g0, for a goroutine that has just parked: so without yielding.
     #[inline(always)]
     pub(crate) fn release_on_g0(self) {
         self.release_pinned();
         percpu::unpin_quietly();
     }
 
-    /// Releases the lock, where that hardly ever happens: a call with one argument, so that a guard
-    /// which goes another way costs no register for it.
+    /// Releases the lock on a path that is hardly ever taken. It is a call with one argument, so
+    /// that the common path keeps no register for it.
     #[cold]
     #[inline(never)]
     pub fn release_rarely(self) {}

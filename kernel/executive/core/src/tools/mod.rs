@@ -1,4 +1,4 @@
-//! What the nouns are made with. `model/` has what unit tests, Miri and models get in place of GS.
+//! The tools of which the nouns are made. Unit tests, Miri and loom have some of them in `model/`.
 #[cfg_attr(any(loom, miri, test), path = "../model/fatal.rs")]
 pub mod fatal;
 #[cfg_attr(any(loom, miri, test), path = "../model/percpu.rs")]

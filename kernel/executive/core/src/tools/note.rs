@@ -1,8 +1,8 @@
 //! A note: one m sleeps on it, anyone wakes it, once. As in Go.
 //!
-//! **Rule:** between two [`clear`](Note::clear)s at most one m sleeps and the note is woken at most
-//! once; a wakeup that comes before the sleep is not lost. The word is what the machine's `wait`
-//! checks together with going to sleep.
+//! **Rule:** between two [`clear`](Note::clear)s at most one m sleeps, and only the first wakeup
+//! counts. One that comes before the sleep is not lost: checking the word and going to sleep are
+//! one step of the machine's `wait`.
 
 use crate::ground::atomic::{AtomicU32, Ordering, const_fn};
 
@@ -24,13 +24,13 @@ pub trait Sleeper {
 
 impl Note {
     const_fn! {
-        /// As at the start.
+        /// A note that is clear.
         pub fn new() -> Self {
             Note { word: AtomicU32::new(CLEAR) }
         }
     }
 
-    /// Makes the note ready for its next use. By its m, awake.
+    /// Makes the note ready for its next use. Called by its m.
     #[doc(alias = "noteclear")]
     pub fn clear(&self) {
         self.word.store(CLEAR, Ordering::Relaxed);
@@ -42,8 +42,8 @@ impl Note {
         self.word.load(Ordering::Acquire) == WOKEN
     }
 
-    /// Sleeps until woken, until `deadline`, or until the machine returns early; tells whether it
-    /// was woken.
+    /// Sleeps until woken, until `deadline` (ns), or until the machine's `wait` returns early.
+    /// Returns whether the note was woken. Called by its m.
     #[doc(alias("notesleep", "notetsleep"))]
     pub fn sleep(&self, machine: &impl Sleeper, deadline: u64) -> bool {
         if !self.woken() {
@@ -52,8 +52,8 @@ impl Note {
         self.woken()
     }
 
-    /// Wakes the sleeper, or the next one to sleep. Tells whether this call did: `false` if it was
-    /// woken already. May be called from an interrupt handler.
+    /// Wakes the sleeper, or the next one to sleep. `false`: the note was woken already. May be
+    /// called from an interrupt handler.
     #[doc(alias = "notewakeup")]
     pub fn wakeup(&self, machine: &impl Sleeper) -> bool {
         // Release: partner of the Acquire in `woken`. The machine's `wake` orders this against the

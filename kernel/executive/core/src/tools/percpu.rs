@@ -1,15 +1,14 @@
-//! What GS points at, and the three things read through it: the current g, the pin count, who this
-//! CPU is.
+//! What GS points at: a block for each CPU, with the current g, the number of pins, and which CPU
+//! it is.
 //!
 //! **Rule (GS-CURRENT):** `gs:[0]` is the g whose stack rsp is on, except between two instructions
 //! of `switch.rs`. It is read by one instruction that is not `pure`, every time: the compiler may
 //! neither repeat nor remember it, because a goroutine that switches away may come back on another
 //! CPU.
 //!
-//! Everything here that *changes* per-CPU state is a single `gs:` instruction. An interrupt cannot
-//! split one, so a goroutine that is preempted just before has moved as a whole, and one preempted
-//! just after `pin` cannot be. Rejected: `&PerCpu` handed around (it would be kept over a switch),
-//! and a TLS-like lazy address (LLVM keeps those over calls: llvm-project#98479).
+//! A goroutine that is not pinned changes its CPU's block by single `gs:` instructions, which no
+//! interrupt can split. Rejected: `&PerCpu` handed around (it would be kept over a switch), and a
+//! thread-local address (LLVM keeps those over calls: llvm-project#98479).
 #![allow(unsafe_code)] // GS-relative instructions.
 
 use crate::ground::arch;
@@ -19,8 +18,8 @@ use crate::ground::param::MAX_CPUS;
 use core::mem::offset_of;
 
 with_new! {
-/// One CPU's block: what its GS base is set to, forever. (Two lines: the adjacent-line prefetcher
-/// must not make neighbours share.)
+/// One CPU's block, to which its GS base is set for good. (Two cache lines, because the prefetcher
+/// fetches lines in pairs: two CPUs must not share a pair.)
 #[repr(C, align(128))]
 pub struct PerCpu {
     /// The current g (`*const G`; typed in g.rs).
@@ -30,11 +29,11 @@ pub struct PerCpu {
     /// The goroutine that this CPU runs, also while it is on g0 on its behalf.
     #[doc(alias = "m.curg")]
     curg: Owned<*mut ()> = Owned::new(),
-    /// How often the running code has asked not to be preempted or moved (Go: `m.locks`), times
-    /// [`PIN`]; and [`CALM`], which is off when the goroutine shall yield as soon as it can (Go:
-    /// `g.preempt`). So one subtraction tells an unpin both: 0 is the last pin gone and a yield
-    /// wanted. Linux: `preempt_count`. It has 64 bits because a pin can be forgotten
-    /// (`mem::forget`): a loop that does that would fill 32 within seconds, and count as unpinned.
+    /// The number of pins (Go: `m.locks`) times [`PIN`], plus [`CALM`] unless the goroutine shall
+    /// yield as soon as it can (Go: `g.preempt`). So an unpin needs one subtraction: 0 is left when
+    /// the last pin is gone and a yield is wanted. Linux: `preempt_count`. The word has 64 bits
+    /// because pins can be forgotten (`mem::forget`): a loop would overflow 32 within seconds, and
+    /// its goroutine would count as not pinned.
     #[doc(alias("m.locks", "g.preempt"))]
     pins: Owned<u64> = Owned::new(),
     /// This CPU's m and number.
@@ -59,8 +58,8 @@ const PIN: u64 = 2;
 const _: () = assert!(G == 0, "GS-CURRENT says gs:[0]");
 
 impl PerCpu {
-    /// Whose block it is. Before GS points at it, but for the boot CPU's. (A foreign thread is
-    /// never calm: each last unpin asks, and finds itself on g0.)
+    /// Says whose block this is, before GS points at it (the boot CPU's GS does so already). A
+    /// foreign thread is never calm: each last unpin there hands over what the thread has readied.
     pub(crate) fn fill(&self, cpu: usize, g0: *const (), m: *const ()) {
         self.pins.set(if cpu < MAX_CPUS { CALM } else { 0 });
         self.g.set(g0.cast_mut());
@@ -68,7 +67,7 @@ impl PerCpu {
         self.m.set(m.cast_mut());
         self.cpu.set(cpu as u64);
     }
-    /// The goroutine that this CPU ran a moment ago (null: none): for reports.
+    /// The goroutine that the CPU runs (null: none). A snapshot, for reports.
     pub(crate) fn curg(&self) -> *mut () {
         self.curg.get()
     }
@@ -90,23 +89,22 @@ gs_word! {
     raw_m, M, "This CPU's m. Pinned or on g0.";
 }
 
-/// Both that `pins` tells.
+/// The word `pins`: the number of pins, and CALM.
 #[inline(always)]
 fn raw_pins() -> u64 {
     // SAFETY: GS-CURRENT.
     unsafe { arch::gs_load::<PINS>() }
 }
 
-/// This CPU's number: true until the next switch unless pinned.
+/// This CPU's number: stale after the next switch, unless the caller is pinned.
 #[inline(always)]
 pub(crate) fn this_cpu() -> u32 {
     // SAFETY: GS-CURRENT.
     unsafe { arch::gs_load::<CPU>() as u32 }
 }
 
-/// This CPU's number. Stale at once unless the caller is pinned (holds a
-/// [`Lock`](crate::tools::lock::Lock) or a [`Pin`]). On a thread that is no CPU: a number that no
-/// CPU has, from [`MAX_CPUS`] on.
+/// This CPU's number; on a thread that is no CPU a number from [`MAX_CPUS`] on. Stale at once,
+/// unless the caller is pinned: it has a [`Lock`](crate::tools::lock::Lock) or a [`Pin`].
 pub fn cpu() -> usize {
     this_cpu() as usize
 }
@@ -124,7 +122,7 @@ pub(crate) fn is_g0(g: *const ()) -> bool {
     unsafe { arch::gs_equals::<G0>(g as u64) }
 }
 
-/// How deep this CPU is pinned.
+/// The number of pins on this CPU.
 #[inline(always)]
 pub(crate) fn pins() -> u64 {
     raw_pins() / PIN
@@ -169,21 +167,20 @@ pub(crate) fn set_curg(g: *const ()) {
     unsafe { arch::gs_store::<CURG>(g as u64) }
 }
 
-/// From here to the matching `unpin` the code is neither preempted nor moved to another CPU.
+/// Until the matching `unpin` the caller is neither preempted nor moved to another CPU.
 #[inline(always)]
 pub fn pin() {
     // SAFETY: GS-CURRENT.
     unsafe { arch::gs_add::<PINS, { PIN as i32 }>() }
 }
 
-/// As many [`pin`]s at once. For kit.rs.
+/// Does `n` [`pin`]s at once. For kit.rs.
 pub(crate) fn pin_times(n: u64) {
-    // SAFETY: GS-CURRENT. Two instructions: the run ends, wherever they are parted.
+    // SAFETY: GS-CURRENT. An interrupt may come between the two instructions: the run ends anyway.
     unsafe { arch::gs_store::<PINS>(raw_pins() + n * PIN) }
 }
 
-/// Undoes one [`pin`]; at the last one, a preemption that came meanwhile is honoured (the caller
-/// may yield).
+/// Undoes one [`pin`]. The last one yields if a preemption came meanwhile.
 #[inline(always)]
 pub(crate) fn unpin() {
     // SAFETY: GS-CURRENT.
@@ -193,8 +190,8 @@ pub(crate) fn unpin() {
     }
 }
 
-/// A point of preemption, for calls that pin nothing: a goroutine that shall yield does so here. On
-/// a machine that can't interrupt it anywhere, a loop around such a call would else keep the CPU.
+/// A point of preemption, for functions that pin nothing: a goroutine that shall yield does so
+/// here. On a machine that cannot preempt, a loop around such a function would keep the CPU.
 #[inline(always)]
 pub fn point() {
     // SAFETY: GS-CURRENT.
@@ -203,7 +200,7 @@ pub fn point() {
     }
 }
 
-/// Undoes one [`pin`] and leaves a preemption that came meanwhile for later.
+/// Undoes one [`pin`], and leaves a preemption that came meanwhile to the next unpin or switch.
 #[inline(always)]
 pub(crate) fn unpin_quietly() {
     // SAFETY: GS-CURRENT.
@@ -215,8 +212,7 @@ fn preempted() {
     unsafe extern "Rust" {
         safe fn _executive_preempted();
     }
-    // One of two calls upward (the other is fatal's): layer 5 gives the CPU to others, if it is the
-    // time.
+    // A call upward (fatal.rs has the only other): proc/preempt.rs yields if the caller may.
     _executive_preempted()
 }
 
@@ -230,13 +226,14 @@ pub(crate) fn rank_taken(rank: u32) -> bool {
     held >> (rank + 1) == 0
 }
 
-/// RANK, in debug builds: the last lock of this rank was released. Pinned.
+/// RANK, in debug builds: a lock of this rank was released, the first if several are held. Pinned.
 pub(crate) fn rank_released(rank: u32) {
     // SAFETY: GS-CURRENT.
     unsafe { arch::gs_store::<RANKS>(arch::gs_load::<RANKS>() & !(1 << rank)) }
 }
 
-/// While one is alive its goroutine stays on its CPU and is not preempted. It must not park.
+/// While it lives, its goroutine stays on its CPU and is not preempted. Parking then throws
+/// `schedule: holding locks`.
 pub struct Pin(core::marker::PhantomData<*const ()>);
 
 impl Pin {

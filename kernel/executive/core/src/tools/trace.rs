@@ -1,7 +1,7 @@
-//! What happens to goroutines and CPUs, for whoever records it: the crate `executive` keeps a ring
-//! of events for each CPU, and prints it in the form that trace viewers read.
+//! Events of goroutines and CPUs, told to one recorder. The crate `executive` has it: a ring of
+//! events for each CPU, printed in the form that trace viewers read.
 //!
-//! While nobody records, an event costs one load and a branch that is not taken.
+//! While recording is off, an event costs one load and a branch that is not taken.
 
 use core::sync::atomic::{AtomicBool, Ordering::*};
 use spin::Once;
@@ -10,7 +10,7 @@ use spin::Once;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Event {
-    /// It was created.
+    /// The goroutine was created.
     Go = 1,
     /// It runs from here on.
     Run = 2,
@@ -32,23 +32,23 @@ pub enum Event {
     Wake = 10,
 }
 
-/// The recorder, while one listens.
+/// Whether events are told to the recorder.
 static ON: AtomicBool = AtomicBool::new(false);
 static RECORDER: Once<fn(Event, u64)> = Once::new();
 
-/// From here on `recorder`, which is always the same one, gets each event and the number of its
-/// goroutine (0: it is the CPU's own). It is called pinned or on g0.
+/// From here on `recorder` gets each event and the number of its goroutine (0: the CPU's own
+/// event). It is called pinned or on g0. Each `start` must give the same function.
 pub fn start(recorder: fn(Event, u64)) {
     RECORDER.call_once(|| recorder);
     ON.store(true, Release); // partner: the Acquire in `tell`
 }
 
-/// It gets no more.
+/// The recorder gets no more events, except for those under way on other CPUs.
 pub fn stop() {
     ON.store(false, Relaxed);
 }
 
-/// Tells an event of goroutine `goid` (0: of the CPU itself). Pinned or on g0.
+/// Tells the recorder an event of goroutine `goid` (0: of the CPU itself). Pinned or on g0.
 #[inline(always)]
 pub(crate) fn record(event: Event, goid: impl FnOnce() -> u64) {
     if ON.load(Relaxed) {
@@ -56,8 +56,8 @@ pub(crate) fn record(event: Event, goid: impl FnOnce() -> u64) {
     }
 }
 
-/// The same, in the hottest places: gives back what the caller goes on with, so that it need not
-/// save a register for a call that is seldom made.
+/// As [`record`], for the hottest places: it returns `keep`, which the caller goes on with, and so
+/// need not save in a register over a call that is seldom made.
 #[inline(always)]
 pub(crate) fn record_keeping<K>(event: Event, keep: K, goid: impl FnOnce() -> u64) -> K {
     #[cold]
