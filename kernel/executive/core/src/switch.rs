@@ -1,10 +1,10 @@
 //! The switch: `gogo`, `mcall`, `systemstack`, and the first and last instructions of a goroutine.
 //!
 //! **How a switch works.** A goroutine that leaves its CPU pushes what our ABI wants kept (rbx rbp
-//! r12-r15) on its own stack and stores rsp in its g. That one word is all of Go's gobuf that is
-//! left: Go has no callee-saved registers and keeps sp, pc, bp and more in the g instead. Vector
-//! registers are not saved: the kernel is built without them, and on Linux a switch is a function
-//! call, over which the ABI keeps none (MXCSR and the x87 control word are the same everywhere).
+//! r12-r15) on its own stack and stores rsp in its g. That one word is our gobuf. (Go has no
+//! callee-saved registers, and keeps sp, pc, bp and more in the g.) Vector registers are not saved:
+//! the kernel is built without them, and on Linux a switch is a function call, over which the ABI
+//! keeps none. MXCSR and the x87 control word are the same in all goroutines.
 //!
 //! ```text
 //!   a stack that is off its CPU                     a newborn's
@@ -21,9 +21,8 @@
 //!
 //! **Rule (GS-CURRENT):** `gs:[0]` and rsp change in two neighbouring instructions, and all code
 //! here lies in one section, `executive_switch`: the tick handler preempts nobody whose pc is in
-//! it. What runs on g0 between one goroutine and the next (`park_m`, `yield_m`, `goexit0`,
-//! `schedule`) lies there too, for the sake of its place alone: the section begins at a page, and a
-//! switch needs no other.
+//! it. What a park or a yield does on g0 until the next goroutine runs is inlined in `on_g0`, which
+//! lies there too, only for locality: the section begins at a page, and a switch touches no other.
 #![allow(unsafe_code)] // This is the switch.
 
 use crate::nouns::g::{G, Status, getg};
@@ -56,11 +55,11 @@ macro_rules! switch_section {
 }
 
 switch_section! {
-/// Goes on with a goroutine where it left off, on this CPU; does not come back.
+/// Resumes a goroutine on this CPU, where it left off; does not come back.
 ///
 /// *Takes* rdi = g. *Leaves* gs:[0] = g, rsp = its saved rsp, callee-saved registers as it pushed
-/// them; ends in a jump, not a `ret`, so that a newborn's stack holds `goexit` as its return
-/// address and nothing above. *From* g0 alone. Go: `gogo` (asm_amd64.s).
+/// them. Ends in a jump: the CPU would predict that a `ret` goes back to the last call on g0.
+/// *From* g0 alone. Go: `gogo` (asm_amd64.s).
 ///
 /// # Safety
 /// STACK-OWNER: the caller's m owns g's stack (its status is Running), and g was saved by `mcall`
@@ -82,15 +81,15 @@ pub(crate) unsafe extern "C" fn gogo(g: *const G) -> ! {
 }
 
 switch_section! {
-/// Leaves the goroutine and calls `f(g, arg)` on this CPU's g0, which must not return. Comes back
-/// when someone `gogo`es to the g. Whoever calls it has seen that it is not on g0 ([`Parking`]).
+/// Leaves the goroutine and calls `f(g, arg)` on this CPU's g0; `f` must not return. Comes back
+/// when a CPU `gogo`es to the g.
 ///
-/// *Takes* rax = g, the caller's; rdx = f, rsi = arg. (Not rdi, where the caller may have its
-/// lock.) *Leaves* the g saved (see the picture), `gs:[0]` = g0, rsp = g0's base. *Clobbers* all
-/// caller-saved. Go: `mcall` (asm_amd64.s).
+/// *Takes* rax = the caller's g, rdx = f, rsi = arg. (Not rdi, where the caller may have its lock.)
+/// *Leaves* the g saved (see the picture), `gs:[0]` = g0, rsp = g0's base. *Clobbers* all
+/// caller-saved registers. Go: `mcall` (asm_amd64.s).
 ///
 /// # Safety
-/// `f` is sound with this arg, and does not return.
+/// The caller is not on g0 (a [`Parking`] proves that). `f` is sound with this arg.
 #[doc(alias = "mcall")]
 unsafe extern "C" fn raw_mcall() {
     "push rbp",
@@ -119,9 +118,9 @@ extern "C" fn mcall_returned() -> ! {
 }
 
 switch_section! {
-/// Calls `f(arg)` on this CPU's g0 and comes back: directly when on g0 already; from the m's curg
-/// by switching there and back; from any other g it throws. The goroutine keeps its CPU meanwhile:
-/// g0 is never preempted.
+/// Calls `f(arg)` on this CPU's g0 and comes back. On g0 already it is a plain call; from the m's
+/// curg it switches there and back; from any other g it throws. The goroutine keeps its CPU
+/// meanwhile, for g0 is never preempted.
 ///
 /// *Takes* rdi = f, rsi = arg. rbp keeps the goroutine's rsp, so that backtraces run through.
 ///
@@ -141,7 +140,7 @@ unsafe extern "C" fn systemstack_raw(f: unsafe extern "C" fn(*mut ()), arg: *mut
     "mov gs:[{g}], rcx",        // GS-CURRENT: these
     "mov rsp, [rcx + {sp}]",    //   two
     "call rdx",
-    "mov rax, gs:[{curg}]",     // rax = g: g0 works for the same one still
+    "mov rax, gs:[{curg}]",     // rax = g: g0 has switched to no other
     "mov gs:[{g}], rax",        // GS-CURRENT: these
     "mov rsp, rbp",             //   two
     "pop rbp",
@@ -164,8 +163,8 @@ extern "C" fn systemstack_wrong_g() -> ! {
     throw("systemstack: called from unexpected goroutine")
 }
 
-/// Calls `f` on this CPU's g0 and returns what it returns. `f` must not park. Throws when called
-/// from a g that is neither g0 nor the m's curg. Go: `systemstack`.
+/// Calls `f` on this CPU's g0 and returns its result. `f` must not park: that throws, as does a
+/// call from a g that is neither g0 nor the m's curg. Go: `systemstack`.
 #[inline]
 pub fn systemstack<R>(f: impl FnOnce() -> R) -> R {
     struct Call<F, R> {
@@ -199,15 +198,15 @@ pub fn systemstack<R>(f: impl FnOnce() -> R) -> R {
     unsafe { c.result.assume_init() }
 }
 
-/// A CPU's first instructions: makes the stack that the machine started it with its g0 stack, and
-/// calls [`mstart1`](crate::proc::boot::mstart1) at its base. For the machine alone, once per CPU.
+/// A CPU's first instructions: the stack on which the machine started it becomes g0's, and
+/// [`mstart1`](crate::proc::boot::mstart1) is called at its base. For the machine, once per CPU.
 #[doc(alias = "rt0_go")]
 #[unsafe(naked)]
 pub(crate) extern "C" fn mstart() -> ! {
     naked_asm!(
         "and rsp, -16",
         "mov rax, gs:[{g0}]",
-        "mov [rax + {sp}], rsp",    // never changes: nothing ever returns to below it
+        "mov [rax + {sp}], rsp",    // g0's base; it never changes
         "xor ebp, ebp",
         "call {mstart1}",
         "ud2",
@@ -226,8 +225,8 @@ unsafe extern "C" fn gostart() -> ! {
 }
 
 switch_section! {
-/// A goroutine's last instructions: what its function returns to (one byte in, so that backtraces
-/// name this function and not the one before it). Go: `goexit`.
+/// A goroutine's last instructions: its function returns here, one byte in (so that backtraces name
+/// this function, not the one before it). Go: `goexit`.
 pub(crate) unsafe extern "C" fn goexit() -> ! {
     "nop",
     "call {goexit1}",
@@ -236,23 +235,23 @@ pub(crate) unsafe extern "C" fn goexit() -> ! {
 }
 }
 
-/// In a module of its own for its place alone: functions lie in the order of their symbols' names,
-/// and this long one would move `gogo` over the end of a cache line.
+/// This function has a module only for its address: functions lie in the order of their symbols'
+/// names, and a long one before `gogo` would move that over the end of a cache line.
 mod preemption {
     use core::arch::naked_asm;
 
     switch_section! {
-    /// What a preempted goroutine runs: saves what the interrupted code may have in any register,
-    /// yields, restores, and goes on where it was. Go: `asyncPreempt`.
+    /// What a preempted goroutine runs: it saves all general registers and the flags, yields,
+    /// restores them, and goes on where it was interrupted. Go: `asyncPreempt`.
     ///
     /// A second preemption before `preempt_pc` is on the stack would overwrite it: so this lies in
     /// the section that is never preempted; what it calls does not. The target has no red zone.
-    /// Vector registers are not saved: this kernel's code has none, and a machine whose code has
-    /// them must not preempt.
+    /// Vector registers are not saved: this kernel's code uses none, and a machine whose code does
+    /// must not preempt.
     ///
     /// ```text
     ///   | (interrupted code's stack)   |
-    ///   | pc it goes on at             | <- `ret` takes it
+    ///   | pc at which it goes on       | <- `ret` takes it
     ///   | flags                        |
     ///   | rax rcx rdx rbx rsi rdi rbp r8..r15 |
     /// ```
@@ -286,25 +285,24 @@ use preemption::async_preempt;
 /// Where a preempted goroutine goes on: [`async_preempt`].
 pub(crate) const ASYNC_PREEMPT: *const () = async_preempt as *const ();
 
-/// percpu.rs calls this by its symbol: the last unpin finds that a preemption came meanwhile.
+/// percpu.rs calls this by its symbol, when the last unpin finds that a preemption came meanwhile.
 #[unsafe(no_mangle)]
 fn _executive_preempted() {
     crate::proc::preempt::preempted();
 }
 
-// The compiler calls a function in a section of its own through a pointer that the linker fills in.
-// These go there directly.
+// The section is entered by `asm!`: the compiler would call it through the linker's table (GOT).
 
-/// The caller's goroutine, about to leave its CPU (PARKING, in park.rs): proof that the caller is
-/// on that goroutine's own stack. It is not `Send`, so it stays in the goroutine. What runs on g0
-/// in between must not use it: what is given to `systemstack`, or to `leave`. (Debug builds look.)
+/// Proof that the caller is on its goroutine's own stack, and may park (PARKING, in park.rs). It is
+/// not `Send`, so it stays in the goroutine. A closure that runs on g0 (by `systemstack` or
+/// `leave`) must not use it; debug builds check that.
 pub struct Parking {
     g: &'static G,
     _not_send: PhantomData<*const ()>,
 }
 
 impl Parking {
-    /// `None`: the caller is on no goroutine, but on a CPU's g0 or a foreign thread's.
+    /// `None`: the caller is on a g0, that of a CPU or of a foreign thread.
     #[inline(always)]
     pub fn here() -> Option<Parking> {
         let g = getg();
@@ -318,16 +316,16 @@ impl Parking {
         self.g
     }
 
-    /// Saves the goroutine, and calls `f(g, arg)` on this CPU's g0; throws if that returns. Comes
-    /// back when someone runs the goroutine.
+    /// Saves the goroutine, and calls `f(g, arg)` on this CPU's g0; throws if `f` returns. Comes
+    /// back when a CPU runs the goroutine again.
     ///
     /// # Safety
     /// `f` is sound with this arg.
     #[inline(always)]
     pub unsafe fn mcall(self, f: unsafe extern "C" fn(&'static G, *mut ()) -> !, arg: *mut ()) {
         debug_assert!(core::ptr::eq(self.g, getg()), "mcall: called on g0");
-        // SAFETY: the caller's promise; `raw_mcall` keeps what the ABI wants kept. The g is the
-        // caller's, for the token has not left it.
+        // SAFETY: the caller's promise; `raw_mcall` keeps what the ABI wants kept. The caller is on
+        // the g's stack, for the token has not left the goroutine.
         unsafe {
             core::arch::asm!(
                 "call {mcall}",
@@ -340,18 +338,18 @@ impl Parking {
         }
     }
 
-    /// The same with what `then` does on g0, where it is moved.
+    /// As [`mcall`](Self::mcall): moves `then` to g0 and runs it there.
     #[inline(always)]
     pub(crate) fn leave<F: OnG0>(self, then: F) {
-        /// One word goes by value: no store and no load.
+        /// Whether it goes by value, as one word: that saves a store and a load.
         const fn is_word<F>() -> bool {
             size_of::<F>() == size_of::<*mut ()>() && align_of::<F>() == align_of::<*mut ()>()
         }
         #[unsafe(link_section = "executive_switch")]
         unsafe extern "C" fn on_g0<F: OnG0>(g: &'static G, mut arg: *mut ()) -> ! {
             let place = if is_word::<F>() { (&raw mut arg).cast::<F>() } else { arg.cast() };
-            // SAFETY: PARK-COMMIT: `then`, or its one word; it lies on the stack of g, which is
-            // saved and ours. It is read once.
+            // SAFETY: PARK-COMMIT: `then` lies in `arg`, or on the stack of g, which is saved and
+            // ours. It is read once.
             unsafe { place.read() }.run(g)
         }
         let mut then = ManuallyDrop::new(then);
@@ -364,14 +362,13 @@ impl Parking {
     }
 }
 
-/// What is done on g0 once a goroutine has left its CPU and is saved; it ends by scheduling.
+/// What is done on g0 when a goroutine has left its CPU and is saved; it ends by scheduling.
 /// (No closure: the compiler does not inline closures that do not return.)
 pub(crate) trait OnG0 {
     fn run(self, g: &'static G) -> !;
 }
 
-/// Runs a runnable g, which the caller has taken off its queue; throws unless it is. On g0. Go: the
-/// end of `execute`.
+/// Runs a runnable g that was taken off its queue; else throws. On g0. Go: the end of `execute`.
 #[inline(always)]
 pub(crate) fn run(g: &'static G) -> ! {
     g.set_status(Status::Runnable, Status::Running, "execute: goroutine is not runnable");
@@ -410,8 +407,7 @@ pub(crate) unsafe fn newborn(top: usize, f: *const (), arg: *mut ()) -> usize {
 /// Where a stack that is off its CPU was left: (pc, frame pointer), for backtraces.
 ///
 /// # Safety
-/// `sched_sp` is that of a g that is not running and does not run meanwhile (or the answer is
-/// nonsense; it is never written).
+/// `sched_sp` is that of a g that has its stack. If the g runs meanwhile, the result is nonsense.
 pub unsafe fn left_at(sched_sp: usize) -> (usize, usize) {
     let frame = sched_sp as *const usize;
     // SAFETY: the frame of the picture.

@@ -1,22 +1,20 @@
 //! The waist: how a goroutine waits, and how it is woken. Services are made of this alone, and so
 //! may be a primitive of your own.
 //!
-//! `Monitor` (in `executive-services`) is enough for most, and needs no `unsafe`: barriers,
-//! semaphores, wait groups and condition variables are monitors, and tests/outside has a latch and
-//! a reader lock. Below it stand its parts, for what hands values over (channels) or waits for
-//! several things at once (selects):
+//! Most primitives need only `Monitor` (in `executive-services`), and no `unsafe`: barriers,
+//! semaphores, wait groups and condition variables are made of it, and so are a latch and a fair
+//! lock in tests/outside. Channels and selects, which hand values over and wait for several things
+//! at once, are made of the parts below it:
 //!
 //! - [`may_park`] gives the [`Parking`] that parking takes, or panics on a thread that is no CPU.
-//!   It comes first, before anything is changed that a panic would leave behind.
-//!   [`may_park_holding`] is the same with a lock held.
-//! - [`park`] and [`park_unlock`] take a goroutine off its CPU; [`Parked::ready`] makes it
-//!   runnable.
+//!   Call it first, before anything is changed that a panic would leave behind.
+//!   [`may_park_holding`] does the same while a lock is held.
+//! - [`park`] and [`park_unlock`] take a goroutine off its CPU; [`Parked::ready`] readies it.
 //! - [`WaitQ`] is a queue of [`Waiter`]s, which lie on the stacks of parked goroutines.
-//! - [`prepare`], [`Parked::open`] and [`claim_as`]: several may want to wake one goroutine, and
-//!   one of them *claims* it.
+//! - [`prepare`], [`Parked::open`], [`claim_as`]: of several wakers, one *claims* the goroutine.
 //! - [`start_timer`], [`stop_timer`]: being woken by time.
 //! - [`outside`]: wakes by interrupt handlers and by foreign threads.
-#![allow(unsafe_code)] // A goroutine that parks is a `Parked`.
+#![allow(unsafe_code)] // Timers that others own, and the word that one protocol owns.
 
 pub mod outside;
 
@@ -36,8 +34,8 @@ use crate::nouns::sched::SCHED;
 use crate::proc::wake::look;
 use crate::tools::percpu;
 
-/// What won the calling goroutine, when several might have: what a claimer left by
-/// [`claim_as`], or the [`Waiter`] that was taken off.
+/// What woke the calling goroutine, if several wakers could: the mark of [`claim_as`], or the
+/// [`Waiter`] that was taken off.
 #[inline]
 pub fn winner() -> *mut () {
     getg().param.get()
@@ -53,7 +51,7 @@ pub fn random() -> u32 {
     random
 }
 
-/// Whether it pays to spin for what another goroutine does: nobody else waits for this CPU, and
+/// Whether it pays to spin until another goroutine is done: nobody else waits for this CPU, and
 /// that goroutine may run on another one. Go: `sync_runtime_canSpin`.
 #[doc(alias = "sync_runtime_canSpin")]
 pub fn can_spin() -> bool {
@@ -74,7 +72,7 @@ pub fn can_park() -> bool {
 // is set to the heap's earliest deadline. (A foreign thread's is in P 0's: no tick comes on that
 // thread.)
 
-/// Puts a timer into this P's heap and sees that it is looked at in time.
+/// Starts a timer: it fires at `when` (ns of the machine's clock), or a little later.
 ///
 /// # Safety
 /// As for `Timers::add`, but the caller need not be pinned.
@@ -83,7 +81,7 @@ pub unsafe fn start_timer(timer: &Timer, when: u64) {
     if percpu::is_foreign() {
         // SAFETY: the caller's promise.
         unsafe { p_of(0).timers.add(0, timer, when) };
-        look(0); // and it sleeps no longer than until then
+        look(0); // so that CPU 0 sleeps no longer than until then
         return percpu::unpin();
     }
     let p = p();
@@ -93,9 +91,8 @@ pub unsafe fn start_timer(timer: &Timer, when: u64) {
     percpu::unpin();
 }
 
-/// Takes a timer back; `false`: it has fired, or was never started. When this returns its firing,
-/// which runs under the heap's lock (timers.rs), is over: until then, and no longer, the timer and
-/// what it names must be there.
+/// Stops a timer. `false`: it has fired, or was never started. Waits for a firing under way, which
+/// has the heap's lock: until this returns the timer, and what it names, must exist.
 pub fn stop_timer(timer: &Timer) -> bool {
     loop {
         let cpu = timer.cpu();
@@ -105,10 +102,10 @@ pub fn stop_timer(timer: &Timer) -> bool {
     }
 }
 
-/// The word in which a goroutine meets those who may wake it from anywhere, again and again.
+/// The word in which a goroutine meets the wakers of its future.
 ///
 /// # Safety
-/// It belongs to one protocol, that of futures' wakers.
+/// Only the protocol of futures' wakers (services' wakeword.rs) uses the word.
 pub unsafe fn word_of(g: &'static G) -> &'static AtomicU64 {
     &g.future
 }
