@@ -4,8 +4,8 @@
 //! if a sender waits, it is full. A value goes straight from the sender to the place where the
 //! receiver waits for it: one copy. Go: `chansend`, `chanrecv`, `closechan` (chan.go).
 //!
-//! What does not depend on the type of the values is a `State`, so that a select can lock, and
-//! queue at, channels of any types. One function attempts to send (`Chan::send_now`) and one to
+//! `State` is the part that does not depend on the type of the values, so that a select can lock,
+//! and queue at, channels of any types. One function attempts to send (`Chan::send_now`) and one to
 //! receive (`Chan::recv_now`), for plain operations and for selects.
 //!
 //! Two things differ from Go (docs/glossary.md). A channel has two ends instead of one value: when
@@ -48,9 +48,9 @@ pub fn chan<T: Send>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     (Sender { chan: chan.clone() }, Receiver { chan })
 }
 
-/// A channel without senders. What `feeder` makes sends and closes by the channel that it is given,
-/// and lives for as long as there is a receiver. So a timer or a token exists while somebody can
-/// observe it.
+/// A channel without senders. `feeder` is given the channel, and returns an object that sends to it
+/// and closes it. The object is dropped with the last receiver: so a timer or a token exists while
+/// it can be observed.
 pub(crate) fn fed<T: Send, F: Send + Sync + 'static>(
     capacity: usize,
     feeder: impl FnOnce(&Weak<Chan<T>>) -> F,
@@ -305,7 +305,8 @@ impl<T> Chan<T> {
         drop(self.feeder.take());
     }
 
-    /// Nobody can wait any more: wakes all that do. `false`: it was closed before.
+    /// From here on nobody can wait at the channel: wakes all that do. `false`: it was closed
+    /// before.
     fn end(&self, how: Life) -> bool {
         let mut state = self.state.lock();
         let was = state.life;

@@ -57,7 +57,8 @@ struct State<T> {
 struct Place {
     ticket: usize,
     tag: usize,
-    /// It has a deadline, or had not parked when the lock was released: it must be claimed.
+    /// The goroutine had not parked when the lock was released (it may have a deadline): whoever
+    /// takes it off has to claim it.
     is_claimed: bool,
 }
 
@@ -85,7 +86,7 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// What it waited for ([`wait_as`](MonitorGuard::wait_as)).
+    /// The tag that the goroutine gave to [`wait_as`](MonitorGuard::wait_as); 0 for other waits.
     pub fn tag(&self) -> usize {
         self.tag
     }
@@ -116,8 +117,8 @@ impl<T> State<T> {
 
 impl<T> MonitorGuard<'_, T> {
     /// Unlocks and parks, in one step, until another goroutine takes the caller off the queue and
-    /// readies it. For a primitive of your own the reason is [`WaitReason::Monitor`]; the reasons
-    /// of `Mutex` and `RwLock` are theirs, and panic. Go: `goparkunlock`.
+    /// readies it. A primitive of your own gives the reason [`WaitReason::Monitor`]. Panics if the
+    /// reason is one of `Mutex` and `RwLock`. Go: `goparkunlock`.
     #[doc(alias = "goparkunlock")]
     #[inline]
     pub fn wait(self, reason: WaitReason) {
@@ -125,30 +126,29 @@ impl<T> MonitorGuard<'_, T> {
     }
 
     /// As [`wait`](Self::wait); `tag` tells others what the goroutine waits for
-    /// ([`take_first_if`](Self::take_first_if), [`Taken::tag`]). Waits of the other kinds have the
-    /// tag 0.
+    /// ([`take_first_if`](Self::take_first_if), [`Taken::tag`]).
     #[inline]
     pub fn wait_as(self, tag: usize, reason: WaitReason) {
         not_a_locks(reason);
         self.wait_for(tag, reason);
     }
 
-    /// The same, for any reason.
+    /// As [`wait_as`](Self::wait_as), for any reason.
     #[inline]
     pub(crate) fn wait_for(self, tag: usize, reason: WaitReason) {
         // SAFETY: `queue_and_park` says where the waiter stays.
         self.queue_and_park(tag, reason, |queue, w| unsafe { queue.enqueue(w) });
     }
 
-    /// As [`wait`](Self::wait), but before all others in the queue: for a goroutine that has waited
-    /// before.
+    /// As [`wait`](Self::wait), for any reason, and before all others in the queue: for a goroutine
+    /// that has waited before.
     pub(crate) fn wait_in_front(self, reason: WaitReason) {
         // SAFETY: as above.
         self.queue_and_park(0, reason, |queue, w| unsafe { queue.enqueue_front(w) });
     }
 
-    /// Parks where `enqueue` puts the caller. Its waiter, and what that points at, stay here while
-    /// the caller is parked, and whoever readies it has taken the waiter off.
+    /// Queues the caller by `enqueue`, unlocks and parks. The waiter and its place stay here while
+    /// the caller is parked, and whoever readies the caller has taken the waiter off.
     #[inline(always)]
     fn queue_and_park(self, tag: usize, reason: WaitReason, enqueue: impl FnOnce(&WaitQ, &Waiter)) {
         let (parking, mut state) = may_park_holding(self.state);
@@ -158,15 +158,15 @@ impl<T> MonitorGuard<'_, T> {
         park_unlock(parking, reason, state);
     }
 
-    /// As [`wait`](Self::wait), until `deadline` (ns of the machine's clock) or a little later.
-    /// `false`: the deadline passed first.
+    /// As [`wait`](Self::wait), but only until `deadline` (ns of the machine's clock), or a little
+    /// later. `false`: the deadline passed first.
     pub fn wait_until(self, deadline: u64, reason: WaitReason) -> bool {
         not_a_locks(reason);
         self.unlock_and_wait(Some(deadline), reason, || ())
     }
 
     /// As [`wait_until`](Self::wait_until), with a deadline or without. `unlocked` is called when
-    /// the goroutine is queued and the monitor is unlocked. It must not park.
+    /// the goroutine is queued and the monitor is unlocked. It is called pinned: it must not park.
     #[inline(never)] // or every condition variable's `wait` would be 200 bytes
     pub(crate) fn unlock_and_wait(
         self,
@@ -199,7 +199,7 @@ impl<T> MonitorGuard<'_, T> {
         !alarm.has_won()
     }
 
-    /// Whether somebody waits. One whose time is just over may still be counted.
+    /// Whether a goroutine waits. One whose deadline has just passed may still be counted.
     pub fn has_waiters(&self) -> bool {
         !self.state.queue.is_empty()
     }
@@ -212,8 +212,8 @@ impl<T> MonitorGuard<'_, T> {
     }
 
     /// As [`take_first`](Self::take_first), only if `admits` returns true for the value and that
-    /// goroutine's tag. It may be called again, for the next goroutine, if the first one's deadline
-    /// has just passed.
+    /// goroutine's tag. `admits` is called again, for the next goroutine, if the deadline of the
+    /// first has just passed.
     #[inline]
     pub fn take_first_if(&mut self, admits: impl Fn(&T, usize) -> bool) -> Option<Taken> {
         loop {
@@ -254,7 +254,7 @@ impl<T> MonitorGuard<'_, T> {
     /// on, the monitor is not touched any more. Go: `notifyListNotifyAll`.
     #[doc(alias = "notifyListNotifyAll")]
     pub fn ready_all(mut self) {
-        // A goroutine that waits again is not meant.
+        // A goroutine that waits again meanwhile has a later ticket, and is left in the queue.
         let (end, monitor) = (self.state.tickets, self.monitor);
         loop {
             let batch: [Option<Taken>; READY_BATCH] =

@@ -15,8 +15,8 @@
 //! `waitq::open`). Before the select returns they are stopped, and no firing or handler is under
 //! way.
 //!
-//! Here an arm is a `Case`: to it a channel is its `State` (chan.rs) and a function. What knows the
-//! types of the values, and whatever must be trusted, is in case.rs.
+//! Here an arm is a `Case`, which knows its channel as a `State` (chan.rs) and a function that
+//! attempts the operation. The types of the values, and all `unsafe` code, are in case.rs.
 //!
 //! Rejected: to take one lock at a time in the second look, too (two selects that could serve each
 //! other would have to claim both at once); an object for each arm (a call for each lock, queueing
@@ -119,7 +119,7 @@ impl What<'_> {
     }
 }
 
-/// Each lock of the cases once, by address: writes to `locks` one case for each.
+/// Writes to `locks` one case for each lock, in the order of the locks' addresses.
 fn lock_order<'a>(cases: &[Case<'_>], locks: &'a mut [u16]) -> &'a [u16] {
     let address = |&i: &u16| cases[i as usize].op().map_or(0, |op| op.address());
     let mut n = 0;
@@ -199,16 +199,15 @@ fn lines<'a>(cases: &'a [Case<'_>], order: &'a [u16]) -> impl Iterator<Item = (u
     })
 }
 
-/// Waits on interrupt lines from here on, which need no lock. If several arms name one line the
-/// first in the random order stands for all, here and in [`chosen`]. Gives the index of an arm
-/// whose interrupt has come already.
+/// From here on `me` waits on the interrupt lines, which need no lock. If several arms name one
+/// line, the first in the random order stands for all, here and in [`chosen`]. Returns the index of
+/// an arm whose interrupt has come already.
 fn enlist(cases: &[Case<'_>], order: &[u16], me: &'static G) -> Option<usize> {
     lines(cases, order).find(|(_, line)| !line.enlist(me)).map(|(i, _)| i)
 }
 
 /// Stops the alarm, leaves the interrupt lines, and waits until no firing and no handler is under
-/// way. If an interrupt claimed us but an arm for something else is `taken`, it is made pending
-/// again.
+/// way. An interrupt that claimed us is made pending again if an arm for something else is `taken`.
 fn leave(cases: &[Case<'_>], order: &[u16], me: &'static G, alarm: &Alarm, taken: Option<usize>) {
     alarm.stop();
     lines(cases, order).for_each(|(_, line)| line.leave(me));
@@ -220,7 +219,7 @@ fn leave(cases: &[Case<'_>], order: &[u16], me: &'static G, alarm: &Alarm, taken
     }
 }
 
-/// The arm that won: whoever claimed us has left its mark. `late`: the alarm has, for this arm.
+/// The arm that won: whoever claimed us has left its mark. `late`: the alarm won, for this arm.
 fn chosen(cases: &[Case<'_>], order: &[u16], late: Option<(u64, usize)>) -> usize {
     let won = |i: &usize| match &cases[*i].what {
         What::Chan(op) => winner() == op.mark(),
@@ -241,5 +240,5 @@ fn chosen(cases: &[Case<'_>], order: &[u16], late: Option<(u64, usize)>) -> usiz
 /// ```
 pub fn forever() -> ! {
     choose([]);
-    unreachable!("nobody can wake it")
+    unreachable!("nobody can wake this goroutine")
 }

@@ -218,7 +218,7 @@ macro_rules! both_ends {
         }
         impl<T> Clone for $end<T> {
             fn clone(&self) -> Self {
-                // As Arc does: from an existing one.
+                // Relaxed, as `Arc`'s: the end that is cloned keeps the count above 0.
                 self.chan.$count.fetch_add(1, Ordering::Relaxed);
                 $end { chan: self.chan.clone() }
             }
@@ -244,7 +244,7 @@ impl<T> Drop for Sender<T> {
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        // AcqRel: partner of the other receivers' drops.
+        // AcqRel: partner of the other receivers' drops: the last one comes after all receives.
         if self.chan.receiver_count.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.chan.desert();
         }

@@ -1,4 +1,4 @@
-//! What an arm may receive from, and send to.
+//! Two traits: what an arm may receive from, and what it may send to.
 
 use crate::chan::{Receiver, Sender};
 use alloc::sync::Arc;

@@ -204,14 +204,14 @@ impl<'a> Select<'a> {
     }
 
     /// Parks until an arm is ready, takes it, and returns its number. Panics if there are more than
-    /// 65,535.
+    /// 65,535 arms.
     pub fn wait(&mut self) -> usize {
         let cases = self.cases();
         let n = cases.len();
         choose_of(&cases, &mut vec![0; n], &mut vec![0; n])
     }
-    /// Takes an arm if one is ready, and returns its number; never parks. Go: a select with
-    /// `default`.
+    /// Takes an arm if one is ready, and returns its number; never parks. Panics if there are more
+    /// than 65,535 arms. Go: a select with `default`.
     ///
     /// ```
     /// # hosted::run(|| {

@@ -5,8 +5,8 @@
 //! woken leaves only after it has held every lock once. So waiters, places and the list of locks,
 //! which lie on its stack, outlive their use.
 //!
-//! **Rule:** a place says itself whether its value has moved: this file alone writes that, when an
-//! attempt under the channel's lock was done, or a waiter was woken with success.
+//! **Rule:** each place has a flag, which says whether its value has moved. Only this file sets it:
+//! when an attempt under the channel's lock was done, or a waiter was woken with success.
 #![allow(unsafe_code)] // Waiters and values on stacks, locks without guards.
 
 use super::arms::{RecvFrom, SendTo};
@@ -27,7 +27,7 @@ pub struct Case<'a> {
 
 pub(super) enum What<'a> {
     Chan(Op<'a>),
-    /// After that many ns.
+    /// Ready this many ns after the select has begun.
     After(u64),
     Irq(Irq),
     /// Never ready: Go's nil channel.
@@ -121,7 +121,7 @@ impl Op<'_> {
         }
         attempt
     }
-    /// What orders the locks.
+    /// The address of the lock: locks are taken in this order.
     pub(super) fn address(&self) -> usize {
         core::ptr::from_ref(self.state).addr()
     }
@@ -171,8 +171,8 @@ impl<'a> Locked<'a> {
         }
     }
 
-    /// Queues a waiter at each channel, parks, and takes the waiters off that lost.
-    /// They are queued in `order`: several may be for one channel.
+    /// Queues a waiter at each channel, parks, and then takes the waiters off that lost. They are
+    /// queued in this random `order`, because several arms may be for one channel.
     pub(super) fn park(self, parking: Parking, reason: WaitReason, order: &[u16]) {
         let (cases, locks) = (self.cases, self.locks);
         for op in self.ops(order) {
@@ -196,8 +196,8 @@ impl<'a> Locked<'a> {
         }
     }
 
-    /// After the last lock is released nothing of the cases is touched: their goroutine may have
-    /// gone on.
+    /// Releases the locks. After the last one nothing of the cases is touched, for their goroutine
+    /// may have gone on.
     fn release(self, on_g0: bool) {
         for op in self.ops(self.locks) {
             // SAFETY: held; the channel outlives the select.
@@ -229,7 +229,7 @@ impl<'a, T: Send_> RecvSlot<'a, T> {
         let place = UnsafeCell::new(MaybeUninit::uninit());
         RecvSlot { from: from.receiver(), place, full: Cell::new(false) }
     }
-    /// A value that is there is forgotten.
+    /// The arm, for one select. A value that was not taken is forgotten, not dropped.
     #[inline]
     pub fn case(&self) -> Case<'_> {
         self.full.set(false);
@@ -295,17 +295,17 @@ macro_rules! __select_send {
     };
 }
 
-/// A send of a value that lies here, again and again.
+/// A send of a value that lies here, for a select that waits again and again.
 pub(super) struct SendPlace<'a, T> {
     to: Option<&'a Sender<T>>,
     place: Place<T>,
 }
 
-/// (Without the sender: dropping it then needs no more than dropping a `T` does.)
+/// (Apart from the sender, so that dropping a place needs no more than dropping a `T`.)
 struct Place<T> {
     /// While a select waits it owns this place, as it does a receive's.
     value: UnsafeCell<Option<T>>,
-    /// The value was moved out, and the place is as good as empty.
+    /// The value was moved out: the place counts as empty.
     sent: Cell<bool>,
 }
 
@@ -314,9 +314,10 @@ impl<'a, T: Send_> SendPlace<'a, T> {
         let place = Place { value: UnsafeCell::new(Some(value)), sent: Cell::new(false) };
         SendPlace { to: to.sender(), place }
     }
-    /// Never ready without a value. The select begins at once: nobody takes the value before.
+    /// The arm, for a select that begins at once: nobody takes the value before. It is never ready
+    /// if there is no value.
     pub(super) fn case(&self) -> Case<'_> {
-        // SAFETY: no select waits, and no other code runs meanwhile.
+        // SAFETY: no select has begun, and no other code runs meanwhile.
         match (self.to, unsafe { &*self.place.settled() }) {
             // SAFETY: the borrow keeps the channel and the value; `sent` says when it is gone.
             (Some(to), Some(value)) => unsafe { Case::send(to, value, &self.place.sent) },
@@ -330,11 +331,11 @@ impl<'a, T: Send_> SendPlace<'a, T> {
 }
 
 impl<T> Place<T> {
-    /// The place; `None` if the value was moved out.
+    /// Where the value lies, or `None` if it was moved out.
     fn settled(&self) -> *mut Option<T> {
         let place = self.value.get();
         if self.sent.take() {
-            // SAFETY: as good as empty: `None` is written over it without a drop.
+            // SAFETY: the value was moved out: `None` is written over it without a drop.
             unsafe { place.write(None) };
         }
         place

@@ -12,7 +12,7 @@
 /// | `after(d) => ..` | [`Duration`](core::time::Duration) `d` after the select began | |
 /// | `irq(line) => ..` | an interrupt came on this [`Irq`](crate::irq::Irq) | |
 /// | `done(token) => ..` | this [`Token`](crate::cancel::Token) is cancelled | |
-/// | `default => ..` | nothing else is | |
+/// | `default => ..` | no other arm is | |
 ///
 /// `recv` takes a [`Receiver`](crate::chan::Receiver), or anything that [is like
 /// one](crate::select::RecvFrom), and `send` a [`Sender`](crate::chan::Sender) or [what is like
@@ -22,7 +22,8 @@
 /// x)`, a variable `x` is moved only if its arm is taken: otherwise you keep it. The value of any
 /// other expression is dropped if another arm is taken. If the channel is closed the error gives
 /// the value back. The results of all arms have one type, which is the type of the `select!`;
-/// `break`, `return` and `?` work in them. `select! {}` parks for ever.
+/// `break`, `return` and `?` work in them. `select! {}` parks for ever. Panics if another goroutine
+/// waits on an arm's interrupt line.
 ///
 /// ```
 /// # hosted::run(|| {
