@@ -1,5 +1,5 @@
 //! Goroutines that wait for each other without a channel: Go's package `sync`, in Rust's shapes.
-//! All of these park; none spins for long.
+//! Whatever waits here parks; nothing spins for long.
 //!
 //! Each object is a few words and a queue of waiters (waitq.rs) under a spin lock of its own. It
 //! can be a `static`, and allocates nothing except where it says so. All serve waiters first come,
@@ -21,7 +21,7 @@ mod rwlock;
 mod sema;
 mod waitgroup;
 
-use crate::param; // for lockword.rs, which the core's tests read in another place
+use crate::param; // for lockword.rs, which the core's tests include elsewhere as a module
 pub use barrier::Barrier;
 pub use cond::Condvar;
 pub use mutex::{Mutex, MutexGuard, RawMutex};

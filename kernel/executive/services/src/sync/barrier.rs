@@ -1,4 +1,5 @@
-//! A number of goroutines that wait for each other. Go has none; `std::sync::Barrier` is one.
+//! A barrier: goroutines wait until a number of them are there. Go has none; `std::sync::Barrier`
+//! is one.
 
 use crate::monitor::Monitor;
 use executive_core::g::WaitReason;
@@ -20,7 +21,7 @@ pub struct Barrier {
 }
 
 impl Barrier {
-    /// A barrier for `n` goroutines; 0 means 1. If fewer than `n` ever come they wait for ever.
+    /// A barrier for `n` goroutines; 0 means 1. If fewer than `n` ever come, they wait for ever.
     pub const fn new(n: usize) -> Self {
         Barrier { n, here: Monitor::new(0) }
     }
@@ -37,7 +38,7 @@ impl Barrier {
         *here += 1;
         if *here < self.n {
             if Parking::here().is_none() {
-                *here -= 1; // `wait` panics
+                *here -= 1; // not counted, for `wait` will panic
             }
             here.wait(WaitReason::Barrier);
             return false;

@@ -1,4 +1,4 @@
-//! A value, beside it what says who may use it, and the guards through which it is used.
+//! A value beside its lock, and the guards through which goroutines use the value.
 //!
 //! **Rule:** a guard exists while its lock is held: it is made after the lock was taken, and gives
 //! the lock back when it is dropped. Whoever has the guard may use the value. What is written once
@@ -22,13 +22,13 @@ pub trait Exclusive {
     fn unlock(&self);
 }
 
-/// A lock that several may have to read, or one to write.
+/// A lock that several goroutines may have for reading, or one for writing.
 pub trait Shared: Exclusive {
-    /// Parks while one writes.
+    /// Parks while a writer has the lock or waits for it.
     fn read(&self);
-    /// Never parks. `false`: one writes.
+    /// Never parks. `false`: `read` would park or panic.
     fn try_read(&self) -> bool;
-    /// Called by one who reads.
+    /// Called by a reader.
     fn end_read(&self);
 }
 
@@ -103,7 +103,7 @@ impl<T> Guarded<Once, OnceCell<T>> {
     /// The value, if it was written.
     #[inline]
     pub fn get(&self) -> Option<&T> {
-        // SAFETY: completed: it was written, and will not be written again.
+        // SAFETY: completed: the value was written, and will not be written again.
         self.lock.is_completed().then(|| unsafe { &*self.value.get() }.get())?
     }
     /// The value. If there is none yet, the first to come writes what `f` returns.

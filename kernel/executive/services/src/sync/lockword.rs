@@ -4,8 +4,8 @@
 //! *Normally* an unlock wakes the first waiter, but a running goroutine that wants the lock may get
 //! it first: that costs no switch. A waiter that has lost in this way for more than a millisecond
 //! makes the mutex *starving*. From then on each unlock hands the lock to the first waiter, and
-//! newcomers queue. The mode ends when a waiter gets the lock that is the last, or that has waited
-//! for less than that time.
+//! newcomers queue. The mode ends when the waiter that gets the lock is the last one, or has waited
+//! for less than a millisecond.
 //!
 //! **Rule:** the word says everything; the queue only carries permits to waiters that the word
 //! counts.
@@ -36,14 +36,14 @@ pub enum Position {
     Front,
 }
 
-/// Where waiters wait, and what else the word needs from outside. Models bring their own.
+/// The queue in which waiters wait, and what else the word needs. Models bring their own.
 pub trait Queue {
     /// Parks until there is a permit, and takes it.
     fn acquire(&self, position: Position);
     /// Gives a permit, to the first waiter if there is one.
     fn release(&self);
-    /// Somebody has the lock, and the caller may have to wait. It may panic instead: the word has
-    /// not changed.
+    /// Called when the lock is taken and the caller may have to wait, before the word is changed:
+    /// so it may panic.
     fn may_park(&self) {}
     /// Whether the holder may be done soon and nobody waits for this CPU. Go: `canSpin`.
     #[doc(alias = "canSpin")]

@@ -32,13 +32,13 @@ use executive_core::yield_now;
 #[doc(alias = "sync.Mutex")]
 pub struct Mutex<T: ?Sized>(Guarded<RawMutex, T>);
 
-/// All of the mutex but the value. `repr(C)`: it is found by the address of the semaphore's lock,
-/// which is what a waiter's g names.
+/// All of the mutex but the value. `repr(C)`: a report finds it by the address of the semaphore's
+/// lock, which a waiter's g names.
 #[repr(C)]
 pub struct RawMutex {
     /// An address on the stack of the goroutine that locked the mutex last, for reports. That
-    /// goroutine is the owner if the word says that there is one. (An address takes one instruction
-    /// to write, where a number would take three. That is so for what stands first.)
+    /// goroutine is the owner if the word says that there is one. (In the first field an address
+    /// takes one instruction to write; a goroutine's number would take three.)
     owner: AtomicUsize,
     sema: Semaphore,
     word: LockWord,
@@ -65,8 +65,8 @@ impl<T> Mutex<T> {
 }
 
 impl<T: ?Sized> Mutex<T> {
-    /// Locks; parks while another goroutine has the lock (after spinning for less than a
-    /// microsecond). Locking a mutex twice in one goroutine deadlocks, as in Go.
+    /// Locks; parks while another goroutine has the lock, after spinning for a few microseconds at
+    /// the most. Locking a mutex twice in one goroutine deadlocks, as in Go.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -102,14 +102,15 @@ impl<T: ?Sized> Mutex<T> {
 }
 
 impl<'a, T: ?Sized> MutexGuard<'a, T> {
-    /// Unlocks, without yielding to a waiter that was handed the lock: the caller parks next.
+    /// Unlocks, for a caller that parks next: so without yielding to a waiter that was handed the
+    /// lock.
     pub(super) fn unlock_to_park(self) {
         let mutex = self.0.of;
         forget(self);
         mutex.lock.word.unlock(&mutex.lock);
     }
 
-    /// What locks the same mutex again, after this guard.
+    /// A closure that locks the same mutex again, when this guard is gone.
     pub(super) fn relock(&self) -> impl FnOnce() -> MutexGuard<'a, T> + use<'a, T> {
         let mutex = self.0.of;
         move || MutexGuard(mutex.lock())
@@ -137,7 +138,7 @@ impl Exclusive for RawMutex {
     #[inline]
     fn lock(&self) {
         self.word.lock(self);
-        store_sp(&self.owner); // a part of every lock, so it is one instruction, and needs no GS
+        store_sp(&self.owner); // on the fast path: one instruction, without GS
     }
     fn try_lock(&self) -> bool {
         let locked = self.word.try_lock();
@@ -177,8 +178,8 @@ impl Queue for RawMutex {
     }
 }
 
-/// The lock was handed to one that starved. Not inlined: a loop that locks would keep registers for
-/// the yield.
+/// Yields to the waiter that was handed the lock. Not inlined: a loop that locks would keep
+/// registers for the yield.
 #[cold]
 #[inline(never)]
 fn let_it_run() {

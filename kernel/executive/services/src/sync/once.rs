@@ -1,4 +1,5 @@
-//! Once: the first to come does it, the others wait. Go: `sync.Once`, `sync.OnceValue`.
+//! Once: the first goroutine to come calls a function, and the others wait until it has returned.
+//! Go: `sync.Once`, `sync.OnceValue`.
 //!
 //! **Rule:** `done` is set, with Release, after the function has returned. Whoever sees it set,
 //! with Acquire, sees what the function did.
@@ -11,7 +12,7 @@ use core::ops::Deref;
 use executive_core::atomic::{AtomicBool, Ordering};
 use executive_core::percpu;
 
-/// Runs a function once, whoever comes first.
+/// Runs a function once: that of the first goroutine to come.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -32,8 +33,8 @@ impl Once {
     pub const fn new() -> Self {
         Once { done: AtomicBool::new(false), turn: Mutex::new(()) }
     }
-    /// Calls `f` if this is the first call. Returns when the first call's `f` has returned, so it
-    /// may park. Calling it from within `f` deadlocks. Go: `Once.Do`.
+    /// Calls `f` if this is the first call; else parks until the first call's `f` has returned.
+    /// Calling it from within `f` deadlocks. Go: `Once.Do`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -100,7 +101,7 @@ impl<T> OnceLock<T> {
         self.0.get()
     }
     /// The value; if there is none yet, the result of `f`. Parks while another goroutine computes
-    /// it.
+    /// the value. Using the cell within `f`, but for `get`, deadlocks.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -112,7 +113,7 @@ impl<T> OnceLock<T> {
     pub fn get_or_init(&self, f: impl FnOnce() -> T) -> &T {
         self.0.get_or_init(f)
     }
-    /// Writes the value, or gives it back if there is one.
+    /// Writes the value, or gives it back if there is one. Parks while another goroutine writes.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -173,7 +174,8 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
 }
 impl<T, F: FnOnce() -> T> Deref for LazyLock<T, F> {
     type Target = T;
-    /// Makes the value at the first use; parks while another goroutine makes it.
+    /// Makes the value at the first use; parks while another goroutine makes it. A value that uses
+    /// itself while it is made deadlocks.
     fn deref(&self) -> &T {
         self.value.get_or_init(|| match { self.make.lock().take() } {
             Some(make) => make(),

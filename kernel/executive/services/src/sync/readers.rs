@@ -2,14 +2,14 @@
 //! (rwmutex.go).
 //!
 //! **Rule:** a writer announces itself by making the count of readers negative. From then on new
-//! readers wait for it, so writers do not starve; and it waits for those that read, which it has
-//! counted in the same step. When it unlocks, all readers that have come meanwhile go before the
-//! next writer, so readers do not starve either. The functions for writers are called by one writer
-//! at a time.
+//! readers wait for the writer, so writers do not starve. The writer waits for the goroutines that
+//! read already, whose number it has got in the same step. When it unlocks, all readers that have
+//! come meanwhile go before the next writer, so readers do not starve either. The functions for
+//! writers are called by one writer at a time.
 
 use executive_core::atomic::{AtomicU32, Ordering, const_fn};
 
-/// What a writer subtracts: there cannot be more readers than this.
+/// A writer subtracts this number, and there are always fewer readers.
 const WRITER: u32 = 1 << 30;
 
 /// This many may read: half of what could be counted, because readers that come at the same time

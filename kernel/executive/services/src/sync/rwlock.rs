@@ -63,8 +63,8 @@ impl<T> RwLock<T> {
 }
 
 impl<T: ?Sized> RwLock<T> {
-    /// Locks for reading; parks while a writer has the lock or waits for it. Panics if more than
-    /// 500 million guards live, or were forgotten. Go: `RWMutex.RLock`.
+    /// Locks for reading; parks while a writer has the lock or waits for it. Panics if 2^29 readers
+    /// (536,870,912) have the lock, guards that were forgotten included. Go: `RWMutex.RLock`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -76,14 +76,15 @@ impl<T: ?Sized> RwLock<T> {
     #[doc(alias("RWMutex.RLock", "RLock"))]
     #[inline]
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
-        // A thread that is no CPU cannot wait, and could not take its count back: it tries.
+        // A reader that is counted may have to wait, and a thread that is no CPU cannot: it tries.
         if Parking::here().is_none() {
             return self.try_read().unwrap_or_else(|| cannot_park());
         }
         RwLockReadGuard(self.0.read())
     }
 
-    /// Locks for reading if that can be done at once; never parks. Go: `RWMutex.TryRLock`.
+    /// Locks for reading if that can be done at once; never parks. `None`: a writer has the lock or
+    /// waits for it, or there are 2^29 readers. Go: `RWMutex.TryRLock`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -193,7 +194,7 @@ impl Exclusive for RawRwLock {
         for _ in 0..self.readers.end_write() {
             self.for_readers.release();
         }
-        self.writers.unlock(); // lets the next writer in
+        self.writers.unlock(); // the next writer may come
     }
 }
 

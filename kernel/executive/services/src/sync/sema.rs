@@ -28,7 +28,7 @@ pub struct Semaphore {
 }
 
 impl Semaphore {
-    /// The offset in a semaphore of the lock that `G::waits_for` names.
+    /// The offset in a semaphore of the lock, whose address a waiter's `G::waits_for` is.
     pub(super) const LOCK_AT: usize = offset_of!(Semaphore, permits);
 
     /// A semaphore with this many permits.
@@ -65,9 +65,9 @@ impl Semaphore {
         any
     }
 
-    /// Gives a permit, to the first waiter if there is one. Need not be called by who took it.
-    /// Never parks. Panics with `semaphore: released more than held` if there are `usize::MAX`
-    /// already. Go: `semrelease`.
+    /// Gives a permit, to the first waiter if there is one. Any goroutine may call it. Never parks.
+    /// Panics with `semaphore: released more than held` if there are `usize::MAX` permits already.
+    /// Go: `semrelease`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -98,7 +98,7 @@ impl Semaphore {
         *self.permits.lock()
     }
 
-    /// As `acquire`, for a reason and at a position in the queue.
+    /// As `acquire`, for any reason, and at a position in the queue.
     #[inline]
     pub(super) fn acquire_for(&self, reason: WaitReason, position: Position) {
         let mut permits = self.permits.lock();

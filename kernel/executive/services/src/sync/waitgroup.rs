@@ -1,8 +1,8 @@
 //! Wait until a number of tasks are done. Go: `sync.WaitGroup`.
 //!
-//! Goroutines that a group has started refer to it, and may outlive whoever dropped it: so what
-//! they share is in the heap, from the group's first use on. A [`scope`](crate::scope) needs only
-//! the count, and lends it.
+//! Goroutines that a group has started refer to its count, and may outlive the group: so the count
+//! is in the heap, from the group's first use on. A [`scope`](crate::scope) outlives its
+//! goroutines, and has the count on its stack.
 
 use super::once::OnceLock;
 use crate::monitor::Monitor;
@@ -27,7 +27,7 @@ impl Count {
             }
         }
         if *count == 0 {
-            count.ready_all(); // the last of them may drop us
+            count.ready_all(); // the last waiter that goes on may drop this count
         }
     }
 
@@ -90,7 +90,8 @@ impl WaitGroup {
         self.shared().add(delta);
     }
 
-    /// Says that one task is done. Go: `Done`.
+    /// Says that one task is done. Panics, as [`add`](Self::add) does, if the count was 0.
+    /// Go: `Done`.
     pub fn done(&self) {
         self.add(-1);
     }
@@ -108,8 +109,8 @@ impl WaitGroup {
         }
     }
 
-    /// Starts a goroutine that is counted until `f` has returned. Panics when there is no memory
-    /// for a stack. Go: `WaitGroup.Go`.
+    /// Starts a goroutine that is counted until `f` has returned. Parks as [`add`](Self::add) does.
+    /// Panics when there is no memory for a stack. Go: `WaitGroup.Go`.
     ///
     /// ```
     /// # hosted::run(|| {
