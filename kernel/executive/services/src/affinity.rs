@@ -21,10 +21,10 @@ pub struct CpuLock {
     _not_send: PhantomData<*const ()>,
 }
 
-/// The calling goroutine moves to CPU `cpu` and stays there while the guard lives. Parks to get
-/// there. If the goroutine has such a guard already, that one counts again after this one is
-/// dropped. Panics if there is no such CPU: they are numbered from 0 to [`num_cpus`]. A CPU that is
-/// switched off ([`set_procs`]) runs goroutines that are locked to it, and no others.
+/// The calling goroutine moves to CPU `cpu`, by yielding, and stays there while the guard lives. If
+/// the goroutine has such a guard already, that one counts again after this one is dropped. Panics
+/// unless `cpu` is less than [`num_cpus`]. A CPU that is switched off ([`set_procs`]) runs
+/// goroutines that are locked to it, and no others.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -43,7 +43,7 @@ pub fn lock_to_cpu(cpu: usize) -> CpuLock {
     CpuLock { before, _not_send: PhantomData }
 }
 
-/// As [`lock_to_cpu`], for the CPU on which the goroutine runs now. Never parks.
+/// As [`lock_to_cpu`], for the CPU on which the goroutine runs now. Never yields.
 /// Go: `LockOSThread`.
 ///
 /// ```
@@ -58,7 +58,7 @@ pub fn lock_to_this_cpu() -> CpuLock {
     CpuLock { before: procs::lock_to(Some(percpu::cpu())), _not_send: PhantomData }
 }
 
-/// How many CPUs run goroutines now: those with the lowest numbers of [`num_cpus`].
+/// How many CPUs run goroutines now: of all [`num_cpus`], those with the lowest numbers.
 /// Go: `GOMAXPROCS(0)`.
 ///
 /// ```
@@ -87,13 +87,13 @@ pub fn num_cpus() -> usize {
     procs::cpus()
 }
 
-/// From now on `n` CPUs run goroutines, or all there are, if there are fewer. Returns how many did
-/// before. With 0 it changes nothing and returns how many do. Go: `GOMAXPROCS`.
+/// From now on `n` CPUs run goroutines, or all CPUs if there are fewer. Returns how many did so
+/// before. With 0 it changes nothing and returns how many do so now. Go: `GOMAXPROCS`.
 ///
-/// CPUs from `n` on are switched off: each hands over what it has at its next point of preemption,
-/// and sleeps until `n` grows. So they may still run when this returns (Go stops the world).
-/// Goroutines that are locked to such a CPU go on there, beside the `n`: the CPU wakes for them and
-/// runs nothing else. (In Go they keep their threads, and share the `n`.)
+/// CPUs from `n` on are switched off: each hands its goroutines over at its next point of
+/// preemption, and sleeps until `n` grows. So such a CPU may still run when this returns. (Go stops
+/// the world.) Goroutines that are locked to it go on there: the CPU wakes for them, runs nothing
+/// else, and is not one of the `n`. (In Go they keep their threads, and share the `n`.)
 ///
 /// Yields if the calling goroutine's own CPU is switched off and the goroutine is not locked to it.
 ///
@@ -123,7 +123,7 @@ fn leave_if_off() {
 }
 
 impl Drop for CpuLock {
-    /// Parks only to move back to the CPU of an earlier guard, or away from a CPU that is switched
+    /// Yields only to move back to the CPU of an earlier guard, or away from a CPU that is switched
     /// off.
     fn drop(&mut self) {
         procs::lock_to(self.before);

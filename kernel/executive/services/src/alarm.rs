@@ -103,19 +103,19 @@ unsafe fn fire_alarm(timer: *const Timer, _: u64) -> Option<u64> {
 
 /// What happens when a [`Timed`] fires.
 pub trait Fire: Send + Sync + Sized {
-    /// Called under the lock of a heap of timers, on any CPU: short, takes only locks of a higher
-    /// rank, frees nothing that runs others' code, and neither starts nor stops this timer. What
-    /// fires has the heap's count; it gives that back with the time (ns) at which to fire again.
+    /// Called under the lock of a heap of timers, on any CPU. It must be short, take only locks of
+    /// a higher rank, drop nothing whose drop runs a user's code, and neither start nor stop this
+    /// timer. `timed` is the heap's count; to fire again, return it with the next time (ns).
     fn fire(timed: Arc<Timed<Self>>, now: u64) -> Option<(Arc<Timed<Self>>, u64)>;
 }
 
-/// A timer in an `Arc`, and what it fires. From its start until it fires or is stopped, the heap of
+/// A timer in an `Arc`, and what fires. From its start until it fires or is stopped, the heap of
 /// timers counts as one of its owners.
 pub struct Timed<T> {
     timer: Timer,
     /// One start or stop at a time.
     turn: Lock<()>,
-    /// What it fires.
+    /// What fires.
     pub on: T,
 }
 
@@ -158,7 +158,7 @@ impl<T: Fire> Timed<T> {
 }
 
 unsafe fn fire_timed<T: Fire>(timer: *const Timer, now: u64) -> Option<u64> {
-    // SAFETY: in a heap, so it has its count, which is ours now.
+    // SAFETY: the timer is in a heap, so the heap has its count, which is ours now.
     let timed = unsafe { Arc::from_raw((*timer).arg.get().cast::<Timed<T>>()) };
     let (timed, again) = T::fire(timed, now)?;
     assert!(core::ptr::eq(&timed.timer, timer), "alarm: another timer's count was given back");

@@ -82,7 +82,7 @@ pub struct Token {
     done: Receiver<()>,
 }
 
-/// What a token and the receivers of its channel keep.
+/// What a token, and the receivers of its channel, keep alive.
 struct Node {
     /// Fires at its own deadline, if that comes before those above. Stopped first when the node is
     /// dropped: it names the node's place.
@@ -104,11 +104,11 @@ struct Tree {
 
 type Place = usize;
 
-/// What the tree's lock guards of a node.
+/// The part of a node that the tree's lock guards.
 #[derive(Default)]
 struct Links {
     cause: Option<Cause>,
-    /// What `end` closes; dangling when nobody has a receiver any more.
+    /// The channel that `end` closes; dangling when nobody has a receiver any more.
     done: Weak<Chan<()>>,
     parent: Option<Place>,
     first_child: Option<Place>,
@@ -126,12 +126,12 @@ impl Token {
     /// # });
     /// ```
     #[doc(alias = "context.WithCancel")]
-    #[expect(clippy::new_without_default, reason = "it is an event's, not a value's, birth")]
+    #[expect(clippy::new_without_default, reason = "each is a token of its own")]
     pub fn new() -> Self {
         Self::make(None, None)
     }
-    /// A child: cancelled with this token, or by itself. Cancelled from the start if this one is.
-    /// Go: `context.WithCancel`.
+    /// A child: a token that is cancelled with this one, or by itself. It is cancelled from the
+    /// start if this one is. Allocates. Go: `context.WithCancel`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -147,7 +147,8 @@ impl Token {
     pub fn child(&self) -> Self {
         Self::make(Some(&self.node), None)
     }
-    /// A child that is also cancelled at `deadline`, or a little later. Go: `context.WithDeadline`.
+    /// A child that is also cancelled at `deadline`, or a little later. Allocates.
+    /// Go: `context.WithDeadline`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -161,7 +162,8 @@ impl Token {
     pub fn child_until(&self, deadline: Instant) -> Self {
         Self::make(Some(&self.node), Some(deadline))
     }
-    /// A child that is also cancelled after `d`. Go: `context.WithTimeout`.
+    /// A child that is also cancelled after `d`, or a little later. Allocates.
+    /// Go: `context.WithTimeout`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -216,8 +218,8 @@ impl Token {
         token
     }
 
-    /// Cancels this token and all below it; when it returns they are cancelled. Does nothing if it
-    /// was cancelled before. Never parks. Go: `context.CancelFunc`.
+    /// Cancels this token and all below it: all are cancelled when this returns. Does nothing if
+    /// the token was cancelled before. Never parks. Go: `context.CancelFunc`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -280,8 +282,9 @@ impl Token {
             None => unreachable!("closed before it was cancelled"),
         }
     }
-    /// A channel that is closed when the token is cancelled. A clone of it may outlive the token;
-    /// it is closed then when a token above is cancelled, or by the deadline. Go: `ctx.Done()`.
+    /// A channel that is closed when the token is cancelled. A clone of the receiver may outlive
+    /// the token: the channel is then closed when a token above is cancelled, or by the deadline.
+    /// Go: `ctx.Done()`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -350,8 +353,8 @@ impl Tree {
         place
     }
 
-    /// Cancels this node and all below it, without recursion: a stack is small and a tree may be
-    /// deep.
+    /// Cancels this node and all below it. Without recursion, for a stack is small and a tree may
+    /// be deep.
     fn cancel(&mut self, top: Place, cause: Cause) {
         if self.nodes[top].cause.is_some() {
             return;
@@ -363,7 +366,7 @@ impl Tree {
                 at = child;
                 continue;
             }
-            // Cancelled: nothing above concerns it any more. Its parent's first child is the next.
+            // A cancelled node needs nothing from above. Its parent's first child is then the next.
             let parent = self.nodes[at].parent;
             self.unlink(at);
             match parent {
@@ -373,7 +376,7 @@ impl Tree {
         }
     }
 
-    /// Marks this node as cancelled.
+    /// Marks this node as cancelled, and closes its channel.
     fn end(&mut self, at: Place, cause: Cause) {
         let node = &mut self.nodes[at];
         if node.cause.is_none() {
@@ -407,7 +410,7 @@ impl Tree {
         }
     }
 
-    /// The nodes below become children of the node above.
+    /// Removes a node. The nodes below it become children of the node above it.
     fn remove(&mut self, at: Place) {
         let parent = self.nodes[at].parent;
         self.unlink(at);

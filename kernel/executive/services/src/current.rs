@@ -1,4 +1,4 @@
-//! What the calling goroutine is called.
+//! The name and number of the calling goroutine.
 
 use executive_core::g::getg;
 
@@ -14,10 +14,10 @@ pub fn current() -> Current {
     Current { id: g.id(), name: g.name() }
 }
 
-/// A goroutine's number and name. Displayed as in every report: `7 (name)`.
+/// A goroutine's number and name. It is displayed as in every report: `7 (name)`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Current {
-    /// Its number: 1 is main; no number is used twice.
+    /// The number. Main's is 1, and none is used twice. 0: the caller was on no goroutine.
     pub id: u64,
     /// The name that [`Builder::name`](executive_core::join::Builder::name) gave it.
     pub name: Option<&'static str>,
@@ -30,7 +30,8 @@ impl core::fmt::Display for Current {
     }
 }
 
-/// The calling goroutine's number, which every report names. Go does not show it to programs.
+/// The calling goroutine's number, as in every report; 0: the caller is on no goroutine. Go does
+/// not show it to programs.
 ///
 /// ```
 /// # hosted::run(|| {

@@ -5,7 +5,7 @@
 //! for ever. One that is called too late only causes a superfluous poll, which every future allows.
 //!
 //! Wakers are counted (wakeword.rs): as long as there is one, the goroutine that waits for the
-//! future may be woken. If there is none, and all else waits, that is a deadlock.
+//! future may be woken. If there is none, and all other goroutines wait, that is a deadlock.
 #![allow(unsafe_code)] // A raw waker's table.
 
 use crate::outside::ready_from_anywhere;
@@ -33,8 +33,8 @@ use executive_core::wait::{Parked, may_park, outside, park, word_of};
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let me = getg();
-    // SAFETY: the table fits, and g's are never freed. Not dropped: it is lent to the polls, and
-    // not counted.
+    // SAFETY: the table fits, and g's are never freed. The waker is lent to the polls and not
+    // counted, so it is never dropped.
     let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw(me)) });
     let mut context = Context::from_waker(&waker);
     loop {
@@ -51,7 +51,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Starts a goroutine that runs a future to its end.
+/// Starts a goroutine that runs a future to its end. Panics when there is no memory for a stack.
 ///
 /// ```
 /// # hosted::run(|| {

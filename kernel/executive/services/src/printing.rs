@@ -1,9 +1,9 @@
 //! `print!` and `println!` for code that runs on every machine: text goes to the machine's ordinary
 //! output, a line at a time.
 //!
-//! **Rule:** text is formatted on the caller's stack, and the machine gets it a line at a time, in
-//! one piece. So a `Display` that parks or panics does so while nothing is held, and lines of
-//! different goroutines do not mix.
+//! **Rule:** text is formatted on the caller's stack, and the machine gets each line in one piece.
+//! So a `Display` that parks or panics does so while nothing is held. Lines of different goroutines
+//! do not mix, unless the machine has no `print` of its own.
 
 use core::fmt::{self, Write};
 use executive_core::machine;
@@ -11,7 +11,7 @@ use executive_core::machine;
 /// A longer line is written in pieces.
 const LINE_BYTES: usize = 160;
 
-/// Collects a line.
+/// Collects a line, and writes it.
 struct LineBuffer {
     length: usize,
     bytes: [u8; LINE_BYTES],
@@ -47,8 +47,8 @@ pub fn print(args: fmt::Arguments<'_>) {
 }
 
 /// Prints to the machine's ordinary output, as `std`'s does: the console of a kernel, the standard
-/// output of a process. Lines of up to 160 bytes are written in one piece. Does not park; may wait
-/// for the device.
+/// output of a process. A line of up to 160 bytes is written in one piece. Does not park, but may
+/// wait for the device.
 ///
 /// ```
 /// # hosted::run(|| {

@@ -1,8 +1,8 @@
 //! Goroutines that borrow: a scope waits for all goroutines that were started in it, as
 //! `std::thread::scope` does.
 //!
-//! **Rule:** a goroutine is counted until its closure is gone, and so is its result if nobody joins
-//! it. The scope ends when the count is 0.
+//! **Rule:** a goroutine is counted until its closure has returned. The scope ends when the count
+//! is 0 and every result that nobody joined is dropped.
 #![allow(unsafe_code)] // Closures that are not 'static.
 
 use crate::sync::{Count, Mutex};
@@ -13,8 +13,8 @@ use core::mem::{ManuallyDrop, needs_drop, transmute};
 use executive_core::g::WaitReason;
 use executive_core::join::{Builder, JoinHandle};
 
-/// Runs `f`, in which goroutines that borrow can be started. Parks until all of them have ended,
-/// however `f` returns.
+/// Runs `f`, which can start goroutines that borrow. Parks until all of them have ended, however
+/// `f` returns.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -40,7 +40,7 @@ pub fn scope<'env, R>(f: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) ->
     f(&scope)
 }
 
-/// Calls the closure when it is dropped, also if a machine unwinds.
+/// Calls the closure when it is dropped, so also on a machine whose panics unwind.
 struct AtEnd<F: Fn()>(F);
 impl<F: Fn()> Drop for AtEnd<F> {
     fn drop(&mut self) {
@@ -60,8 +60,8 @@ impl<F: Fn()> Drop for AtEnd<F> {
 /// ```
 pub struct Scope<'scope, 'env: 'scope> {
     running: Count,
-    /// Handles that were dropped although the result has a drop: it must run while what the result
-    /// borrows exists.
+    /// Handles that were dropped, if the result has a drop, which must run while what the result
+    /// borrows still exists.
     unjoined: Mutex<Vec<Box<dyn Unjoined>>>,
     // Invariant, as in std.
     _lifetimes: PhantomData<(&'scope mut &'scope (), &'env mut &'env ())>,
@@ -114,13 +114,13 @@ impl<'scope> Scope<'scope, '_> {
         let running = &self.running;
         let body = move || {
             let result = f();
-            // The last use of the scope. `result` is dropped before the scope ends: see
-            // `ScopedJoinHandle`'s drop.
+            // The last use of the scope by this goroutine. `result` is dropped before the scope
+            // ends: see `ScopedJoinHandle`'s drop.
             running.add(-1);
             result
         };
-        // SAFETY: `scope` returns when the count is 0, and a goroutine counts until its closure has
-        // ended. Results are joined, or dropped by `scope`, or have no drop.
+        // SAFETY: `scope` returns when the count is 0, and a goroutine is counted until its closure
+        // has returned. A result is joined, or dropped by `scope`, or has no drop.
         match unsafe { how.spawn_unchecked(body) } {
             Ok(handle) => {
                 ScopedJoinHandle { handle: ManuallyDrop::new(handle), unjoined: &self.unjoined }
@@ -148,13 +148,13 @@ pub struct ScopedJoinHandle<'scope, T: Send> {
 }
 
 impl<T: Send> ScopedJoinHandle<'_, T> {
-    /// Parks until the goroutine has ended, and returns its result.
+    /// Parks until the goroutine has ended, and returns the goroutine's result.
     pub fn join(self) -> T {
         let mut this = ManuallyDrop::new(self);
         // SAFETY: taken once, as `this` is not dropped.
         unsafe { ManuallyDrop::take(&mut this.handle) }.join()
     }
-    /// Whether it has ended, so that `join` will not park.
+    /// Whether the goroutine has ended: then `join` does not park.
     pub fn is_finished(&self) -> bool {
         self.handle.is_finished()
     }
@@ -174,10 +174,10 @@ impl<T: Send> Drop for ScopedJoinHandle<'_, T> {
         // SAFETY: taken once.
         let handle = unsafe { ManuallyDrop::take(&mut self.handle) };
         if !needs_drop::<T>() {
-            return drop(handle); // detached: nothing of it is left when it is not counted any more
+            return drop(handle); // detached: when it is no longer counted, nothing of it borrows
         }
         let join: Box<dyn Unjoined + '_> = Box::new(Join(Some(handle)));
-        // SAFETY: only the lifetime changes; `scope` drops it before that ends.
+        // SAFETY: only the lifetime changes; `scope` drops the box before that lifetime ends.
         self.unjoined
             .lock()
             .push(unsafe { transmute::<Box<dyn Unjoined + '_>, Box<dyn Unjoined>>(join) });

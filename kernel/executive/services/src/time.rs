@@ -1,10 +1,10 @@
 //! Time: instants, sleeping, timers and tickers.
 //!
 //! The timer of a sleeping goroutine lies on the goroutine's stack, that of a [`Timer`] or a
-//! [`Ticker`] in a box. All are in the heap of the P on which they were started (alarm.rs): there
-//! is no timer goroutine and no periodic tick.
+//! [`Ticker`] in an `Arc`. All are in the heap of the P on which they were started (alarm.rs):
+//! there is no timer goroutine and no periodic tick.
 //!
-//! **Rule:** never early. How late is a matter of benchmarks.
+//! **Rule:** nothing comes early. How late it comes is for benchmarks to show.
 
 mod func;
 mod timer;

@@ -7,13 +7,14 @@
 //! **Rule:** the goroutine is expected to be woken (inject.rs) while the word is PARKED, not WOKEN,
 //! and the number is above 0. Whoever begins that state has called `expect` before, or another
 //! might take back what was not given yet. Whoever ends it calls `expect_no_more` or `hand_over`
-//! afterwards. Both learn it from the value that their own exchange replaced; so the calls pair, in
-//! any order.
+//! afterwards. Both learn from the value that their own exchange replaced whether they did; so the
+//! calls pair, in any order.
 //!
 //! The number belongs to the g. A waker that is kept beyond its goroutine's end counts for the next
 //! goroutine of that g, too. That is correct: it wakes that one, which then polls once too often.
 //!
-//! All exchanges are AcqRel, each the others' partner. Whoever gets the goroutine finds it saved.
+//! All exchanges but `is_done`'s are AcqRel, each the others' partner. Whoever gets the goroutine
+//! finds it saved.
 //! The poll sees what its wakers did before they called. Whoever finds no waker left sees what was
 //! done before the last one was dropped; otherwise work that was made there could be missed, and a
 //! deadlock reported.
@@ -47,6 +48,7 @@ impl WakeWord<'_> {
     /// The goroutine has run its future to the end. If it did so within another future's poll, that
     /// one is polled again: its wakers may have been called in vain meanwhile.
     pub fn is_done(self) {
+        // Relaxed: only this goroutine acts on this mark, in `park`.
         self.0.fetch_or(WOKEN, Ordering::Relaxed);
     }
 
@@ -63,7 +65,8 @@ impl WakeWord<'_> {
         let was = self.0.fetch_or(WOKEN, Ordering::AcqRel);
         let parked = was & MARKS == PARKED;
         if parked && !is_expected(was) {
-            // As for any other, so that the calls pair: only the lent waker is left.
+            // Only the waker that is lent to the poll is left, so nobody has called this yet. The
+            // caller's `expect_no_more` needs its partner.
             expected.expect();
         }
         parked

@@ -29,7 +29,7 @@ struct Call {
 }
 
 impl Func {
-    /// Runs in the goroutine that a firing has started.
+    /// Makes a call, in the goroutine that a firing has started.
     fn call(&self) {
         let mut call = self.call.lock();
         let Some(mut f) = call.f.take() else {
@@ -61,7 +61,8 @@ impl Func {
 /// ```
 pub struct AfterFunc(Arc<Timed<Func>>);
 
-/// Calls `f` in a goroutine of its own, after `d`. Allocates. Go: `time.AfterFunc`.
+/// Calls `f` in a goroutine of its own, after `d`. Allocates. While there is no memory for the
+/// goroutine, it is tried again every millisecond. Go: `time.AfterFunc`.
 ///
 /// ```
 /// # hosted::run(|| {
@@ -81,7 +82,7 @@ pub fn after_func<F: FnMut() + Send + 'static>(d: Duration, f: F) -> AfterFunc {
 }
 
 impl AfterFunc {
-    /// Stops the call. `false`: it was made, or stopped, already. Does not wait for `f`.
+    /// Stops the call. `false`: the call was made, or stopped, already. Does not wait for `f`.
     /// Go: `Timer.Stop`.
     ///
     /// ```
@@ -98,8 +99,8 @@ impl AfterFunc {
     }
 
     /// Starts the time anew: the call comes `d` from now. `true`: a call was pending, and is moved;
-    /// `false`: it was made, or stopped, and there will be one more. Does not wait for `f`.
-    /// Go: `Timer.Reset`.
+    /// `false`: the last call was made, or stopped, and there will be one more. Does not wait for
+    /// `f`. Go: `Timer.Reset`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -122,7 +123,7 @@ impl Fire for Func {
         // Weak: when the goroutine has started, the last count is dropped there, not here.
         let (at, again) = (func.on.at, Arc::downgrade(&func));
         let body = go_detached(at, "after_func", move || func.on.call()).err()?;
-        let func = again.upgrade(); // `body` has it still
+        let func = again.upgrade(); // not `None`: `body` still has a count
         drop(body);
         Some((func?, now.saturating_add(AFTER_FUNC_RETRY_NS)))
     }

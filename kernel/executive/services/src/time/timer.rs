@@ -69,8 +69,7 @@ impl Clock {
         came || pending
     }
 
-    /// Stops it. `true`: a value was still to come, or had come and was not received, as Go counts
-    /// it.
+    /// Stops it. `true`, as in Go: the value was still to come, or had come and was not received.
     fn stop(&self) -> bool {
         let mut came = false;
         let pending = self.timed.stop(|| came = self.from.try_recv().is_ok());
@@ -110,7 +109,7 @@ pub fn after(d: Duration) -> Timer {
 }
 
 impl Timer {
-    /// A timer that fires `d` from now. Go: `time.NewTimer`.
+    /// A timer that fires `d` from now. Allocates. Go: `time.NewTimer`.
     #[doc(alias("time.NewTimer", "NewTimer"))]
     pub fn new(d: Duration) -> Self {
         let timer = Timer(Clock::new());
@@ -120,7 +119,7 @@ impl Timer {
     /// Parks until the timer fires; returns the time at which it did. Parks for ever if it was
     /// stopped or its value was received already.
     pub fn recv(&self) -> Instant {
-        self.0.from.recv().unwrap_or_else(|| unreachable!("the timer has a sender"))
+        self.0.from.recv().unwrap_or_else(|| unreachable!("nobody closes a timer's channel"))
     }
     /// The channel. Go: `Timer.C`.
     ///
@@ -165,7 +164,7 @@ impl Timer {
     }
 }
 
-/// Sends the time on its channel again and again. Never drifts; drops ticks for a slow receiver.
+/// Sends the time on its channel, once a period, without drift. A slow receiver gets fewer ticks.
 /// Dropping it stops it, unless a clone of its receiver is left, which gets the ticks.
 /// Go: `time.Ticker`.
 ///
@@ -183,7 +182,7 @@ impl Timer {
 pub struct Ticker(Clock);
 
 impl Ticker {
-    /// A ticker whose first tick comes a period from now. Panics if `period` is zero.
+    /// A ticker whose first tick comes a period from now. Allocates. Panics if `period` is zero.
     /// Go: `time.NewTicker`.
     #[doc(alias("time.NewTicker", "NewTicker"))]
     pub fn new(period: Duration) -> Self {
@@ -195,7 +194,7 @@ impl Ticker {
     /// Parks until the next tick; returns the time at which it came. Parks for ever if the ticker
     /// was stopped.
     pub fn recv(&self) -> Instant {
-        self.0.from.recv().unwrap_or_else(|| unreachable!("the ticker has a sender"))
+        self.0.from.recv().unwrap_or_else(|| unreachable!("nobody closes a ticker's channel"))
     }
     /// The channel. Go: `Ticker.C`.
     #[doc(alias = "Ticker.C")]
