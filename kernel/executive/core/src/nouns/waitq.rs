@@ -81,7 +81,7 @@ const PREPARING: u32 = 2;
 
 /// A goroutine that waits, and is the holder's alone to ready.
 #[must_use = "it waits for ever if it is not readied"]
-pub struct Parked(&'static G);
+pub struct Parked(pub(crate) &'static G);
 
 impl Parked {
     /// # Safety
@@ -91,11 +91,7 @@ impl Parked {
     pub unsafe fn new(g: &'static G) -> Self {
         Parked(g)
     }
-    /// The same, in the core, where a goroutine was just saved.
-    #[inline(always)]
-    pub(crate) fn of(g: &'static G) -> Self {
-        Parked(g)
-    }
+
     /// In a park's commit: from here on it can be claimed as parked. Gives it back if it was
     /// claimed since [`prepare`]: then it goes on.
     #[inline]

@@ -149,7 +149,7 @@ impl<T> JoinHandle<T> {
         if !self.g.joiner.has_ended() {
             park(may_park(), WaitReason::Join, |me| {
                 let me = me.into_g();
-                if self.g.joiner.wait(me) { None } else { Some(Parked::of(me)) }
+                if self.g.joiner.wait(me) { None } else { Some(Parked(me)) }
             });
         }
         let handle = ManuallyDrop::new(self);

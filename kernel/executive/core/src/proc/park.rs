@@ -63,7 +63,7 @@ pub fn park(parking: Parking, reason: WaitReason, give: impl FnOnce(Parked) -> O
         #[inline(always)]
         fn run(self, g: &'static G) -> ! {
             let (m, g) = waits(m(), g, g);
-            if self.0(Parked::of(g)).is_some() {
+            if self.0(Parked(g)).is_some() {
                 g.set_status(
                     Status::Waiting,
                     Status::Runnable,

@@ -311,7 +311,7 @@ fn take_injected() -> bool {
     let mut list = SCHED.injected.take_all();
     let any = !list.is_empty();
     while let Some(g) = list.pop_front() {
-        Parked::of(g).ready();
+        Parked(g).ready();
     }
     any
 }

@@ -36,7 +36,7 @@ impl Selecting {
     /// A park's end: saved, and open to be claimed. `false`: claimed before.
     fn park(&self) {
         self.stack.run();
-        if Parked::of(self.g).open().is_none() {
+        if Parked(self.g).open().is_none() {
             self.readied.wait();
         }
         self.stack.run();
@@ -84,7 +84,7 @@ fn an_alarm_against_a_channel() {
         unsafe { queue.enqueue(&waiter) };
         let sender = thread::spawn(move || channel.send(&me.stack, &me.readied));
         me.stack.run(); // saved
-        let parked = Parked::of(me.g).open().is_none();
+        let parked = Parked(me.g).open().is_none();
         drop(queue);
         if parked {
             me.readied.wait();
@@ -124,7 +124,7 @@ fn a_late_handler_does_not_claim_the_next_wait() {
         prepare(me.g);
         let claimed = handler.join().unwrap();
         assert!(claimed != fired, "one of them woke the first wait");
-        assert!(Parked::of(me.g).open().is_none(), "and none the second");
+        assert!(Parked(me.g).open().is_none(), "and none the second");
         assert_eq!(meeting.take(), !claimed, "an interrupt that lost is pending");
     });
 }

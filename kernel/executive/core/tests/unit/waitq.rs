@@ -47,7 +47,7 @@ impl Mix {
     fn begin(&mut self, select: usize) {
         let g = self.waiters[PLAIN + 2 * select].g;
         prepare(g);
-        assert!(Parked::of(g).open().is_none(), "nobody could claim it yet");
+        assert!(Parked(g).open().is_none(), "nobody could claim it yet");
         self.open[select] = true;
     }
     fn number(&self, waiter: Option<&Waiter>) -> Option<usize> {
