@@ -11,7 +11,7 @@ use executive::g::WaitReason;
 use executive::irq::{Irq, LINES, Line};
 use executive::lock::{Lock, Rank};
 use executive::sync::{Barrier, Mutex, RwLock, WaitGroup};
-use executive::wait::Monitor;
+use executive::wait::{Monitor, may_park, may_park_holding, park, park_unlock};
 use executive::{Builder, block_on, chan, go, go_future};
 
 /// Name, what must not return, and what must be said, as [`says`] reads it.
@@ -53,6 +53,16 @@ pub static DEATHS: &[Death] = &[
         "monitor_waits_for_a_mutex",
         || Monitor::new(()).lock().wait(WaitReason::MutexLock),
         "panic: monitor: only Mutex and RwLock wait for this reason",
+    ),
+    (
+        "park_for_a_mutex",
+        || park(may_park(), WaitReason::MutexLock, |_| None),
+        "panic: park: only Mutex and RwLock wait for this reason",
+    ),
+    (
+        "park_unlock_for_a_mutex",
+        park_unlock_for_a_mutex,
+        "panic: park: only Mutex and RwLock wait for this reason",
     ),
     ("chan_too_large", || drop(chan::<u64>(usize::MAX)), "panic: makechan: size out of range"),
     (
@@ -351,6 +361,13 @@ fn overflow() {
         if frame[0] == u64::MAX { 0 } else { deeper(n + 1) + frame[0] }
     }
     core::hint::black_box(deeper(0));
+}
+
+/// No owner's word stands in front of this lock, where a report would look for it.
+fn park_unlock_for_a_mutex() {
+    let lock = Lock::new(Rank::Wait, ());
+    let (parking, guard) = may_park_holding(lock.lock());
+    park_unlock(parking, WaitReason::MutexLock, guard);
 }
 
 fn park_with_lock() {

@@ -25,13 +25,14 @@
 //! lies there too, only for locality: the section begins at a page, and a switch touches no other.
 #![allow(unsafe_code)] // This is the switch.
 
-use crate::nouns::g::{G, Status, getg};
+use crate::nouns::g::{G, Status, WaitReason, getg};
 use crate::tools::fatal::throw;
 use crate::tools::percpu::{self, CURG, G as CURRENT, G0};
 use crate::tools::trace::{self, Event};
 use core::arch::naked_asm;
 use core::marker::PhantomData;
 use core::mem::{ManuallyDrop, offset_of};
+use core::sync::atomic::Ordering::Relaxed;
 
 const SP: usize = offset_of!(G, sched_sp);
 
@@ -298,6 +299,7 @@ fn _executive_preempted() {
 /// `leave`) must not use it; debug builds check that.
 pub struct Parking {
     g: &'static G,
+    for_a_lock: bool,
     _not_send: PhantomData<*const ()>,
 }
 
@@ -307,7 +309,24 @@ impl Parking {
     pub fn here() -> Option<Parking> {
         let g = getg();
         let on_g0 = percpu::is_g0(core::ptr::from_ref(g).cast());
-        if on_g0 { None } else { Some(Parking { g, _not_send: PhantomData }) }
+        if on_g0 { None } else { Some(Parking { g, for_a_lock: false, _not_send: PhantomData }) }
+    }
+
+    /// Lets the goroutine park for the reason of a `Mutex` or `RwLock`, too.
+    ///
+    /// # Safety
+    /// For `MutexLock` it releases the lock in a `RawMutex`: a report reads the owner beside that.
+    #[inline(always)]
+    pub unsafe fn for_a_lock(self) -> Self {
+        Parking { for_a_lock: true, ..self }
+    }
+
+    /// Notes why the goroutine parks. Panics if it may not park for this reason.
+    #[inline(always)]
+    pub(crate) fn because(&self, reason: WaitReason) {
+        let may = self.for_a_lock || !reason.is_for_a_lock();
+        assert!(may, "park: only Mutex and RwLock wait for this reason");
+        self.g.wait_reason.store(reason as u8, Relaxed);
     }
 
     /// The goroutine.

@@ -62,10 +62,10 @@ struct Place {
     is_claimed: bool,
 }
 
-/// A report takes whatever waits for such a reason for a waiter of a `Mutex` or `RwLock`, and looks
-/// there for the owner.
+/// Refuses the reasons for which only the semaphores of a `Mutex` or `RwLock` may park. `park` does
+/// so too, but when the waiter is queued already.
 #[inline(always)]
-fn not_a_locks(reason: WaitReason) {
+fn refuse_locks(reason: WaitReason) {
     assert!(!reason.is_for_a_lock(), "monitor: only Mutex and RwLock wait for this reason");
 }
 
@@ -129,7 +129,7 @@ impl<T> MonitorGuard<'_, T> {
     /// ([`take_first_if`](Self::take_first_if), [`Taken::tag`]).
     #[inline]
     pub fn wait_as(self, tag: usize, reason: WaitReason) {
-        not_a_locks(reason);
+        refuse_locks(reason);
         self.wait_for(tag, reason);
     }
 
@@ -152,6 +152,9 @@ impl<T> MonitorGuard<'_, T> {
     #[inline(always)]
     fn queue_and_park(self, tag: usize, reason: WaitReason, enqueue: impl FnOnce(&WaitQ, &Waiter)) {
         let (parking, mut state) = may_park_holding(self.state);
+        // SAFETY: a lock's reason comes from `Semaphore::acquire_for` alone, which `RawMutex` calls
+        // for `MutexLock`.
+        let parking = unsafe { parking.for_a_lock() };
         let place = state.next_place(tag, false);
         let w = Waiter::new(parking.g(), (&raw const place).cast_mut().cast());
         enqueue(&state.queue, &w);
@@ -161,7 +164,7 @@ impl<T> MonitorGuard<'_, T> {
     /// As [`wait`](Self::wait), but only until `deadline` (ns of the machine's clock), or a little
     /// later. `false`: the deadline passed first.
     pub fn wait_until(self, deadline: u64, reason: WaitReason) -> bool {
-        not_a_locks(reason);
+        refuse_locks(reason);
         self.unlock_and_wait(Some(deadline), reason, || ())
     }
 

@@ -228,8 +228,8 @@ fn goroutines(out: &mut Out) {
 
 /// The owner of the mutex for which this goroutine waits.
 fn owner(g: &G) -> (usize, &'static str) {
-    // SAFETY: its reason says that it waits for a mutex, and it goes on waiting: no goroutine runs
-    // any more (`freeze_others`).
+    // SAFETY: its reason says that it waits for a mutex, which only a `RawMutex` may give
+    // (`Parking::for_a_lock`). It goes on waiting: no goroutine runs any more (`freeze_others`).
     (unsafe { (*RawMutex::of_waiter(g.waits_for())).owner() }, "")
 }
 

@@ -114,7 +114,7 @@ pub struct G {
 
     // Written by the owner, read by anyone for reports.
     status: AtomicU8 = AtomicU8::new(Status::Idle as u8),
-    wait_reason: AtomicU8 = AtomicU8::new(WaitReason::None as u8),
+    pub(crate) wait_reason: AtomicU8 = AtomicU8::new(WaitReason::None as u8),
     /// The stack is of the usual size, and stays with the g when the goroutine ends.
     pub(crate) usual_stack: Owned<bool> = Owned::new(),
     /// The CPU that it must run on, or ANY_CPU. Written by the goroutine itself.
@@ -312,13 +312,8 @@ impl G {
     pub fn wait_reason(&self) -> WaitReason {
         WaitReason::from_u8(self.wait_reason.load(Ordering::Relaxed))
     }
-    #[inline]
-    pub(crate) fn set_wait_reason(&self, reason: WaitReason) {
-        self.wait_reason.store(reason as u8, Ordering::Relaxed);
-    }
 
-    /// While it waits for one thing: the address of that thing's lock, equal for all that wait for
-    /// it.
+    /// While it waits for one thing: the address of that thing's lock, the same for all waiters.
     pub fn waits_for(&self) -> usize {
         self.waits_for.load(Ordering::Relaxed)
     }

@@ -54,7 +54,8 @@ pub fn cannot_park() -> ! {
 
 /// Parks the calling goroutine. `give` runs on g0 once it is saved (PARK-COMMIT), must not park,
 /// and leaves it with whoever will ready it; if it gives it back there is nothing to wait for, and
-/// the goroutine goes on. Throws if a lock is held after `give`. Go: `gopark`.
+/// the goroutine goes on. Panics if the reason is that of a `Mutex` or `RwLock`, and throws if a
+/// lock is held after `give`. Go: `gopark`.
 #[doc(alias = "gopark")]
 #[inline]
 pub fn park(parking: Parking, reason: WaitReason, give: impl FnOnce(Parked) -> Option<Parked>) {
@@ -77,12 +78,12 @@ pub fn park(parking: Parking, reason: WaitReason, give: impl FnOnce(Parked) -> O
             schedule_inline(m)
         }
     }
-    parking.g().set_wait_reason(reason);
+    parking.because(reason);
     parking.leave(Give(give));
 }
 
-/// Parks the calling goroutine, and releases the lock that keeps its waker away until then. Go:
-/// `goparkunlock`.
+/// Parks the calling goroutine, and releases the lock that keeps its waker away until then. Panics
+/// if the reason is that of a `Mutex` or `RwLock`. Go: `goparkunlock`.
 #[doc(alias = "goparkunlock")]
 #[inline(always)]
 pub fn park_unlock<T>(parking: Parking, reason: WaitReason, guard: LockGuard<'_, T>) {
@@ -96,7 +97,7 @@ pub fn park_unlock<T>(parking: Parking, reason: WaitReason, guard: LockGuard<'_,
             schedule_inline(m)
         }
     }
-    parking.g().set_wait_reason(reason);
+    parking.because(reason);
     parking.leave(Release(guard));
 }
 

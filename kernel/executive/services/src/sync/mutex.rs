@@ -122,7 +122,8 @@ impl RawMutex {
         RawMutex { owner: AtomicUsize::new(0), sema: Semaphore::new(0), word: LockWord::new() }
     }
     /// The mutex for which a goroutine waits: `waits_for` was read from a g that waits for
-    /// `MutexLock`. It exists while that goroutine goes on waiting.
+    /// `MutexLock`, as only waiters of a mutex can (`Parking::for_a_lock`). The mutex exists while
+    /// that goroutine goes on waiting.
     pub fn of_waiter(waits_for: usize) -> *const Self {
         let at = waits_for - offset_of!(RawMutex, sema) - Semaphore::LOCK_AT;
         core::ptr::with_exposed_provenance(at)
