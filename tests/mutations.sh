@@ -353,7 +353,7 @@ mutation "a spinner does not say that it is awake" lockword.rs unit while_one_sp
 mutation "a broadcast wakes those who come meanwhile" monitor.rs fuzz broadcast_wakes_each_once \
     's/as isize\) < 0/as isize) <= 0/'
 mutation "a waiter with a deadline is readied unclaimed" monitor.rs fuzz timeouts_race_with_signals \
-    's/if !unsafe (\{ &\*w\.slot.*?\}\.is_claimed) \{/let _ = unsafe $1; if true {/'
+    's/if !unsafe (\{ &\*w\.slot.*?\}\.must_claim) \{/let _ = unsafe $1; if true {/'
 mutation "a default looks at one arm at a time" select.rs fuzz default_sees_all_arms_at_one_moment \
     's/(fn look_at_all\(.*?\{\n)/$1    return None;\n/s'
 mutation "a reader comes without acquire" readers.rs locks a_reader_and_a_writer \

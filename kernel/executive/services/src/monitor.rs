@@ -57,9 +57,9 @@ struct State<T> {
 struct Place {
     ticket: usize,
     tag: usize,
-    /// The goroutine had not parked when the lock was released (it may have a deadline): whoever
-    /// takes it off has to claim it.
-    is_claimed: bool,
+    /// The goroutine had not parked when the lock was released, and may have a deadline: whoever
+    /// takes it off must claim it.
+    must_claim: bool,
 }
 
 /// Refuses the reasons for which only the semaphores of a `Mutex` or `RwLock` may park. `park` does
@@ -108,10 +108,10 @@ impl<T> Monitor<T> {
 
 impl<T> State<T> {
     #[inline]
-    fn next_place(&mut self, tag: usize, is_claimed: bool) -> Place {
+    fn next_place(&mut self, tag: usize, must_claim: bool) -> Place {
         let ticket = self.tickets;
         self.tickets = ticket.wrapping_add(1);
-        Place { ticket, tag, is_claimed }
+        Place { ticket, tag, must_claim }
     }
 }
 
@@ -227,7 +227,7 @@ impl<T> MonitorGuard<'_, T> {
             let w = self.state.queue.dequeue()?;
             // SAFETY: this file queued it, so its slot is a `Place` on the stack of a goroutine
             // that goes on only after it was readied, or after it held the lock.
-            if !unsafe { &*w.slot.get().cast::<Place>() }.is_claimed {
+            if !unsafe { &*w.slot.get().cast::<Place>() }.must_claim {
                 return Some(Taken { parked: Some(w.parked()), tag });
             }
             match claim_without_lock(w.g) {
