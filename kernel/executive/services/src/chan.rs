@@ -51,6 +51,19 @@ pub fn chan<T: Send>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 /// A channel without senders. `feeder` is given the channel, and returns an object that sends to it
 /// and closes it. The object is dropped with the last receiver: so a timer or a token exists while
 /// it can be observed.
+//
+// A feeder fires on any CPU, also while the last receiver is dropped. Three orders of steps matter:
+// 1. It sends before `desert` has the channel's lock, or after: the value is dropped by `desert`,
+//    or comes back. The lock decides that.
+// 2. It has upgraded its `Weak` when the last receiver goes. It must not be left with the last
+//    count, or the channel would be freed under the locks that it holds. That receiver keeps its
+//    own count until `desert` returns, and `desert` drops the feeder, which waits: for the heap's
+//    lock until the timer is in no heap (models `removed_means_over`, `a_timer_on_its_way_is_found`
+//    and, for one that fires again, `a_stopped_ticker_stays_stopped`), or for the tree's lock, if
+//    it is a token's.
+// 3. Two receivers are dropped at once. One of them counts down to 0, as with `Arc`, and a count
+//    of 0 stays: a clone is made of a receiver.
+// Those models have all that is not a lock's, so this has none of its own.
 pub(crate) fn fed<T: Send, F: Send + Sync + 'static>(
     capacity: usize,
     feeder: impl FnOnce(&Weak<Chan<T>>) -> F,

@@ -6,6 +6,21 @@
 //!
 //! **Rule:** while the call is pending the heap of timers counts as an owner of it (alarm.rs). A
 //! firing gives that count to the goroutine that it starts.
+//!
+//! Three orders of steps matter where `stop` and `reset` meet firings:
+//! 1. A firing, and a `stop` or the one in a `reset`. Both happen under the heap's lock. So either
+//!    the call is taken back, or its goroutine exists already. That is what `timers.rs` promises,
+//!    and the models of timers ask: `removed_means_over`, `it_fires_once`,
+//!    `a_timer_on_its_way_is_found`, and `a_stopped_ticker_stays_stopped` for a firing that found
+//!    no memory for a goroutine and is put back. The heap's count goes the way of the timer.
+//! 2. Two of `stop` and `reset`. They take turns (`Timed`), so the timer stays in no heap between a
+//!    reset's stop and its start.
+//! 3. A call that becomes due, and the end of the one before. Under the lock of [`Call`] the first
+//!    finds the function or counts itself; the second looks at the count and puts the function
+//!    back.
+//!
+//! The last two are a lock's, and the models of timers have the first. So calls have no model of
+//! their own.
 
 use super::{Duration, Instant};
 use crate::alarm::{Fire, Timed};
