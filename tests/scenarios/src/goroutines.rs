@@ -178,12 +178,13 @@ fn a_pair_that_talks_does_not_starve_others() {
 }
 
 /// A goroutine readied by one that never parks runs nevertheless, if only because that one is
-/// preempted or calls the executive.
+/// preempted or calls the executive. Two that yield on one CPU take turns.
 fn yielding_hogs_share() {
     counter!(A);
     counter!(B);
     let hog = |mine: &'static AtomicUsize| while A.load(SeqCst) < 100 || B.load(SeqCst) < 100 {
-        mine.fetch_add(1, SeqCst);
+        let turns = mine.fetch_add(1, SeqCst);
+        assert!(cpus() > 1 || turns < 1000, "it yields, and the other one does not run");
         yield_now();
     };
     let (a, b) = (go(move || hog(&A)), go(move || hog(&B)));
@@ -218,14 +219,13 @@ fn who_waits_behind_a_hog_gets_its_turn() {
 fn more_that_yield_than_a_ring_holds_take_turns() {
     const ALL: usize = 600;
     const TURNS: usize = 1000;
+    static START: Barrier = Barrier::new(ALL);
     static STOP: AtomicBool = AtomicBool::new(false);
-    counter!(HERE);
     STOP.store(false, SeqCst); // it may run twice
     let all: Vec<_> = (0..ALL)
         .map(|_| {
             go(|| {
-                HERE.fetch_add(1, SeqCst);
-                until(|| HERE.load(SeqCst) == ALL);
+                START.wait(); // whoever yields here finds the others in the queues
                 let mut turns = 0;
                 while !STOP.load(SeqCst) {
                     turns += 1;

@@ -11,6 +11,7 @@ use core::time::Duration;
 use executive::affinity::lock_to_this_cpu;
 use executive::cancel::Token;
 use executive::irq::Irq;
+use executive::machine::cpus;
 use executive::percpu::Pin;
 use executive::sync::{Barrier, Condvar, Mutex, Once, OnceLock, RwLock, Semaphore, WaitGroup};
 use executive::time::{Instant, after, sleep, sleep_until};
@@ -145,6 +146,12 @@ fn interrupts() {
 fn staying_and_yielding() {
     beside_another(|| drop(Pin::new()));
     beside_another(|| drop(lock_to_this_cpu()));
-    beside_another(yield_now);
+    // Not only when the slice is over.
+    let mut yields = 0;
+    beside_another(|| {
+        yields += 1;
+        assert!(cpus() > 1 || yields < 100, "it yields, and nobody else runs");
+        yield_now();
+    });
 }
 }
