@@ -1,6 +1,6 @@
 //! Note, idle, the joiner's and the line's word, one thread at a time: their meaning. Their
 //! orderings are the models' (tests/loom_*.rs).
-use super::services::line::{Line, Wait};
+use super::services::lineword::{LineWord, Wait};
 use super::services::readers::{Entered, Readers};
 use super::{Random, leak, rounds, std};
 use crate::ground::atomic::{AtomicU32, Ordering::Relaxed};
@@ -144,7 +144,7 @@ fn who_comes_second_frees() {
 
 #[test]
 fn a_line_keeps_one_interrupt() {
-    let (line, g) = (Line::new(), leak(0u32));
+    let (line, g) = (LineWord::new(), leak(0u32));
     assert!(line.raise().is_none() && line.raise().is_none());
     assert!(line.take() && !line.take());
     assert!(line.raise().is_none());
