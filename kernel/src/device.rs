@@ -2,8 +2,7 @@
 //!
 //! A driver takes a [`Device`] from the PCI bus ([`take`]), or [`ports`] that a device has had on
 //! every PC. It reads and writes the device's [`Registers`], gives it [`Dma`] memory, and waits for
-//! its interrupts ([`Irq`]) in a goroutine. kernel/examples and tests/outside have some, of one file
-//! each.
+//! its interrupts ([`Irq`]) in a goroutine. tests/outside has some, of one file each.
 //!
 //! ```no_run
 //! # fn driver() -> Result<(), kernel::device::Error> {

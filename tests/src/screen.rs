@@ -60,12 +60,12 @@ impl Screen {
         screen
     }
 
-    /// Waits for the prompt, and types a line: Enter ends it. A character that needs two keys is not
-    /// known.
+    /// Waits for the prompt, and types a line: Enter ends it. A character that needs two keys is
+    /// not known.
     ///
-    /// The kernel forgets what was typed before its keyboard's controller was set up.
-    /// A keyboard holds 16 bytes, of which a key takes up to 4; on a busy host a machine may not
-    /// run for a while. So a few keys are pressed at a time, and then they must be seen.
+    /// The kernel forgets what was typed before its keyboard's controller was set up. A keyboard
+    /// holds 16 bytes, of which a key takes up to 4; on a busy host a machine may not run for a
+    /// while. So a few keys are pressed at a time, and then they must be seen.
     pub fn types(&mut self, line: &str) {
         const AT_A_TIME: usize = 4;
         self.until("\n>\n");

@@ -3,7 +3,7 @@
 //! It is cut by `linked_list_allocator` out of runs of memory that nobody has used yet
 //! ([`frames::take_run`]). A run stays here when its parts are free again.
 //!
-//! **Rule:** what lies in it may change at any time, so it is copied in and out, and never borrowed.
+//! **Rule:** what lies in it may change at any time, so it is copied in and out, never borrowed.
 #![allow(unsafe_code)] // Memory by physical address.
 
 use super::error::Error;
@@ -112,8 +112,8 @@ impl Drop for Dma {
         let mut runs = RUNS.lock();
         let owns = |heap: &&mut Heap| (heap.bottom().addr()..heap.top().addr()).contains(&at);
         let heap = runs.iter_mut().find(owns).expect("a run of ours");
-        // SAFETY: it was allocated there with this layout, and nobody uses it: a device's driver has
-        // promised so (`Device::master`).
+        // SAFETY: it was allocated there with this layout, and nobody uses it: a device's driver
+        // has promised so (`Device::master`).
         unsafe { heap.deallocate(self.at, self.layout) };
     }
 }

@@ -1,8 +1,8 @@
 //! What PCI functions say of themselves in their configuration space: read, and not believed.
 //!
-//! **Rule:** it is a claim. A list of capabilities may lead around, a bridge may lead back, a BAR may
-//! lie over memory: each is checked, every loop ends, and what cannot be is an error. Pure: nothing
-//! here touches the machine, and it is tried on the host with functions that lie
+//! **Rule:** it is a claim. A list of capabilities may lead around, a bridge may lead back, a BAR
+//! may lie over memory: each is checked, every loop ends, and what cannot be is an error. Pure:
+//! nothing here touches the machine, and it is tried on the host with functions that lie
 //! (tests/tests/pci.rs).
 
 use super::error::Error;

@@ -275,8 +275,9 @@ impl Irq {
         self.armed().wait();
     }
 
-    /// What a goroutine waits on that has looked at its device: in a select, `irq(interrupt.armed())`.
-    /// From here on the device interrupts this CPU, if its interrupt is a message.
+    /// What a goroutine waits on that has looked at its device: in a select,
+    /// `irq(interrupt.armed())`. From here on the device interrupts this CPU, if its interrupt is a
+    /// message.
     pub fn armed(&self) -> executive::irq::Irq {
         let source = self.0;
         let looks_once_more = match &source.how {

@@ -105,8 +105,8 @@ impl Device {
         }
     }
 
-    /// From here on the function can reach memory: it can read and write what it is told of, and send
-    /// its interrupts as messages.
+    /// From here on the function can reach memory: it can read and write what it is told of, and
+    /// send its interrupts as messages.
     ///
     /// # Safety
     /// Nobody tells the device an address but that of a [`Dma`](super::Dma), nor writes to its

@@ -95,8 +95,8 @@ fn a_sharer_that_leaves_leaves_nothing_masked() {
     });
 }
 
-/// A device interrupts three times, one more than it may unseen, while its goroutine looks. When the
-/// goroutine has looked for each time that its line was raised, can the device interrupt again?
+/// A device interrupts three times, one more than it may unseen, while its goroutine looks. When
+/// the goroutine has looked for each time that its line was raised, can the device interrupt again?
 #[test]
 fn a_storm_ends_when_somebody_looks() {
     check(|| {

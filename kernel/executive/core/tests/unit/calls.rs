@@ -1,4 +1,5 @@
 //! `executive::machine::up` lists all that machines call.
+use super::map::sources;
 use super::std;
 use std::path::Path;
 use std::string::{String, ToString};
@@ -52,8 +53,7 @@ fn up_lists_what_machines_call_and_nothing_else() {
         .collect();
     let mut called_by_some = vec![];
     for src in ["../../src", "../../hosted/src"] {
-        for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(src)).unwrap() {
-            let file = file.unwrap().path();
+        for file in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(src)) {
             if DRIVERS.iter().any(|driver| file.ends_with(driver)) {
                 continue;
             }

@@ -48,8 +48,8 @@ impl<T: Sync, const N: usize> Level<T, N> {
     pub fn came(&self, mask: impl FnOnce(), mut raise: impl FnMut(&'static T)) {
         mask();
         let bits = self.present().fold(0, |bits, (n, _)| bits | 1 << n);
-        // Before the lines: whoever is woken finds its bit. Release: and that it is masked. Partner:
-        // `served`.
+        // Before the lines: whoever is woken finds its bit. Release: and that it is masked.
+        // Partner: `served`.
         self.unserved.swap(bits, Ordering::Release);
         self.present().for_each(|(_, t)| raise(t));
     }
