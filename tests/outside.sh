@@ -62,12 +62,13 @@ runs kernel "a kernel on 2 CPUs: 6" -- --smp 2 --timeout 60
 for board in pc q35; do
     device=(-- -machine "$board" -device edu)
     for cpus in 1 2 4; do
-        runs edu "edu interrupts by MSI" -- --smp "$cpus" --timeout 60 "${device[@]}"
+        runs edu "edu interrupts by MSI 0 storms" -- --smp "$cpus" --timeout 60 "${device[@]}"
     done
     runs edu "edu: there and back again" -- --uefi --smp 2 --timeout 60 "${device[@]}"
-    runs edu "edu interrupts by pin" -- --smp 2 --timeout 60 --run pin "${device[@]}"
-    runs edu "edu interrupts by pin" -- --uefi --smp 2 --timeout 60 --run pin "${device[@]}"
+    runs edu "edu interrupts by pin 0 storms" -- --smp 2 --timeout 60 --run pin "${device[@]}"
+    runs edu "edu interrupts by pin 0 storms" -- --uefi --smp 2 --timeout 60 --run pin "${device[@]}"
 done
+runs edu "edu interrupts by MSI 1 storms" -- --smp 2 --timeout 60 --run storm -- -device edu
 runs clock "4 interrupts of the clock" -- --smp 2 --timeout 60
 for cpus in 1 2 4; do
     EXECUTIVE_CPUS=$cpus runs primitives "primitives hold on $cpus CPUs"

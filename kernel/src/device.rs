@@ -38,6 +38,6 @@ pub use config::is_ecam;
 pub use dma::Dma;
 pub use error::Error;
 pub use header::{Function, Place};
-pub use irq::{Irq, on_interrupt, strays};
+pub use irq::{Irq, on_interrupt, tell as tell_interrupts};
 pub use pci::{Device, functions, take};
 pub use registers::{Registers, Word, ports};

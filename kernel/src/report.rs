@@ -72,7 +72,7 @@ pub fn whole() {
     println!("power: {:x?}, reset {:x?}", platform.power, platform.reset);
     println!("PCI, through {}:", if device::is_ecam() { "memory" } else { "ports" });
     device::functions().iter().for_each(|function| println!("  {function}"));
-    println!("  {} interrupts were nobody's", device::strays());
+    device::tell_interrupts();
     println!("memory map:");
     for region in frames::map() {
         println!("  {:#014x}..{:#014x} {:?}", region.start, region.end, region.kind);

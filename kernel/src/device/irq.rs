@@ -34,6 +34,7 @@ use executive::irq::masks::{Level, Storm};
 use executive::lock::{Lock, Rank};
 use executive::param::MAX_CPUS;
 use executive::percpu::cpu;
+use executive::println;
 use pci_types::capability::MsiCapability;
 
 const VECTORS: usize = (DEVICES_END - DEVICES) as usize;
@@ -89,9 +90,18 @@ pub fn on_interrupt(vector: u8) {
     }
 }
 
-/// How many interrupts came that were nobody's any more.
-pub fn strays() -> u32 {
-    STRAYS.load(Ordering::Relaxed)
+/// Tells of each vector that a device has, a line each, and of interrupts that came to none.
+pub fn tell() {
+    for (cpu, table) in TABLES.iter().enumerate() {
+        let entries = table.load(Ordering::Acquire).into_iter().flat_map(|table| &table.0);
+        for (vector, entry) in (DEVICES..).zip(entries) {
+            if let Some(source) = entry.load(Ordering::Acquire) {
+                let (how, storms) = (&source.how, source.storm.storms());
+                println!("  {how} comes to CPU {cpu} as {vector:#x}; masked as a storm: {storms}");
+            }
+        }
+    }
+    println!("  {} interrupts were nobody's any more", STRAYS.load(Ordering::Relaxed));
 }
 
 impl Source {
@@ -146,6 +156,17 @@ fn release(target: Target, source: &'static Source) {
         && entry.load(Ordering::Relaxed).is_some_and(|other| core::ptr::eq(other, source))
     {
         entry.store(None, Ordering::Release);
+    }
+}
+
+impl fmt::Display for How {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            How::Entry(_) => f.write_str("MSI-X"),
+            How::Msi(_) => f.write_str("MSI"),
+            How::Pin(pin, _) => write!(f, "pin at input {}", pin.gsi),
+            How::Soft => f.write_str("soft"),
+        }
     }
 }
 
@@ -209,15 +230,9 @@ pub struct Irq(&'static Source);
 
 impl fmt::Debug for Irq {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let how = match self.0.how {
-            How::Entry(_) => "MSI-X",
-            How::Msi(_) => "MSI",
-            How::Pin(..) => "pin",
-            How::Soft => "soft",
-        };
         let Target { cpu, vector } = *self.0.target.lock();
         let storms = self.0.storm.storms();
-        write!(f, "{how}, vector {vector:#x} of CPU {cpu}, {storms} storms")
+        write!(f, "{}, vector {vector:#x} of CPU {cpu}, {storms} storms", self.0.how)
     }
 }
 
@@ -287,6 +302,9 @@ impl Irq {
             }
             how => {
                 let was_masked = source.storm.looked(|| how.unmask());
+                if was_masked && source.storm.storms() == 1 {
+                    println!("{how}: it interrupted {STORM} times while its driver did not look");
+                }
                 let here = cpu();
                 was_masked | (source.target.lock().cpu != here && source.direct_to(here))
             }

@@ -2,7 +2,8 @@
 //! (docs/specs/edu.rst in QEMU's sources). `cargo run -- -- -device edu`.
 //!
 //! The device says by an interrupt that it is done. A goroutine waits for that. With `--run pin`
-//! the device may not reach memory: then it copies nothing, and has its pin for interrupts.
+//! the device may not reach memory: then it copies nothing, and has its pin for interrupts. With
+//! `--run storm` it interrupts again and again while nobody looks.
 #![no_std]
 #![no_main]
 
@@ -18,6 +19,7 @@ const LIVENESS: usize = 0x04;
 const FACTORIAL: usize = 0x08;
 const STATUS: usize = 0x20;
 const INTERRUPT_STATUS: usize = 0x24;
+const INTERRUPT_RAISE: usize = 0x60;
 const INTERRUPT_ACKNOWLEDGE: usize = 0x64;
 const DMA_SOURCE: usize = 0x80;
 const DMA_DESTINATION: usize = 0x88;
@@ -97,6 +99,9 @@ fn main() {
     let edu = Edu::open(masters).expect("a device `edu`");
     edu.registers.write(LIVENESS, 0x1234_5678u32);
     assert_eq!(edu.registers.read::<u32>(LIVENESS), !0x1234_5678);
+    if kernel::command_line() == "storm" {
+        (0..50_000).for_each(|_| edu.registers.write(INTERRUPT_RAISE, 1u32));
+    }
     let factorials = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map(|n| edu.factorial(n));
     println!("edu: 10! is {}", factorials[9]);
     if masters {
@@ -105,5 +110,6 @@ fn main() {
         println!("edu: {}", text.escape_ascii());
     }
     let how = alloc::format!("{:?}", edu.interrupt);
-    println!("edu interrupts by {}", how.split(',').next().expect("a word"));
+    let (how, storms) = (how.split([' ', ',']).next(), how.rsplit(',').next());
+    println!("edu interrupts by {}{}", how.expect("a word"), storms.expect("a word"));
 }
