@@ -39,16 +39,15 @@ use pci_types::capability::MsiCapability;
 
 const VECTORS: usize = (DEVICES_END - DEVICES) as usize;
 
-/// Whose the vectors of a CPU are. An entry is stored (Release) under the lock of [`Vectors`], and
-/// loaded (Acquire) by the handler.
+/// Whose the vectors of a CPU are. An entry is stored (Release) under [`GIVING`], and loaded
+/// (Acquire) by the handler.
 struct Table([AtomicRef<Source>; VECTORS]);
 
 /// A CPU's table is made when the CPU gets its first vector.
 static TABLES: [AtomicRef<Table>; MAX_CPUS] = [const { AtomicRef::new() }; MAX_CPUS];
 
 /// Held while vectors are given out and taken back.
-struct Vectors;
-static VECTORS_LOCK: Lock<Vectors> = Lock::new(Rank::User, Vectors);
+static GIVING: Lock<()> = Lock::new(Rank::User, ());
 
 /// Interrupts at vectors that were nobody's any more.
 static STRAYS: AtomicU32 = AtomicU32::new(0);
@@ -137,7 +136,7 @@ fn claim(cpu: usize, source: &'static Source) -> Option<u8> {
     if apic::id_of(cpu) > 0xff {
         return None; // a message has room for eight bits, without interrupt remapping
     }
-    let _one_at_a_time = VECTORS_LOCK.lock();
+    let _one_at_a_time = GIVING.lock();
     let table = TABLES[cpu].load(Ordering::Acquire).unwrap_or_else(|| {
         let table = Box::leak(Box::new(Table(array::from_fn(|_| AtomicRef::new()))));
         TABLES[cpu].store(Some(table), Ordering::Release);
@@ -150,7 +149,7 @@ fn claim(cpu: usize, source: &'static Source) -> Option<u8> {
 
 /// Gives the vector back, if it was this source's.
 fn release(target: Target, source: &'static Source) {
-    let _one_at_a_time = VECTORS_LOCK.lock();
+    let _one_at_a_time = GIVING.lock();
     if let Some(table) = TABLES[target.cpu].load(Ordering::Acquire)
         && let Some(entry) = table.0.get(usize::from(target.vector.wrapping_sub(DEVICES)))
         && entry.load(Ordering::Relaxed).is_some_and(|other| core::ptr::eq(other, source))
@@ -306,7 +305,8 @@ impl Irq {
                     println!("{how}: it interrupted {STORM} times while its driver did not look");
                 }
                 let here = cpu();
-                was_masked | (source.target.lock().cpu != here && source.direct_to(here))
+                let goes_elsewhere = source.target.lock().cpu != here;
+                was_masked | (goes_elsewhere && source.direct_to(here))
             }
         };
         if looks_once_more {
