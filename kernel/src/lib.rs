@@ -22,6 +22,7 @@ pub mod font;
 pub mod terminal;
 pub mod framebuffer;
 pub mod screen;
+pub mod outgoing;
 pub mod serial;
 // The CPU and what surrounds it.
 pub mod cpu;

@@ -55,10 +55,16 @@ pub const TRIMMED_AT_A_TIME: usize = 256;
 /// How long a CPU may take to come (ns), and again to set itself up. On a loaded host a virtual CPU
 /// may not run at all for a second.
 pub const CPU_PATIENCE_NS: u64 = 5_000_000_000;
+/// Bytes that were printed and have not left the serial port, a power of two: as many lines as a
+/// person reads at once. They leave within 1.5 s at 115200 baud, which is how long a crash report
+/// may have to wait for them.
+pub const SERIAL_OUTPUT: usize = 16 * 1024;
 /// How often a serial line that takes nothing is looked at before it is given up, about a second:
 /// a reader on a busy host may not run for as long. 16 bytes leave within 1.4 ms at 115200 baud,
 /// and a look takes about a microsecond.
 pub const SERIAL_PATIENCE: usize = 1_000_000;
+/// How long a goroutine waits for such a line (ns). It holds up nobody else meanwhile.
+pub const SERIAL_PATIENCE_NS: u64 = 2_000_000_000;
 /// Bytes that have arrived at the serial port and were not read yet.
 pub const SERIAL_RING: usize = 1024;
 

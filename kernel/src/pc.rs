@@ -112,8 +112,8 @@ unsafe impl Machine for Pc {
     }
 
     fn print(bytes: &[u8]) {
+        screen::write(bytes); // first: the serial line may make its printer wait
         serial::write(bytes);
-        screen::write(bytes);
     }
 
     fn freeze_others() {
@@ -134,6 +134,7 @@ unsafe impl Machine for Pc {
 fn exit(code: i32) -> ! {
     screen::end(b"");
     interrupts::disable();
+    serial::finish();
     power::end(code);
     if executive::crash::reporter().is_none() {
         let by_hand = b"it cannot be switched off by software: switch it off by hand\n";

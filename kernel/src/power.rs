@@ -129,6 +129,7 @@ fn off() {
 /// else by a fault that no CPU survives.
 pub fn reboot() -> ! {
     interrupts::disable();
+    serial::finish();
     if let Some((register, value)) = acpi::known().and_then(|platform| platform.reset) {
         write_register(register, value);
         busy_wait_ns(100 * MS);

@@ -65,9 +65,8 @@ pub fn bring_up(info: &'static mut BootInfo) {
     ioapic::init();
     power::init();
     i8042::init();
-    if serial::is_present() {
-        ioapic::route_isa(ISA_COM1, 0);
-        serial::enable_input();
+    if serial::is_present() && ioapic::route_isa(ISA_COM1, 0) {
+        serial::enable_interrupts();
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod build;
 mod console;
+mod line;
 mod machine;
 mod screen;
 mod slots;
@@ -19,6 +20,7 @@ mod socket;
 
 pub use build::{boot_and_kernel, kernel};
 pub use console::Console;
+pub use line::SlowLine;
 pub use machine::{Boot, Transcript, boots};
 pub use screen::Screen;
 pub use slots::take as slot;

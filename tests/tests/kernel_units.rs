@@ -31,6 +31,10 @@ mod screen;
 #[path = "../../kernel/src/calendar.rs"]
 mod calendar;
 
+#[allow(dead_code)]
+#[path = "../../kernel/src/outgoing.rs"]
+mod outgoing;
+
 extern crate std;
 
 #[allow(dead_code)] // what only the executive's test uses
@@ -133,5 +137,145 @@ mod dates {
             }
         }
         assert_eq!(Date::of_unix(1_709_208_000).to_string(), "2024-02-29 12:00:00 UTC");
+    }
+}
+
+/// The ring of the serial line, fed to a port that is played here.
+mod output {
+    use super::outgoing::{Outgoing, Port};
+    use std::collections::VecDeque;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex};
+    use std::thread;
+
+    const DEPTH: usize = 16;
+
+    /// A 16550, as far as it sends.
+    #[derive(Default)]
+    struct Chip {
+        buffer: VecDeque<u8>,
+        sent: Vec<u8>,
+        asked: bool,
+        /// An edge of its interrupt that was not served yet.
+        edge: bool,
+    }
+
+    #[derive(Clone, Default)]
+    struct Line(Arc<Mutex<Chip>>);
+
+    impl Line {
+        fn chip<T>(&self, act: impl FnOnce(&mut Chip) -> T) -> T {
+            let done = act(&mut self.0.lock().unwrap());
+            thread::yield_now();
+            done
+        }
+        /// A byte leaves; `false`: there is none.
+        fn shift(&self) -> bool {
+            self.chip(|chip| {
+                let byte = chip.buffer.pop_front();
+                chip.sent.extend(byte);
+                chip.edge |= byte.is_some() && chip.buffer.is_empty() && chip.asked;
+                byte.is_some()
+            })
+        }
+    }
+
+    impl Port for Line {
+        fn is_ready(&mut self) -> bool {
+            self.chip(|chip| chip.buffer.is_empty())
+        }
+        fn depth(&self) -> usize {
+            DEPTH
+        }
+        fn send(&mut self, byte: u8) {
+            self.chip(|chip| chip.buffer.push_back(byte));
+            assert!(self.chip(|chip| chip.buffer.len()) <= DEPTH, "a byte was lost");
+        }
+        fn ask(&mut self, on: bool) {
+            self.chip(|chip| {
+                chip.edge |= on && !chip.asked && chip.buffer.is_empty();
+                chip.asked = on;
+            });
+        }
+        fn asked(&self) -> bool {
+            self.chip(|chip| chip.asked)
+        }
+    }
+
+    /// The interrupt's handler, if there is an edge.
+    fn handle<const N: usize>(ring: &Outgoing<N>, line: &Line) -> bool {
+        let edge = line.chip(|chip| std::mem::take(&mut chip.edge));
+        if edge {
+            let mut port = line.clone();
+            port.ask(false);
+            ring.on_interrupt(&mut port);
+        }
+        edge
+    }
+
+    /// Printers, the handler and the line run at the same time. When the printers are done, what is
+    /// left goes out by interrupts alone; and when nothing more happens, all has left, in order,
+    /// and nobody asks for an interrupt.
+    #[test]
+    fn nothing_stays_in_the_ring_and_nothing_overtakes() {
+        const PIECE: [u8; 7] = *b"0123456";
+        const EACH: usize = 100;
+        for _ in 0..30 {
+            let (ring, line, printer) = (Outgoing::<64>::new(), Line::default(), Mutex::new(()));
+            let printing = AtomicUsize::new(2);
+            let rests = || !line.shift() && !handle(&ring, &line);
+            thread::scope(|s| {
+                for _ in 0..2 {
+                    s.spawn(|| {
+                        for _ in 0..EACH {
+                            while {
+                                let _lock = printer.lock().unwrap();
+                                let put = ring.put(PIECE.into_iter());
+                                ring.feed(&mut line.clone());
+                                !put
+                            } {
+                                thread::yield_now();
+                            }
+                        }
+                        printing.fetch_sub(1, Ordering::SeqCst);
+                    });
+                }
+                s.spawn(|| {
+                    while printing.load(Ordering::SeqCst) > 0 {
+                        line.shift();
+                    }
+                });
+                s.spawn(|| {
+                    while printing.load(Ordering::SeqCst) > 0 {
+                        handle(&ring, &line);
+                    }
+                });
+            });
+            while !rests() {}
+            assert!(ring.is_empty(), "{} bytes wait for nobody", ring.len());
+            let chip = line.0.lock().unwrap();
+            assert_eq!(chip.sent, PIECE.repeat(2 * EACH));
+            assert!(!chip.asked, "an interrupt for nothing");
+        }
+    }
+
+    /// A line that takes nothing holds the ring full; who takes the port over sends the rest.
+    #[test]
+    fn who_takes_over_sends_the_rest_and_nobody_else_does() {
+        let (ring, mut line) = (Outgoing::<64>::new(), Line::default());
+        assert!(ring.put(b"0123456789abcdef".repeat(4).into_iter()));
+        assert!(!ring.put([0].into_iter()), "it is full");
+        ring.feed(&mut line);
+        assert!(line.asked() && ring.len() == 48, "the port took what it can hold");
+        ring.take_over(0, || false);
+        while line.shift() {}
+        handle(&ring, &line);
+        ring.feed(&mut line);
+        assert_eq!(ring.len(), 48, "only who has taken the port over");
+        while !ring.is_empty() {
+            ring.fill(&mut line, usize::MAX);
+            while line.shift() {}
+        }
+        assert_eq!(line.0.lock().unwrap().sent, b"0123456789abcdef".repeat(4));
     }
 }

@@ -47,8 +47,8 @@ pub fn print(args: fmt::Arguments<'_>) {
 }
 
 /// Prints to the machine's ordinary output, as `std`'s does: the console of a kernel, the standard
-/// output of a process. A line of up to 160 bytes is written in one piece. Does not park, but may
-/// wait for the device.
+/// output of a process. A line of up to 160 bytes is written in one piece. Parks while the device
+/// takes no more; where nobody may park, waits for it.
 ///
 /// ```
 /// # hosted::run(|| {

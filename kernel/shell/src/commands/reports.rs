@@ -5,7 +5,7 @@ use super::{Args, Outcome};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use executive::census;
-use kernel::{apic, device, frames, memory, println, reclaim, stacks as machine_stacks};
+use kernel::{apic, device, frames, memory, println, reclaim, serial, stacks as machine_stacks};
 
 pub fn cpus(_: &Args) -> Outcome {
     println!(
@@ -72,6 +72,8 @@ pub fn locks(args: &Args) -> Outcome {
             return Err(format!("the scheduler's lock was taken {taken} times, more than {most}"));
         }
     }
+    let (fed, polled) = serial::output_stats();
+    println!("serial port: its interrupt fed it {fed} times; {polled} looks at it were in vain");
     Ok(())
 }
 

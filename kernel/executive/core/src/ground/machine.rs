@@ -202,8 +202,8 @@ trait Machine {
     safe fn write(bytes: &[u8]);
 
     /// Gets the bytes out to where ordinary output goes, in one piece: no other CPU's bytes come
-    /// between. Not called from handlers, or with a lock of a rank above
-    /// [`Rank::Output`](crate::tools::lock::Rank).
+    /// between. May park where the caller may. Not called from handlers, or with a lock of a rank
+    /// above [`Rank::Output`](crate::tools::lock::Rank).
     ///
     /// Default: [`write`](Self::write), which mixes the bytes of CPUs that print at the same time.
     safe fn print(bytes: &[u8]) = Self::write(bytes);
