@@ -79,6 +79,24 @@ fn a_stack_overflow_names_the_goroutine() {
     dies_saying("overflow", "stack overflow in goroutine ");
 }
 
+/// A recursion's frames are counted, so that the report tells who began it.
+#[test]
+fn a_frame_that_repeats_is_printed_once() {
+    let said = boots()
+        .run("crash overflow")
+        .says("stack overflow in goroutine ")
+        .says("commands::crash::overflow")
+        .says(" more of this frame\n")
+        .says("commands::crash::crash")
+        .says("\nCPUs:")
+        .dies(2);
+    let (_, report) = said.text.split_once("\ngoroutine ").expect("who died");
+    let (frames, _) = report.split_once("\n\n").expect("they end");
+    let overflows = frames.matches("commands::crash::overflow").count();
+    // Where it stands, and where it calls itself.
+    assert!((1..=2).contains(&overflows), "{said}");
+}
+
 #[test]
 fn when_nothing_can_run_again_it_is_a_deadlock() {
     dies_saying("deadlock", "fatal error: all goroutines are asleep - deadlock!");

@@ -182,7 +182,14 @@ fn a_panic_is_read_on_the_screen() {
 
 #[test]
 fn a_stack_overflow_is_read_on_the_screen() {
-    let words = ["fatal error: stack overflow in goroutine ", "commands::crash::overflow"];
+    let words = [
+        "fatal error: stack overflow in goroutine ",
+        "commands::crash::overflow",
+        " more of this frame",
+        "commands::crash::crash",
+        "CPUs:",
+        "goroutines:",
+    ];
     dies_showing("crash overflow", "screen-overflow", &words);
 }
 

@@ -6,8 +6,10 @@ pub use executive_services::param::*;
 
 /// How many groups of goroutines a crash report lists: some screens.
 pub const REPORT_GROUPS: usize = 100;
-/// How many frames it lists of each.
+/// How many frames it lists of each. Equal ones that follow each other count as one.
 pub const REPORT_FRAMES: usize = 32;
+/// How many frames it follows, listed or not: more than a stack has, unless it is damaged.
+pub const REPORT_FOLLOWS: usize = 1 << 20;
 /// If more g's than this were ever made, stacks are not compared: a report must not take minutes.
 pub const REPORT_COMPARES: usize = 100_000;
 

@@ -152,6 +152,7 @@ pub static DEATHS: &[Death] = &[
     ("report_of_400_begins_with_who_waits_longest", two_of_400, IN_ORDER),
     ("report_of_400_has_a_stack_for_each_line", two_of_400, WITH_STACKS),
     ("stack_overflow", overflow, "stack overflow in goroutine"),
+    ("report_of_a_recursion_counts_its_frames", overflow, " more of this frame"),
     ("mcall_on_g0", || provoke::mcall_on_g0(), "fatal error: mcall: called on g0"),
     ("mcall_returns", || provoke::mcall_returns(), "fatal error: mcall: function returned"),
     (

@@ -7,7 +7,8 @@
 
 use super::census::{self, Group, Named, Report};
 use crate::param::{
-    FRAME_REACH, GUARD_REACH, MAX_CPUS, REPORT_COMPARES, REPORT_FRAMES, REPORT_GROUPS,
+    FRAME_REACH, GUARD_REACH, MAX_CPUS, REPORT_COMPARES, REPORT_FOLLOWS, REPORT_FRAMES,
+    REPORT_GROUPS,
 };
 use core::cell::{Cell, UnsafeCell};
 use core::fmt::{self, Write};
@@ -154,9 +155,10 @@ fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
             let _ = write!(out, "\ng0 [of CPU {}]:\n", percpu::cpu());
         }
     }
+    let mut frames = Frames::of(out);
     let fp = match at {
         Some((at, jumped)) => {
-            frame_line(out, at.pc);
+            frames.tell(at.pc);
             if jumped
                 && let Some(stack) = here.map(|g| g.stack())
                 && stack.contains(at.sp)
@@ -164,27 +166,28 @@ fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
             {
                 // It has not made its frame yet, so the return address is on top of the stack.
                 // SAFETY: within the stack that is in use.
-                frame_line(out, unsafe { (at.sp as *const usize).read_volatile() }.wrapping_sub(1));
+                frames.tell(unsafe { (at.sp as *const usize).read_volatile() }.wrapping_sub(1));
             }
             at.fp
         }
         None => frame_pointer(),
     };
     if !keeps_frame_pointers() {
-        let _ = writeln!(out, "\tbuilt without frame pointers: no backtrace");
+        let _ = writeln!(frames.out, "\tbuilt without frame pointers: no backtrace");
     }
     let left_by_mcall = match (at, here) {
         // The code that was interrupted may keep no frame pointer: nothing outside of its stack is
         // read.
         (Some((at, _)), Some(g)) if g.stack().contains(at.sp) => {
-            walk_on(g.stack(), at.sp, fp, |pc| _ = frame_line(out, pc));
+            walk_on(g.stack(), at.sp, fp, |pc| frames.tell(pc));
             false
         }
-        _ => backtrace(out, fp) && on_g0(),
+        _ => backtrace(&mut frames, fp) && on_g0(),
     };
     if left_by_mcall && let Some(g) = curg() {
-        saved_frames(g, |pc| _ = frame_line(out, pc)); // what g0 does, it does for this one
+        saved_frames(g, |pc| frames.tell(pc)); // what g0 does, it does for this one
     }
+    drop(frames);
     let _ = writeln!(out, "\nCPUs:");
     for cpu in 0..kit::SCHED.cpus() {
         let _ = write!(out, "  CPU {cpu}: {:?}", m_of(cpu).state());
@@ -218,7 +221,8 @@ fn goroutines(out: &mut Out) {
     for group in groups.iter().flatten() {
         let _ = writeln!(out, "  {}", Report { group, now, owner });
         if is_off_its_cpu(group.first) {
-            saved_frames(group.first, |pc| _ = frame_line(out, pc));
+            let mut frames = Frames::of(out);
+            saved_frames(group.first, |pc| frames.tell(pc));
         }
     }
     if left_out != 0 {
@@ -237,7 +241,10 @@ fn owner(g: &G) -> (usize, &'static str) {
 fn stack_hash(g: &G) -> u64 {
     let mut hash = 0;
     if is_off_its_cpu(g) {
-        saved_frames(g, |pc| hash = census::mix(hash, pc as u64));
+        saved_frames(g, |pc| {
+            hash = census::mix(hash, pc as u64);
+            true
+        });
     }
     hash
 }
@@ -249,7 +256,7 @@ fn is_off_its_cpu(g: &G) -> bool {
 /// Prints the frames of the current stack. If that is g0's and `systemstack` switched to it, goes
 /// on to the goroutine's. `true`: the walk has reached the outermost frame, on the stack on which
 /// it began.
-fn backtrace(out: &mut Out, fp: usize) -> bool {
+fn backtrace(frames: &mut Frames<'_>, fp: usize) -> bool {
     let stack = curg().map(|g| g.stack());
     let jumped = Cell::new(false);
     let may_jump = |to| {
@@ -258,12 +265,16 @@ fn backtrace(out: &mut Out, fp: usize) -> bool {
     };
     // The caller of a foreign thread's first function is not our code, and its rbp may be anything.
     let ours = Cell::new(true);
-    walk(fp, |_| ours.get(), may_jump, |pc| ours.set(frame_line(out, pc) || !kit::is_foreign()))
-        && !jumped.get()
+    let tell = |pc| {
+        let new = frames.tell(pc);
+        ours.set(frames.named || !kit::is_foreign());
+        new
+    };
+    walk(fp, |_| ours.get(), may_jump, tell) && !jumped.get()
 }
 
 /// Walks the frames of a goroutine that `mcall` has saved. Nothing outside of its stack is read.
-fn saved_frames(g: &G, mut tell: impl FnMut(usize)) {
+fn saved_frames(g: &G, mut tell: impl FnMut(usize) -> bool) {
     let Some(stack) = g.seen().map(|seen| seen.stack) else { return };
     let sp = g.saved_sp();
     if !has_frame(stack, sp) {
@@ -281,15 +292,16 @@ fn stopped_backtrace(out: &mut Out, cpu: usize, g: Option<&G>) {
     if pc == 0 {
         return;
     }
-    frame_line(out, pc);
+    let mut frames = Frames::of(out);
+    frames.tell(pc);
     if let Some(seen) = g.and_then(|g| g.seen()) {
-        walk_on(seen.stack, sp, fp, |pc| _ = frame_line(out, pc));
+        walk_on(seen.stack, sp, fp, |pc| frames.tell(pc));
     }
 }
 
 /// Follows frame pointers on this stack, but not below its stack pointer, where there may be no
 /// memory: code that was built without frame pointers may have anything in rbp.
-fn walk_on(stack: Stack, sp: usize, fp: usize, tell: impl FnMut(usize)) {
+fn walk_on(stack: Stack, sp: usize, fp: usize, tell: impl FnMut(usize) -> bool) {
     walk(fp, |at| at >= sp && has_frame(stack, at), |_| false, tell);
 }
 
@@ -299,17 +311,19 @@ fn has_frame(stack: Stack, at: usize) -> bool {
 }
 
 /// Follows frame pointers as far as they are readable. They lead up a stack, or to where `may_jump`
-/// allows. `true`: the walk has reached the outermost frame.
+/// allows. `tell` returns whether a frame counts, of those that are listed. `true`: the walk has
+/// reached the outermost frame.
 fn walk(
     mut fp: usize,
     readable: impl Fn(usize) -> bool,
     may_jump: impl Fn(usize) -> bool,
-    mut tell: impl FnMut(usize),
+    mut tell: impl FnMut(usize) -> bool,
 ) -> bool {
     if !keeps_frame_pointers() {
         return false; // rbp may be anything
     }
-    for _ in 0..REPORT_FRAMES {
+    let mut listed = 0;
+    for _ in 0..REPORT_FOLLOWS {
         if fp == 0 {
             return true;
         }
@@ -324,7 +338,10 @@ fn walk(
         if pc == 0 {
             return true;
         }
-        tell(pc - 1); // a return address: the call is before it
+        listed += usize::from(tell(pc - 1)); // a return address: the call is before it
+        if listed == REPORT_FRAMES {
+            return false;
+        }
         if next != 0 && !(fp + 1..fp + FRAME_REACH).contains(&next) && !may_jump(next) {
             return false; // stacks grow down
         }
@@ -333,13 +350,45 @@ fn walk(
     false
 }
 
-/// Prints where `pc` is. Returns whether it has a name.
-fn frame_line(out: &mut Out, pc: usize) -> bool {
-    let _ = write!(out, "\t{pc:#x} ");
-    let named = machine::symbol(pc, out);
-    if !named {
-        let _ = write!(out, "?");
+/// A list of frames. Equal ones that follow each other, as a recursion leaves them, are printed
+/// once, with their number: a screen has few lines. Go prints "...N frames elided...".
+struct Frames<'a> {
+    out: &'a mut Out,
+    /// The frame that was printed last, whether it has a name, and how often it came again.
+    last: Option<usize>,
+    named: bool,
+    again: usize,
+}
+
+impl<'a> Frames<'a> {
+    fn of(out: &'a mut Out) -> Self {
+        Frames { out, last: None, named: false, again: 0 }
     }
-    let _ = writeln!(out);
-    named
+
+    /// Prints where `pc` is. `false`: it is where the last one is, and is only counted.
+    fn tell(&mut self, pc: usize) -> bool {
+        if self.last == Some(pc) {
+            self.again += 1;
+            return false;
+        }
+        self.tell_again();
+        let _ = write!(self.out, "\t{pc:#x} ");
+        self.named = machine::symbol(pc, self.out);
+        let _ = writeln!(self.out, "{}", if self.named { "" } else { "?" });
+        self.last = Some(pc);
+        true
+    }
+
+    fn tell_again(&mut self) {
+        if self.again > 0 {
+            let _ = writeln!(self.out, "\t... {} more of this frame", self.again);
+            self.again = 0;
+        }
+    }
+}
+
+impl Drop for Frames<'_> {
+    fn drop(&mut self) {
+        self.tell_again();
+    }
 }
