@@ -1,8 +1,8 @@
 //! Switching the machine off and on again, and its power button: ACPI's fixed hardware, as the
 //! firmware's tables describe it.
 //!
-//! The button's interrupt ends the run, in the handler: no goroutine has to be well for it, and
-//! there is nothing that must be saved first.
+//! The button's interrupt ends the run, in the handler (trap.rs): no goroutine has to be well for
+//! it, and there is nothing that must be saved first.
 #![allow(unsafe_code)] // Ports, and an IDT that has no gates.
 
 use crate::acpi;
@@ -74,8 +74,9 @@ pub fn is_sci(irq: u8) -> bool {
     irq == SCI.load(Ordering::Relaxed)
 }
 
-/// The handler of that interrupt. It is level-triggered: it comes again until its cause is cleared.
-pub fn on_interrupt() {
+/// The handler of that interrupt; `true`: the power button was pressed. It is level-triggered: it
+/// comes again until its cause is cleared.
+pub fn on_interrupt() -> bool {
     let power = &acpi::platform().power;
     let mut pressed = false;
     for event in power.events.into_iter().flatten() {
@@ -83,14 +84,10 @@ pub fn on_interrupt() {
         write(event, status);
         pressed |= status & BUTTON != 0;
     }
-    if pressed {
-        // Not `machine::exit`, which draws: the drawer may be what was interrupted.
-        serial::write_raw(b"\nthe power button was pressed\n");
-        end(0);
-    }
-    if STRAY.fetch_add(1, Ordering::Relaxed) == MOST_STRAY {
+    if !pressed && STRAY.fetch_add(1, Ordering::Relaxed) == MOST_STRAY {
         ioapic::mask_isa(power.sci);
     }
+    pressed
 }
 
 /// Ends the run. QEMU's device `isa-debug-exit` ends QEMU with status `(value << 1) | 1`. The value

@@ -94,6 +94,9 @@ pub fn columns() -> Option<usize> {
 
 /// Shows the bytes, soon. Never waits; not from an interrupt handler.
 pub fn write(bytes: &[u8]) {
+    if SCREEN.get().is_none() {
+        return;
+    }
     let drawer = {
         let mut wanted = WANTED.lock();
         let Some(wanted) = wanted.as_mut() else { return };
@@ -184,7 +187,8 @@ fn draw() {
     }
 }
 
-/// Draws all that was printed, and then the bytes: the machine ends.
+/// Draws all that was printed, and then the bytes: the machine ends. After [`write_raw`] it takes no
+/// lock either.
 pub fn end(bytes: &[u8]) {
     if CRASHED.load(Ordering::Relaxed) {
         return write_raw(bytes);

@@ -124,6 +124,15 @@ fn the_power_button_switches_the_machine_off() {
     }
 }
 
+/// Who has no serial line reads it too. (The machine stays on here when it is switched off.)
+#[test]
+fn the_power_button_s_words_are_on_the_screen() {
+    let mut screen = to_be_switched_off("q35").screen("button-screen");
+    screen.until("`help` lists the commands");
+    screen.asks("system_powerdown");
+    screen.until("the power button was pressed");
+}
+
 /// By the register that the tables name, by the keyboard controller, and by a triple fault.
 #[test]
 fn reboot_starts_the_machine_again() {
