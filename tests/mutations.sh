@@ -224,6 +224,10 @@ mutation "a lent waker ends what did not begin" wakeword.rs wake a_lent_waker_is
     's/if parked && !is_expected\(was\) \{/if false {/'
 mutation "each waker that is dropped was the last" wakeword.rs wake it_is_expected_while_one_is_kept \
     's/ && !is_expected\(was - WAKER\)//'
+mutation "a system goroutine is expected" wakeword.rs wake a_system_goroutine_is_not_expected \
+    's/\{ PARKED \| SYSTEM \}/{ PARKED }/'
+mutation "a system goroutine is handed over uncounted" wakeword.rs wake a_system_goroutine_is_not_expected \
+    's/parked && !is_expected\(was\)/parked \&\& was < WAKER/'
 mutation "the last waker goes without a word" wakeword.rs wake the_last_waker_leaves_no_sleeper \
     's/(expect_no_more\(\);\n\s*\}\n\s*)last\n/$1false\n/'
 mutation "a waker is dropped without release" wakeword.rs wake work_before_the_last_drop_is_no_deadlock \

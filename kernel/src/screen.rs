@@ -110,8 +110,8 @@ pub fn write(bytes: &[u8]) {
     };
     match drawer {
         Drawer::Waits(parked) => {
-            // As an interrupt handler does: the printer may be pinned, or on a g0. Nobody is told
-            // to expect it while it only waits: that is no reason to think that more may come.
+            // As an interrupt handler does: the printer may be pinned, or on a g0. It is the
+            // system's (SYSTEM-G): nobody was told to expect it while it only waited.
             outside::expect();
             outside::pinned(|| outside::ready(parked));
         }
@@ -122,7 +122,7 @@ pub fn write(bytes: &[u8]) {
 /// From here on a goroutine draws. In a goroutine. Without memory for it, printers go on drawing.
 pub fn start_drawing() {
     if SCREEN.get().is_some() {
-        drop(Builder::new().name("screen").spawn(serve));
+        drop(Builder::new().name("screen").system().spawn(serve));
     }
 }
 

@@ -16,7 +16,6 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use core::time::Duration;
-use executive::foreign::Outside;
 use executive::{Builder, machine};
 use kernel::{print, println, serial};
 use noline::builder::EditorBuilder;
@@ -45,10 +44,9 @@ pub enum Event {
 /// 0 if no byte was lost and all commands succeeded.
 pub fn run() {
     let mut tty = Tty::new();
-    let _no_deadlock = (keyboard::start(&tty.keys()) == 0).then(|| {
+    if keyboard::start(&tty.keys()) == 0 {
         println!("nobody can type: there is no serial port and no keyboard");
-        Outside::new()
-    });
+    }
     // Room for one more character, so that a line that is too long is longer than `LINE`.
     let (mut line, mut history) = ([0; LINE + 4], alloc::vec![0; HISTORY]);
     let mut editor = EditorBuilder::from_slice(&mut line)

@@ -1,21 +1,22 @@
 //! The goroutines that read what a person types: one for the serial port, one for the keyboard.
 //! Both send to the same console.
 //!
-//! They can be ended: while a goroutine waits for an interrupt, something may still wake the
-//! others, so that goroutines that all wait are no deadlock.
+//! They are the system's: that they wait for interrupts hides no deadlock. While a person may do
+//! something about it (Ctrl-C), goroutines that all wait are none, so the console holds an
+//! `Outside`, until somebody hangs up.
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use executive::Builder;
 use executive::chan::Sender;
+use executive::foreign::Outside;
 use executive::irq::Irq;
-use executive::percpu::Pin;
+use executive::sync::Mutex;
 use kernel::keyboard::Keyboard;
 use kernel::vectors::{ISA_COM1, ISA_KEYBOARD};
 use kernel::{i8042, isa_irq, println, serial};
 
-/// The keyboard is to end: nobody can type any more, and goroutines that all wait are a deadlock.
-static HUNG_UP: AtomicBool = AtomicBool::new(false);
+/// While it is there goroutines that all wait are no deadlock: somebody may type.
+static TYPES: Mutex<Option<Outside>> = Mutex::new(None);
 
 /// What a person types at.
 enum Device {
@@ -42,8 +43,10 @@ impl Device {
     }
 }
 
-/// Starts a goroutine for each device that the machine has; returns how many.
+/// Starts a goroutine for each device that the machine has; returns how many. From here on somebody
+/// may type.
 pub fn start(keys: &Sender<u8>) -> usize {
+    *TYPES.lock() = Some(Outside::new());
     let serial = serial::is_present().then(|| Irq::new(ISA_COM1 as usize));
     let keyboard = if i8042::is_present() { isa_irq(ISA_KEYBOARD) } else { None };
     if i8042::is_present() && keyboard.is_none() {
@@ -57,7 +60,8 @@ pub fn start(keys: &Sender<u8>) -> usize {
     for (name, arrived, device) in devices {
         let Some(arrived) = arrived else { continue };
         let keys = keys.clone();
-        let reader = Builder::new().name(name).spawn(move || read(device, arrived, keys));
+        let reader = Builder::new().name(name).system();
+        let reader = reader.spawn(move || read(device, arrived, keys));
         drop(reader.expect("memory at the start"));
         started += 1;
     }
@@ -67,7 +71,7 @@ pub fn start(keys: &Sender<u8>) -> usize {
 /// Sends the bytes that arrive at the device; parks while there are none.
 fn read(mut device: Device, arrived: Irq, keys: Sender<u8>) {
     let mut bytes = Vec::new();
-    while !HUNG_UP.load(Relaxed) {
+    loop {
         device.take(&mut bytes);
         if bytes.is_empty() {
             arrived.wait();
@@ -80,11 +84,8 @@ fn read(mut device: Device, arrived: Irq, keys: Sender<u8>) {
     }
 }
 
-/// Ends the goroutines that read.
+/// Nobody types any more who could help: goroutines that all wait are a deadlock.
 pub fn hang_up() {
-    HUNG_UP.store(true, Relaxed);
-    // As the devices' interrupt handlers do, so that the readers look. Pinned, as a handler is.
-    let _pin = Pin::new();
-    executive::on_irq(ISA_COM1 as usize);
-    executive::on_irq(ISA_KEYBOARD as usize);
+    let typed = TYPES.lock().take();
+    drop(typed);
 }

@@ -122,6 +122,26 @@ pub static DEATHS: &[Death] = &[
     ),
     ("deadlock_future_whose_waker_a_timer_drops", || waker_is_dropped_by(after_a_time), DEADLOCK),
     ("deadlock_future_in_a_future", pending_in_a_poll, DEADLOCK),
+    (
+        "deadlock_beside_a_system_goroutine_that_waits",
+        || beside_a_driver(WaitReason::Irq, || Irq::of(&OWN).wait()),
+        DEADLOCK_BESIDE_A_DRIVER,
+    ),
+    (
+        "deadlock_beside_a_system_goroutine_in_a_select",
+        || beside_a_driver(WaitReason::Select, select_of_lines),
+        DEADLOCK_BESIDE_A_DRIVER,
+    ),
+    (
+        "deadlock_beside_a_system_goroutine_that_served",
+        served_and_deadlocked,
+        DEADLOCK_BESIDE_A_DRIVER,
+    ),
+    (
+        "deadlock_beside_a_system_goroutine_with_a_future",
+        || beside_a_driver(WaitReason::Future, keep_its_waker),
+        DEADLOCK_BESIDE_A_DRIVER,
+    ),
     ("deadlock_names_the_reason", receive_for_ever, "[chan receive"),
     ("deadlock_lists_every_goroutine", deadlock_of_many, "(tenth) [chan send"),
     (
@@ -286,6 +306,72 @@ fn two_wait_on(line: Irq) {
     let h = go(move || line.wait());
     until_waits(&h, WaitReason::Irq);
     line.wait();
+}
+
+/// The user's goroutines come first.
+const DEADLOCK_BESIDE_A_DRIVER: &str = "all goroutines are asleep - deadlock!
+goroutines:
+1 (main) [chan receive
+(driver) [ .. , system] started at";
+
+/// A system goroutine serves one interrupt after the other; main waits for a value that does not
+/// come. The driver waits before main does.
+fn beside_a_driver(reason: WaitReason, serve: fn()) {
+    let driver = Builder::new().name("driver").system();
+    let driver = driver.spawn(move || {
+        loop {
+            serve();
+        }
+    });
+    until_waits(&driver.unwrap(), reason);
+    receive_for_ever();
+}
+
+fn select_of_lines() {
+    executive::select! {
+        irq(Irq::of(&OWN)) => {}
+        irq(Irq::of(&OWN)) => {}
+        irq(Irq::new(200)) => {}
+    }
+}
+
+/// Interrupts came before: parked for, pending, and lost to another arm.
+fn served_and_deadlocked() {
+    let (tx, rx) = chan(0);
+    let driver = Builder::new().name("driver").system();
+    let driver = driver.spawn(move || {
+        loop {
+            executive::select! {
+                irq(Irq::of(&OWN)) => {}
+                recv(rx) -> _ => {}
+            }
+            Irq::of(&OWN).wait();
+        }
+    });
+    let driver = driver.unwrap();
+    for n in 0..200 {
+        until_waits(&driver, WaitReason::Select);
+        if n % 2 == 0 {
+            OWN.raise();
+        }
+        let _ = tx.try_send(());
+        OWN.raise();
+        while driver.waiting() != Some(WaitReason::Select) {
+            if driver.waiting() == Some(WaitReason::Irq) {
+                OWN.raise();
+            }
+            executive::yield_now();
+        }
+    }
+    receive_for_ever();
+}
+
+fn keep_its_waker() {
+    static KEPT: Mutex<Option<Waker>> = Mutex::new(None);
+    block_on(poll_fn(|context| {
+        *KEPT.lock() = Some(context.waker().clone());
+        Poll::<()>::Pending
+    }));
 }
 
 fn lock_twice() {

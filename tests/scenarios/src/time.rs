@@ -7,6 +7,7 @@ use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use core::time::Duration;
 use executive::chan::TryRecvError;
+use executive::irq::{Irq, Line};
 use executive::time::{Instant, Ticker, Timer, after, after_func, sleep, sleep_until};
 use executive::{chan, go, select, yield_now};
 
@@ -415,6 +416,15 @@ fn beside_others(again: impl Fn() + Send + 'static) {
     again.join();
 }
 
+static LINE: Line = Line::new();
+
+/// Waits for ever, beside a system goroutine that has begun to do this.
+fn beside_a_driver(reason: WaitReason, serve: fn()) {
+    let driver = executive::Builder::new().name("driver").system();
+    until_waits(&driver.spawn(serve).unwrap(), reason);
+    select! {}
+}
+
 /// They sleep until the end of time, which a deadlock is not: nobody may end them. In a run of
 /// their own.
 pub static SLEEPERS: &[crate::Scenario] = &[
@@ -441,7 +451,14 @@ pub static SLEEPERS: &[crate::Scenario] = &[
         after_func(Duration::MAX, || ());
         select! {}
     }),
-    // And one that waits for no time, but somebody might wake it.
+    // And those that wait for no time, but somebody might wake them.
+    ("wait_for_an_interrupt", || Irq::of(&LINE).wait()),
+    ("wait_for_a_driver", || {
+        let _outside = executive::foreign::Outside::new();
+        beside_a_driver(WaitReason::Irq, || Irq::of(&LINE).wait());
+    }),
+    // Go counts the timers of its system goroutines, too.
+    ("sleep_of_a_driver", || beside_a_driver(WaitReason::Sleep, || sleep(Duration::MAX))),
     ("future_whose_waker_is_kept", || {
         static KEPT: executive::sync::Mutex<Option<core::task::Waker>> =
             executive::sync::Mutex::new(None);

@@ -46,7 +46,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         }
         let parking = may_park();
         park(parking, WaitReason::Future, |parked| {
-            if word(me).park(&Outside) { None } else { Some(parked) }
+            if word(me).park(me.is_system(), &Outside) { None } else { Some(parked) }
         });
     }
 }

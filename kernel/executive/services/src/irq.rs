@@ -79,14 +79,19 @@ impl Line {
     pub fn raise(&'static self) {
         // The caller may also be a goroutine (`put_back`).
         outside::pinned(|| {
-            self.0.interrupt(|g| match claim_as(g, self.mark()) {
-                Claim::Parked(parked) => {
-                    outside::ready(parked);
-                    true
+            self.0.interrupt(|g| {
+                if g.is_system() {
+                    outside::expect(); // what it did not do while it only waited
                 }
-                claim => {
-                    outside::expect_no_more();
-                    matches!(claim, Claim::Early)
+                match claim_as(g, self.mark()) {
+                    Claim::Parked(parked) => {
+                        outside::ready(parked);
+                        true
+                    }
+                    claim => {
+                        outside::expect_no_more();
+                        matches!(claim, Claim::Early)
+                    }
                 }
             });
         });
@@ -156,6 +161,9 @@ impl Irq {
     /// waits on it. In a select: `irq(line)`; if several arms name one line, each is equally likely
     /// to get the interrupt.
     ///
+    /// While it waits sleeping CPUs are no deadlock, unless it is a system goroutine
+    /// ([`Builder::system`](executive_core::join::Builder::system)).
+    ///
     /// ```
     /// # hosted::run(|| {
     /// let line = executive::irq::Irq::new(1);
@@ -190,10 +198,12 @@ impl Irq {
     /// `false`: an interrupt was pending, and is taken.
     pub(crate) fn enlist(&self, me: &'static G) -> bool {
         // Counted first. Otherwise CPUs that sleep, with nothing else to wake them, could take it
-        // for a deadlock.
-        outside::expect();
+        // for a deadlock. (A system goroutine's wait is no reason not to: SYSTEM-G.)
+        if !me.is_system() {
+            outside::expect();
+        }
         let wait = self.0.0.wait(me);
-        if wait != Wait::Waits {
+        if wait != Wait::Waits && !me.is_system() {
             outside::expect_no_more();
         }
         assert!(wait != Wait::Taken, "two goroutines wait on interrupt line {:?}", self.0);
@@ -202,7 +212,7 @@ impl Irq {
 
     /// `me` does not wait any more. When this returns no handler will touch it.
     pub(crate) fn leave(&self, me: &'static G) {
-        if self.0.0.leave(me) {
+        if self.0.0.leave(me) && !me.is_system() {
             outside::expect_no_more();
         }
     }

@@ -1,14 +1,15 @@
 //! The word in which a goroutine that runs a future meets its wakers.
 //!
-//! **Rule:** the word has two marks and a number. WOKEN: a waker was called since the poll began.
-//! PARKED: the goroutine is off its stack; only whoever adds WOKEN to PARKED may ready it. The
-//! number counts the wakers that are kept; the one that is lent to each poll is not counted.
+//! **Rule:** the word has three marks and a number. WOKEN: a waker was called since the poll began.
+//! PARKED: the goroutine is off its stack; only whoever adds WOKEN to PARKED may ready it. SYSTEM,
+//! beside PARKED: it is a system goroutine. The number counts the wakers that are kept; the one
+//! that is lent to each poll is not counted.
 //!
 //! **Rule:** the goroutine is expected to be woken (inject.rs) while the word is PARKED, not WOKEN,
-//! and the number is above 0. Whoever begins that state has called `expect` before, or another
-//! might take back what was not given yet. Whoever ends it calls `expect_no_more` or `hand_over`
-//! afterwards. Both learn from the value that their own exchange replaced whether they did; so the
-//! calls pair, in any order.
+//! not SYSTEM, and the number is above 0. Whoever begins that state has called `expect` before, or
+//! another might take back what was not given yet. Whoever ends it calls `expect_no_more` or
+//! `hand_over` afterwards. Both learn from the value that their own exchange replaced whether they
+//! did; so the calls pair, in any order.
 //!
 //! The number belongs to the g. A waker that is kept beyond its goroutine's end counts for the next
 //! goroutine of that g, too. That is correct: it wakes that one, which then polls once too often.
@@ -23,9 +24,10 @@ use executive_core::atomic::{AtomicU64, Ordering};
 
 const WOKEN: u64 = 1;
 const PARKED: u64 = 2;
-const MARKS: u64 = WOKEN | PARKED;
-/// One waker. There is room for 2^62: `mem::forget` cannot overflow the number.
-const WAKER: u64 = 4;
+const SYSTEM: u64 = 4;
+const MARKS: u64 = WOKEN | PARKED | SYSTEM;
+/// One waker. There is room for 2^61: `mem::forget` cannot overflow the number.
+const WAKER: u64 = 8;
 
 /// Counts the goroutines that are expected to be woken from outside.
 pub trait Expected {
@@ -53,9 +55,10 @@ impl WakeWord<'_> {
     }
 
     /// The goroutine, which is saved, waits for a waker from here on. `false`: one was called
-    /// before.
-    pub fn park(self, expected: &impl Expected) -> bool {
-        self.exchange(expected, |word| (word & WOKEN == 0).then_some(word | PARKED))
+    /// before. `system`: it is a system goroutine.
+    pub fn park(self, system: bool, expected: &impl Expected) -> bool {
+        let marks = if system { PARKED | SYSTEM } else { PARKED };
+        self.exchange(expected, |word| (word & WOKEN == 0).then_some(word | marks))
     }
 
     /// Wakes. `true`: the goroutine had parked, and belongs to the caller, who hands it over or
@@ -63,10 +66,10 @@ impl WakeWord<'_> {
     #[must_use = "a goroutine that had parked must be readied"]
     pub fn wake(self, expected: &impl Expected) -> bool {
         let was = self.0.fetch_or(WOKEN, Ordering::AcqRel);
-        let parked = was & MARKS == PARKED;
+        let parked = was & (WOKEN | PARKED) == PARKED;
         if parked && !is_expected(was) {
-            // Only the waker that is lent to the poll is left, so nobody has called this yet. The
-            // caller's `expect_no_more` needs its partner.
+            // Nobody has called this yet: it is the system's, or only the waker that is lent to the
+            // poll is left. The caller's `expect_no_more` needs its partner.
             expected.expect();
         }
         parked

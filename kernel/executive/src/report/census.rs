@@ -66,7 +66,8 @@ pub(crate) struct Group {
 }
 
 /// The order: main, then those that wait, the longest wait first, then those that run or could,
-/// then those that have ended; among equals the older first. The last two numbers are the time
+/// then those that have ended; among equals the older first. System goroutines come after all
+/// others, in the same order. The last two numbers are the time
 /// since when it waits, and its own number.
 type Order = (u8, u64, u64);
 
@@ -92,7 +93,7 @@ fn look(g: &'static G, seen: Seen, stack: &impl Fn(&G) -> u64) -> Group {
         Status::Waiting => 1,
         Status::Running | Status::Runnable => 2,
         _ => 3,
-    };
+    } + if g.is_system() { SYSTEM } else { 0 };
     let name = seen.name.map_or((0, 0), |name| (name.as_ptr().addr(), name.len()));
     let alike = [
         status as u64,
@@ -109,6 +110,8 @@ fn look(g: &'static G, seen: Seen, stack: &impl Fn(&G) -> u64) -> Group {
 
 /// The main goroutine's number.
 const MAIN: u64 = 1;
+/// Added to the ranks of system goroutines: they come last. (Go hides them.)
+const SYSTEM: u8 = 4;
 
 /// Adds a word to a hash (the multiplier of FxHash).
 pub(crate) fn mix(hash: u64, word: u64) -> u64 {
@@ -227,7 +230,8 @@ impl fmt::Display for Report<'_> {
             Status::Runnable => write!(f, "runnable")?,
             _ => write!(f, "ended, not joined")?,
         }
-        write!(f, "] started at {}", seen.started_at)
+        let system = if g.is_system() { ", system" } else { "" };
+        write!(f, "{system}] started at {}", seen.started_at)
     }
 }
 

@@ -152,6 +152,8 @@ pub struct G {
     behind: AtomicUsize = AtomicUsize::new(0),
     /// The word in which its future meets wakers (services' wakeword.rs).
     pub(crate) future: AtomicU64 = AtomicU64::new(0),
+    /// The number of its last system goroutine.
+    pub(crate) system: Owned<u64> = Owned::new(),
     /// Where it goes on after a preemption. Written by the tick handler while it stands still.
     pub(crate) preempt_pc: Owned<usize> = Owned::new(),
 
@@ -334,6 +336,11 @@ impl G {
     /// Whether its goroutine has ended, and its result may still be asked for.
     pub fn has_ended(&self) -> bool {
         self.joiner.has_ended()
+    }
+    /// Whether it serves the system: its waits for what is outside hide no deadlock (SYSTEM-G).
+    #[doc(alias = "isSystemGoroutine")]
+    pub fn is_system(&self) -> bool {
+        self.system.get() == self.id()
     }
     /// Its stack pointer, if it is off its CPU.
     pub fn saved_sp(&self) -> usize {

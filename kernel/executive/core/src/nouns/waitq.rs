@@ -169,6 +169,7 @@ pub fn woken(w: &Waiter) -> Parked {
 }
 
 /// The queue. Go: `waitq`.
+#[derive(Default)]
 pub struct WaitQ {
     first: Cell<*const Waiter>,
     /// Without meaning while there is no first.
@@ -280,11 +281,5 @@ impl WaitQ {
     fn get(&self, w: *const Waiter) -> Option<&Waiter> {
         // SAFETY: queued waiters are alive (`enqueue`'s promise).
         unsafe { w.as_ref() }
-    }
-}
-
-impl Default for WaitQ {
-    fn default() -> Self {
-        Self::new()
     }
 }

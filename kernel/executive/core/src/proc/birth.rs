@@ -30,12 +30,21 @@ use core::panic::Location;
 use core::ptr::null_mut;
 use core::sync::atomic::Ordering::Relaxed;
 
-/// How to start a goroutine.
-#[derive(Clone, Copy)]
-pub(crate) struct Start {
+/// A goroutine to be started with a name or an unusual stack, or for the system.
+///
+/// ```
+/// # hosted::run(|| {
+/// use executive::Builder;
+/// let deep = Builder::new().name("deep").stack_bytes(1 << 20);
+/// let h = deep.spawn(|| executive::current().to_string());
+/// assert!(h.unwrap().join().ends_with("(deep)"));
+/// # });
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Builder {
     pub(crate) name: Option<&'static str>,
-    /// Usable bytes of stack.
     pub(crate) stack_bytes: usize,
+    pub(crate) system: bool,
     pub(crate) at: &'static Location<'static>,
     pub(crate) detached: bool,
 }
@@ -71,7 +80,7 @@ union Body<F, T> {
 }
 
 /// Starts a goroutine that runs `f`: next on this P.
-pub(crate) fn newproc<F, T>(start: Start, f: F) -> Result<&'static G, (SpawnError, F)>
+pub(crate) fn newproc<F, T>(start: Builder, f: F) -> Result<&'static G, (SpawnError, F)>
 where
     F: FnOnce() -> T,
 {
@@ -85,6 +94,9 @@ where
         unsafe { core::ptr::copy_nonoverlapping(f_ptr, g.body.get().cast::<F>(), 1) };
         if needs_drop::<T>() {
             g.drop_result.set(drop_result::<T> as *mut ());
+        }
+        if start.system {
+            g.system.set(g.id());
         }
         if SCHED.main_started.load(Relaxed) {
             put_next(g);
@@ -101,7 +113,7 @@ where
 }
 
 /// A runnable g that begins with `run(body)`, a body of that layout; in no queue yet. On g0.
-fn newproc1(start: &Start, body: Layout, run: *const ()) -> Result<&'static G, SpawnError> {
+fn newproc1(start: &Builder, body: Layout, run: *const ()) -> Result<&'static G, SpawnError> {
     let p = p();
     if body.size() + body.align() > start.stack_bytes / 2 {
         return Err(SpawnError::StackTooSmall);

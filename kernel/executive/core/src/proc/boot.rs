@@ -1,13 +1,12 @@
 //! Start-up: a list, one call a line. Go: `rt0_go`, `schedinit`, `runtime.main`.
 
-use super::birth::{self, Start};
+use super::birth::{Builder, newproc};
 use super::schedule::schedule;
-use crate::ground::param::{MAX_CPUS, STACK_BYTES};
+use crate::ground::param::MAX_CPUS;
 use crate::nouns::g::Status;
 use crate::nouns::m::{CpuState, m, m_of, p_of};
 use crate::nouns::sched::SCHED;
 use crate::{ground::machine, switch, tools::percpu};
-use core::panic::Location;
 use core::sync::atomic::Ordering::Relaxed;
 use spin::Once;
 
@@ -66,18 +65,13 @@ fn start_others() {
 /// Goroutine 1.
 #[doc(alias = "runtime.main")]
 fn start_main() {
-    let start = Start {
-        name: Some("main"),
-        stack_bytes: STACK_BYTES,
-        at: Location::caller(),
-        detached: true,
-    };
     let main = || {
         SCHED.main_started.store(true, Relaxed);
         MAIN.get().expect("`start` sets it")();
         machine::exit(0)
     };
-    if birth::newproc(start, main).is_err() {
+    let start = Builder { detached: true, ..Builder::new().name("main") };
+    if newproc(start, main).is_err() {
         crate::tools::fatal::throw("start: no memory for the main goroutine");
     }
 }

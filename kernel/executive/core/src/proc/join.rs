@@ -5,7 +5,8 @@ use crate::ground::param::STACK_BYTES;
 use crate::nouns::g::{G, Status, WaitReason};
 use crate::nouns::sched::SCHED;
 use crate::nouns::waitq::Parked;
-use crate::proc::birth::{self, SpawnError, Start, newproc};
+pub use crate::proc::birth::Builder;
+use crate::proc::birth::{self, SpawnError, newproc};
 use crate::proc::park::{may_park, park};
 use crate::tools::percpu;
 use core::marker::PhantomData;
@@ -40,22 +41,6 @@ where
     }
 }
 
-/// A goroutine to be started with a name or an unusual stack.
-///
-/// ```
-/// # hosted::run(|| {
-/// use executive::Builder;
-/// let deep = Builder::new().name("deep").stack_bytes(1 << 20);
-/// let h = deep.spawn(|| executive::current().to_string());
-/// assert!(h.unwrap().join().ends_with("(deep)"));
-/// # });
-/// ```
-#[derive(Clone, Copy, Debug)]
-pub struct Builder {
-    name: Option<&'static str>,
-    stack_bytes: usize,
-}
-
 impl Default for Builder {
     fn default() -> Self {
         Self::new()
@@ -64,8 +49,10 @@ impl Default for Builder {
 
 impl Builder {
     /// No name, the usual stack.
+    #[track_caller]
     pub const fn new() -> Self {
-        Builder { name: None, stack_bytes: STACK_BYTES }
+        let (at, stack_bytes) = (Location::caller(), STACK_BYTES);
+        Builder { name: None, stack_bytes, system: false, at, detached: false }
     }
     /// A name for every report.
     pub const fn name(mut self, name: &'static str) -> Self {
@@ -75,6 +62,22 @@ impl Builder {
     /// Usable bytes of stack, at least; only touched pages cost memory.
     pub const fn stack_bytes(mut self, bytes: usize) -> Self {
         self.stack_bytes = bytes;
+        self
+    }
+    /// The goroutine is the system's (SYSTEM-G): a driver's, which serves its device for ever. Its
+    /// waits for interrupts and futures hide no deadlock of the others. A user's goroutine that
+    /// waits for the device holds an `executive::foreign::Outside` meanwhile. As in Go a timer of
+    /// its own still is something to come, and what it starts is a user's. Go: `isSystemGoroutine`.
+    ///
+    /// ```
+    /// # hosted::run(|| {
+    /// let driver = executive::Builder::new().name("driver").system();
+    /// drop(driver.spawn(|| executive::irq::Irq::new(9).wait()));
+    /// # });
+    /// ```
+    #[doc(alias = "isSystemGoroutine")]
+    pub const fn system(mut self) -> Self {
+        self.system = true;
         self
     }
     /// Starts the goroutine, or says why not.
@@ -101,17 +104,13 @@ impl Builder {
     /// # Safety
     /// The goroutine has ended, and its result is gone, before what `f` and `T` borrow is.
     #[track_caller]
+    #[inline]
     pub unsafe fn spawn_unchecked<F, T>(self, f: F) -> Result<JoinHandle<T>, SpawnError>
     where
         F: FnOnce() -> T + Send,
         T: Send,
     {
-        let start = Start {
-            name: self.name,
-            stack_bytes: self.stack_bytes,
-            at: Location::caller(),
-            detached: false,
-        };
+        let start = Builder { at: Location::caller(), ..self };
         match newproc::<F, T>(start, f) {
             Ok(g) => Ok(JoinHandle { g, result: PhantomData }),
             Err((e, _f)) => Err(e),
@@ -124,7 +123,7 @@ pub fn go_detached<F>(at: &'static Location<'static>, name: &'static str, f: F) 
 where
     F: FnOnce() + Send + 'static,
 {
-    let start = Start { name: Some(name), stack_bytes: STACK_BYTES, at, detached: true };
+    let start = Builder { at, detached: true, ..Builder::new().name(name) };
     newproc(start, f).map(drop).map_err(|(_, f)| f)
 }
 

@@ -132,8 +132,7 @@ fn yield_slow(m: &'static M, unqueued: Option<&'static G>) -> ! {
 ///
 /// On this P's queue it wakes nobody: one goroutine goes on and one comes off, and all that had to
 /// hear of the queued ones have been told.
-#[doc(alias = "Gosched")]
-#[doc(alias = "goyield")]
+#[doc(alias("Gosched", "goyield"))]
 #[inline]
 pub fn yield_now() {
     struct Yield;

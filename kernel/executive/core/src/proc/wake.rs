@@ -21,14 +21,9 @@ impl Parked {
     #[inline]
     pub fn ready(self) {
         percpu::pin();
-        ready_pinned(self.into_g());
+        put_next(becomes_runnable(self.into_g()));
         percpu::unpin();
     }
-}
-
-#[inline(always)]
-fn ready_pinned(g: &'static G) {
-    put_next(becomes_runnable(g));
 }
 
 /// Releases a lock, and readies the goroutine that was taken off its queue, under one pin.
@@ -36,7 +31,7 @@ fn ready_pinned(g: &'static G) {
 pub fn unlock_ready<T>(guard: LockGuard<'_, T>, parked: Option<Parked>) {
     guard.release_pinned();
     if let Some(parked) = parked {
-        ready_pinned(parked.into_g());
+        put_next(becomes_runnable(parked.into_g()));
     }
     percpu::unpin();
 }

@@ -55,7 +55,7 @@ impl Goroutine {
     fn block_on(&self) {
         while !self.polls() {
             self.stack.run(); // saved
-            if self.word().park(&self.injected) {
+            if self.word().park(false, &self.injected) {
                 self.ready.wait();
             }
             self.stack.run();
@@ -113,7 +113,7 @@ fn each_waker_is_heard() {
 fn it_is_expected_while_one_is_kept() {
     check(|| {
         let g = goroutine(2);
-        let parks = move || assert!(!g.polls() && g.word().park(&g.injected));
+        let parks = move || assert!(!g.polls() && g.word().park(false, &g.injected));
         let comes_and_goes = move || {
             g.word().add_waker(&g.injected);
             [g.drop_waker(), g.drop_waker()]
@@ -160,7 +160,7 @@ fn the_last_waker_leaves_no_sleeper() {
             last.contains(&true) && idle.wakep().is_some()
         };
         let sleeps = move || {
-            assert!(!g.polls() && g.word().park(&g.injected));
+            assert!(!g.polls() && g.word().park(false, &g.injected));
             idle.go_idle(0, false);
             idle.is_dead(1, || g.injected.anything_to_come())
         };
@@ -182,10 +182,39 @@ fn work_before_the_last_drop_is_no_deadlock() {
         };
         let sleeps = move || {
             g.word().begin_poll();
-            assert!(g.word().park(&g.injected));
+            assert!(g.word().park(false, &g.injected));
             idle.go_idle(0, false);
             idle.is_dead(1, || g.injected.anything_to_come() || g.done[0].load(Ordering::Relaxed))
         };
         assert!(!race(works, sleeps).1);
+    });
+}
+
+/// A system goroutine parks with a waker kept, and is woken: is it expected at no time before, and
+/// does the expectation with which it is handed over end?
+#[test]
+fn a_system_goroutine_is_not_expected() {
+    check(|| {
+        let g = goroutine(1);
+        g.injected.expect_no_more();
+        let parks = move || {
+            g.stack.run(); // saved
+            let parked = g.word().park(true, &g.injected);
+            if parked {
+                g.ready.wait();
+            }
+            g.stack.run();
+        };
+        let wakes = move || {
+            assert!(!g.injected.anything_to_come());
+            if g.word().wake(&g.injected) {
+                g.stack.run();
+                g.injected.expect_no_more();
+                g.ready.ready();
+            }
+            g.word().drop_waker(&g.injected)
+        };
+        let (_, told) = race(parks, wakes);
+        assert!(!told && !g.injected.anything_to_come());
     });
 }
