@@ -187,8 +187,8 @@ fn draw() {
     }
 }
 
-/// Draws all that was printed, and then the bytes: the machine ends. After [`write_raw`] it takes no
-/// lock either.
+/// Draws all that was printed, and then the bytes: the machine ends. After [`write_raw`] it takes
+/// no lock either.
 pub fn end(bytes: &[u8]) {
     if CRASHED.load(Ordering::Relaxed) {
         return write_raw(bytes);

@@ -11,7 +11,7 @@ const TOOLS: [&str; 9] =
     ["machine", "param", "percpu", "lock", "atomic", "irq", "print", "println", "kit"];
 
 /// Drivers with goroutines of their own: they call what goroutines call.
-const DRIVERS: [&str; 1] = ["screen.rs"];
+const DRIVERS: [&str; 2] = ["screen.rs", "serial.rs"];
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
