@@ -62,6 +62,14 @@ impl Dma {
         self.at.as_ptr() as u64 - phys_to_virt(0) as u64
     }
 
+    /// The address that a device is told of a part of some `Dma`. `None`: it is not in one, because
+    /// the CPU sees it elsewhere, as it does the heap and all stacks.
+    pub fn address_of(part: NonNull<[u8]>) -> Option<u64> {
+        let start = (part.addr().get() as u64).checked_sub(phys_to_virt(0) as u64)?;
+        let end = start.checked_add(part.len() as u64)?;
+        (end <= 1 << 32).then_some(start)
+    }
+
     /// How many bytes there are: whole pages.
     pub fn length(&self) -> usize {
         self.layout.size()

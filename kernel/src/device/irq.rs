@@ -280,6 +280,11 @@ impl Irq {
         Ok(Irq(source))
     }
 
+    /// Whether it is a message, which ends by itself. A pin interrupts until its device is quiet.
+    pub fn is_message(&self) -> bool {
+        !matches!(self.0.how, How::Pin(..))
+    }
+
     /// Parks until an interrupt came since the last call. Look at the device before and after it:
     /// several interrupts may count as one, and one may come for nothing.
     ///
