@@ -43,7 +43,7 @@ format() {
 
 # The example that brings its own heap is a kernel without ours.
 clippy_kernel() {
-    cargo clippy --target-dir "$target" "${bare[@]}" -p kernel -p shell --lib --bins --examples -- -D warnings &&
+    cargo clippy --target-dir "$target" "${bare[@]}" -p kernel -p drivers -p shell --lib --bins --examples -- -D warnings &&
         cargo clippy --target-dir "$target" "${bare[@]}" -p kernel --lib --example own_heap --features own-heap -- -D warnings
 }
 
@@ -61,7 +61,7 @@ loom() {
 # The documentation of what others may use, without a warning.
 docs() {
     RUSTDOCFLAGS="-D warnings" cargo doc --target-dir "$target" --no-deps -p executive-core -p executive-services -p executive -p contract -p hosted -p bench -p demos -p scenarios &&
-        RUSTDOCFLAGS="-D warnings" cargo doc --target-dir "$target" --no-deps "${bare[@]}" -p kernel --lib
+        RUSTDOCFLAGS="-D warnings" cargo doc --target-dir "$target" --no-deps "${bare[@]}" -p kernel -p drivers --lib
 }
 
 # What Cargo.toml promises to build with an older compiler, where that is installed.
