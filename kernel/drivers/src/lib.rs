@@ -1,6 +1,8 @@
 //! Drivers for devices that goroutines wait for. Each is one file on
 //! [`kernel::device`], as anybody's would be.
 //!
+//! [`start`] finds the devices; each module says what can be done with its own.
+//!
 //! Each module uses only those above it.
 #![no_std]
 #![deny(unsafe_code)] // allowed in the files that say why at their top
@@ -10,5 +12,36 @@ extern crate alloc;
 pub mod param;
 mod error;
 pub mod virtio;
+pub mod rng;
+pub mod random;
 
 pub use error::Error;
+
+use core::fmt::Display;
+use kernel::device::{Function, Place};
+use kernel::println;
+use virtio::{DeviceType, devices};
+
+/// Finds and starts all devices that there is a driver for, and says so in a line each. Once, by a
+/// goroutine.
+pub fn start() {
+    start_each(DeviceType::EntropySource, "random numbers", |function| {
+        rng::Rng::start(function).map(|rng| {
+            rng::provide(rng);
+            Place(function.address)
+        })
+    });
+}
+
+fn start_each<T: Display>(
+    kind: DeviceType,
+    name: &str,
+    start: impl Fn(Function) -> Result<T, Error>,
+) {
+    for function in devices(kind) {
+        match start(function) {
+            Ok(started) => println!("{name}: virtio, {started}"),
+            Err(error) => println!("{name}: {} cannot be used: {error}", Place(function.address)),
+        }
+    }
+}

@@ -7,6 +7,7 @@
 
 mod counts;
 mod crash;
+mod devices;
 mod playing;
 mod pressure;
 mod proofs;
@@ -57,6 +58,8 @@ static TABLE: &[Command] = &[
         "goroutines' stacks by where they were started: memory now, and the deepest"),
     command("locks", "[MOST]", reports::locks,
         "each lock: times taken and spun for; fails if the scheduler's is above MOST"),
+    // Devices.
+    command("random", "[BYTES]", devices::random, "random bytes, and where they come from"),
     // Goroutines at play.
     command("sieve", "N", playing::sieve, "the N-th prime, by a chain of N goroutines"),
     command("skynet", "N", playing::skynet,

@@ -16,11 +16,13 @@ mod console;
 kernel::entry!(main);
 
 fn main() {
-    match kernel::command_line() {
-        "" => {
-            kernel::report::summary();
-            console::run()
-        }
+    let line = kernel::command_line();
+    if line.is_empty() {
+        kernel::report::summary();
+    }
+    drivers::start();
+    match line {
+        "" => console::run(),
         line => executive::machine::exit(commands::run_alone(line)),
     }
 }
