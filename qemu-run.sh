@@ -20,6 +20,8 @@ every command succeeded and no byte was lost.
                      the exit status is 0 only if every command succeeded
   --timeout SECONDS  end the machine after so long, with status 124
                      (default: 300 without a person, otherwise never)
+  --disk FILE        a disk more (virtio), which holds what the file does, and writes to it; may be given
+                     more than once
   --gdb              wait for a debugger on port 1234, and tell how to start it
   --icount           the machine's time is the instructions it has executed, 1 ns each: `count` counts by it
   --example NAME     boot kernel/examples/NAME.rs instead
@@ -49,13 +51,16 @@ while (($#)); do
     case $1 in
     --help | -h) usage && exit 0 ;;
     --uefi | --gdb | --icount | --bare) options+=("$1") && shift ;;
-    --smp | --mem | --run | --timeout | --image | --example | --kernel)
+    --smp | --mem | --run | --timeout | --disk | --image | --example | --kernel)
         (($# >= 2)) || wrong "$1 needs a value"
         value=$2
         case $1 in
         --smp) [[ $2 =~ ^[1-9][0-9]*$ ]] || wrong "--smp needs a number from 1 on, not '$2'" ;;
         --mem) [[ $2 =~ ^[1-9][0-9]*[KMGkmg]?$ ]] || wrong "--mem needs a size such as 64M, not '$2'" ;;
         --timeout) [[ $2 =~ ^[0-9]+(\.[0-9]+)?$ ]] || wrong "--timeout needs a number of seconds, not '$2'" ;;
+        --disk)
+            value=$(cd "$OLDPWD" && realpath -e "$2" 2>/dev/null) || wrong "--disk: there is no '$2'"
+            ;;
         --image)
             [[ $2 = /* ]] || value=$OLDPWD/$2 # it was said where the caller stands
             [[ -d ${value%/*}/ ]] || wrong "--image: there is no directory '${value%/*}'"

@@ -18,6 +18,7 @@ usage: boot --kernel ELF [OPTIONS] [-- QEMU-ARGUMENTS]
   --run \"A; B\"      run these console commands, then power off; status 0 only if all succeeded
   --timeout SECONDS end the machine after so long, status 124
                     (default: 300 without a person, otherwise never)
+  --disk FILE       a disk more, which holds what the file does; may be given more than once
   --gdb             wait for a debugger on port 1234
   --icount          its time is the instructions executed, 1 ns each, and repeats: for `count`
   --bare            QEMU's machine is what follows --: its board, CPUs' kind, devices, and how it
@@ -34,6 +35,8 @@ pub struct Options {
     pub uefi: bool,
     pub run: Option<String>,
     pub timeout: Option<Duration>,
+    /// Disks beside the image.
+    pub disks: Vec<PathBuf>,
     pub gdb: bool,
     pub icount: bool,
     pub bare: bool,
@@ -63,6 +66,7 @@ pub fn parse(
             Long("uefi") => o.uefi = true,
             Long("run") => o.run = Some(commands(args.value()?.string()?)?),
             Long("timeout") => o.timeout = Some(args.value()?.parse_with(seconds)?),
+            Long("disk") => o.disks.push(args.value()?.into()),
             Long("gdb") => o.gdb = true,
             Long("icount") => o.icount = true,
             Long("bare") => o.bare = true,
@@ -126,6 +130,12 @@ mod tests {
     }
 
     #[test]
+    fn there_may_be_several_disks() {
+        let o = of(&["--disk", "a", "--disk", "b,c"]).unwrap().unwrap();
+        assert_eq!(o.disks, ["a", "b,c"].map(PathBuf::from));
+    }
+
+    #[test]
     fn a_command_may_hold_anything() {
         let o = of(&["--run", "spawn 5, 6; --smp=\"x\""]).unwrap().unwrap();
         assert_eq!(o.run.unwrap(), "spawn 5, 6; --smp=\"x\"");
@@ -143,6 +153,7 @@ mod tests {
             &["--smp", "257"],
             &["--smp", "18446744073709551616"],
             &["--smp", "x"],
+            &["--disk"],
             &["--mem", "0"],
             &["--mem", "M"],
             &["--mem", "64Q"],

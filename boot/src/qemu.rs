@@ -2,7 +2,7 @@
 //!
 //! TCG, never KVM: every host has it, and it is the same everywhere. With `-no-reboot` a triple
 //! fault ends QEMU. The disk is a throw-away copy (`snapshot`), so that several machines can share
-//! one image.
+//! one image. Other disks keep what is written to them.
 //!
 //! With `--bare` only that and the serial line are ours, and the person chooses the rest.
 //!
@@ -29,18 +29,22 @@ pub enum Line {
 pub fn command(o: &Options, image: &Path, line: Line) -> Result<Command> {
     let mut qemu = Command::new("qemu-system-x86_64");
     let accel = if o.icount { "tcg,thread=single" } else { "tcg,thread=multi" };
-    let image = format!("format=raw,snapshot=on,file={}", quoted(&image.display().to_string()));
+    let image = format!("if=none,id=image,format=raw,snapshot=on,file={}", file(image));
     qemu.args(["-accel", accel, "-no-reboot", "-nodefaults", "-display", "none"])
         .args(["-smp", &cpus(o).to_string()])
         .args(["-m", o.mem.as_deref().unwrap_or("512M")])
         .args(serial(o, line));
-    if o.bare {
-        qemu.args(["-drive", &format!("if=none,id=image,{image}")]);
-    } else {
+    qemu.args(["-drive", &image]);
+    if !o.bare {
         // Only devices that the kernel drives, and the VGA that the bootloader wants: the firmware
         // would try to boot from any other.
-        qemu.args(["-machine", "q35", "-cpu", "max", "-vga", "std", "-drive", &image])
+        qemu.args(["-machine", "q35", "-cpu", "max", "-vga", "std"])
+            .args(["-device", "ide-hd,drive=image,bootindex=0"])
             .args(exit_device(o));
+    }
+    for (n, disk) in o.disks.iter().enumerate() {
+        qemu.args(["-drive", &format!("if=none,id=disk{n},format=raw,file={}", file(disk))])
+            .args(["-device", &format!("virtio-blk-pci,drive=disk{n}")]);
     }
     if o.uefi {
         qemu.args(firmware::uefi()?);
@@ -74,6 +78,10 @@ fn serial(o: &Options, line: Line) -> Vec<&'static str> {
         Line::Terminal => vec!["-serial", "mon:stdio"],
         Line::Pipes => vec!["-serial", "stdio"],
     }
+}
+
+fn file(path: &Path) -> String {
+    quoted(&path.display().to_string())
 }
 
 /// QEMU's option syntax: a comma in a value is written twice.

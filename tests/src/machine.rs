@@ -6,6 +6,7 @@ use crate::socket::Socket;
 use crate::{build, slots};
 use std::fmt;
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -57,6 +58,10 @@ impl Boot {
     /// A machine of the test's own: [`qemu`](Boot::qemu) has its board and all its devices.
     pub fn bare(self) -> Self {
         self.arg("--bare")
+    }
+    /// One more disk, which holds what this file does.
+    pub fn disk(self, file: &Path) -> Self {
+        self.arg("--disk").arg(file.display())
     }
     /// Boots kernel/examples/`name`.rs.
     pub fn example(mut self, name: &'static str) -> Self {

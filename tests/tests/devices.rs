@@ -1,12 +1,108 @@
-//! Devices and their drivers (package `drivers`).
+//! Devices and their drivers (package `drivers`): random numbers and disks, on both boards and both
+//! firmwares; and devices that fail, stop, and go away.
 
-use tests::boots;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use tests::{Boot, Socket, boots};
+
+const BLOCK: usize = 512;
+
+/// A file that is a disk of so many blocks. Dropped, it is removed.
+struct File(PathBuf);
+
+impl File {
+    /// `name` is this test's own.
+    fn new(name: &str, blocks: usize) -> File {
+        let file = std::env::temp_dir().join(format!("executive-{}.{name}", std::process::id()));
+        fs::write(&file, vec![0; blocks * BLOCK]).expect("a file can be written");
+        File(file)
+    }
+    fn path(&self) -> &Path {
+        &self.0
+    }
+    /// A drive called `name`, for a device of the test's own.
+    fn drive(&self, name: &str, options: &str) -> String {
+        format!("if=none,id={name},format=raw,file={}{options}", self.0.display())
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// A machine with a disk, and a virtio device for random numbers which the CPU does not have.
+fn machine(board: &str, disk: &File, device: &str) -> Boot {
+    boots()
+        .bare()
+        .qemu(&["-machine", board, "-cpu", "max,rdrand=off", "-vga", "std"])
+        .qemu(&["-device", "ide-hd,drive=image,bootindex=0"])
+        .qemu(&["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"])
+        .qemu(&["-device", "virtio-rng-pci"])
+        .qemu(&["-drive", &disk.drive("disk", "")])
+        .qemu(&["-device", &format!("virtio-blk-pci,drive=disk{device}")])
+}
+
+/// What `disk-overwrite` writes (kernel/shell/src/commands/devices.rs).
+fn pattern(blocks: usize) -> Vec<u8> {
+    let words = 0..(blocks * BLOCK / 8) as u64;
+    words.flat_map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()).collect()
+}
+
+/// Goroutines overwrite the disk, under stress, and the host finds what they have written.
+fn writes_the_disk(name: &str, interrupt: &str, machine: impl Fn(&File) -> Boot) {
+    const BLOCKS: usize = 4001; // the last run is shorter
+    let disk = File::new(name, BLOCKS);
+    let said = machine(&disk)
+        .run("disks; beside-stress disk-overwrite 0 20; disk-read 0 4000; random 32; random 32")
+        .says("4001 blocks of 512 bytes")
+        .says("4001 blocks written, read and found the same, by 20 goroutines")
+        .says("rounds of stress beside it")
+        .ok();
+    assert!(said.text.contains(interrupt), "not by {interrupt}\n{said}");
+    let found = fs::read(disk.path()).expect("it is there");
+    assert!(found == pattern(BLOCKS), "the host finds other bytes than were written");
+}
+
+#[test]
+fn goroutines_write_a_disk_on_q35() {
+    writes_the_disk("q35-1", "MSI-X", |disk| machine("q35", disk, "").smp(1));
+    writes_the_disk("q35-4", "MSI-X", |disk| machine("q35", disk, "").smp(4).uefi());
+}
+
+#[test]
+fn goroutines_write_a_disk_on_pc() {
+    writes_the_disk("pc-1", "MSI-X", |disk| machine("pc", disk, "").smp(1).uefi());
+    writes_the_disk("pc-4", "MSI-X", |disk| machine("pc", disk, "").smp(4));
+}
+
+#[test]
+fn a_disk_without_messages_interrupts_by_its_pin() {
+    for board in ["q35", "pc"] {
+        writes_the_disk(&format!("pin-{board}"), "pin, vector", |disk| {
+            machine(board, disk, ",vectors=0").smp(2)
+        });
+    }
+}
+
+/// The option as a person gives it.
+#[test]
+fn a_disk_holds_what_its_file_does() {
+    let disk = File::new("option", 64);
+    let mut bytes = vec![0; 64 * BLOCK];
+    bytes[63 * BLOCK..][..5].copy_from_slice(b"hello");
+    fs::write(disk.path(), bytes).expect("a file can be written");
+    boots().disk(disk.path()).run("disk-read 0 63").says("68656c6c6f000000").ok();
+    boots().disk(disk.path()).run("disk-read 0 64").says("the device ends before that").dies(1);
+}
 
 #[test]
 fn random_numbers_come_from_the_device_if_the_cpu_has_none() {
-    let said = boots()
+    let disk = File::new("random", 8);
+    let said = machine("q35", &disk, "")
         .smp(1)
-        .qemu(&["-cpu", "max,rdrand=off", "-device", "virtio-rng-pci"])
         .run("random 32; random 32; random 10000")
         .says("32 bytes from virtio-rng")
         .says("32 bytes from virtio-rng")
@@ -23,4 +119,84 @@ fn random_numbers_come_from_the_device_if_the_cpu_has_none() {
     assert!(all > 300 && lines.len() == all, "two lines are the same\n{said}");
     boots().smp(1).run("random").says("16 bytes from the CPU").ok();
     boots().smp(1).qemu(&["-cpu", "max,rdrand=off"]).run("random").says("the clock's jitter").ok();
+}
+
+#[test]
+fn a_device_older_than_virtio_1_is_told_of() {
+    let disk = File::new("old", 8);
+    machine("pc", &disk, ",disable-modern=on,disable-legacy=off")
+        .smp(1)
+        .run("disk-read 0 0")
+        .says("cannot be used: the device is older than virtio 1")
+        .says("there are 0 disks")
+        .dies(1);
+}
+
+/// Block 100 cannot be read or written.
+#[test]
+fn an_error_of_the_disk_is_told_and_the_rest_goes_on() {
+    let disk = File::new("errors", 200);
+    let bad = format!(
+        "driver=blkdebug,node-name=bad,image.driver=file,image.filename={},\
+         inject-error.0.event=none,inject-error.0.sector=100,inject-error.0.errno=5",
+        disk.path().display()
+    );
+    boots()
+        .smp(2)
+        .qemu(&["-blockdev", &bad])
+        .qemu(&["-device", "virtio-blk-pci,drive=bad,rerror=report,werror=report"])
+        .run("disk-read 0 99; disk-read 0 100; disk-overwrite 0 5; disk-read 0 101; sieve 100")
+        .says("disk-read: the device reports an I/O error")
+        .says("1 of 5 goroutines failed; blocks 80 to 120: the device reports an I/O error")
+        .says("541")
+        .dies(1);
+}
+
+/// One disk answers nothing, one answers late, and one is well.
+#[test]
+fn a_disk_that_does_not_answer_is_given_up_and_the_rest_goes_on() {
+    let [well, late, never] = ["well", "late", "never"].map(|name| File::new(name, 400));
+    boots()
+        .smp(2)
+        .disk(well.path())
+        .qemu(&["-drive", &late.drive("late", ",throttling.iops-total=2")])
+        .qemu(&["-device", "virtio-blk-pci,drive=late"])
+        .qemu(&["-drive", &never.drive("never", ",throttling.bps-total=1")])
+        .qemu(&["-device", "virtio-blk-pci,drive=never"])
+        .run(
+            "disk-patience 1 1; disk-patience 2 1; disk-overwrite 2 100; disk-overwrite 1 10; \
+             disk-overwrite 0 10; disk-patience 1 60; disk-read 1 0; disks",
+        )
+        .says("10 of 100 goroutines failed; blocks 0 to 40: the device has not answered within 1s")
+        .says("the device has not answered within 1s")
+        .says("400 blocks written, read and found the same, by 10 goroutines")
+        .says("0000")
+        .dies(1);
+}
+
+/// The host takes the file away while goroutines use the disk.
+#[test]
+fn a_disk_that_is_taken_away_is_told_of_and_the_rest_goes_on() {
+    let disk = File::new("away", 40_000);
+    let monitor = Socket::new("away-monitor");
+    let mut console =
+        boots().smp(2).disk(disk.path()).qemu(&["-monitor", &monitor.place()]).console();
+    let mut keys = monitor.connect();
+    console.types("disk-bench 0 3\r");
+    console.until("blk_seq_1,");
+    writeln!(keys, "drive_del disk0").expect("QEMU listens");
+    console.until("disk-bench: the device ");
+    console.until("> ");
+    assert!(console.does("sieve 100").contains("541"));
+    console.ends_with("exit", 1);
+}
+
+#[test]
+fn with_all_drivers_a_deadlock_is_still_one() {
+    let disk = File::new("deadlock", 8);
+    machine("q35", &disk, "")
+        .smp(2)
+        .run("disk-read 0 0; random; crash deadlock")
+        .says("all goroutines are asleep - deadlock")
+        .dies(2);
 }

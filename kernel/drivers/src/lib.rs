@@ -14,6 +14,7 @@ mod error;
 pub mod virtio;
 pub mod rng;
 pub mod random;
+pub mod blk;
 
 pub use error::Error;
 
@@ -31,6 +32,7 @@ pub fn start() {
             Place(function.address)
         })
     });
+    start_each(DeviceType::Block, "disk", |function| blk::Disk::start(function).map(blk::provide));
 }
 
 fn start_each<T: Display>(

@@ -155,7 +155,7 @@ impl fmt::Display for InUse {
 }
 
 /// One of each, all at the same time.
-fn round(seed: u64) -> Result<(), String> {
+pub(super) fn round(seed: u64) -> Result<(), String> {
     let parts: Vec<(&str, executive::JoinHandle<bool>)> = alloc::vec![
         ("tree", go(tree)),
         ("crowd", go(crowd)),

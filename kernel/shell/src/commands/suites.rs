@@ -1,8 +1,9 @@
 //! Other packages' collections, run in the kernel.
 
-use super::{Args, Outcome, run_command};
+use super::{Args, Outcome, run_command, stress};
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use core::time::Duration;
@@ -104,5 +105,25 @@ pub fn beside(args: &Args) -> Outcome {
     let outcome = run_command(rest.words[0], &rest.rest());
     over.store(true, Relaxed);
     printer.join();
+    outcome
+}
+
+/// Does a command while another goroutine does one round of `stress` after the other, at least one.
+pub fn beside_stress(args: &Args) -> Outcome {
+    let over = Arc::new(AtomicBool::new(false));
+    let stop = over.clone();
+    let stress = go(move || {
+        let mut rounds = 0;
+        loop {
+            stress::round(rounds).map_err(|what| format!("round {rounds}: {what}"))?;
+            rounds += 1;
+            if stop.load(Relaxed) {
+                return Ok::<u64, String>(rounds);
+            }
+        }
+    });
+    let outcome = run_command(args.words[0], &args.rest());
+    over.store(true, Relaxed);
+    println!("{} rounds of stress beside it", stress.join()?);
     outcome
 }
