@@ -23,11 +23,11 @@
 
 use crate::outgoing::{Outgoing, Port};
 use crate::param::{SERIAL_OUTPUT, SERIAL_PATIENCE, SERIAL_PATIENCE_NS, SERIAL_RING};
-use crate::vectors::{ISA_COM1, LINE_SERIAL_ROOM};
+use crate::vectors::ISA_COM1;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use core::time::Duration;
-use executive::irq::Irq;
+use executive::irq::{Irq, Line};
 use executive::lock::{CountedLock, Lock, Rank};
 use executive::percpu::cpu;
 use executive::sync::Mutex;
@@ -211,7 +211,7 @@ fn with_returns(bytes: &[u8]) -> impl Iterator<Item = u8> + Clone {
 /// Feeds the port. When it gets room, who waits for that is woken.
 fn feed(port: &mut Uart16550<PioBackend>) {
     if OUT.feed(port) {
-        executive::on_irq(LINE_SERIAL_ROOM);
+        ROOM.raise();
     }
 }
 
@@ -260,7 +260,7 @@ static WAITING: AtomicUsize = AtomicUsize::new(0);
 /// Held by the one that waits for room; the others wait for it.
 static TURN: Mutex<()> = Mutex::new(());
 /// The ring was more than half full, and is not any more. One goroutine waits for that at a time.
-static ROOM: Irq = Irq::new(LINE_SERIAL_ROOM);
+static ROOM: Line = Line::new();
 
 /// Parks until there is room. A piece fits into half of the ring, so who finds no room finds more
 /// than half of it full, and is woken later than that.
@@ -271,7 +271,7 @@ fn print_in_turn(piece: &[u8]) {
     let mut taken = OUT.taken();
     while !print(piece, true) {
         select! {
-            irq(ROOM) => {}
+            irq(Irq::of(&ROOM)) => {}
             after(Duration::from_nanos(SERIAL_PATIENCE_NS)) => {
                 if OUT.taken() == taken {
                     let _lock = OUTPUT.lock();
@@ -417,7 +417,7 @@ pub fn on_interrupt() {
     }
     receive(&mut port);
     if OUT.on_interrupt(&mut port) {
-        executive::on_irq(LINE_SERIAL_ROOM);
+        ROOM.raise();
     }
 }
 

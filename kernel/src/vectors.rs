@@ -16,9 +16,6 @@ pub const ISA_END: u8 = ISA + 16;
 pub const ISA_KEYBOARD: u8 = 1;
 /// The first serial port has bytes for us, or takes more of ours.
 pub const ISA_COM1: u8 = 4;
-/// No vector, but a line behind those of the ISA interrupts: what was printed has left the serial
-/// port, so that there is room for more.
-pub const LINE_SERIAL_ROOM: usize = 16;
 
 /// Those of the devices that are on no ISA bus: 192 on each CPU (device/irq.rs).
 pub const DEVICES: u8 = ISA_END;
