@@ -116,15 +116,15 @@ mutation "the stamp is not looked at again" idle.rs idle an_interrupt_is_no_dead
     's/ && self\.count_and_epoch\.load\(Ordering::Acquire\) == before//'
 mutation "going idle is counted by load and store" idle.rs idle the_last_to_sleep_finds_a_deadlock \
     's/self\.count_and_epoch\.fetch_add\(one, Ordering::AcqRel\)/self.count_and_epoch.store(self.count_and_epoch.load(Ordering::Acquire) + one, Ordering::Release)/'
-mutation "expected no more before it is pushed" inject.rs idle an_interrupt_is_no_deadlock \
-    's/(fn hand_over.*?\n)(\s*self\.head\.push\(.*?\n)(.*?)(\s*self\.expected\.fetch_sub.*?\n)/$1$3$4$2/s'
-mutation "expected no more, relaxed" inject.rs idle an_interrupt_is_no_deadlock \
-    's/(fn hand_over.*?fetch_sub\(1, Ordering::)Release/$1Relaxed/s'
-mutation "nobody outside any more, relaxed" inject.rs idle work_from_outside_is_no_deadlock \
+mutation "expected no more, relaxed" arrivals.rs idle an_interrupt_is_no_deadlock \
     's/(fn expect_no_more.*?fetch_sub\(1, Ordering::)Release/$1Relaxed/s'
+mutation "nobody outside any more, relaxed" arrivals.rs idle work_from_outside_is_no_deadlock \
+    's/(fn expect_no_more.*?fetch_sub\(1, Ordering::)Release/$1Relaxed/s'
+mutation "whether any is expected, relaxed" arrivals.rs idle work_from_outside_is_no_deadlock \
+    's/self\.count\.load\(Ordering::Acquire\)/self.count.load(Ordering::Relaxed)/'
 mutation "no fence before it looks for who slept" idle.rs idle who_goes_outside_leaves_no_sleeper \
     's/(pub fn wakep\(&self\).*?\n)\s*full_fence\(\);.*?\n/$1/s'
-mutation "emptied without release" inject.rs idle an_interrupt_is_no_deadlock \
+mutation "emptied without release" arrivals.rs idle an_interrupt_is_no_deadlock \
     's/swap\(None, Ordering::AcqRel\)/swap(None, Ordering::Acquire)/'
 
 # --- the stealing policy
@@ -137,14 +137,16 @@ mutation "rings are not looked at" steal.rs idle a_searcher_that_finds_wakes_the
 mutation "what was left to its P is forgotten" steal.rs unit a_runnext_is_left_to_those_who_talk \
     's/found = Found::HandOvers;//'
 mutation "what a timer readied is left" steal.rs unit what_a_timer_readies_is_taken \
-    's/if thief\.run_timers\(victim\)/if false/'
+    's/if thief\.ready_due\(victim\)/if false/'
+mutation "what arrived is left" steal.rs idle what_arrives_on_a_busy_cpu_is_found \
+    's/if thief\.ready_due\(victim\)/if false/'
 
-# --- the injection stack
-mutation "pushed without release" atomic.rs inject each_comes_through_once \
+# --- arrivals
+mutation "pushed without release" atomic.rs arrivals each_comes_through_once \
     's/(replace\(first, Some\(t\), )Ordering::Release/$1Ordering::Relaxed/'
-mutation "taken without acquire" inject.rs inject each_comes_through_once \
+mutation "taken without acquire" arrivals.rs arrivals each_comes_through_once \
     's/swap\(None, Ordering::AcqRel\)/swap(None, Ordering::Release)/'
-mutation "taken by load and store" inject.rs inject each_comes_through_once \
+mutation "taken by load and store" arrivals.rs arrivals each_comes_through_once \
     's/self\.head\.swap\(None, Ordering::AcqRel\)/{\n            let all = self.head.load(Ordering::Acquire);\n            self.head.store(None, Ordering::Release);\n            all\n        }/'
 
 # --- the note
@@ -215,7 +217,7 @@ mutation "a poll begins without acquire" wakeword.rs wake each_waker_is_heard \
 mutation "a poll forgets the wakers" wakeword.rs wake it_is_expected_while_one_is_kept \
     's/self\.0\.fetch_and\(!MARKS, Ordering::AcqRel\)/self.0.swap(0, Ordering::AcqRel)/'
 mutation "expected when it has parked already" wakeword.rs wake each_waker_is_heard \
-    's/            if begins \{\n\s*injected\.expect\(\);\n\s*\}\n(.*?)Ok\(_\) => return true/$1Ok(_) => {\n                    if begins {\n                        injected.expect();\n                    }\n                    return true;\n                }/s; s/(Err\(now\) => was = now,\n\s*\}\n)\s*if begins \{.*?\n            \}\n/$1/s'
+    's/            if begins \{\n\s*expected\.expect\(\);\n\s*\}\n(.*?)Ok\(_\) => return true/$1Ok(_) => {\n                    if begins {\n                        expected.expect();\n                    }\n                    return true;\n                }/s; s/(Err\(now\) => was = now,\n\s*\}\n)\s*if begins \{.*?\n            \}\n/$1/s'
 mutation "expected in vain" wakeword.rs wake each_waker_is_heard \
     's/(Err\(now\) => was = now,\n\s*\}\n)\s*if begins \{.*?\n            \}\n/$1/s'
 mutation "a clone for one that waits is not expected" wakeword.rs wake a_lent_waker_is_as_good \

@@ -112,7 +112,7 @@ pub fn write(bytes: &[u8]) {
         Drawer::Waits(parked) => {
             // As an interrupt handler does: the printer may be pinned, or on a g0. It is the
             // system's (SYSTEM-G): nobody was told to expect it while it only waited.
-            outside::expect();
+            outside::expected().expect();
             outside::pinned(|| outside::ready(parked));
         }
         _ => draw(),

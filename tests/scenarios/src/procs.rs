@@ -92,6 +92,38 @@ fn an_interrupt_is_seen_by_the_cpus_that_are_on() {
     hog.join();
 }
 
+/// On the only CPU that is on, whoever an interrupt has woken is the next, locked to it or not: it
+/// does not queue with those that were readied before.
+fn whom_an_interrupt_wakes_is_next() {
+    let (_all_on, line) = (AllOn, Irq::new(63));
+    set_procs(1);
+    until_off_from(1);
+    for locked in [false, true] {
+        let order: Arc<Mutex<Vec<&str>>> = Arc::default();
+        let (tx, rx) = chan::<()>(1);
+        let (first, second) = (order.clone(), order.clone());
+        let interrupted = go(move || {
+            let _here = locked.then(|| lock_to_cpu(0));
+            line.wait();
+            first.lock().push("interrupted");
+        });
+        let readied = go(move || {
+            let _here = locked.then(|| lock_to_cpu(0));
+            rx.recv();
+            second.lock().push("readied");
+        });
+        until_waits(&interrupted, WaitReason::Irq);
+        until_waits(&readied, WaitReason::ChanReceive);
+        let pin = executive::percpu::Pin::new(); // so that the tick does not come between
+        tx.try_send(()).unwrap();
+        on_irq(63);
+        drop(pin);
+        interrupted.join();
+        readied.join();
+        assert_eq!(*order.lock(), ["interrupted", "readied"], "locked: {locked}");
+    }
+}
+
 /// Timers that were started on a CPU that is switched off come, in time; and can be stopped.
 fn timers_go_on() {
     counter!(CALLED);

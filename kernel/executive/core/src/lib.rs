@@ -35,6 +35,7 @@ pub mod wait;
 pub mod kit;
 
 pub use ground::{arch, atomic, machine, param};
+pub use nouns::arrivals::Expected;
 pub use tools::{fatal, lock};
 #[cfg(not(loom))]
 pub use {

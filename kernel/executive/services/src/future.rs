@@ -9,7 +9,7 @@
 #![allow(unsafe_code)] // A raw waker's table.
 
 use crate::outside::ready_from_anywhere;
-use crate::wakeword::{Expected, WakeWord};
+use crate::wakeword::WakeWord;
 use core::future::Future;
 use core::mem::ManuallyDrop;
 use core::pin::pin;
@@ -46,7 +46,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         }
         let parking = may_park();
         park(parking, WaitReason::Future, |parked| {
-            if word(me).park(me.is_system(), &Outside) { None } else { Some(parked) }
+            if word(me).park(me.is_system(), outside::expected()) { None } else { Some(parked) }
         });
     }
 }
@@ -68,17 +68,6 @@ where
     go(move || block_on(future))
 }
 
-/// The core counts what may wake a goroutine from outside.
-struct Outside;
-impl Expected for Outside {
-    fn expect(&self) {
-        outside::expect();
-    }
-    fn expect_no_more(&self) {
-        outside::expect_no_more();
-    }
-}
-
 fn word(g: &'static G) -> WakeWord<'static> {
     // SAFETY: the word belongs to this protocol.
     WakeWord(unsafe { word_of(g) })
@@ -98,7 +87,7 @@ fn of(waker: *const ()) -> &'static G {
 }
 
 fn clone(waker: *const ()) -> RawWaker {
-    word(of(waker)).add_waker(&Outside);
+    word(of(waker)).add_waker(outside::expected());
     raw(of(waker))
 }
 
@@ -109,14 +98,14 @@ fn wake(waker: *const ()) {
 
 fn wake_by_ref(waker: *const ()) {
     let g = of(waker);
-    if word(g).wake(&Outside) {
+    if word(g).wake(outside::expected()) {
         // SAFETY: it had parked, and `wake` has given it to us.
         ready_from_anywhere(unsafe { Parked::new(g) });
     }
 }
 
 fn drop_waker(waker: *const ()) {
-    if word(of(waker)).drop_waker(&Outside) {
+    if word(of(waker)).drop_waker(outside::expected()) {
         outside::look_again();
     }
 }

@@ -1,8 +1,8 @@
 //! Interrupts, as goroutines see them: wait for one.
 //!
 //! **Rule (IRQ-CLEAN):** the handler's side, [`Line::raise`], is a few atomics. It takes the
-//! waiting goroutine out of the line's word, claims it, puts it on the injection stack, and wakes
-//! an idle CPU. Everything else is done by the CPU that next runs `find_runnable`.
+//! waiting goroutine out of the line's word, claims it, and hands it over to the CPU, which runs it
+//! next. Everything else is done in `find_runnable`.
 //!
 //! A goroutine may wait for other things at the same time (select.rs): meeting.rs tells how.
 
@@ -81,7 +81,7 @@ impl Line {
         outside::pinned(|| {
             self.0.interrupt(|g| {
                 if g.is_system() {
-                    outside::expect(); // what it did not do while it only waited
+                    outside::expected().expect(); // what it did not do while it only waited
                 }
                 match claim_as(g, self.mark()) {
                     Claim::Parked(parked) => {
@@ -89,7 +89,7 @@ impl Line {
                         true
                     }
                     claim => {
-                        outside::expect_no_more();
+                        outside::expected().expect_no_more();
                         matches!(claim, Claim::Early)
                     }
                 }
@@ -200,11 +200,11 @@ impl Irq {
         // Counted first. Otherwise CPUs that sleep, with nothing else to wake them, could take it
         // for a deadlock. (A system goroutine's wait is no reason not to: SYSTEM-G.)
         if !me.is_system() {
-            outside::expect();
+            outside::expected().expect();
         }
         let wait = self.0.0.wait(me);
         if wait != Wait::Waits && !me.is_system() {
-            outside::expect_no_more();
+            outside::expected().expect_no_more();
         }
         assert!(wait != Wait::Taken, "two goroutines wait on interrupt line {:?}", self.0);
         wait != Wait::Came
@@ -213,7 +213,7 @@ impl Irq {
     /// `me` does not wait any more. When this returns no handler will touch it.
     pub(crate) fn leave(&self, me: &'static G) {
         if self.0.0.leave(me) && !me.is_system() {
-            outside::expect_no_more();
+            outside::expected().expect_no_more();
         }
     }
 

@@ -1,7 +1,7 @@
 //! Threads and devices, which are no goroutines, may wake goroutines.
 
 use core::marker::PhantomData;
-use executive_core::wait::outside::{expect, expect_no_more, look_again, ready};
+use executive_core::wait::outside::{expected, look_again, ready};
 use executive_core::wait::{Parked, Parking};
 
 /// While one lives, something that is no goroutine may wake one: sleeping CPUs are no deadlock.
@@ -28,7 +28,7 @@ impl Outside {
     /// From here on sleeping CPUs are no deadlock. Never parks.
     #[expect(clippy::new_without_default, reason = "it is an act, not a value")]
     pub fn new() -> Self {
-        expect();
+        expected().expect();
         Outside(PhantomData)
     }
 }
@@ -43,7 +43,7 @@ impl Clone for Outside {
 impl Drop for Outside {
     /// If it was the last, and all goroutines wait for nothing else, that is a deadlock.
     fn drop(&mut self) {
-        expect_no_more();
+        expected().expect_no_more();
         look_again();
     }
 }
@@ -56,7 +56,7 @@ pub(crate) fn ready_from_anywhere(parked: Parked) {
     // A handler has a stack of its own (IRQ-CLEAN).
     if Parking::here().is_some_and(on_own_stack) {
         parked.ready();
-        expect_no_more();
+        expected().expect_no_more();
     } else {
         // In a handler, perhaps: no queue of this P and no lock may be touched. Or on a foreign
         // thread.

@@ -160,8 +160,8 @@ impl Idle {
         true
     }
 
-    /// Claims this very CPU, for work that only it can do or because it is switched off or on.
-    /// `true`: it was asleep, counts as searching, and must be woken.
+    /// Claims this very CPU: for what only it can do or its interrupt has made, or because it is
+    /// switched off or on. `true`: it was asleep, counts as searching, and must be woken.
     #[must_use = "a claimed CPU must be woken"]
     pub fn wake_this(&self, cpu: usize) -> bool {
         // No fence: this changes the very word in which `sleeps` sets the bit, so one of the two

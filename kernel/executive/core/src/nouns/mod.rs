@@ -1,7 +1,7 @@
 //! The data, and who may touch it.
 pub mod runq;
 pub mod freelist;
-pub mod inject;
+pub mod arrivals;
 pub mod joiner;
 pub mod g;
 pub mod waitq;

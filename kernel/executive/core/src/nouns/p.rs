@@ -1,10 +1,11 @@
 //! The p: the right to run g's, and a queue of them. It stays with its m (docs/decisions/0001).
 //!
 //! **Rule (PINNED):** a p is touched by its owner only, pinned or on g0. Others have the thief's
-//! half of its ring, its timers under their lock, and its counters. Whoever has claimed an idle CPU
-//! may take that p's free list (reclaim.rs).
+//! half of its ring, its arrivals, its timers under their lock, and its counters. Whoever has
+//! claimed an idle CPU may take that p's free list (reclaim.rs).
 
 use crate::ground::atomic::{AtomicBool, Owned, with_new};
+use crate::nouns::arrivals::Arrivals;
 use crate::nouns::freelist::FreeList;
 use crate::nouns::g::G;
 use crate::nouns::runq::Runq;
@@ -17,6 +18,8 @@ pub struct P {
     /// Its owner uses `runq()`.
     pub(crate) runq: Runq<G> = Runq::new(),
     pub(crate) timers: Timers = Timers::new(),
+    /// What interrupts have woken for this P: it runs next. Thieves may take it, too.
+    pub(crate) arrivals: Arrivals<G> = Arrivals::new(),
 
     // For the owner.
     /// Counts slices: a g that inherits one through runnext does not count.

@@ -7,10 +7,10 @@
 use crate::ground::atomic::{
     AtomicBool, AtomicRef, AtomicU64, AtomicUsize, Ordering, Owned, with_new,
 };
+use crate::nouns::arrivals::Expected;
 use crate::nouns::freelist::Everyone;
 use crate::nouns::g::G;
 use crate::nouns::idle::Idle;
-use crate::nouns::inject::Injected;
 use crate::nouns::m::p_of;
 use crate::nouns::p::P;
 use crate::nouns::runq::List;
@@ -29,8 +29,8 @@ pub struct Sched {
     #[doc(alias = "noStack")]
     pub(crate) gfree_bare: Everyone<G> = Everyone::new(),
     pub(crate) idle: Idle = Idle::new(),
-    /// Goroutines readied by interrupt handlers, which then call `wakep`.
-    pub(crate) injected: Injected<G> = Injected::new(),
+    /// Wakes from outside that may come.
+    pub(crate) expected: Expected = Expected::new(),
     pub(crate) allgs: AtomicRef<G> = AtomicRef::new(),
     pub(crate) allgs_len: AtomicUsize = AtomicUsize::new(0),
     /// Bytes of all g's stacks.

@@ -16,8 +16,8 @@ pub trait Thieving<T: Linked> {
     fn busy(&self) -> impl Iterator<Item = usize>;
     /// That CPU's queue.
     fn queue(&self, victim: usize) -> Thief<'_, T>;
-    /// Fires that CPU's timers that are due, and readies here; whether any were due.
-    fn run_timers(&self, victim: usize) -> bool;
+    /// Readies here what is due there: timers, arrivals that it does not see to. Whether any was.
+    fn ready_due(&self, victim: usize) -> bool;
     /// Whether that CPU is likely to run its runnext in the next instant. May pause to find out.
     fn talks(&self, victim: usize) -> bool;
 }
@@ -34,8 +34,8 @@ pub enum Found<T: 'static> {
 }
 
 /// Tries every other P that is not idle, [`STEAL_ROUNDS`] times, each round from a random one on.
-/// Timers and runnexts are looked at in the last round only. Go: `stealWork`; its `randomOrder`
-/// matters where idle P's are passed over one by one.
+/// Timers, arrivals and runnexts are looked at in the last round only. Go: `stealWork`; its
+/// `randomOrder` matters where idle P's are passed over one by one.
 #[doc(alias = "stealWork")]
 pub fn steal_work<T: Linked>(thief: &impl Thieving<T>) -> Found<T> {
     let mut found = Found::Nothing;
@@ -47,7 +47,7 @@ pub fn steal_work<T: Linked>(thief: &impl Thieving<T>) -> Found<T> {
             if round < STEAL_ROUNDS {
                 continue;
             }
-            if thief.run_timers(victim)
+            if thief.ready_due(victim)
                 && let Some(t) = thief.mine().get()
             {
                 return Found::Stolen(t);

@@ -10,7 +10,7 @@
 
 use super::park::may_park;
 use super::schedule::schedule_slow;
-use super::wake::{anyone_waits, hand_over, kick_hogs, new_slice, put_last, startm, wakep};
+use super::wake::{anyone_waits, hand_over, kick_hogs, new_slice, put_last, wakep};
 use crate::ground::machine::{self, Interrupted, NEVER};
 use crate::ground::param::{RETRY_MOST_NS, RETRY_NS, TIMER_SLACK_NS};
 use crate::nouns::g::{ANY_CPU, G, Status, getg, on_g0};
@@ -36,7 +36,7 @@ pub fn on_tick(at: &mut Interrupted) {
 
     let due = p.timers.next();
     let others_wait = anyone_waits(m);
-    let mut yields = due <= now || m.has_readied() || !SCHED.injected.is_empty() || m.is_off();
+    let mut yields = due <= now || m.has_readied() || !p.arrivals.is_empty() || m.is_off();
     if m.slice_end.load(Relaxed) <= now {
         // The same goroutine, or the same slice handed on through runnext, as when it began?
         if others_wait && m.slice_tick.get() == p.schedtick.get() {
@@ -64,20 +64,6 @@ pub fn on_tick(at: &mut Interrupted) {
     } else {
         m.retry.set(0);
     }
-}
-
-/// What an interrupt handler has made runnable is seen soon, even beside a goroutine that never
-/// yields. By the handler, or by a foreign thread, on which no tick comes.
-pub(crate) fn look_soon() {
-    if percpu::is_foreign() {
-        return kick_hogs();
-    }
-    // `wakep` never wakes this CPU if it is switched off; and it may have rechecked already, and be
-    // about to sleep. The note ends that sleep; a tick would not, for a wait uses the timer up.
-    if m().is_off() && SCHED.idle.wake_this(percpu::cpu()) {
-        startm(percpu::cpu());
-    }
-    m().tick_by(machine::now());
 }
 
 /// A page of a stack was needed where this CPU stood, and few are left: the CPU calls

@@ -20,7 +20,6 @@ use crate::nouns::p::P;
 use crate::nouns::runq::{List, Owner, Thief};
 use crate::nouns::sched::SCHED;
 use crate::nouns::steal::{Found, Thieving, steal_work};
-use crate::nouns::waitq::Parked;
 use crate::tools::fatal::throw;
 use crate::tools::trace::{self, Event};
 use crate::{ground::atomic, ground::chaos, switch, tools::percpu};
@@ -83,7 +82,7 @@ fn is_calm() -> bool {
 #[inline(always)]
 fn nothing_special(m: &M) -> bool {
     let p = &m.p;
-    p.timers.next() == NEVER && SCHED.injected.is_empty() && !m.is_special() && !chaos::one_in(4)
+    p.timers.next() == NEVER && p.arrivals.is_empty() && !m.is_special() && !chaos::one_in(4)
 }
 
 /// Everything that `schedule` knows.
@@ -174,15 +173,16 @@ fn find_runnable(m: &'static M) -> (&'static G, Turn) {
         }
         // Goroutines whose time or interrupt has come go before those of the global queue, which
         // may run for a whole slice; but they do not do so again and again.
-        let mut urgent = p.timers.next() != NEVER && check_timers(p);
-        urgent |= take_injected();
+        let (due, arrived) = (p.timers.next() != NEVER && check_timers(p), arrived(p));
+        let urgent = due || arrived.is_some();
         let patience = if urgent { GLOBAL_QUEUE_EVERY_TICKS as i32 } else { 0 };
         if (p.global_overdue() >= patience || !urgent && chaos::one_in(8))
             && let Some(g) = once_in_61(p)
         {
+            arrived.into_iter().for_each(put_next);
             return (g, Turn::Own);
         }
-        if let Some(g) = m.take_readied().or_else(|| p.runq().get_next()) {
+        if let Some(g) = arrived.or_else(|| m.take_readied()).or_else(|| p.runq().get_next()) {
             return (g, Turn::Inherited);
         }
         if let Some(g) = first_in_line(m) {
@@ -198,7 +198,7 @@ fn find_runnable(m: &'static M) -> (&'static G, Turn) {
 /// runs. `None`: the CPU has slept. On g0.
 #[cold]
 fn off_duty(m: &'static M) -> Option<(&'static G, Turn)> {
-    take_injected();
+    arrived(&m.p).into_iter().for_each(put_next);
     hand_over(m);
     if m.has_inbox() {
         // The ring is empty, so the first in line need not wait for its turn.
@@ -243,7 +243,7 @@ fn next_in_turn(m: &M) -> Option<&'static G> {
     p.coarse_now.set(machine::now());
     let off = m.is_off();
     if !off {
-        take_injected();
+        arrived(p).into_iter().for_each(put_next);
         if let Some(next) = p.runq().get_next() {
             put_in_ring_and_wake(next);
         }
@@ -303,17 +303,17 @@ fn check_timers(p: &P) -> bool {
     p.timers.next() <= now && p.timers.run(now) > 0
 }
 
-/// Readies the goroutines that interrupt handlers handed over; whether there were any.
-fn take_injected() -> bool {
-    if SCHED.injected.is_empty() {
-        return false;
+/// Takes what handlers have handed over to a P: gives the oldest, and readies the others here.
+fn arrived(p: &P) -> Option<&'static G> {
+    if p.arrivals.is_empty() {
+        return None;
     }
-    let mut list = SCHED.injected.take_all();
-    let any = !list.is_empty();
+    let mut list = p.arrivals.take_all();
+    let oldest = list.pop_front().map(becomes_runnable);
     while let Some(g) = list.pop_front() {
-        Parked(g).ready();
+        put_next(becomes_runnable(g));
     }
-    any
+    oldest
 }
 
 /// Sleeps until there may be work; on a CPU that is switched off, until there may be something that
@@ -353,9 +353,11 @@ impl Thieving<G> for Here<'_> {
         p_of(victim).runq.thief()
     }
 
-    fn run_timers(&self, victim: usize) -> bool {
-        let timers = &p_of(victim).timers;
-        timers.next() != NEVER && timers.run(machine::now()) > 0
+    fn ready_due(&self, victim: usize) -> bool {
+        let p = p_of(victim);
+        let fired = p.timers.next() != NEVER && p.timers.run(machine::now()) > 0;
+        fired
+            | (!p.arrivals.is_empty() && !self.talks(victim) && arrived(p).map(put_next).is_some())
     }
 
     /// If it has run one and the same goroutine over a pause, it goes on with that one. We do not
@@ -380,16 +382,14 @@ impl Stopping for Here<'_> {
 
     fn has_own_work(&self) -> bool {
         chaos::stall(); // idle, and not rechecked yet
-        !SCHED.injected.is_empty() || self.m.has_inbox()
+        !self.m.p.arrivals.is_empty() || self.m.has_inbox()
     }
 
     fn has_work(&self, runnexts: bool) -> bool {
-        SCHED.has_global()
-            || SCHED
-                .idle
-                .busy(SCHED.cpus(), 0)
-                .map(p_of)
-                .any(|p| if runnexts { !p.runq.is_empty() } else { !p.runq.ring_is_empty() })
+        let has = |p: &P| {
+            !p.arrivals.is_empty() || !p.runq.ring_is_empty() || runnexts && !p.runq.is_empty()
+        };
+        SCHED.has_global() || SCHED.idle.busy(SCHED.cpus(), 0).map(p_of).any(has)
     }
 
     fn will_sleep(&self, off: bool) {
@@ -429,10 +429,7 @@ impl Here<'_> {
 
     /// Whether anything can ever run again, all CPUs being idle.
     fn anything_to_come(&self) -> bool {
-        SCHED.injected.anything_to_come()
-            || (0..SCHED.cpus())
-                .any(|cpu| p_of(cpu).timers.next() != NEVER || m_of(cpu).has_inbox())
-            || self.has_own_work()
-            || self.has_work(true)
+        let comes = |m: &M| m.p.timers.next() != NEVER || !m.p.arrivals.is_empty() || m.has_inbox();
+        SCHED.expected.any() || (0..SCHED.cpus()).map(m_of).any(comes) || self.has_work(true)
     }
 }

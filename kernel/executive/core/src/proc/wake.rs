@@ -106,12 +106,35 @@ fn put_locked(g: &'static G) {
 }
 
 /// A CPU has something that it alone can do, and is told: if it sleeps it wakes; else it looks
-/// before it sleeps, and comes to `schedule` soon. Pinned or on g0.
-pub(crate) fn look(cpu: usize) {
-    if SCHED.idle.wake_this(cpu) {
+/// before it sleeps, and comes to `schedule` soon. Whether it slept. Pinned or on g0.
+pub(crate) fn look(cpu: usize) -> bool {
+    let slept = SCHED.idle.wake_this(cpu);
+    if slept {
         startm(cpu);
     } else if cpu != percpu::cpu() {
         machine::kick(cpu);
+    }
+    slept
+}
+
+/// The expected wake of a waiting goroutine from outside: it is this CPU's next, or next on the CPU
+/// to which it is locked, and soon, even beside a goroutine that never yields. Takes no lock and
+/// touches no queue of the P, which a handler may have interrupted (IRQ-CLEAN).
+pub fn arrive(parked: Parked) {
+    let g = parked.into_g();
+    if percpu::is_foreign() {
+        put_next(becomes_runnable(g));
+        hand_over(m());
+        return SCHED.expected.expect_no_more();
+    }
+    let (here, locked_to) = (percpu::cpu(), g.locked_to.load(Relaxed));
+    let cpu = if locked_to == ANY_CPU { here } else { locked_to as usize };
+    p_of(cpu).arrivals.push(g);
+    SCHED.expected.expect_no_more(); // after the push: it is there for `anything_to_come`
+    // If this CPU slept, idle or switched off, it wakes as a searcher, and no other is woken.
+    if !look(cpu) && cpu == here {
+        wakep(); // for it may be in a section that lasts
+        m().tick_by(machine::now());
     }
 }
 
@@ -119,7 +142,7 @@ pub(crate) fn look(cpu: usize) {
 /// goroutines are. While somebody does there is a slice. Also in handlers.
 #[inline]
 pub(crate) fn anyone_waits(m: &M) -> bool {
-    m.p.runq().has_work() || m.has_inbox() || SCHED.has_global() || !SCHED.injected.is_empty()
+    m.p.runq().has_work() || m.has_inbox() || SCHED.has_global() || !m.p.arrivals.is_empty()
 }
 
 /// Wakes one idle CPU, unless somebody searches already. Also in interrupt handlers.

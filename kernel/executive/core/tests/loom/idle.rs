@@ -5,8 +5,8 @@
 use super::model::{Bed, Item, check, item, leak, race};
 use crate::ground::atomic::{AtomicBool, Ordering};
 use crate::ground::machine::NEVER;
+use crate::nouns::arrivals::{Arrivals, Expected};
 use crate::nouns::idle::{Idle, Stopping, Stops};
-use crate::nouns::inject::Injected;
 use crate::nouns::runq::{Owner, Runq, Thief};
 use crate::nouns::steal::{Found, Thieving, steal_work};
 use crate::tools::note::Note;
@@ -21,13 +21,14 @@ struct Cpu {
     inbox: AtomicBool,
     /// It is switched off.
     off: AtomicBool,
-    injected: Injected<Item>,
+    /// What its interrupts have woken.
+    arrivals: Arrivals<Item>,
 }
 
 struct World<const N: usize> {
     idle: Idle,
     /// The global queue.
-    global: Injected<Item>,
+    global: Arrivals<Item>,
     cpus: [Cpu; N],
     /// Whoever found the last item says so to those who still wait: as if it were work for them.
     all_found: AtomicBool,
@@ -47,6 +48,8 @@ struct Here<const N: usize> {
     /// CPUs are switched off or on, and there is a global queue. (Each look more makes a model
     /// slower.)
     switching: bool,
+    /// CPUs look at each other's arrivals.
+    interrupts: bool,
     /// Its nap is not over before it is woken.
     naps_for_long: Cell<bool>,
 }
@@ -56,11 +59,12 @@ impl<const N: usize> Stopping for Here<N> {
         self.switching && self.me().off.load(Ordering::Acquire)
     }
     fn has_own_work(&self) -> bool {
-        self.me().inbox.load(Ordering::Acquire) || !self.me().injected.is_empty()
+        self.me().inbox.load(Ordering::Acquire) || !self.me().arrivals.is_empty()
     }
     fn has_work(&self, runnexts: bool) -> bool {
         self.finds_all && self.world.all_found.load(Ordering::Acquire)
             || self.switching && !self.world.global.is_empty()
+            || self.interrupts && self.busy().any(|cpu| !self.world.cpus[cpu].arrivals.is_empty())
             || self
                 .busy()
                 .map(|cpu| &self.world.cpus[cpu].ring)
@@ -93,8 +97,10 @@ impl<const N: usize> Thieving<Item> for Here<N> {
         self.world.cpus[victim].ring.thief()
     }
     /// There are no timers.
-    fn run_timers(&self, _: usize) -> bool {
-        false
+    fn ready_due(&self, victim: usize) -> bool {
+        let taken = self.interrupts.then(|| self.world.cpus[victim].arrivals.take_all());
+        let taken = taken.and_then(|mut list| list.pop_front());
+        taken.inspect(|item| assert!(self.mine().put(item).is_none())).is_some()
     }
     fn talks(&self, _: usize) -> bool {
         self.sees_talk.replace(false)
@@ -183,8 +189,7 @@ impl<const N: usize> Here<N> {
     fn hand_over(&self, searching: bool) {
         let mine = self.mine();
         while let Some(item) = mine.get() {
-            self.world.global.expect();
-            self.world.global.hand_over(item);
+            self.world.global.push(item);
         }
         if let Some(cpu) = self.world.idle.resign(searching) {
             self.startm(cpu);
@@ -216,7 +221,7 @@ impl<const N: usize> Here<N> {
 fn world<const N: usize>() -> [Here<N>; N] {
     let world = leak(World {
         idle: Idle::new(),
-        global: Injected::new(),
+        global: Arrivals::new(),
         all_found: AtomicBool::new(false),
         cpus: core::array::from_fn(|_| Cpu {
             ring: Runq::new(),
@@ -224,7 +229,7 @@ fn world<const N: usize>() -> [Here<N>; N] {
             bed: Bed::new(),
             inbox: AtomicBool::new(false),
             off: AtomicBool::new(false),
-            injected: Injected::new(),
+            arrivals: Arrivals::new(),
         }),
     });
     core::array::from_fn(|cpu| Here {
@@ -236,7 +241,18 @@ fn world<const N: usize>() -> [Here<N>; N] {
         naps_for_long: Cell::new(false),
         finds_all: false,
         switching: false,
+        interrupts: false,
     })
+}
+
+/// A CPU's handler hands over a goroutine, as `arrive` in proc/wake.rs.
+fn is_interrupted<const N: usize>(world: &World<N>, cpu: usize, item: &'static Item) {
+    item.run();
+    world.cpus[cpu].arrivals.push(item);
+    let woken = world.idle.wake_this(cpu).then_some(cpu).or_else(|| world.idle.wakep());
+    if let Some(cpu) = woken.map(|cpu| &world.cpus[cpu]) {
+        cpu.note.wakeup(&cpu.bed);
+    }
 }
 
 /// The same, where CPUs are switched off and on.
@@ -456,19 +472,56 @@ fn an_interrupt_is_no_deadlock() {
     check(|| {
         let [checker, interrupted] = world::<2>();
         let world = checker.world;
-        let injected: &'static Injected<Item> = leak(Injected::new());
-        injected.expect();
+        let expected: &'static Expected = leak(Expected::new());
+        let arrivals = &world.cpus[interrupted.cpu].arrivals;
+        expected.expect();
         world.idle.go_idle(0, false);
         world.idle.go_idle(1, false);
         let interrupted = move || {
-            injected.hand_over(item(0)); // in the handler
+            arrivals.push(item(0)); // in the handler
+            expected.expect_no_more();
             if world.idle.take_back(interrupted.cpu) {
                 world.idle.start_searching();
-                assert!(injected.take_all().pop_front().is_some());
+                assert!(arrivals.take_all().pop_front().is_some());
             }
         };
-        let is_dead = move || checker.world.idle.is_dead(2, || injected.anything_to_come());
+        let is_dead =
+            move || checker.world.idle.is_dead(2, || expected.any() || !arrivals.is_empty());
         assert!(!race(interrupted, is_dead).1);
+    });
+}
+
+/// An interrupt wakes a goroutine on a CPU that does not come to `schedule`, as another goes idle:
+/// does that one take it?
+#[test]
+fn what_arrives_on_a_busy_cpu_is_found() {
+    check(|| {
+        let [busy, idler] = world::<2>().map(|cpu| Here { interrupts: true, ..cpu });
+        let world = busy.world;
+        race(move || is_interrupted(world, busy.cpu, item(0)), move || idler.until_found(false));
+        assert_eq!((world.idle.searching(), world.idle.idle_count()), (0, 0));
+    });
+}
+
+/// An interrupt comes to a CPU as that goes idle: does it see what arrived? (A real handler cannot
+/// be overtaken by the CPU that it interrupts, as this one can.)
+#[test]
+fn what_arrives_as_a_cpu_goes_idle_is_seen() {
+    check(|| {
+        let [sleeper] = world::<1>();
+        let world = sleeper.world;
+        world.idle.start_searching();
+        let handler = move || is_interrupted(world, 0, item(0));
+        let sleeps = move || {
+            let mut list = world.cpus[0].arrivals.take_all();
+            while list.is_empty() {
+                sleeper.stop(true);
+                list = world.cpus[0].arrivals.take_all();
+            }
+            list.pop_front().expect("it is not empty").run();
+        };
+        race(handler, sleeps);
+        assert_eq!((world.idle.searching(), world.idle.idle_count()), (1, 0));
     });
 }
 
@@ -616,18 +669,17 @@ fn work_from_outside_is_no_deadlock() {
     check(|| {
         let [checker, other] = world::<2>();
         let world = checker.world;
-        let injected: &'static Injected<Item> = leak(Injected::new());
-        injected.expect();
+        let expected: &'static Expected = leak(Expected::new());
+        expected.expect();
         world.idle.go_idle(0, false);
         world.idle.go_idle(1, false);
         let global = &world.cpus[other.cpu].inbox; // in place of the global queue's length
         let outside = move || {
             global.store(true, Ordering::Relaxed);
-            injected.expect_no_more();
+            expected.expect_no_more();
         };
-        let is_dead = move || {
-            world.idle.is_dead(2, || injected.anything_to_come() || global.load(Ordering::Relaxed))
-        };
+        let is_dead =
+            move || world.idle.is_dead(2, || expected.any() || global.load(Ordering::Relaxed));
         assert!(!race(outside, is_dead).1);
     });
 }
@@ -639,15 +691,15 @@ fn who_goes_outside_leaves_no_sleeper() {
     check(|| {
         let [cpu] = world::<1>();
         let world = cpu.world;
-        let injected: &'static Injected<Item> = leak(Injected::new());
-        injected.expect();
+        let expected: &'static Expected = leak(Expected::new());
+        expected.expect();
         let outside = move || {
-            injected.expect_no_more();
+            expected.expect_no_more();
             world.idle.wakep().is_some()
         };
         let sleeps = move || {
             world.idle.go_idle(0, false);
-            world.idle.is_dead(1, || injected.anything_to_come())
+            world.idle.is_dead(1, || expected.any())
         };
         let (woken, dead) = race(outside, sleeps);
         assert!(woken || dead);

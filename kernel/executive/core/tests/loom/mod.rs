@@ -8,9 +8,9 @@ mod model;
 mod services;
 
 mod alarm;
+mod arrivals;
 mod free;
 mod idle;
-mod inject;
 mod locks;
 mod masks;
 mod note;

@@ -1,29 +1,20 @@
 //! Models of a goroutine that runs a future against its wakers: the word in which they meet, and
-//! whether it is expected (inject.rs) exactly while somebody may wake it. As in loom_park.rs a
+//! whether it is expected (arrivals.rs) exactly while somebody may wake it. As in loom_park.rs a
 //! goroutine is saved (its `stack` written) before it parks, and who wakes it must see it saved.
 
 use super::model::{Item, Ready, check, item, leak, race};
-use super::services::wakeword::{Expected, WakeWord};
+use super::services::wakeword::WakeWord;
 use crate::ground::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::nouns::arrivals::Expected;
 use crate::nouns::idle::Idle;
-use crate::nouns::inject::Injected;
 use loom::thread;
-
-impl Expected for Injected<Item> {
-    fn expect(&self) {
-        Injected::expect(self);
-    }
-    fn expect_no_more(&self) {
-        Injected::expect_no_more(self);
-    }
-}
 
 /// A goroutine, and who is expected.
 struct Goroutine {
     word: AtomicU64,
     stack: &'static Item,
     ready: Ready,
-    injected: Injected<Item>,
+    expected: Expected,
     /// What its wakers have done before they called.
     done: [AtomicBool; 2],
 }
@@ -34,11 +25,11 @@ fn goroutine(wakers: usize) -> &'static Goroutine {
         word: AtomicU64::new(0),
         stack: item(0),
         ready: Ready::new(),
-        injected: Injected::new(),
+        expected: Expected::new(),
         done: [AtomicBool::new(false), AtomicBool::new(false)],
     });
-    g.injected.expect();
-    (0..wakers).for_each(|_| g.word().add_waker(&g.injected));
+    g.expected.expect();
+    (0..wakers).for_each(|_| g.word().add_waker(&g.expected));
     g
 }
 
@@ -55,7 +46,7 @@ impl Goroutine {
     fn block_on(&self) {
         while !self.polls() {
             self.stack.run(); // saved
-            if self.word().park(false, &self.injected) {
+            if self.word().park(false, &self.expected) {
                 self.ready.wait();
             }
             self.stack.run();
@@ -64,15 +55,15 @@ impl Goroutine {
     }
     /// By a waker that is kept or lent.
     fn wake_by_ref(&self) {
-        if self.word().wake(&self.injected) {
+        if self.word().wake(&self.expected) {
             self.stack.run();
-            self.injected.expect_no_more();
+            self.expected.expect_no_more();
             self.ready.ready();
         }
         self.something_is_expected();
     }
     fn drop_waker(&self) -> bool {
-        let last = self.word().drop_waker(&self.injected);
+        let last = self.word().drop_waker(&self.expected);
         self.something_is_expected();
         last
     }
@@ -81,12 +72,12 @@ impl Goroutine {
     }
     /// As it always must: no other expectation may be used up, not for a moment.
     fn something_is_expected(&self) {
-        assert!(self.injected.anything_to_come());
+        assert!(self.expected.any());
     }
     /// At the end of a model: whether the goroutine is expected.
     fn is_expected(&self) -> bool {
-        self.injected.expect_no_more();
-        self.injected.anything_to_come()
+        self.expected.expect_no_more();
+        self.expected.any()
     }
 }
 
@@ -113,9 +104,9 @@ fn each_waker_is_heard() {
 fn it_is_expected_while_one_is_kept() {
     check(|| {
         let g = goroutine(2);
-        let parks = move || assert!(!g.polls() && g.word().park(false, &g.injected));
+        let parks = move || assert!(!g.polls() && g.word().park(false, &g.expected));
         let comes_and_goes = move || {
-            g.word().add_waker(&g.injected);
+            g.word().add_waker(&g.expected);
             [g.drop_waker(), g.drop_waker()]
         };
         let (_, told) = race(parks, comes_and_goes);
@@ -131,7 +122,7 @@ fn a_lent_waker_is_as_good() {
     check(|| {
         let g = goroutine(0);
         let clones = move || {
-            g.word().add_waker(&g.injected);
+            g.word().add_waker(&g.expected);
             g.does(0);
             g.wake_by_ref();
             g.drop_waker();
@@ -153,16 +144,16 @@ fn a_lent_waker_is_as_good() {
 fn the_last_waker_leaves_no_sleeper() {
     check(|| {
         let g = goroutine(2);
-        g.injected.expect_no_more();
+        g.expected.expect_no_more();
         let idle: &'static Idle = leak(Idle::new());
         let drops = move || {
-            let last = [(); 2].map(|()| g.word().drop_waker(&g.injected));
+            let last = [(); 2].map(|()| g.word().drop_waker(&g.expected));
             last.contains(&true) && idle.wakep().is_some()
         };
         let sleeps = move || {
-            assert!(!g.polls() && g.word().park(false, &g.injected));
+            assert!(!g.polls() && g.word().park(false, &g.expected));
             idle.go_idle(0, false);
-            idle.is_dead(1, || g.injected.anything_to_come())
+            idle.is_dead(1, || g.expected.any())
         };
         let (woken, dead) = race(drops, sleeps);
         assert!(woken || dead);
@@ -174,17 +165,17 @@ fn the_last_waker_leaves_no_sleeper() {
 fn work_before_the_last_drop_is_no_deadlock() {
     check(|| {
         let g = goroutine(1);
-        g.injected.expect_no_more();
+        g.expected.expect_no_more();
         let idle: &'static Idle = leak(Idle::new());
         let works = move || {
             g.does(0);
-            let _ = g.word().drop_waker(&g.injected);
+            let _ = g.word().drop_waker(&g.expected);
         };
         let sleeps = move || {
             g.word().begin_poll();
-            assert!(g.word().park(false, &g.injected));
+            assert!(g.word().park(false, &g.expected));
             idle.go_idle(0, false);
-            idle.is_dead(1, || g.injected.anything_to_come() || g.done[0].load(Ordering::Relaxed))
+            idle.is_dead(1, || g.expected.any() || g.done[0].load(Ordering::Relaxed))
         };
         assert!(!race(works, sleeps).1);
     });
@@ -196,25 +187,25 @@ fn work_before_the_last_drop_is_no_deadlock() {
 fn a_system_goroutine_is_not_expected() {
     check(|| {
         let g = goroutine(1);
-        g.injected.expect_no_more();
+        g.expected.expect_no_more();
         let parks = move || {
             g.stack.run(); // saved
-            let parked = g.word().park(true, &g.injected);
+            let parked = g.word().park(true, &g.expected);
             if parked {
                 g.ready.wait();
             }
             g.stack.run();
         };
         let wakes = move || {
-            assert!(!g.injected.anything_to_come());
-            if g.word().wake(&g.injected) {
+            assert!(!g.expected.any());
+            if g.word().wake(&g.expected) {
                 g.stack.run();
-                g.injected.expect_no_more();
+                g.expected.expect_no_more();
                 g.ready.ready();
             }
-            g.word().drop_waker(&g.injected)
+            g.word().drop_waker(&g.expected)
         };
         let (_, told) = race(parks, wakes);
-        assert!(!told && !g.injected.anything_to_come());
+        assert!(!told && !g.expected.any());
     });
 }

@@ -2,8 +2,8 @@
 use super::{Random, leak, rounds, std};
 use crate::ground::atomic::{AtomicRef, AtomicUsize, Ordering::Relaxed};
 use crate::ground::param::{GFREE_KEEP, GFREE_MAX, RUNQ_SIZE};
+use crate::nouns::arrivals::{Arrivals, Expected};
 use crate::nouns::freelist::{Everyone, FreeList};
-use crate::nouns::inject::Injected;
 use crate::nouns::runq::{Linked, List, Owner, Runq, Thief};
 use std::collections::VecDeque;
 use std::vec::Vec;
@@ -284,19 +284,26 @@ fn free_ones_move_in_batches() {
 }
 
 #[test]
-fn the_injected_come_oldest_first() {
-    let stack = Injected::new();
-    assert!(stack.is_empty() && !stack.anything_to_come());
+fn arrivals_come_oldest_first() {
+    let arrivals = Arrivals::new();
+    assert!(arrivals.is_empty());
     for id in 0..3 {
-        stack.expect();
-        assert!(stack.anything_to_come());
-        stack.hand_over(item(id));
+        arrivals.push(item(id));
     }
-    assert_eq!(ids(stack.take_all()), [0, 1, 2]);
-    stack.expect();
-    assert!(stack.is_empty() && stack.anything_to_come());
-    stack.expect_no_more();
-    assert!(!stack.anything_to_come());
+    assert!(!arrivals.is_empty());
+    assert_eq!(ids(arrivals.take_all()), [0, 1, 2]);
+    assert!(arrivals.is_empty());
+}
+
+#[test]
+fn what_is_expected_is_counted() {
+    let expected = Expected::new();
+    assert!(!expected.any());
+    (0..2).for_each(|_| expected.expect());
+    expected.expect_no_more();
+    assert!(expected.any());
+    expected.expect_no_more();
+    assert!(!expected.any());
 }
 
 /// A place in line: behind those who are in the ring, before those who come later.

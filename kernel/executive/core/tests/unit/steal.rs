@@ -34,7 +34,7 @@ impl Thieving<G> for World {
         assert_ne!(victim, 0, "steals from itself");
         self.rings[victim].thief()
     }
-    fn run_timers(&self, victim: usize) -> bool {
+    fn ready_due(&self, victim: usize) -> bool {
         self.asked.borrow_mut().push(("timers", victim));
         self.fires.take().inspect(|g| assert!(self.mine().put(g).is_none())).is_some()
     }

@@ -1,7 +1,7 @@
-//! Models of the injection stack.
+//! Models of what handlers hand over.
 
 use super::model::{Item, check, item, leak};
-use crate::nouns::inject::Injected;
+use crate::nouns::arrivals::Arrivals;
 use loom::thread;
 
 /// Handlers on two CPUs hand over while a third takes: does each come through once, with what its
@@ -9,12 +9,11 @@ use loom::thread;
 #[test]
 fn each_comes_through_once() {
     check(|| {
-        let stack: &'static Injected<Item> = leak(Injected::new());
+        let stack: &'static Arrivals<Item> = leak(Arrivals::new());
         let hand_over = move |id| {
             let item = item(id);
             item.run();
-            stack.expect();
-            stack.hand_over(item);
+            stack.push(item);
         };
         let handlers = [
             thread::spawn(move || {
@@ -35,7 +34,7 @@ fn each_comes_through_once() {
         take();
         handlers.into_iter().for_each(|h| h.join().unwrap());
         take();
-        assert!(!stack.anything_to_come());
+        assert!(stack.is_empty());
         taken.retain(|&id| id != 20);
         assert_eq!(taken, [10, 11]);
     });
