@@ -46,7 +46,7 @@ seen() { # OUTPUT
     local cpus clock notes
     cpus=$(sed -n 's/^CPUs: \(.*\), APIC ids \(.*\)/\1 \2/p' "$1" | head -1)
     clock=$(sed -n 's/^clock: .*, says \(.*\), and \(.*\); alarms: \(the APIC\|TSC deadlines\).*/\1, \2, \3/p' "$1" | head -1)
-    notes=$(grep -E '^ACPI: |did not come up|are used|nothing is run|no clock|differs from|switched off by' "$1" | sort -u | head -3 | paste -sd ';')
+    notes=$(grep -E '^ACPI: |did not come up|are not used|are used|nothing is run|no clock|differs from|switched off by' "$1" | sort -u | head -3 | paste -sd ';')
     echo "${cpus:-?}; ${clock:-?}${notes:+; $notes}"
 }
 

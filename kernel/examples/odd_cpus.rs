@@ -1,7 +1,8 @@
 //! A kernel on a machine whose firmware lists odd CPUs: those with APIC ids 0, 2, 40 and 1, of
-//! which 40 never answers. For a test, on a machine with ids 0 to 3, so that 3 is not told of:
-//! `start` rewrites the firmware's table (the MADT) before the kernel reads it. Status 0: the
-//! others are numbered without a hole, in the order in which they came up.
+//! which 40 never answers, nor do those from 41 on, if there is room for them. For a test, on a
+//! machine with ids 0 to 3, so that 3 is not told of: `start` rewrites the firmware's table (the
+//! MADT) before the kernel reads it. Status 0: the others are numbered without a hole, in the order
+//! in which they came up.
 //!
 //! And some of the tables is damaged: the MADT ends in an entry of length 0, and the HPET is where
 //! no CPU has addresses. That is told, and left out. The boot CPU's memory types (MTRRs) are not
@@ -69,16 +70,17 @@ impl Tables {
         unsafe { self.at::<T>(physical).read_unaligned() }
     }
 
-    /// Writes [`LISTED`] into the entries of local APICs, in their order.
+    /// Writes [`LISTED`] into the entries of local APICs, in their order. If there are more they get
+    /// the ids from 41 on.
     fn list_cpus(&self, rsdp: u64) {
         let madt = self.find(rsdp, *b"APIC");
         let end = madt + u64::from(self.read::<u32>(madt + 4));
-        let (mut entry, mut ids) = (madt + 44, LISTED.into_iter());
+        let (mut entry, mut ids) = (madt + 44, LISTED.into_iter().chain(41..));
         while entry < end {
             let [kind, length] = self.read::<[u8; 2]>(entry);
             if kind == 0 {
-                let id = ids.next().expect("a machine with four CPUs");
-                self.change(madt, entry + 3 - madt, &[id]);
+                let id = ids.next().expect("there is no end");
+                self.change(madt, entry + 3 - madt, &[id, 1]); // and it is enabled
             }
             if kind == 4 {
                 self.change(madt, entry - madt, &[0x55, 0]); // the last one

@@ -66,7 +66,7 @@ static BASE: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
 /// Whether the timer takes TSC values. Written together with BASE.
 static TSC_DEADLINE: AtomicBool = AtomicBool::new(false);
 
-/// The APIC id of each CPU. Written before that CPU runs, by the boot CPU.
+/// The APIC id of each CPU. Written by that CPU, before it takes interrupts.
 static IDS: [AtomicU32; MAX_CPUS] = [const { AtomicU32::new(0) }; MAX_CPUS];
 /// CPUs whose APIC takes interrupts. Each CPU writes its own; one that is not seen here yet gets no
 /// NMI, no more.
@@ -85,6 +85,7 @@ pub fn init_this_cpu() {
         silence_8259s();
     } else {
         join_mode();
+        number(cpu(), id());
     }
     write(reg::TPR, 0);
     // First: until the APIC is enabled every LVT entry stays masked, whatever is written (Intel SDM
@@ -143,8 +144,8 @@ pub fn others() -> impl Iterator<Item = u32> {
     acpi::platform().cpus.iter().map(|cpu| cpu.apic_id).filter(usable).take(MAX_CPUS - 1)
 }
 
-/// From here on `cpu` is the CPU with this APIC id. By the boot CPU, before that CPU runs.
-pub fn number(cpu: usize, apic_id: u32) {
+/// From here on `cpu` is the CPU with this APIC id.
+fn number(cpu: usize, apic_id: u32) {
     IDS[cpu].store(apic_id, Ordering::Relaxed);
 }
 
@@ -155,7 +156,7 @@ fn stop_others() {
     others().for_each(send_init);
 }
 
-/// The APIC id of a CPU that runs, or that is being started.
+/// The APIC id of a CPU that runs.
 pub fn id_of(cpu: usize) -> u32 {
     IDS[cpu].load(Ordering::Relaxed)
 }

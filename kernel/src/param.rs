@@ -55,6 +55,9 @@ pub const TRIMMED_AT_A_TIME: usize = 256;
 /// How long a CPU may take to come (ns), and again to set itself up. On a loaded host a virtual CPU
 /// may not run at all for a second.
 pub const CPU_PATIENCE_NS: u64 = 5_000_000_000;
+/// How long a CPU may take that is called alone (ns), before it is called together with the others:
+/// a real one comes within a millisecond.
+pub const CPU_FIRST_PATIENCE_NS: u64 = 200_000_000;
 /// Bytes that were printed and have not left the serial port, a power of two: as many lines as a
 /// person reads at once. They leave within 1.5 s at 115200 baud, which is how long a crash report
 /// may have to wait for them.

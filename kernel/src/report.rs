@@ -20,7 +20,7 @@ pub fn summary() {
     ids.sort_unstable();
     ids.dedup();
     let mode = if apic::is_x2apic() { "x2APIC" } else { "xAPIC" };
-    println!("CPUs: {mode}, APIC ids {}", ranges(&ids));
+    println!("CPUs: {mode}, APIC ids {}", smp::ranges(&ids));
     if let Some(rates) = clock::rates() {
         let agrees = match rates.witness {
             Some(witness) => format!("{witness} agrees"),
@@ -36,20 +36,6 @@ pub fn summary() {
             rates.source
         );
     }
-}
-
-/// `0-3 5`.
-fn ranges(sorted: &[u32]) -> String {
-    let mut out = String::new();
-    for run in sorted.chunk_by(|a, b| a + 1 == *b) {
-        let space = if out.is_empty() { "" } else { " " };
-        out += &match run {
-            [one] => format!("{space}{one}"),
-            [first, .., last] => format!("{space}{first}-{last}"),
-            [] => String::new(),
-        };
-    }
-    out
 }
 
 /// All that somebody who does not have the machine may want to know of it.

@@ -4,15 +4,18 @@
 //! was lost (Intel SDM vol. 3A, 10.4.4.1). From there on nothing is guessed by delays: the CPU says
 //! that it has come.
 //!
-//! A CPU that does not come within `CPU_PATIENCE_NS` is reported and left out, and its number goes
-//! to the next. It is sent back to INIT and its letter is withdrawn, so that it cannot come late
-//! and be taken for another CPU (trampoline.rs). A CPU that came and then hangs has begun to use
-//! its number's stacks and tables, which no other CPU can have then: no more CPUs are started. On a
-//! loaded host a virtual CPU may not run at all for a second. So patience is long, but only missing
-//! CPUs cost it.
+//! They are called in the firmware's order until one does not come within `CPU_FIRST_PATIENCE_NS`.
+//! Those that are left are then called all together, again and again: the first to come gets the
+//! next number, and the others, which find the letter taken, halt until they are called again. When
+//! none has come for `CPU_PATIENCE_NS` the rest is reported and left out. On a loaded host a
+//! virtual CPU may not run at all for a second. So patience is long, but CPUs that are missing, or
+//! that a damaged table has invented, share it.
 //!
-//! Rejected: broadcasting the start, which wakes CPUs that the firmware disabled; and starting all
-//! at once, which needs several letters, and does not tell which CPU hangs.
+//! A CPU that is left out is sent back to INIT and its letter is withdrawn, so that it cannot come
+//! late and be taken for another CPU (trampoline.rs). A CPU that came and then hangs has begun to
+//! use its number's stacks and tables, which no other CPU can have then: no more CPUs are started.
+//!
+//! Rejected: broadcasting the start, which wakes CPUs that the firmware disabled.
 #![allow(unsafe_code)] // CR3.
 
 use crate::apic;
@@ -22,8 +25,11 @@ use crate::gdt;
 use crate::hold;
 use crate::idt;
 use crate::mtrr;
-use crate::param::CPU_PATIENCE_NS;
+use crate::param::{CPU_FIRST_PATIENCE_NS, CPU_PATIENCE_NS};
 use crate::trampoline::{Addressee, Letter, Trampoline};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicI64, Ordering};
 use executive::param::MAX_CPUS;
 use executive::{machine, println};
@@ -37,28 +43,22 @@ const MS: u64 = 1_000_000;
 const AFTER_INIT_NS: u64 = 10 * MS;
 const BEFORE_SECOND_STARTUP_NS: u64 = MS;
 
-/// Why a CPU did not come up. Except after the first, no more are started.
+/// Why no CPU came up. Except after the first, no more are started.
 enum Failure {
-    /// It has touched nothing that belongs to its number.
+    /// None has touched anything that belongs to the number.
     NeverAnswered,
-    Hangs,
+    /// The CPU with this APIC id, while it set itself up.
+    Hangs(u32),
     NoMemory(&'static str),
-}
-
-impl Failure {
-    fn words(&self) -> &'static str {
-        match self {
-            Failure::NeverAnswered => "it never answered",
-            Failure::Hangs => "it hangs while setting itself up",
-            Failure::NoMemory(what) => what,
-        }
-    }
 }
 
 /// How far start-up has come.
 struct Progress {
-    /// How many of [`apic::others`] were tried: all, if no more are to be started.
-    tried: usize,
+    /// The APIC ids of the CPUs that did not come yet, in the firmware's order. `None`: none was
+    /// called yet.
+    left: Option<Vec<u32>>,
+    /// One of them did not come when it was called alone.
+    together: bool,
     /// A CPU was called and did not come. It may come yet, and must find code in the trampoline.
     missing: bool,
     /// The g0 stack of the next number, if it was made for a CPU that did not come.
@@ -67,8 +67,13 @@ struct Progress {
     trampoline: Option<Trampoline>,
 }
 
-static PROGRESS: Mutex<Progress> =
-    Mutex::new(Progress { tried: 0, missing: false, stack: None, trampoline: None });
+static PROGRESS: Mutex<Progress> = Mutex::new(Progress {
+    left: None,
+    together: false,
+    missing: false,
+    stack: None,
+    trampoline: None,
+});
 
 /// By how much each CPU's TSC was ahead of CPU 0's when it came, and how inexact that is, in
 /// nanoseconds. 0 in the second: it did not come. Written by CPU 0.
@@ -94,43 +99,95 @@ pub fn cpus() -> usize {
 /// As there.
 pub unsafe fn start_cpu(cpu: usize, block: *const (), entry: extern "C" fn() -> !) -> bool {
     let mut progress = PROGRESS.lock();
-    let Some(apic_id) = apic::others().nth(progress.tried) else {
-        return false;
-    };
-    progress.tried += 1;
-    apic::number(cpu, apic_id);
-    let result = progress.start(cpu, apic_id, block, entry);
-    if let Err(why) = &result {
-        println!("cpu {cpu} (apic id {apic_id}) did not come up: {}", why.words());
-        if !matches!(why, Failure::NeverAnswered) && progress.tried + 1 < cpus() {
-            println!("no more CPUs are started");
-            progress.tried = cpus();
+    let mut left = progress.left.take().unwrap_or_else(|| apic::others().collect());
+    let mut result = Err(Failure::NeverAnswered);
+    if !progress.together && !left.is_empty() {
+        result = progress.start(cpu, &left[..1], left.len() == 1, block, entry);
+        progress.together = matches!(result, Err(Failure::NeverAnswered));
+    }
+    if progress.together && !left.is_empty() {
+        result = progress.start(cpu, &left, left.len() == 1, block, entry);
+    }
+    match &result {
+        Ok(came) => left.retain(|id| id != came),
+        Err(why) => {
+            tell(cpu, why, &mut left);
+            left.clear();
         }
     }
+    progress.left = Some(left);
     result.is_ok()
 }
 
+/// Why no CPU became CPU `cpu`, of those that are left.
+fn tell(cpu: usize, why: &Failure, left: &mut [u32]) {
+    match why {
+        Failure::NeverAnswered if left.is_empty() => return,
+        Failure::NeverAnswered => {
+            left.sort_unstable();
+            let ids = ranges(left);
+            return println!("CPUs that never answered and are not used: APIC ids {ids}");
+        }
+        Failure::Hangs(id) => {
+            println!("cpu {cpu} (apic id {id}) did not come up: it hangs while setting itself up");
+        }
+        Failure::NoMemory(what) => println!("cpu {cpu} did not come up: {what}"),
+    }
+    if left.len() > 1 {
+        println!("no more CPUs are started");
+    }
+}
+
+/// `0-3 5`.
+pub fn ranges(sorted: &[u32]) -> String {
+    let mut out = String::new();
+    for run in sorted.chunk_by(|a, b| a + 1 == *b) {
+        let space = if out.is_empty() { "" } else { " " };
+        out += &match run {
+            [one] => format!("{space}{one}"),
+            [first, .., last] => format!("{space}{first}-{last}"),
+            [] => String::new(),
+        };
+    }
+    out
+}
+
 impl Progress {
+    /// Makes the first of these CPUs to come CPU `cpu`; returns its APIC id. `last`: there is no
+    /// other left.
     fn start(
         &mut self,
         cpu: usize,
-        apic_id: u32,
+        apic_ids: &[u32],
+        last: bool,
         block: *const (),
         entry: extern "C" fn() -> !,
-    ) -> Result<(), Failure> {
+    ) -> Result<u32, Failure> {
         let stack = self.stack.take().or_else(|| gdt::boot_stack_for(cpu));
         let stack = stack.ok_or(Failure::NoMemory("no memory for its stack"))?;
         let made = self.trampoline.take().or_else(Trampoline::new);
         let mut trampoline = made.ok_or(Failure::NoMemory("no free page below 1 MiB"))?;
+        let mut patience = CPU_FIRST_PATIENCE_NS;
+        if self.together {
+            // Before the letter is written: one that came late for the last letter must not claim
+            // this one and then be sent back.
+            apic_ids.iter().for_each(|&id| apic::send_init(id));
+            busy_wait_ns(AFTER_INIT_NS);
+            patience = CPU_PATIENCE_NS;
+        } else {
+            // Time began after the INITs.
+            busy_wait_ns(AFTER_INIT_NS.saturating_sub(now_ns()));
+        }
+        let apic_id = if let [one] = apic_ids { Some(*one) } else { None };
         let letter =
             trampoline.invite(Addressee { apic_id, cpu, block, stack, main: started, entry });
-        let result = call(apic_id, trampoline.page, letter);
+        let result = call(apic_ids, patience, trampoline.page, letter);
         if let Err(why) = &result {
-            apic::send_init(apic_id);
+            apic_ids.iter().for_each(|&id| apic::send_init(id));
             self.missing = true;
             self.stack = matches!(why, Failure::NeverAnswered).then_some(stack);
         }
-        if self.tried + 1 == cpus() && !self.missing {
+        if last && !self.missing {
             trampoline.retire();
         } else {
             self.trampoline = Some(trampoline);
@@ -139,9 +196,15 @@ impl Progress {
     }
 }
 
-/// Calls the CPU until it has come, and compares clocks with it. Meanwhile this CPU halts, because
-/// a host with fewer cores than the machine has CPUs needs one for the new CPU.
-fn call(apic_id: u32, page: u64, letter: &'static Letter) -> Result<(), Failure> {
+/// Calls these CPUs until one has come, and compares clocks with it; returns its APIC id. Meanwhile
+/// this CPU halts, because a host with fewer cores than the machine has CPUs needs one for the new
+/// CPU.
+fn call(
+    apic_ids: &[u32],
+    patience: u64,
+    page: u64,
+    letter: &'static Letter,
+) -> Result<u32, Failure> {
     let arrived = |patience: u64| {
         let deadline = now_ns() + patience;
         // Acquire: partner of the Release in `started`.
@@ -153,24 +216,20 @@ fn call(apic_id: u32, page: u64, letter: &'static Letter) -> Result<(), Failure>
         }
         true
     };
-    // Time began after the INITs.
-    busy_wait_ns(AFTER_INIT_NS.saturating_sub(now_ns()));
-    apic::send_startup(apic_id, page);
+    let startup = || apic_ids.iter().for_each(|&id| apic::send_startup(id, page));
+    startup();
     if !arrived(BEFORE_SECOND_STARTUP_NS) {
-        if letter.awaits(apic_id) {
-            apic::send_startup(apic_id, page);
+        if letter.claimed_by().is_none() {
+            startup();
         }
-        if !arrived(CPU_PATIENCE_NS) {
-            return Err(if letter.withdraw(apic_id) {
-                Failure::NeverAnswered
-            } else {
-                Failure::Hangs
-            });
+        if !arrived(patience) && (letter.withdraw() || !arrived(CPU_PATIENCE_NS)) {
+            return Err(letter.claimed_by().map_or(Failure::NeverAnswered, Failure::Hangs));
         }
     }
+    let apic_id = apic::id_of(letter.cpu);
     let begin = now_ns();
-    let compared =
-        letter.rally.answer(|| now_ns() - begin > CPU_PATIENCE_NS).ok_or(Failure::Hangs)?;
+    let compared = letter.rally.answer(|| now_ns() - begin > CPU_PATIENCE_NS);
+    let compared = compared.ok_or(Failure::Hangs(apic_id))?;
     let ns = |ticks: u64| i64::try_from(clock::ns_of_ticks(ticks)).unwrap_or(i64::MAX);
     let ahead = ns(compared.ahead.unsigned_abs()) * compared.ahead.signum();
     TSCS[letter.cpu].0.store(ahead, Ordering::Relaxed);
@@ -185,7 +244,7 @@ fn call(apic_id: u32, page: u64, letter: &'static Letter) -> Result<(), Failure>
             letter.cpu
         );
     }
-    Ok(())
+    Ok(apic_id)
 }
 
 /// The trampoline jumps here: on the new CPU, on its g0's stack, in the low tables, interrupts off.

@@ -28,7 +28,7 @@ use x86_64::registers::control::EferFlags;
 /// Where the letter lies in the page.
 const LETTER: usize = 0x800;
 
-/// What the starting CPU must know, and how it answers. One CPU at a time reads it, its addressee.
+/// What the starting CPU must know, and how it answers. One CPU reads it, the one that claims it.
 #[repr(C)]
 pub struct Letter {
     gdt_pointer: GdtPointer,
@@ -41,10 +41,12 @@ pub struct Letter {
     /// Where xAPIC's registers are mapped; 0 in x2APIC mode.
     pub apic: u64,
     /// The APIC id of the CPU that may come, or one of the states below. A CPU claims the letter by
-    /// a compare-exchange that expects its own id, and the boot CPU withdraws the letter by
-    /// another: one of them wins. So a CPU that comes too late, or was not called, halts, even if
-    /// the letter is for another CPU by then.
+    /// a compare-exchange that expects its own id, or else [`ANYBODY`], and the boot CPU withdraws
+    /// the letter by another: one of them wins. So a CPU that comes too late, or was not called,
+    /// halts, even if the letter is for another CPU by then.
     addressee: AtomicU64,
+    /// What `addressee` was when the letter was written.
+    invited: u64,
     /// 1: the CPU runs kernel code, and is set up.
     pub arrived: AtomicU32,
     /// The stack to begin on, and the function to call there, which leaves this page.
@@ -63,16 +65,16 @@ pub struct Letter {
 }
 
 impl Letter {
-    /// Whether the addressee, the CPU with this id, has not come yet.
-    pub fn awaits(&self, apic_id: u32) -> bool {
-        self.addressee.load(Ordering::Relaxed) == apic_id.into()
+    /// The APIC id of the CPU that has come, if one has.
+    pub fn claimed_by(&self) -> Option<u32> {
+        let state = self.addressee.load(Ordering::Relaxed);
+        (state & !u64::from(u32::MAX) == CLAIMED).then_some(state as u32)
     }
 
-    /// From here on the addressee, the CPU with this id, cannot come any more. `false`: it has
-    /// come.
-    pub fn withdraw(&self, apic_id: u32) -> bool {
+    /// From here on the addressee cannot come any more. `false`: it has come.
+    pub fn withdraw(&self) -> bool {
         self.addressee
-            .compare_exchange(apic_id.into(), WITHDRAWN, Ordering::AcqRel, Ordering::Acquire)
+            .compare_exchange(self.invited, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
     }
 }
@@ -90,8 +92,10 @@ struct FarPointer {
 
 /// Nobody is expected. (APIC ids have 32 bits.)
 const WITHDRAWN: u64 = 1 << 32;
-/// The addressee has come. Set by the trampoline.
+/// The CPU whose id is added to this has come. Set by the trampoline.
 const CLAIMED: u64 = 2 << 32;
+/// The first to come is the addressee.
+const ANYBODY: u64 = 4 << 32;
 
 const CODE_32: u16 = 0x08;
 const CODE_64: u16 = 0x10;
@@ -152,9 +156,13 @@ trampoline_64:
     mov     ecx, 0x802                      # x2APIC: id register
     rdmsr
 3:  mov     rcx, {CLAIMED}
+    or      rcx, rax
     lock cmpxchg [rbx + {addressee}], rcx   # from this CPU's id: rax
+    je      5f
+    mov     rax, {ANYBODY}
+    lock cmpxchg [rbx + {addressee}], rcx
     jne     4f
-    mov     rsp, [rbx + {stack}]
+5:  mov     rsp, [rbx + {stack}]
     mov     rdi, [rbx + {this}]
     xor     ebp, ebp                        # backtraces end here
     push    rbp                             # as after a call
@@ -176,6 +184,7 @@ trampoline_end:
 "#,
     DATA = const DATA,
     CLAIMED = const CLAIMED,
+    ANYBODY = const ANYBODY,
     gdt_pointer = const LETTER + offset_of!(Letter, gdt_pointer),
     start_32 = const LETTER + offset_of!(Letter, start_32),
     start_64 = const LETTER + offset_of!(Letter, start_64),
@@ -236,6 +245,7 @@ impl Trampoline {
     /// Writes the letter; from here on its addressee may come. The CPU that has claimed the letter
     /// before, if any, is done with it.
     pub fn invite(&mut self, addressee: Addressee) -> &'static Letter {
+        let invited = addressee.apic_id.map_or(ANYBODY, u64::from);
         let at = |label| self.page as u32 + offset_in_page(label) as u32;
         let gdt = at(&raw const trampoline_gdt);
         let gdt_bytes =
@@ -248,6 +258,7 @@ impl Trampoline {
             efer: (EferFlags::LONG_MODE_ENABLE | EferFlags::NO_EXECUTE_ENABLE).bits() as u32,
             apic: apic::registers() as u64,
             addressee: AtomicU64::new(WITHDRAWN),
+            invited,
             arrived: AtomicU32::new(0),
             stack: addressee.stack,
             main: addressee.main,
@@ -265,7 +276,7 @@ impl Trampoline {
             &*self.letter
         };
         // Release: partner of the locked compare-exchange in the trampoline.
-        letter.addressee.store(addressee.apic_id.into(), Ordering::Release);
+        letter.addressee.store(invited, Ordering::Release);
         letter
     }
 
@@ -281,7 +292,8 @@ impl Trampoline {
 
 /// A CPU to start, and what it needs.
 pub struct Addressee {
-    pub apic_id: u32,
+    /// `None`: whichever comes first.
+    pub apic_id: Option<u32>,
     /// The number that it gets.
     pub cpu: usize,
     pub block: *const (),
