@@ -62,11 +62,11 @@ question "the next slot begins a page too soon" stack.rs "alloc_stack: two stack
     's/class\.next \+= slot;/class.next += slot - PAGE;/'
 question "a free stack is given out twice" stack.rs "alloc_stack: two stacks never share a page" \
     's/class\.free = unsafe \{ link\(hi\)\.read\(\) \};//'
-question "the topmost page is not touched" stack.rs "alloc_stack: its topmost page is committed, the others are when touched" \
+question "the topmost page is not touched" stack.rs "stack_committed: its topmost page from the start, the others when touched" \
     's/unsafe \{ link\(hi\)\.write_volatile\(0\) \};//'
-question "all pages are there from the start" stack.rs "alloc_stack: its topmost page is committed, the others are when touched" \
+question "all pages are there from the start" stack.rs "stack_committed: its topmost page from the start, the others when touched" \
     's/libc::MAP_NORESERVE,/libc::MAP_NORESERVE | libc::MAP_POPULATE,/'
-question "only the last part of a stack is counted" stack.rs "alloc_stack: its topmost page is committed, the others are when touched" \
+question "only the last part of a stack is counted" stack.rs "stack_committed: its topmost page from the start, the others when touched" \
     's/total \+= pages/total = pages/'
 question "every stack is deep" linux.rs "stack_is_deep: not if only the topmost page is there" \
     's/false( \/\/ finding out takes)/true$1/'
@@ -94,8 +94,8 @@ question "the clock stands still" sleep.rs "now: time never goes back, and goes 
     's/t\.tv_sec as u64 \* 1_000_000_000 \+ t\.tv_nsec as u64/1/'
 question "milliseconds are left out" sleep.rs "now: time never goes back, and goes on" \
     's/\+ t\.tv_nsec as u64/+ t.tv_nsec as u64 % 1_000_000/'
-question "each CPU has its own clock" sleep.rs "now: what one CPU saw is past for another" \
-    's/(clock_gettime\(libc::)CLOCK_MONOTONIC/${1}CLOCK_THREAD_CPUTIME_ID/'
+question "CPU 1 is behind" linux.rs "now: what one CPU saw is past for another" \
+    's/fuzz::now\(\)\.unwrap_or_else\(sleep::now\)/sleep::now() - cpu::this_cpu() as u64 * 1_000_000/'
 question "CPU 1 is ahead" linux.rs "now: what one CPU saw is past for another" \
     's/fuzz::now\(\)\.unwrap_or_else\(sleep::now\)/sleep::now() + cpu::this_cpu() as u64 * 1_000_000/'
 
@@ -162,7 +162,7 @@ question "a fault is not handled" crash.rs "a fault is told with the goroutine" 
 question "written to standard output" crash.rs "write: gets out" \
     's/libc::write\(2, /libc::write(1, /'
 question "what two print is mixed" linux.rs "print: gets out, in one piece" \
-    's/(let _ = std::io::stdout\(\)\.write_all\()bytes\);/for piece in bytes.chunks(40) {\n            ${1}piece);\n        }/'
+    's/(let _ = std::io::stdout\(\)\.write_all\()bytes\);/for piece in bytes.chunks(40) {\n            ${1}piece);\n            std::thread::yield_now();\n        }/'
 question "printed to nobody" linux.rs "print: gets out, in one piece" \
     's/(let _ = std::io::)stdout\(\)/${1}sink()/'
 question "the code is dropped" crash.rs "exit: ends the run with its code" \
