@@ -116,6 +116,7 @@ fn length_and_capacity() {
     tx.send(1).unwrap();
     tx.send(2).unwrap();
     assert_eq!((tx.len(), rx.len(), tx.is_empty()), (2, 2, false));
+    assert_eq!(alloc::format!("{tx:?} {rx:?}"), "Sender(2 of 3) Receiver(2 of 3)");
     rx.recv();
     assert_eq!(tx.len(), 1);
     let (tx, _rx) = chan::<u8>(0);

@@ -7,10 +7,12 @@ use alloc::vec::Vec;
 use contract::provoke;
 use core::future::poll_fn;
 use core::task::{Poll, Waker};
+use executive::cancel::Token;
 use executive::g::WaitReason;
 use executive::irq::{Irq, LINES, Line};
 use executive::lock::{Lock, Rank};
 use executive::sync::{Barrier, Mutex, RwLock, WaitGroup};
+use executive::time::{Ticker, Timer, after_func};
 use executive::wait::{Monitor, may_park, may_park_holding, park, park_unlock};
 use executive::{Builder, block_on, chan, go, go_future};
 
@@ -42,6 +44,7 @@ pub static DEATHS: &[Death] = &[
         "1 (main) [running on CPU",
     ),
     ("close_of_closed_channel", close_twice, "panic: close of closed channel"),
+    ("select_of_too_many_arms", select_of_65536, "panic: select: too many arms"),
     ("negative_wait_group", || WaitGroup::new().done(), "panic: sync: negative WaitGroup counter"),
     ("wait_group_of_too_many", add_too_many, "panic: sync: negative WaitGroup counter"),
     (
@@ -142,6 +145,8 @@ pub static DEATHS: &[Death] = &[
         || beside_a_driver(WaitReason::Future, keep_its_waker),
         DEADLOCK_BESIDE_A_DRIVER,
     ),
+    ("deadlock_after_interrupts", interrupts_are_over, DEADLOCK),
+    ("deadlock_after_timers", timers_are_over, DEADLOCK),
     ("deadlock_names_the_reason", receive_for_ever, "[chan receive"),
     ("deadlock_lists_every_goroutine", deadlock_of_many, "(tenth) [chan send"),
     (
@@ -372,6 +377,43 @@ fn keep_its_waker() {
         *KEPT.lock() = Some(context.waker().clone());
         Poll::<()>::Pending
     }));
+}
+
+/// Nobody waits for an interrupt any more: one has come, was pending, or another arm was taken.
+fn interrupts_are_over() {
+    let line = executive::irq::Irq::new(52);
+    let h = go(move || line.wait());
+    until_waits(&h, WaitReason::Irq);
+    executive::on_irq(52);
+    h.join();
+    executive::on_irq(52);
+    line.wait();
+    executive::select! {
+        irq(line) => unreachable!("it has been taken"),
+        after(core::time::Duration::from_millis(1)) => {}
+    }
+    executive::select! {}
+}
+
+/// No timer is left to wake anybody: each was dropped or stopped, or another arm was taken.
+fn timers_are_over() {
+    let hour = core::time::Duration::from_secs(3600);
+    drop(Timer::new(hour));
+    drop(Ticker::new(hour));
+    drop(Token::new().child_for(hour));
+    after_func(hour, || ()).stop();
+    let (tx, rx) = chan(0);
+    let h = go(move || rx.recv_timeout(hour));
+    until_waits(&h, WaitReason::Select);
+    tx.send(()).unwrap();
+    h.join().unwrap();
+    executive::select! {}
+}
+
+fn select_of_65536() {
+    let mut select = executive::select::Select::new();
+    (0..=u16::MAX).for_each(|_| _ = select.after(core::time::Duration::ZERO));
+    select.poll();
 }
 
 fn lock_twice() {

@@ -126,6 +126,21 @@ fn a_scope_that_waits_says_so() {
     h.join();
 }
 
+fn a_scoped_handle_tells_of_its_goroutine() {
+    let (tx, rx) = chan::<()>(0);
+    scope(|s| {
+        let h = s.go(|| {
+            rx.recv();
+            executive::goid()
+        });
+        until(|| h.waiting() == Some(WaitReason::ChanReceive));
+        assert!(!h.is_finished());
+        drop(tx);
+        let id = h.id();
+        assert_eq!(h.join(), id);
+    });
+}
+
 fn scoped_goroutines_have_names() {
     let scoped = Builder::new().name("scoped");
     let name = scope(|s| s.go_with(scoped, || executive::current().name).join());

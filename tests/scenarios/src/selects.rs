@@ -638,7 +638,21 @@ fn a_built_select_sends_waits_and_times_out() {
     assert_eq!(h.join(), None);
 }
 
-/// What a built select received and nobody took is dropped, once.
+fn a_built_select_polls() {
+    let (tx, rx) = chan(1);
+    let arm = Recv::new(&rx);
+    let mut select = Select::new();
+    assert!(select.is_empty());
+    select.after(Duration::MAX);
+    assert_eq!(select.recv(&arm), 1);
+    assert!(!select.is_empty());
+    assert_eq!(select.poll(), None);
+    tx.send(7).unwrap();
+    assert_eq!((select.poll(), arm.take()), (Some(1), Some(7)));
+}
+
+/// What a built select received and nobody took is dropped, once: as the next wait begins, whatever
+/// that one takes, or with the arm.
 fn a_built_select_drops_what_is_not_taken() {
     counter!(DROPS);
     let (tx, rx) = chan(1);
@@ -646,11 +660,16 @@ fn a_built_select_drops_what_is_not_taken() {
     let arm = Recv::new(&rx);
     let mut select = Select::new();
     select.recv(&arm);
-    select.wait();
+    let late = select.after(MS);
+    assert_eq!(select.poll(), Some(0));
     assert_eq!(DROPS.load(SeqCst), 0);
+    assert_eq!((select.wait(), DROPS.load(SeqCst)), (late, 1));
+    tx.send(Counted(&DROPS)).ok();
+    assert_eq!(select.poll(), Some(0));
     drop(select);
-    drop(arm);
     assert_eq!(DROPS.load(SeqCst), 1);
+    drop(arm);
+    assert_eq!(DROPS.load(SeqCst), 2);
 }
 
 /// Many select at the same channels in different orders: no deadlock, nothing lost.
@@ -718,5 +737,7 @@ fn arms_may_be_made_on_the_spot() {
     let v = select! { recv(ready()) -> v => v };
     assert_eq!(v, Some(9));
     until(|| select! { recv(&&Box::new(ready())) -> v => v.is_some(), default => false });
+    let both = select! { recv(&mut ready()) -> v => v, recv(Arc::new(ready())) -> v => v };
+    assert_eq!(both, Some(9));
 }
 }

@@ -11,6 +11,7 @@ use executive::sync::{
     Barrier, Condvar, LazyLock, Mutex, Once, OnceLock, RwLock, Semaphore, WaitGroup,
 };
 use executive::time::Instant;
+use executive::wait::{Monitor, Taken};
 use executive::{Builder, chan, go, scope, time, yield_now};
 
 scenarios! { sync:
@@ -533,6 +534,28 @@ fn a_barrier_lets_all_go_together() {
     })).collect();
     handles.into_iter().for_each(|h| h.join());
     assert_eq!(LEADERS.load(SeqCst), 10);
+}
+
+/// What a primitive of one's own is told: who waits, for what, and whether its time has passed.
+fn a_monitor_tells_who_waits_and_how_it_ended() {
+    static TURN: Monitor<()> = Monitor::new(());
+    let deadline = Instant::now() + 2 * MS;
+    assert!(!TURN.lock().wait_until(deadline.as_nanos(), WaitReason::Monitor));
+    assert!(Instant::now() >= deadline && !TURN.lock().has_waiters());
+    let timed = go(|| TURN.lock().wait_until(u64::MAX, WaitReason::Monitor));
+    until_waits(&timed, WaitReason::Monitor);
+    let tagged = go(|| TURN.lock().wait_as(7, WaitReason::Monitor));
+    until_waits(&tagged, WaitReason::Monitor);
+    for tag in [0, 7] {
+        let mut here = TURN.lock();
+        assert!(here.has_waiters());
+        assert!(here.take_first_if(|_, found| found != tag).is_none());
+        let first = here.take_first();
+        assert_eq!(first.as_ref().map(Taken::tag), Some(tag));
+        here.ready(first);
+    }
+    assert!(timed.join());
+    tagged.join();
 }
 
 /// A guard may be held over anything that parks.

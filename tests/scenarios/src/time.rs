@@ -453,6 +453,7 @@ pub static SLEEPERS: &[crate::Scenario] = &[
     }),
     // And those that wait for no time, but somebody might wake them.
     ("wait_for_an_interrupt", || Irq::of(&LINE).wait()),
+    ("select_of_an_interrupt", || select! { irq(Irq::of(&LINE)) => {} }),
     ("wait_for_a_driver", || {
         let _outside = executive::foreign::Outside::new();
         beside_a_driver(WaitReason::Irq, || Irq::of(&LINE).wait());
