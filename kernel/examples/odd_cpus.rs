@@ -70,8 +70,8 @@ impl Tables {
         unsafe { self.at::<T>(physical).read_unaligned() }
     }
 
-    /// Writes [`LISTED`] into the entries of local APICs, in their order. If there are more they get
-    /// the ids from 41 on.
+    /// Writes [`LISTED`] into the entries of local APICs, in their order. If there are more they
+    /// get the ids from 41 on.
     fn list_cpus(&self, rsdp: u64) {
         let madt = self.find(rsdp, *b"APIC");
         let end = madt + u64::from(self.read::<u32>(madt + 4));
