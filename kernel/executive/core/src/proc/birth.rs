@@ -95,9 +95,6 @@ where
         if needs_drop::<T>() {
             g.drop_result.set(drop_result::<T> as *mut ());
         }
-        if start.system {
-            g.system.set(g.id());
-        }
         if SCHED.main_started.load(Relaxed) {
             put_next(g);
         } else {
@@ -127,6 +124,9 @@ fn newproc1(start: &Builder, body: Layout, run: *const ()) -> Result<&'static G,
     g.drop_result.set(null_mut());
     g.set_status(Status::Dead, Status::Runnable, "newproc1: new g is not Dead");
     g.is_born(next_goid(p), start.name, start.at);
+    if start.system {
+        g.system.set(g.id());
+    }
     p.stats.born.bump();
     trace::record(Event::Go, || g.id());
     Ok(g)
