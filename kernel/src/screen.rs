@@ -122,7 +122,7 @@ pub fn write(bytes: &[u8]) {
 /// From here on a goroutine draws. In a goroutine. Without memory for it, printers go on drawing.
 pub fn start_drawing() {
     if SCREEN.get().is_some() {
-        drop(Builder::new().name("screen").system().spawn(serve));
+        drop(Builder::new().system("screen").spawn(serve));
     }
 }
 

@@ -60,7 +60,7 @@ pub fn start(keys: &Sender<u8>) -> usize {
     for (name, arrived, device) in devices {
         let Some(arrived) = arrived else { continue };
         let keys = keys.clone();
-        let reader = Builder::new().name(name).system();
+        let reader = Builder::new().system(name);
         let reader = reader.spawn(move || read(device, arrived, keys));
         drop(reader.expect("memory at the start"));
         started += 1;

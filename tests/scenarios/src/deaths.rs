@@ -322,7 +322,7 @@ goroutines:
 /// A system goroutine serves one interrupt after the other; main waits for a value that does not
 /// come. The driver waits before main does.
 fn beside_a_driver(reason: WaitReason, serve: fn()) {
-    let driver = Builder::new().name("driver").system();
+    let driver = Builder::new().system("driver");
     let driver = driver.spawn(move || {
         loop {
             serve();
@@ -343,7 +343,7 @@ fn select_of_lines() {
 /// Interrupts came before: parked for, pending, and lost to another arm.
 fn served_and_deadlocked() {
     let (tx, rx) = chan(0);
-    let driver = Builder::new().name("driver").system();
+    let driver = Builder::new().system("driver");
     let driver = driver.spawn(move || {
         loop {
             executive::select! {

@@ -420,7 +420,7 @@ static LINE: Line = Line::new();
 
 /// Waits for ever, beside a system goroutine that has begun to do this.
 fn beside_a_driver(reason: WaitReason, serve: fn()) {
-    let driver = executive::Builder::new().name("driver").system();
+    let driver = executive::Builder::new().system("driver");
     until_waits(&driver.spawn(serve).unwrap(), reason);
     select! {}
 }

@@ -55,6 +55,6 @@ fn main() {
             interrupt.wait();
         }
     };
-    drop(Builder::new().name("clock").system().spawn(serve).expect("memory for a goroutine"));
+    drop(Builder::new().system("clock").spawn(serve).expect("memory for a goroutine"));
     println!("{} interrupts of the clock", told.iter().take(TICKS).count());
 }

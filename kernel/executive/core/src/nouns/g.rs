@@ -232,6 +232,7 @@ impl G {
         &self,
         id: u64,
         name: Option<&'static str>,
+        system: bool,
         at: &'static Location<'static>,
     ) {
         // All Release: partners of the Acquires in `seen`.
@@ -239,6 +240,7 @@ impl G {
             Some(name) => {
                 self.name.store(name.as_ptr().cast_mut(), Ordering::Release);
                 self.name_len.store(name.len(), Ordering::Release);
+                self.system.set(if system { id } else { 0 }); // who is the system's has a name
             }
             None => self.name.store(null_mut(), Ordering::Release),
         }

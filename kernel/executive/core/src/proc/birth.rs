@@ -123,10 +123,7 @@ fn newproc1(start: &Builder, body: Layout, run: *const ()) -> Result<&'static G,
     g.joiner.begin(start.detached);
     g.drop_result.set(null_mut());
     g.set_status(Status::Dead, Status::Runnable, "newproc1: new g is not Dead");
-    g.is_born(next_goid(p), start.name, start.at);
-    if start.system {
-        g.system.set(g.id());
-    }
+    g.is_born(next_goid(p), start.name, start.system, start.at);
     p.stats.born.bump();
     trace::record(Event::Go, || g.id());
     Ok(g)

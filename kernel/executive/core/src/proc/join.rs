@@ -64,21 +64,21 @@ impl Builder {
         self.stack_bytes = bytes;
         self
     }
-    /// The goroutine is the system's (SYSTEM-G): a driver's, which serves its device for ever. Its
-    /// waits for interrupts and futures hide no deadlock of the others. A user's goroutine that
-    /// waits for the device holds an `executive::foreign::Outside` meanwhile. As in Go a timer of
-    /// its own still is something to come, and what it starts is a user's. Go: `isSystemGoroutine`.
+    /// A name, and the goroutine is the system's (SYSTEM-G): a driver's, which serves its device
+    /// for ever. Its waits for interrupts and futures hide no deadlock of the others. A user's
+    /// goroutine that waits for the device holds an `executive::foreign::Outside` meanwhile. As in
+    /// Go a timer of its own still is something to come, and what it starts is a user's.
     ///
     /// ```
     /// # hosted::run(|| {
-    /// let driver = executive::Builder::new().name("driver").system();
+    /// let driver = executive::Builder::new().system("driver");
     /// drop(driver.spawn(|| executive::irq::Irq::new(9).wait()));
     /// # });
     /// ```
     #[doc(alias = "isSystemGoroutine")]
-    pub const fn system(mut self) -> Self {
+    pub const fn system(mut self, name: &'static str) -> Self {
         self.system = true;
-        self
+        self.name(name)
     }
     /// Starts the goroutine, or says why not.
     ///

@@ -25,7 +25,7 @@ fn papers(id: u64) -> Seen {
 fn is_born(g: &G, id: u64) {
     let Seen { name, started_at, stack, .. } = papers(id);
     g.set_stack(stack);
-    g.is_born(id, name, started_at);
+    g.is_born(id, name, false, started_at);
 }
 
 /// Is everything that is seen one goroutine's?
