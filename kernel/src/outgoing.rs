@@ -9,8 +9,8 @@
 //!    it. (The handler may drop the request without the flag: that is only one more reason for 2.)
 //! 2. Who finds the flag set goes away. Who has the port looks again after it has cleared the flag:
 //!    it sees whatever came before such a refusal, for both change the flag by a read-modify-write.
-//! 3. It leaves for good when the ring is empty; or when it has asked for an interrupt and, after
-//!    it has cleared the flag, found the port still busy: that interrupt is yet to come.
+//! 3. It leaves for good when the ring is empty; or when, after it has cleared the flag, the
+//!    request for an interrupt stands: then no handler has been refused since, and one will come.
 //!
 //! So while the ring has bytes, somebody has the port, or an interrupt will come; and while it has
 //! none, none is asked for. Pure: nothing here touches a device, so that a test can play one.
@@ -93,17 +93,16 @@ impl<const N: usize> Outgoing<N> {
     /// By a printer: gives the port what it takes at once, and sees that the rest follows. `true`:
     /// the ring had more than half its bytes, and has no more.
     pub fn feed(&self, port: &mut impl Port) -> bool {
-        self.serve(port, N, |port| port.asked() && !port.is_ready())
+        self.serve(port, N)
     }
 
     /// By the handler of the port's interrupt, which has dropped the request (`ask(false)`): the
-    /// same, but a buffer full at the most. It need not look whether the port is busy: a request
-    /// interrupts at once if it is not.
+    /// same, but a buffer full at the most.
     pub fn on_interrupt(&self, port: &mut impl Port) -> bool {
-        self.serve(port, port.depth(), |port| port.asked())
+        self.serve(port, port.depth())
     }
 
-    fn serve<P: Port>(&self, port: &mut P, most: usize, comes: impl Fn(&mut P) -> bool) -> bool {
+    fn serve(&self, port: &mut impl Port, most: usize) -> bool {
         let mut halved = false;
         // Acquire and Release, refused or not. Its partner clears the flag, below.
         while !self.had.swap(true, Ordering::AcqRel) {
@@ -115,7 +114,7 @@ impl<const N: usize> Outgoing<N> {
                 port.ask(left > 0);
             }
             self.had.swap(false, Ordering::AcqRel);
-            if self.is_empty() || comes(port) {
+            if self.is_empty() || port.asked() {
                 break;
             }
         }

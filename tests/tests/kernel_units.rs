@@ -143,12 +143,12 @@ mod dates {
 /// The ring of the serial line, fed to a port that is played here.
 mod output {
     use super::outgoing::{Outgoing, Port};
+    use std::cell::{Cell, RefCell};
     use std::collections::VecDeque;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::{Arc, Mutex};
-    use std::thread;
 
     const DEPTH: usize = 16;
+    const PIECE: [u8; 27] = *b"0123456789abcdefghijklmnopq";
+    const PIECES: usize = 6;
 
     /// A 16550, as far as it sends.
     #[derive(Default)]
@@ -160,27 +160,101 @@ mod output {
         edge: bool,
     }
 
-    #[derive(Clone, Default)]
-    struct Line(Arc<Mutex<Chip>>);
+    /// A printer, the chip and the handler. Between any two uses of the chip by the one, the others
+    /// may come, as a seed says: so the handler interrupts the printer, or runs on another CPU.
+    struct World {
+        ring: Outgoing<64>,
+        chip: RefCell<Chip>,
+        random: Cell<u64>,
+        /// No other comes.
+        alone: Cell<bool>,
+        prints: Cell<bool>,
+        handles: Cell<bool>,
+        /// Pieces that were not printed yet.
+        left: Cell<usize>,
+    }
 
-    impl Line {
-        fn chip<T>(&self, act: impl FnOnce(&mut Chip) -> T) -> T {
-            let done = act(&mut self.0.lock().unwrap());
-            thread::yield_now();
-            done
+    impl World {
+        fn new(seed: u64) -> World {
+            World {
+                ring: Outgoing::new(),
+                chip: RefCell::default(),
+                random: Cell::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
+                alone: Cell::new(false),
+                prints: Cell::new(false),
+                handles: Cell::new(false),
+                left: Cell::new(PIECES),
+            }
         }
-        /// A byte leaves; `false`: there is none.
+
+        fn random(&self, below: u64) -> u64 {
+            let mut x = self.random.get();
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            self.random.set(x);
+            x % below
+        }
+
+        fn others_come(&self) {
+            while !self.alone.get() && self.random(2) == 0 {
+                match self.random(8) {
+                    0 => _ = self.print(),
+                    1 | 2 => _ = self.handle(),
+                    _ => _ = self.shift(),
+                }
+            }
+        }
+
+        /// A byte leaves the chip; `false`: there is none.
         fn shift(&self) -> bool {
-            self.chip(|chip| {
-                let byte = chip.buffer.pop_front();
-                chip.sent.extend(byte);
-                chip.edge |= byte.is_some() && chip.buffer.is_empty() && chip.asked;
-                byte.is_some()
-            })
+            let mut chip = self.chip.borrow_mut();
+            let byte = chip.buffer.pop_front();
+            chip.sent.extend(byte);
+            chip.edge |= byte.is_some() && chip.buffer.is_empty() && chip.asked;
+            byte.is_some()
+        }
+
+        /// The handler runs, if there is an edge, and it does not run yet.
+        fn handle(&self) -> bool {
+            if !self.chip.borrow().edge || self.handles.replace(true) {
+                return false;
+            }
+            self.chip.borrow_mut().edge = false;
+            let mut port = Line(self);
+            port.ask(false);
+            self.ring.on_interrupt(&mut port);
+            self.handles.set(false);
+            true
+        }
+
+        /// A piece is printed, if there is one, and room for it, and nobody prints yet.
+        fn print(&self) -> bool {
+            if self.left.get() == 0 || self.prints.replace(true) {
+                return false;
+            }
+            if self.ring.put(PIECE.into_iter()) {
+                self.left.set(self.left.get() - 1);
+            }
+            self.ring.feed(&mut Line(self));
+            self.prints.set(false);
+            true
         }
     }
 
-    impl Port for Line {
+    struct Line<'a>(&'a World);
+
+    impl Line<'_> {
+        /// A use of the chip. The others come before it, and after it.
+        fn chip<T>(&self, act: impl FnOnce(&mut Chip) -> T) -> T {
+            self.0.others_come();
+            let done = act(&mut self.0.chip.borrow_mut());
+            self.0.others_come();
+            done
+        }
+    }
+
+    impl Port for Line<'_> {
         fn is_ready(&mut self) -> bool {
             self.chip(|chip| chip.buffer.is_empty())
         }
@@ -188,8 +262,10 @@ mod output {
             DEPTH
         }
         fn send(&mut self, byte: u8) {
-            self.chip(|chip| chip.buffer.push_back(byte));
-            assert!(self.chip(|chip| chip.buffer.len()) <= DEPTH, "a byte was lost");
+            self.chip(|chip| {
+                chip.buffer.push_back(byte);
+                assert!(chip.buffer.len() <= DEPTH, "a byte is lost");
+            });
         }
         fn ask(&mut self, on: bool) {
             self.chip(|chip| {
@@ -202,80 +278,44 @@ mod output {
         }
     }
 
-    /// The interrupt's handler, if there is an edge.
-    fn handle<const N: usize>(ring: &Outgoing<N>, line: &Line) -> bool {
-        let edge = line.chip(|chip| std::mem::take(&mut chip.edge));
-        if edge {
-            let mut port = line.clone();
-            port.ask(false);
-            ring.on_interrupt(&mut port);
-        }
-        edge
-    }
-
-    /// Printers, the handler and the line run at the same time. When the printers are done, what is
-    /// left goes out by interrupts alone; and when nothing more happens, all has left, in order,
-    /// and nobody asks for an interrupt.
+    /// When all is printed, what is left goes out by interrupts alone; and when nothing more
+    /// happens, all has left, in order, and nobody asks for an interrupt.
     #[test]
     fn nothing_stays_in_the_ring_and_nothing_overtakes() {
-        const PIECE: [u8; 7] = *b"0123456";
-        const EACH: usize = 100;
-        for _ in 0..30 {
-            let (ring, line, printer) = (Outgoing::<64>::new(), Line::default(), Mutex::new(()));
-            let printing = AtomicUsize::new(2);
-            let rests = || !line.shift() && !handle(&ring, &line);
-            thread::scope(|s| {
-                for _ in 0..2 {
-                    s.spawn(|| {
-                        for _ in 0..EACH {
-                            while {
-                                let _lock = printer.lock().unwrap();
-                                let put = ring.put(PIECE.into_iter());
-                                ring.feed(&mut line.clone());
-                                !put
-                            } {
-                                thread::yield_now();
-                            }
-                        }
-                        printing.fetch_sub(1, Ordering::SeqCst);
-                    });
-                }
-                s.spawn(|| {
-                    while printing.load(Ordering::SeqCst) > 0 {
-                        line.shift();
-                    }
-                });
-                s.spawn(|| {
-                    while printing.load(Ordering::SeqCst) > 0 {
-                        handle(&ring, &line);
-                    }
-                });
-            });
-            while !rests() {}
-            assert!(ring.is_empty(), "{} bytes wait for nobody", ring.len());
-            let chip = line.0.lock().unwrap();
-            assert_eq!(chip.sent, PIECE.repeat(2 * EACH));
-            assert!(!chip.asked, "an interrupt for nothing");
+        for seed in 0..50_000 {
+            let world = World::new(seed);
+            while world.left.get() > 0 {
+                world.print();
+                world.others_come();
+            }
+            while world.shift() || world.handle() {}
+            let waiting = world.ring.len();
+            assert_eq!(waiting, 0, "seed {seed}: {waiting} bytes wait, and no interrupt comes");
+            let chip = world.chip.borrow();
+            assert_eq!(chip.sent, PIECE.repeat(PIECES), "seed {seed}");
+            assert!(!chip.asked, "seed {seed}: an interrupt for nothing");
         }
     }
 
     /// A line that takes nothing holds the ring full; who takes the port over sends the rest.
     #[test]
     fn who_takes_over_sends_the_rest_and_nobody_else_does() {
-        let (ring, mut line) = (Outgoing::<64>::new(), Line::default());
+        let world = World::new(0);
+        world.alone.set(true);
+        let (ring, mut line) = (&world.ring, Line(&world));
         assert!(ring.put(b"0123456789abcdef".repeat(4).into_iter()));
         assert!(!ring.put([0].into_iter()), "it is full");
         ring.feed(&mut line);
         assert!(line.asked() && ring.len() == 48, "the port took what it can hold");
         ring.take_over(0, || false);
-        while line.shift() {}
-        handle(&ring, &line);
+        while world.shift() {}
+        assert!(world.handle());
         ring.feed(&mut line);
         assert_eq!(ring.len(), 48, "only who has taken the port over");
         while !ring.is_empty() {
             ring.fill(&mut line, usize::MAX);
-            while line.shift() {}
+            while world.shift() {}
         }
-        assert_eq!(line.0.lock().unwrap().sent, b"0123456789abcdef".repeat(4));
+        assert_eq!(world.chip.borrow().sent, b"0123456789abcdef".repeat(4));
     }
 }
