@@ -98,14 +98,14 @@ impl Screen {
         self.asks(&format!("sendkey {key} 1"));
     }
 
-    /// A line for the machine's monitor.
-    pub fn asks(&mut self, line: &str) {
+    /// A line for the machine's monitor; returns what it says.
+    pub fn asks(&mut self, line: &str) -> String {
         writeln!(self.monitor, "{line}").expect("the monitor listens");
-        self.answer();
+        self.answer()
     }
 
     /// Waits until the monitor wants the next line.
-    fn answer(&mut self) {
+    fn answer(&mut self) -> String {
         const PROMPT: &[u8] = b"(qemu) ";
         let (mut said, mut buffer) = (Vec::new(), [0; 4096]);
         while !said.ends_with(PROMPT) {
@@ -113,6 +113,7 @@ impl Screen {
             assert!(n > 0, "the machine is gone; the last picture is {}", self.picture.display());
             said.extend(&buffer[..n]);
         }
+        String::from_utf8_lossy(&said).into_owned()
     }
 
     /// Waits until a row of the screen has this text; returns all of the screen. The boot tool's
