@@ -27,6 +27,8 @@ fn what_is_wrong_is_told_in_one_line_with_status_2() {
         &["--smp", "many"],
         &["--smp", "257"],
         &["--smp", "99999999999999999999"],
+        &["--disk"],
+        &["--disk", "/no/such/file"],
         &["--mem", "0"],
         &["--mem", "64Q"],
         &["--timeout", "1e30"],
