@@ -22,6 +22,8 @@ every command succeeded and no byte was lost.
                      (default: 300 without a person, otherwise never)
   --disk FILE        a disk more (virtio), which holds what the file does, and writes to it; may be given
                      more than once
+  --share DIR        a directory of this machine, which the kernel reads and writes: /share
+  --ramdisk DIR      load what is in this directory with the kernel: its files are in /ram
   --gdb              wait for a debugger on port 1234, and tell how to start it
   --icount           the machine's time is the instructions it has executed, 1 ns each: `count` counts by it
   --example NAME     boot kernel/examples/NAME.rs instead
@@ -30,7 +32,7 @@ every command succeeded and no byte was lost.
   --bare             QEMU's machine is what follows --: its board, its CPUs' kind, its devices, and how it
                      sees the disk, a drive called `image`
   --image PATH       only write the disk image, for a real machine: to a file, or to a whole disk
-                     that nobody uses (a USB stick: /dev/sdX); --run goes into it
+                     that nobody uses (a USB stick: /dev/sdX); --run and --ramdisk go into it
   --help             this text
 
 What follows -- goes to QEMU: `./qemu-run.sh -- -display gtk`.
@@ -51,7 +53,7 @@ while (($#)); do
     case $1 in
     --help | -h) usage && exit 0 ;;
     --uefi | --gdb | --icount | --bare) options+=("$1") && shift ;;
-    --smp | --mem | --run | --timeout | --disk | --image | --example | --kernel)
+    --smp | --mem | --run | --timeout | --disk | --share | --ramdisk | --image | --example | --kernel)
         (($# >= 2)) || wrong "$1 needs a value"
         value=$2
         case $1 in
@@ -64,6 +66,9 @@ while (($#)); do
         --image)
             [[ $2 = /* ]] || value=$OLDPWD/$2 # it was said where the caller stands
             [[ -d ${value%/*}/ ]] || wrong "--image: there is no directory '${value%/*}'"
+            ;;
+        --share | --ramdisk)
+            value=$(cd "$OLDPWD" && realpath -e "$2" 2>/dev/null) && [[ -d $value ]] || wrong "$1: there is no directory '$2'"
             ;;
         --example)
             [[ -f kernel/examples/$2.rs ]] || wrong "no example '$2'; there are: $(ls kernel/examples | sed -n 's/\.rs$//p' | xargs)"

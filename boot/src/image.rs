@@ -37,30 +37,29 @@ fn newer(a: &Path, b: &Path) -> bool {
     matches!((time(a), time(b)), (Some(a), Some(b)) if a > b)
 }
 
-/// Writes the image to the file or disk at `path`. `command_line` is in it, as its ramdisk, for
-/// machines without fw_cfg. Returns its length in bytes.
-pub fn write(kernel: &Path, command_line: Option<&str>, path: &Path) -> Result<u64> {
-    let written = Medium::open(path)
-        .and_then(|medium| make(kernel, command_line, |image| medium.take(image)));
+/// Writes the image, with this ramdisk, to the file or disk at `path`. Returns its length in bytes.
+pub fn write(kernel: &Path, ramdisk: Option<&[u8]>, path: &Path) -> Result<u64> {
+    let written =
+        Medium::open(path).and_then(|medium| make(kernel, ramdisk, |image| medium.take(image)));
     written.with_context(|| format!("cannot write the image to {}", path.display()))
 }
 
 /// Makes the image in a file beside the kernel; the file is removed after `take`.
-fn make<T>(
+pub fn make<T>(
     kernel: &Path,
-    command_line: Option<&str>,
+    ramdisk: Option<&[u8]>,
     take: impl FnOnce(&Path) -> Result<T>,
 ) -> Result<T> {
     let part = |what: &str| kernel.with_extension(format!("{}.{what}", std::process::id()));
-    let (small, whole, ramdisk) = (part("elf"), part("part"), part("ramdisk"));
+    let (small, whole, loaded) = (part("elf"), part("part"), part("ramdisk"));
     let uefi = part("uefi");
     let taken = (|| {
         strip_debug(kernel, &small)?;
         let mut builder = DiskImageBuilder::new(small.clone());
         builder.set_boot_config(&quiet());
-        if let Some(text) = command_line {
-            fs::write(&ramdisk, text)?;
-            builder.set_ramdisk(ramdisk.clone());
+        if let Some(bytes) = ramdisk {
+            fs::write(&loaded, bytes)?;
+            builder.set_ramdisk(loaded.clone());
         }
         // The crate gives its UEFI loader away only so: in a folder, as for a network boot.
         DiskImageBuilder::empty().create_uefi_tftp_folder(&uefi)?;
@@ -68,7 +67,7 @@ fn make<T>(
         builder.create_bios_image(&whole)?;
         take(&whole)
     })();
-    for leftover in [small, whole, ramdisk] {
+    for leftover in [small, whole, loaded] {
         let _ = fs::remove_file(leftover); // some were not made, or were moved
     }
     let _ = fs::remove_dir_all(uefi);

@@ -4,6 +4,7 @@
 //! options  what the person asked for
 //! outcome  how a run ended, and what status that is for the caller
 //! medium   where an image is put: a file, or a disk
+//! ramdisk  what the bootloader loads beside the kernel
 //! image    ELF -> disk image for BIOS and UEFI, kept while the ELF is unchanged
 //! firmware where this host keeps its UEFI firmware
 //! qemu     the machine: QEMU's command line
@@ -16,6 +17,7 @@ pub mod outcome;
 
 pub mod medium;
 
+pub mod ramdisk;
 pub mod image;
 
 pub mod firmware;

@@ -19,12 +19,14 @@ usage: boot --kernel ELF [OPTIONS] [-- QEMU-ARGUMENTS]
   --timeout SECONDS end the machine after so long, status 124
                     (default: 300 without a person, otherwise never)
   --disk FILE       a disk more, which holds what the file does; may be given more than once
+  --share DIR       a directory of this machine, which the kernel reads and writes: /share
+  --ramdisk DIR     load what is in this directory with the kernel: its files are in /ram
   --gdb             wait for a debugger on port 1234
   --icount          its time is the instructions executed, 1 ns each, and repeats: for `count`
   --bare            QEMU's machine is what follows --: its board, CPUs' kind, devices, and how it
                     sees the disk, a drive called `image`
   --image PATH      only write the disk image, to a file or to a whole disk that nobody uses;
-                    --run goes into it";
+                    --run and --ramdisk go into it";
 
 #[derive(Debug, Default, PartialEq)]
 pub struct Options {
@@ -37,6 +39,10 @@ pub struct Options {
     pub timeout: Option<Duration>,
     /// Disks beside the image.
     pub disks: Vec<PathBuf>,
+    /// A directory that the kernel reads and writes.
+    pub share: Option<PathBuf>,
+    /// A directory whose files are loaded with the kernel.
+    pub ramdisk: Option<PathBuf>,
     pub gdb: bool,
     pub icount: bool,
     pub bare: bool,
@@ -67,6 +73,8 @@ pub fn parse(
             Long("run") => o.run = Some(commands(args.value()?.string()?)?),
             Long("timeout") => o.timeout = Some(args.value()?.parse_with(seconds)?),
             Long("disk") => o.disks.push(args.value()?.into()),
+            Long("share") => o.share = Some(args.value()?.into()),
+            Long("ramdisk") => o.ramdisk = Some(args.value()?.into()),
             Long("gdb") => o.gdb = true,
             Long("icount") => o.icount = true,
             Long("bare") => o.bare = true,
@@ -154,6 +162,8 @@ mod tests {
             &["--smp", "18446744073709551616"],
             &["--smp", "x"],
             &["--disk"],
+            &["--share"],
+            &["--ramdisk"],
             &["--mem", "0"],
             &["--mem", "M"],
             &["--mem", "64Q"],

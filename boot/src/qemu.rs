@@ -46,6 +46,11 @@ pub fn command(o: &Options, image: &Path, line: Line) -> Result<Command> {
         qemu.args(["-drive", &format!("if=none,id=disk{n},format=raw,file={}", file(disk))])
             .args(["-device", &format!("virtio-blk-pci,drive=disk{n}")]);
     }
+    if let Some(share) = &o.share {
+        // Who writes there is who runs QEMU, whatever the kernel says of owners.
+        qemu.args(["-fsdev", &format!("local,id=share,security_model=none,path={}", file(share))])
+            .args(["-device", "virtio-9p-pci,fsdev=share,mount_tag=share"]);
+    }
     if o.uefi {
         qemu.args(firmware::uefi()?);
     }

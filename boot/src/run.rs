@@ -8,6 +8,7 @@ use crate::image;
 use crate::options::{DEFAULT_LIMIT, Options};
 use crate::outcome::Outcome;
 use crate::qemu::{self, Line};
+use crate::ramdisk;
 use crate::serial;
 use anyhow::{Context, Result};
 use std::io::{self, BufRead, BufReader, IsTerminal};
@@ -20,19 +21,29 @@ use std::time::Duration;
 
 /// Does what was asked. `Ok(None)`: an image was written, nothing was run.
 pub fn run(o: &Options) -> Result<Option<Outcome>> {
+    // QEMU tells the kernel its command line; a real machine cannot.
+    let command_line = o.run.as_deref().filter(|_| o.image.is_some());
+    let ramdisk = ramdisk::make(command_line, o.ramdisk.as_deref())?;
     if let Some(path) = &o.image {
-        let bytes = image::write(&o.kernel, o.run.as_deref(), path)?;
+        let bytes = image::write(&o.kernel, ramdisk.as_deref(), path)?;
         println!("{bytes} bytes were written to {}", path.display());
         return Ok(None);
     }
-    let image = image::cached(&o.kernel)?;
+    match ramdisk {
+        None => boot(o, &image::cached(&o.kernel)?).map(Some),
+        ramdisk => image::make(&o.kernel, ramdisk.as_deref(), |image| boot(o, image)).map(Some),
+    }
+}
+
+/// Boots the image in QEMU.
+fn boot(o: &Options, image: &Path) -> Result<Outcome> {
     let person = o.run.is_none() && io::stdin().is_terminal();
     let line = if person { Line::Terminal } else { Line::Pipes };
     let limit = o.timeout.or((!person && !o.gdb).then_some(DEFAULT_LIMIT));
     if o.gdb {
         eprintln!("{}", debugger_hint(&o.kernel));
     }
-    let mut command = qemu::command(o, &image, line)?;
+    let mut command = qemu::command(o, image, line)?;
     // With commands given nobody types. Otherwise what is piped in is typed, once the console
     // reads.
     command.stdin(match line {
@@ -44,7 +55,6 @@ pub fn run(o: &Options) -> Result<Option<Outcome>> {
         Line::Terminal => with_terminal(|| drive(command, line, limit)),
         Line::Pipes => drive(command, line, limit),
     }
-    .map(Some)
 }
 
 /// Runs QEMU to its end or to the limit.

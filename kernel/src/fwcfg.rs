@@ -1,8 +1,10 @@
-//! The kernel's command line: from QEMU's fw_cfg device, or from the disk image.
+//! The kernel's command line: from QEMU's fw_cfg device, or from the disk image; and the files
+//! that the image has besides.
 //!
 //! fw_cfg is a selector port and a data port (QEMU, docs/specs/fw_cfg.rst): write an item's key,
 //! then read its bytes. It is looked for under a hypervisor only: elsewhere these ports may belong
-//! to another device. On real hardware the image's ramdisk holds the command line as text.
+//! to another device. On real hardware the image's ramdisk holds the command line as text. Behind
+//! the text there may be a NUL, and behind that an archive of files (boot/src/ramdisk.rs).
 #![allow(unsafe_code)] // Ports.
 
 use core::arch::x86_64::__cpuid;
@@ -24,17 +26,29 @@ const MOST: usize = 4096;
 /// The bytes, and how many of them there are.
 static LINE: Once<([u8; MOST], usize)> = Once::new();
 
+static ARCHIVE: Once<&[u8]> = Once::new();
+
 /// The command line that the kernel was started with; empty if there was none.
 pub fn command_line() -> &'static str {
     LINE.get().map_or("", |(bytes, length)| str::from_utf8(&bytes[..*length]).unwrap_or("").trim())
 }
 
-/// Reads the command line. `ramdisk` is the image's text, used when there is no fw_cfg item.
-/// Start-up calls it.
+/// The archive of files that was loaded with the kernel; empty if there was none.
+pub fn archive() -> &'static [u8] {
+    ARCHIVE.get().copied().unwrap_or_default()
+}
+
+/// Reads the command line. `ramdisk` is what was loaded with the kernel. Its text is used when
+/// there is no fw_cfg item. Start-up calls it.
 ///
 /// A line that is too long or no text ends the run here, with status 1: a part of it could mean
 /// something else.
-pub fn init(ramdisk: &[u8]) {
+pub fn init(ramdisk: &'static [u8]) {
+    let (ramdisk, archive) = match ramdisk.iter().take(MOST + 1).position(|&byte| byte == 0) {
+        Some(end) => (&ramdisk[..end], &ramdisk[end + 1..]),
+        None => (ramdisk, &[][..]),
+    };
+    ARCHIVE.call_once(|| archive);
     LINE.call_once(|| {
         let mut bytes = [0; MOST];
         let length = from_qemu(&mut bytes).unwrap_or_else(|| {

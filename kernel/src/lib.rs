@@ -63,7 +63,7 @@ pub mod start;
 
 pub use bootloader_api;
 pub use executive::{print, println};
-pub use fwcfg::command_line;
+pub use fwcfg::{archive, command_line};
 pub use ioapic::isa_irq;
 #[doc(hidden)]
 pub use x86_64;
