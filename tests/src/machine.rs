@@ -59,6 +59,14 @@ impl Boot {
     pub fn bare(self) -> Self {
         self.arg("--bare")
     }
+    /// A directory of the host, for the kernel to read and write.
+    pub fn share(self, directory: &Path) -> Self {
+        self.arg("--share").arg(directory.display())
+    }
+    /// A directory whose files are loaded with the kernel.
+    pub fn ramdisk(self, directory: &Path) -> Self {
+        self.arg("--ramdisk").arg(directory.display())
+    }
     /// One more disk, which holds what this file does.
     pub fn disk(self, file: &Path) -> Self {
         self.arg("--disk").arg(file.display())

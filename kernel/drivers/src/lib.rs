@@ -15,6 +15,8 @@ pub mod virtio;
 pub mod rng;
 pub mod random;
 pub mod blk;
+pub mod share;
+mod mounts;
 
 pub use error::Error;
 
@@ -33,6 +35,7 @@ pub fn start() {
         })
     });
     start_each(DeviceType::Block, "disk", |function| blk::Disk::start(function).map(blk::provide));
+    mounts::mount_all();
 }
 
 fn start_each<T: Display>(

@@ -18,3 +18,11 @@ pub const DISK_PATIENCE: Duration = Duration::from_secs(30);
 /// The longest request to a disk, in bytes: what is longer is cut. A request has as much memory
 /// for itself.
 pub const MOST_AT_ONCE: usize = 64 * 1024;
+
+/// How long a host may take for a request to a directory of its. It may have to start a disk's
+/// motor, or ask another host.
+pub const SHARE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The longest message to and from a directory of the host, in bytes. Each request that is out has
+/// as much memory for itself.
+pub const MOST_MESSAGE: u32 = 64 * 1024;

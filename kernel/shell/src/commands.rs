@@ -8,6 +8,7 @@
 mod counts;
 mod crash;
 mod devices;
+mod files;
 mod playing;
 mod pressure;
 mod proofs;
@@ -68,6 +69,15 @@ static TABLE: &[Command] = &[
         "N goroutines write the whole disk and read it again: what was on it is lost"),
     command("disk-bench", "[DISK] [SECONDS]", devices::bench,
         "4 KiB reads a second, in order and anywhere, by 1 goroutine and by 64"),
+    // Files.
+    command("ls", "[PATH]", files::ls, "what is in a directory, and how many bytes files have"),
+    command("cat", "PATH", files::cat, "a file, as text"),
+    command("write", "PATH TEXT...", files::write, "makes a file of one line"),
+    command("cp", "FROM TO", files::cp, "copies a file"),
+    command("mkdir", "PATH", files::mkdir, "makes a directory"),
+    command("rm", "PATH", files::rm, "removes a file or an empty directory"),
+    command("files", "DIR [N] [KIB]", files::fill,
+        "N goroutines write a file of KIB KiB each there, and read it again"),
     // Goroutines at play.
     command("sieve", "N", playing::sieve, "the N-th prime, by a chain of N goroutines"),
     command("skynet", "N", playing::skynet,
