@@ -88,7 +88,8 @@ pub struct Error {
 const SHOWN: usize = 80;
 
 impl fmt::Display for Error {
-    /// `open /share/x: no such file or directory`. The path is shown in one line, whatever is in it.
+    /// `open /share/x: no such file or directory`. The path is shown in one line, whatever is in
+    /// it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = self.path.escape_debug();
         write!(f, "{} ", self.op)?;
