@@ -1,7 +1,7 @@
 //! The keyboard's controller, the i8042 of the first PCs: two ports, and a byte at a time.
 //!
 //! Every chip set has one, or pretends to: for a USB keyboard the firmware plays it, until somebody
-//! drives the USB controller, which nobody does here. So little is asked of it: no self-test, no
+//! drives the USB controller (package `drivers`). So little is asked of it: no self-test, no
 //! reset, and its scan codes are those of set 1, into which it translates.
 //!
 //! **Rule:** every wait has an end. A machine without one reads as 0xff, and costs one read.
@@ -59,7 +59,7 @@ pub fn init() {
         match answered {
             Some(true) => "PS/2",
             Some(false) => "PS/2, but none has answered",
-            None => "none",
+            None => "no PS/2",
         }
     );
 }

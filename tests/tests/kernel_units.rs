@@ -28,6 +28,14 @@ mod keys;
 mod screen;
 
 #[allow(dead_code)]
+#[path = "../../kernel/drivers/src/xhci/keys.rs"]
+mod usb_keys;
+
+#[allow(dead_code)]
+#[path = "../../kernel/drivers/src/xhci/descriptors.rs"]
+mod usb_descriptors;
+
+#[allow(dead_code)]
 #[path = "../../kernel/src/calendar.rs"]
 mod calendar;
 

@@ -91,7 +91,7 @@ fn without_keyboard_and_serial_line_the_screen_says_so() {
     let machine = boots().smp(1).qemu(&["-machine", "q35,i8042=off"]);
     let mut screen = machine.screen("screen-nobody");
     let seen = screen.until("`help` lists the commands");
-    assert!(seen.contains("keyboard: none"), "{seen}");
+    assert!(seen.contains("keyboard: no PS/2"), "{seen}");
     assert!(seen.contains("nobody can type"), "{seen}");
 }
 

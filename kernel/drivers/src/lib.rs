@@ -17,6 +17,7 @@ pub mod random;
 pub mod blk;
 pub mod share;
 mod mounts;
+pub mod xhci;
 
 pub use error::Error;
 
@@ -26,7 +27,7 @@ use kernel::println;
 use virtio::{DeviceType, devices};
 
 /// Finds and starts all devices that there is a driver for, and says so in a line each. Once, by a
-/// goroutine.
+/// goroutine. (USB keyboards are for the console: [`xhci::start`].)
 pub fn start() {
     start_each(DeviceType::EntropySource, "random numbers", |function| {
         rng::Rng::start(function).map(|rng| {

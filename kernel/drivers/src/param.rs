@@ -26,3 +26,29 @@ pub const SHARE_PATIENCE: Duration = Duration::from_secs(60);
 /// The longest message to and from a directory of the host, in bytes. Each request that is out has
 /// as much memory for itself.
 pub const MOST_MESSAGE: u32 = 64 * 1024;
+
+/// How long a USB controller may take for its reset, to stop, for a command, and for the reset of
+/// a port; and how long the firmware may take to give it away. They take milliseconds, a device
+/// that does not answer its address takes half a second, and a host may be busy.
+pub const USB_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a USB device may take to answer (USB 2.0, 9.2.6.1).
+pub const USB_DEVICE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// From power to a port, or from when a device is plugged in, until the device is used (USB 2.0,
+/// 7.1.7.3).
+pub const USB_SETTLES: Duration = Duration::from_millis(100);
+
+/// From the reset of a port until its device must answer (USB 2.0, 7.1.7.5).
+pub const USB_RECOVERS: Duration = Duration::from_millis(10);
+
+/// A USB keyboard that cannot be read so many times in a row is given up.
+pub const USB_FAILURES: u32 = 3;
+
+/// How many events of a USB controller are taken before its driver looks at other things.
+pub const USB_EVENTS_AT_A_TIME: usize = 256;
+
+/// A key that is held for so long repeats, and then at this interval: the numbers that a PS/2
+/// keyboard begins with, but for its 11 a second, which most people find slow.
+pub const KEY_REPEATS_AFTER: Duration = Duration::from_millis(500);
+pub const KEY_REPEATS_EVERY: Duration = Duration::from_nanos(1_000_000_000 / 30);

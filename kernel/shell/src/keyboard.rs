@@ -1,11 +1,12 @@
-//! The goroutines that read what a person types: one for the serial port, one for the keyboard.
-//! Both send to the same console.
+//! The goroutines that read what a person types: one for the serial port, one for the PS/2
+//! keyboard, one for each USB controller. All send to the same console.
 //!
 //! They are the system's: that they wait for interrupts hides no deadlock. While a person may do
 //! something about it (Ctrl-C), goroutines that all wait are none, so the console holds an
 //! `Outside`, until somebody hangs up.
 
 use alloc::vec::Vec;
+use drivers::xhci;
 use executive::Builder;
 use executive::chan::Sender;
 use executive::foreign::Outside;
@@ -43,8 +44,8 @@ impl Device {
     }
 }
 
-/// Starts a goroutine for each device that the machine has; returns how many. From here on somebody
-/// may type.
+/// Starts a goroutine for each device that a person can type at; returns how many. From here on
+/// somebody may type.
 pub fn start(keys: &Sender<u8>) -> usize {
     *TYPES.lock() = Some(Outside::new());
     let serial = serial::is_present().then(|| Irq::new(ISA_COM1 as usize));
@@ -65,7 +66,19 @@ pub fn start(keys: &Sender<u8>) -> usize {
         drop(reader.expect("memory at the start"));
         started += 1;
     }
-    started
+    started + xhci::start(|| scan_codes(keys.clone()))
+}
+
+/// Sends what a terminal would send for a USB keyboard's scan codes. Parks while the console takes
+/// no more.
+fn scan_codes(keys: Sender<u8>) -> impl FnMut(u8) + Send + 'static {
+    let (mut keyboard, mut bytes) = (Keyboard::default(), Vec::new());
+    move |code| {
+        keyboard.arrived(code, &mut bytes);
+        for byte in bytes.drain(..) {
+            let _ = keys.send(byte); // an error: the console has ended
+        }
+    }
 }
 
 /// Sends the bytes that arrive at the device; parks while there are none.

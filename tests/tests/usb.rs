@@ -1,0 +1,113 @@
+//! A machine without a keyboard of the first PCs: a USB keyboard at an xHCI controller.
+
+use std::thread;
+use std::time::Duration;
+use tests::{Boot, Screen, boots};
+
+/// This controller, and a keyboard; no other can be typed at.
+fn with_keyboard(machine: Boot, controller: &str, keyboard: &str) -> Boot {
+    let keyboard = format!("{keyboard},bus=usb.0,id=keys");
+    with_controller(machine, controller).qemu(&["-device", &keyboard])
+}
+
+fn with_controller(machine: Boot, controller: &str) -> Boot {
+    let controller = format!("{controller},id=usb");
+    machine.qemu(&["-machine", "q35,i8042=off", "-device", &controller])
+}
+
+/// Waits for the console, which has a USB keyboard and no other.
+fn started(machine: Boot, name: &str) -> Screen {
+    let mut screen = machine.screen(name);
+    let seen = screen.until("`help` lists the commands");
+    assert!(seen.contains("keyboard: no PS/2\n"), "{seen}");
+    assert!(seen.contains("keyboard: USB (00:"), "{seen}");
+    screen
+}
+
+/// Somebody types a command and reads the answer.
+fn can_be_talked_to(machine: Boot, name: &str) {
+    let mut screen = started(machine, name);
+    assert!(!screen.text().contains("none is plugged in"));
+    screen.types("sieve 100\r");
+    screen.until("prime 100 is 541");
+}
+
+#[test]
+fn from_bios_a_usb_keyboard_is_typed_at() {
+    can_be_talked_to(with_keyboard(boots(), "qemu-xhci", "usb-kbd"), "usb-bios");
+}
+
+#[test]
+fn from_uefi_a_usb_keyboard_is_typed_at() {
+    can_be_talked_to(with_keyboard(boots().uefi().smp(1), "qemu-xhci", "usb-kbd"), "usb-uefi");
+}
+
+/// Another controller, which has MSI and MSI-X; and a keyboard of USB 1.
+#[test]
+fn a_slow_keyboard_is_typed_at() {
+    let machine = with_keyboard(boots().smp(1), "nec-usb-xhci", "usb-kbd,usb_version=1");
+    can_be_talked_to(machine, "usb-nec");
+}
+
+/// The controller's interrupt is its pin's.
+#[test]
+fn without_messages_the_pin_does() {
+    let machine = with_keyboard(boots().smp(2), "nec-usb-xhci,msi=off,msix=off", "usb-kbd");
+    can_be_talked_to(machine, "usb-pin");
+}
+
+/// Presses a key until it is seen on the screen: a keyboard that was just plugged in takes none.
+fn until_a_key_is_seen(screen: &mut Screen) {
+    while !screen.text().contains("> z") {
+        screen.press("z");
+        thread::sleep(Duration::from_millis(100)); // from a look to the next
+    }
+    screen.press("ctrl-c");
+}
+
+#[test]
+fn a_keyboard_is_plugged_out_and_in_and_a_held_key_repeats() {
+    let mut screen = started(with_controller(boots(), "qemu-xhci"), "usb-plug");
+    assert!(screen.text().contains("none is plugged in"));
+    for round in 1..=2 {
+        // At any of its ports, some of which are USB 3's.
+        screen.asks("device_add usb-kbd,bus=usb.0,id=keys");
+        until_a_key_is_seen(&mut screen);
+        screen.types("sieve 100\r");
+        screen.until("prime 100 is 541");
+        // Pulled out while a command runs, and while a key is held.
+        let lines = 500 + round;
+        screen.types(&format!("lines {lines}\r"));
+        screen.until("the lazy dog");
+        screen.asks("device_del keys");
+        screen.until(&format!("    {lines}: "));
+        assert!(!screen.text().contains("USB: "), "round {round}\n{}", screen.text());
+    }
+    screen.asks("device_add usb-kbd,bus=usb.0,id=keys");
+    until_a_key_is_seen(&mut screen);
+    screen.until("\n>\n");
+    screen.asks("sendkey a 2000");
+    screen.until("> aaaaaaaa");
+}
+
+/// A hub is told of, and the rest goes on.
+#[test]
+fn a_keyboard_behind_a_hub_is_told_of() {
+    let machine = with_controller(boots().smp(1), "qemu-xhci")
+        .qemu(&["-device", "usb-hub,bus=usb.0,port=1", "-device", "usb-kbd,bus=usb.0,port=1.1"])
+        .qemu(&["-device", "usb-mouse,bus=usb.0", "-device", "usb-kbd,bus=usb.0"]);
+    let mut screen = started(machine, "usb-hub");
+    let seen = screen.text();
+    assert!(seen.contains("is not used: it is a hub"), "{seen}");
+    screen.types("sieve 100\r");
+    screen.until("prime 100 is 541");
+}
+
+/// Nobody can type any more, so goroutines that all wait are a deadlock.
+#[test]
+fn a_deadlock_is_one_with_a_usb_keyboard() {
+    let machine = with_keyboard(boots().smp(2), "qemu-xhci", "usb-kbd");
+    let mut screen = started(machine, "usb-deadlock");
+    screen.types("crash deadlock\r");
+    screen.until("fatal error: all goroutines are asleep - deadlock!");
+}
