@@ -2,8 +2,8 @@
 //! directory of the host has the name that the host gives it, and disks with a FAT volume are
 //! `/disk`, `/disk2`, ..
 
-use crate::Error;
 use crate::blk::{self, Disk};
+use crate::error::Error;
 use crate::share::Share;
 use crate::virtio::{DeviceType, devices};
 use alloc::format;

@@ -1,7 +1,7 @@
 //! Directories of the host: virtio's transport for 9P (QEMU: `-device virtio-9p-pci`). The protocol
 //! is in package `files`.
 
-use crate::Error;
+use crate::error::Error;
 use crate::param::{MOST_MESSAGE, SHARE_PATIENCE};
 use crate::virtio::{Pci, Queue, Transport};
 use alloc::string::String;

@@ -19,7 +19,8 @@ mod volume;
 
 pub use volume::{BLOCK, Disk};
 
-use crate::{DirEntry, ErrorKind, FileSystem, FileType, Metadata, OpenFile, OpenOptions};
+use crate::error::ErrorKind;
+use crate::system::{DirEntry, FileSystem, FileType, Metadata, OpenFile, OpenOptions};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;

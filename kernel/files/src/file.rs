@@ -1,8 +1,9 @@
 //! What goroutines call: [`File`], and calls that take a path.
 
+use crate::error::{Error, ErrorKind};
 use crate::mounts::{self, mounts};
 use crate::path::names;
-use crate::{DirEntry, Error, ErrorKind, FileSystem, FileType, Metadata, OpenFile, OpenOptions};
+use crate::system::{DirEntry, FileSystem, FileType, Metadata, OpenFile, OpenOptions};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -1,6 +1,8 @@
 //! The file systems, by their names.
 
-use crate::{Error, ErrorKind, FileSystem, path};
+use crate::error::{Error, ErrorKind};
+use crate::path;
+use crate::system::FileSystem;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;

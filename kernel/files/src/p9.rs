@@ -10,8 +10,9 @@
 //!
 //! Symbolic links are not followed: [`Unsupported`](ErrorKind::Unsupported).
 
+use crate::error::ErrorKind;
 use crate::path::MOST_NAME;
-use crate::{DirEntry, ErrorKind, FileSystem, FileType, Metadata, OpenFile, OpenOptions};
+use crate::system::{DirEntry, FileSystem, FileType, Metadata, OpenFile, OpenOptions};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;

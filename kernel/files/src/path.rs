@@ -3,7 +3,7 @@
 //! `..` is the name before it, whatever that is, and never leads above the root. (Plan 9's way.
 //! Links are not followed, so it is the directory's parent too.)
 
-use crate::ErrorKind;
+use crate::error::ErrorKind;
 use alloc::vec::Vec;
 
 /// The longest name in a path, in bytes.

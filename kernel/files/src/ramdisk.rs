@@ -6,7 +6,8 @@
 //!
 //! Rejected: the crate `tar-no-std`, which knows neither directories nor long names.
 
-use crate::{DirEntry, ErrorKind, FileSystem, FileType, Metadata, OpenFile, OpenOptions};
+use crate::error::ErrorKind;
+use crate::system::{DirEntry, FileSystem, FileType, Metadata, OpenFile, OpenOptions};
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;

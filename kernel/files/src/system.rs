@@ -3,7 +3,7 @@
 //! Paths come as names below the file system's root, without `.` and `..` among them; none is empty
 //! or longer than [`MOST_NAME`](crate::MOST_NAME). No names at all are the root.
 
-use crate::ErrorKind;
+use crate::error::ErrorKind;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -5,7 +5,7 @@
 //! length before it is used, a cluster's number before it is followed, and no walk is longer than
 //! the longest that there can be.
 
-use crate::ErrorKind;
+use crate::error::ErrorKind;
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::cell::Cell;
