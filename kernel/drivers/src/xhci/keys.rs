@@ -31,7 +31,8 @@ fn scan_code(usage: u8) -> Option<u16> {
         0x33, 0x34, 0x35, 0x3a, // , . / Caps Lock
         0x3b, 0x3c, 0x3d, 0x3e, 0x3f, 0x40, 0x41, 0x42, 0x43, 0x44, 0x57, 0x58, // F1 to F12
         E0 | 0x37, 0x46, 0, E0 | 0x52, // Print Screen, Scroll Lock, Pause, Insert
-        E0 | 0x47, E0 | 0x49, E0 | 0x53, E0 | 0x4f, E0 | 0x51, // Home, Page Up, Delete, End, Page Down
+        // Home, Page Up, Delete, End, Page Down
+        E0 | 0x47, E0 | 0x49, E0 | 0x53, E0 | 0x4f, E0 | 0x51,
         E0 | 0x4d, E0 | 0x4b, E0 | 0x50, E0 | 0x48, // right, left, down, up
         0x45, E0 | 0x35, 0x37, 0x4a, 0x4e, E0 | 0x1c, // Num Lock; on the number pad: / * - + Enter
         0x4f, 0x50, 0x51, 0x4b, 0x4c, 0x4d, 0x47, 0x48, 0x49, 0x52, 0x53, // 1 to 9, 0, .
@@ -245,7 +246,8 @@ mod tests {
         assert_eq!((keys.due(), &*codes), (None, &[0xaa, 0x9e][..]));
     }
 
-    /// Whatever is reported: each key is pressed before it is released, and in the end none is held.
+    /// Whatever is reported: each key is pressed before it is released, and in the end none is
+    /// held.
     #[test]
     fn any_reports_will_do() {
         let mut random = 1u64;
