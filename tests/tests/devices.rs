@@ -66,6 +66,24 @@ fn writes_the_disk(name: &str, interrupt: &str, machine: impl Fn(&File) -> Boot)
     assert!(found == pattern(BLOCKS), "the host finds other bytes than were written");
 }
 
+/// q35's configuration space is in memory, pc's behind two ports.
+#[test]
+fn all_functions_are_listed_also_behind_bridges() {
+    let (port, bridge) =
+        (["-device", "pcie-root-port,id=b"], ["-device", "pci-bridge,id=b,chassis_nr=1"]);
+    for (boot, board, behind, through) in [
+        (boots().smp(1), "q35", port, "PCI, through memory:"),
+        (boots().uefi().smp(4), "q35", port, "PCI, through memory:"),
+        (boots().smp(4), "pc", bridge, "PCI, through ports:"),
+        (boots().uefi().smp(1), "pc", bridge, "PCI, through ports:"),
+    ] {
+        let said = boot.qemu(&["-machine", board]).qemu(&behind).qemu(&["-device", "edu,bus=b"]);
+        let said = said.run("lspci; report").says("HostBridge").says(through).ok();
+        let edu = said.text.lines().find(|line| line.contains("1234:11e8")).expect("it is listed");
+        assert!(!edu.starts_with("00:"), "it is on the bus behind the bridge\n{said}");
+    }
+}
+
 #[test]
 fn goroutines_write_a_disk_on_q35() {
     writes_the_disk("q35-1", "MSI-X", |disk| machine("q35", disk, "").smp(1));
