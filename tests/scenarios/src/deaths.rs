@@ -395,12 +395,16 @@ fn interrupts_are_over() {
     executive::select! {}
 }
 
-/// No timer is left to wake anybody: each was dropped or stopped, or another arm was taken.
+/// No timer is left to wake anybody: each was dropped or stopped, another arm was taken, or the
+/// token is cancelled already.
 fn timers_are_over() {
     let hour = core::time::Duration::from_secs(3600);
     drop(Timer::new(hour));
     drop(Ticker::new(hour));
     drop(Token::new().child_for(hour));
+    let cancelled = Token::new().child_for(hour);
+    cancelled.cancel();
+    let _born_cancelled = cancelled.child_for(hour / 2);
     after_func(hour, || ()).stop();
     let (tx, rx) = chan(0);
     let h = go(move || rx.recv_timeout(hour));
