@@ -2,11 +2,12 @@
 //! interrupts eight times a second here. `cargo run`.
 //!
 //! The driver is a goroutine of the system's: that it waits for ever is no reason to think that
-//! the others go on.
+//! the others go on. Whoever waits for the device has an `Outside` meanwhile.
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]
 
+use executive::foreign::Outside;
 use executive::{Builder, chan};
 use kernel::device::{self, Registers};
 use kernel::println;
@@ -56,5 +57,6 @@ fn main() {
         }
     };
     drop(Builder::new().system("clock").spawn(serve).expect("memory for a goroutine"));
+    let _the_device_may_wake_us = Outside::new();
     println!("{} interrupts of the clock", told.iter().take(TICKS).count());
 }
