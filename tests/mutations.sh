@@ -205,7 +205,7 @@ mutation "a stack is read without acquire" g.rs seen what_is_seen_is_one_gorouti
 
 # --- a future's goroutine against its wakers
 mutation "a wake during the poll is forgotten" wakeword.rs wake each_waker_is_heard \
-    's/\(word & WOKEN == 0\)\.then_some\(word \| PARKED\)/Some(word & !MARKS | PARKED)/'
+    's/\(word & WOKEN == 0\)\.then_some\(word \| marks\)/Some(word & !MARKS | marks)/'
 mutation "parked without release" wakeword.rs wake each_waker_is_heard \
     's/(compare_exchange_weak\(was, word, )Ordering::AcqRel/$1Ordering::Acquire/'
 mutation "a future is woken without acquire" wakeword.rs wake each_waker_is_heard \
