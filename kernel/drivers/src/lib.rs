@@ -22,29 +22,33 @@ pub mod xhci;
 pub use error::Error;
 
 use core::fmt::Display;
-use kernel::device::{Function, Place};
+use kernel::device::{Function, Place, functions};
 use kernel::println;
 use virtio::{DeviceType, devices};
 
 /// Finds and starts all devices that there is a driver for, and says so in a line each. Once, by a
 /// goroutine. (USB keyboards are for the console: [`xhci::start`].)
 pub fn start() {
-    start_each(DeviceType::EntropySource, "random numbers", |function| {
+    let functions = functions();
+    start_each(&functions, DeviceType::EntropySource, "random numbers", |function| {
         rng::Rng::start(function).map(|rng| {
             rng::provide(rng);
             Place(function.address)
         })
     });
-    start_each(DeviceType::Block, "disk", |function| blk::Disk::start(function).map(blk::provide));
-    mounts::mount_all();
+    start_each(&functions, DeviceType::Block, "disk", |function| {
+        blk::Disk::start(function).map(blk::provide)
+    });
+    mounts::mount_all(&functions);
 }
 
 fn start_each<T: Display>(
+    functions: &[Function],
     kind: DeviceType,
     name: &str,
     start: impl Fn(Function) -> Result<T, Error>,
 ) {
-    for function in devices(kind) {
+    for function in devices(functions, kind) {
         match start(function) {
             Ok(started) => println!("{name}: virtio, {started}"),
             Err(error) => println!("{name}: {} cannot be used: {error}", Place(function.address)),

@@ -11,11 +11,12 @@ use alloc::string::String;
 use core::fmt::Display;
 use files::fat::{Fat, Timestamp};
 use files::{ErrorKind, FileSystem, Ramdisk, p9};
-use kernel::device::Place;
+use kernel::device::{Function, Place};
 use kernel::println;
 
-/// Mounts all that there is, and says so in a line each. Once, after the disks were started.
-pub(crate) fn mount_all() {
+/// Mounts all that there is, of these functions too, and says so in a line each. Once, after the
+/// disks were started.
+pub(crate) fn mount_all(functions: &[Function]) {
     let archive = kernel::archive();
     if !archive.is_empty() {
         match Ramdisk::new(archive) {
@@ -23,7 +24,7 @@ pub(crate) fn mount_all() {
             Err(error) => println!("ram: {error}"),
         }
     }
-    for function in devices(DeviceType::_9P) {
+    for function in devices(functions, DeviceType::_9P) {
         let place = Place(function.address);
         let started = Share::start(function);
         match started.map(|share| (share.tag(), p9::Share::attach(share))) {

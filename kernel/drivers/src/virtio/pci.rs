@@ -89,9 +89,9 @@ fn kind_of(function: &Function) -> Option<DeviceType> {
     }
 }
 
-/// The virtio devices of this type, in the order of their addresses.
-pub fn devices(kind: DeviceType) -> impl Iterator<Item = Function> {
-    device::functions().into_iter().filter(move |function| kind_of(function) == Some(kind))
+/// Those of the functions that are virtio devices of this type.
+pub fn devices(functions: &[Function], kind: DeviceType) -> impl Iterator<Item = Function> {
+    functions.iter().copied().filter(move |function| kind_of(function) == Some(kind))
 }
 
 impl Pci {
@@ -101,7 +101,8 @@ impl Pci {
         let kind = kind_of(&function).ok_or(device::Error::NotThere)?;
         let mut device = function.take()?;
         let mut bars: [Option<Registers>; 6] = array::from_fn(|_| None);
-        let mut find = |kind| registers(&device, &mut bars, kind);
+        let capabilities = device.vendor_capabilities();
+        let mut find = |kind| registers(&device, &capabilities, &mut bars, kind);
         let (common, _) = find(COMMON)?.ok_or(Error::Old)?;
         let (notify, capability) = find(NOTIFY)?.ok_or(Error::Old)?;
         let (isr, _) = find(ISR)?.ok_or(Error::Old)?;
@@ -215,11 +216,12 @@ impl Pci {
 /// The registers of the first capability of this kind (4.1.4), and where the capability is.
 fn registers(
     device: &Device,
+    capabilities: &[u16],
     bars: &mut [Option<Registers>; 6],
     kind: u8,
 ) -> Result<Option<(Registers, u16)>, Error> {
     let is_kind = |&at: &u16| (device.config(at) >> 24) as u8 == kind;
-    let Some(at) = device.vendor_capabilities().into_iter().find(is_kind) else { return Ok(None) };
+    let Some(at) = capabilities.iter().copied().find(is_kind) else { return Ok(None) };
     let bar = device.config(at + 4) as u8;
     let (offset, length) = (device.config(at + 8) as usize, device.config(at + 12) as usize);
     let whole = bars.get_mut(usize::from(bar)).ok_or(device::Error::BadBar)?;
