@@ -13,6 +13,7 @@ use crate::window::phys_to_virt;
 use alloc::vec::Vec;
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
+use core::sync::atomic::AtomicU32;
 use executive::lock::{Lock, Rank};
 use linked_list_allocator::Heap;
 
@@ -87,6 +88,20 @@ impl Dma {
             "{length:#x} bytes at {offset:#x} are not all in the {:#x} bytes of this Dma",
             self.length()
         );
+    }
+
+    /// A word of it that the device reads or writes at the same time, by its offset in bytes. What
+    /// was written before a Release store is seen by a device that sees the word; what the device
+    /// has written before it is read after an Acquire load.
+    ///
+    /// # Panics
+    /// If it is not in this memory, or not aligned.
+    pub fn word(&self, offset: usize) -> &AtomicU32 {
+        self.check(offset, size_of::<AtomicU32>());
+        assert!(offset.is_multiple_of(size_of::<AtomicU32>()), "no word begins at {offset:#x}");
+        // SAFETY: within our memory, which begins at a page and lives as long as the reference. It
+        // is used by copies and atomics alone.
+        unsafe { AtomicU32::from_ptr(self.at.as_ptr().add(offset).cast()) }
     }
 
     /// Copies from it, `offset` bytes behind its beginning.

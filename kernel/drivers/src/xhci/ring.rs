@@ -2,9 +2,8 @@
 //! 4.9): what it is to do, and what has happened.
 //!
 //! **Rule:** the cycle bit of an entry says whose the entry is. It is written last, and read first.
-#![allow(unsafe_code)] // Words that a device reads and writes, each by one access.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::Ordering;
 use kernel::device::{Dma, Error};
 
 /// An entry (TRB): its words, in memory's order.
@@ -19,22 +18,10 @@ const CYCLE: u32 = 1 << 0;
 const TOGGLE_CYCLE: u32 = 1 << 1;
 const LINK: u32 = 6 << 10;
 
-/// The word at `offset`. What is written before a Release store is seen by the controller if the
-/// word is; what the controller has written before it is read after an Acquire load.
-///
-/// # Panics
-/// If it is not in this memory.
-pub fn word(memory: &Dma, offset: usize) -> &AtomicU32 {
-    assert!(offset.is_multiple_of(4) && offset + 4 <= memory.length(), "no word at {offset:#x}");
-    // SAFETY: within the memory, which begins at a page, and lives as long as what is returned. It
-    // is used by copies and atomics alone.
-    unsafe { AtomicU32::from_ptr(memory.as_ptr().as_ptr().add(offset).cast()) }
-}
-
 /// Writes words, the first at `offset`.
 pub fn write(memory: &Dma, offset: usize, words: &[u32]) {
     for (n, &value) in words.iter().enumerate() {
-        word(memory, offset + 4 * n).store(value, Ordering::Release);
+        memory.word(offset + 4 * n).store(value, Ordering::Release);
     }
 }
 
@@ -101,7 +88,7 @@ impl Events {
     /// The next event, if there is one.
     pub fn take(&mut self) -> Option<Trb> {
         let at = self.next * TRB;
-        let read = |at| word(&self.memory, at).load(Ordering::Acquire);
+        let read = |at| self.memory.word(at).load(Ordering::Acquire);
         let last = read(at + 12);
         if last & CYCLE != self.cycle {
             return None;
