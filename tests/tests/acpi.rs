@@ -9,6 +9,7 @@ mod tables;
 
 use std::cell::Cell;
 use tables::{Physical, Platform, read};
+use tests::Random;
 
 /// What lay in memory: pieces with their addresses. The first is the root pointer.
 #[derive(Clone)]
@@ -104,21 +105,6 @@ fn cpus_that_are_not_used_are_told_of() {
         "288 CPUs are there, and 256 are used: the kernel is built for 256"
     );
     assert!(told(256, false).starts_with("288 CPUs are there, and 255 are used: the firmware"));
-}
-
-/// A generator of numbers that a seed decides (Vigna's splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
-    }
 }
 
 /// Damages a few places: bits, bytes, whole numbers, a table's end. Then, as often as not, puts the

@@ -16,6 +16,7 @@ use device::header::{Bar, Space, bar, capabilities, functions};
 use pci_types::{ConfigRegionAccess, PciAddress};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use tests::Random;
 
 /// Functions by their addresses: 64 registers each, and what each bit of a BAR answers.
 #[derive(Default)]
@@ -34,13 +35,23 @@ struct Function {
 
 impl ConfigRegionAccess for Fake {
     unsafe fn read(&self, address: PciAddress, offset: u16) -> u32 {
+        self.get(address, offset)
+    }
+
+    unsafe fn write(&self, address: PciAddress, offset: u16, value: u32) {
+        self.set(address, offset, value);
+    }
+}
+
+impl Space for Fake {
+    fn get(&self, address: PciAddress, offset: u16) -> u32 {
         assert_eq!(offset % 4, 0, "an address within a register");
         let functions = self.functions.borrow();
         let found = functions.get(&address);
         found.map_or(u32::MAX, |f| f.registers.get(usize::from(offset / 4)).copied().unwrap_or(0))
     }
 
-    unsafe fn write(&self, address: PciAddress, offset: u16, value: u32) {
+    fn set(&self, address: PciAddress, offset: u16, value: u32) {
         let mut functions = self.functions.borrow_mut();
         let Some(function) = functions.get_mut(&address) else { return };
         let n = usize::from(offset / 4);
@@ -50,18 +61,6 @@ impl ConfigRegionAccess for Fake {
             _ => 0,
         };
         function.registers[n] = function.registers[n] & !mask | value & mask;
-    }
-}
-
-impl Space for Fake {
-    fn get(&self, address: PciAddress, offset: u16) -> u32 {
-        // SAFETY: nothing behind it but this file's numbers.
-        unsafe { self.read(address, offset) }
-    }
-
-    fn set(&self, address: PciAddress, offset: u16, value: u32) {
-        // SAFETY: as above.
-        unsafe { self.write(address, offset, value) }
     }
 
     fn segments(&self) -> Vec<(u16, u8, u8)> {
@@ -77,13 +76,13 @@ impl Space for Fake {
     }
 }
 
-const AT: PciAddress = address(0, 3, 0);
+/// Where the functions are that are looked at alone.
+fn at() -> PciAddress {
+    address(0, 3, 0)
+}
 
-const fn address(bus: u8, device: u8, function: u8) -> PciAddress {
-    // `PciAddress::new` is not const, and its packing is documented.
-    let packed = (bus as u32) << 8 | (device as u32) << 3 | function as u32;
-    // SAFETY: it has one field, a u32.
-    unsafe { core::mem::transmute(packed) }
+fn address(bus: u8, device: u8, function: u8) -> PciAddress {
+    PciAddress::new(0, bus, device, function)
 }
 
 fn an_endpoint() -> Function {
@@ -96,7 +95,7 @@ fn an_endpoint() -> Function {
 
 /// A machine whose RAM ends at 2 GiB, with this function.
 fn machine(function: Function) -> Fake {
-    Fake { functions: RefCell::new(BTreeMap::from([(AT, function)])), ram: 0..0x8000_0000 }
+    Fake { functions: RefCell::new(BTreeMap::from([(at(), function)])), ram: 0..0x8000_0000 }
 }
 
 /// The function's first BARs, as these registers that answer with these bits.
@@ -118,14 +117,14 @@ fn bars_are_where_they_say() {
         (0x000c, 0xfff0_0000), // prefetchable, 64 bits
         (0x0080, u32::MAX),
     ]);
-    let before = fake.functions.borrow()[&AT].registers;
-    assert_eq!(bar(&fake, AT, 0), Ok(Bar::Memory { address: 0xfebf_1000, length: 0x1000 }));
-    assert_eq!(bar(&fake, AT, 1), Ok(Bar::Ports { first: 0xc000, length: 32 }));
-    assert_eq!(bar(&fake, AT, 2), Ok(Bar::Ports { first: 0xc100, length: 32 }));
-    assert_eq!(bar(&fake, AT, 3), Ok(Bar::Memory { address: 0x80_0000_0000, length: 1 << 20 }));
-    assert_eq!(bar(&fake, AT, 5), Err(Error::NotThere), "of size 0");
-    assert_eq!(bar(&fake, AT, 6), Err(Error::NotThere));
-    assert_eq!(fake.functions.borrow()[&AT].registers, before, "all is as it was");
+    let before = fake.functions.borrow()[&at()].registers;
+    assert_eq!(bar(&fake, at(), 0), Ok(Bar::Memory { address: 0xfebf_1000, length: 0x1000 }));
+    assert_eq!(bar(&fake, at(), 1), Ok(Bar::Ports { first: 0xc000, length: 32 }));
+    assert_eq!(bar(&fake, at(), 2), Ok(Bar::Ports { first: 0xc100, length: 32 }));
+    assert_eq!(bar(&fake, at(), 3), Ok(Bar::Memory { address: 0x80_0000_0000, length: 1 << 20 }));
+    assert_eq!(bar(&fake, at(), 5), Err(Error::NotThere), "of size 0");
+    assert_eq!(bar(&fake, at(), 6), Err(Error::NotThere));
+    assert_eq!(fake.functions.borrow()[&at()].registers, before, "all is as it was");
 }
 
 #[test]
@@ -142,10 +141,10 @@ fn bars_that_cannot_be_are_refused() {
         ("ports with holes", 0xc001, 0xff0f & !1),
     ] {
         let fake = with_bars([(register, writable)]);
-        assert_eq!(bar(&fake, AT, 0), Err(Error::BadBar), "{what}");
+        assert_eq!(bar(&fake, at(), 0), Err(Error::BadBar), "{what}");
     }
     let fake = with_bars([(0, 0), (0, 0), (0, 0), (0, 0), (0, 0), (0x4, 0xffff_f000)]);
-    assert_eq!(bar(&fake, AT, 5), Err(Error::BadBar), "64 bits in the last register");
+    assert_eq!(bar(&fake, at(), 5), Err(Error::BadBar), "64 bits in the last register");
 }
 
 #[test]
@@ -156,7 +155,7 @@ fn a_list_of_capabilities_that_does_not_end_is_none() {
         for &(at, word) in links {
             function.registers[at / 4] = word;
         }
-        let found = capabilities(&machine(function), AT);
+        let found = capabilities(&machine(function), at());
         found.iter().map(|capability| capability.address().offset).collect()
     };
     let link = |id: u32, next: u32| next << 8 | id;
@@ -199,37 +198,26 @@ fn bridges_lead_to_buses_once() {
     assert_eq!(found, there.map(|(bus, device, function)| address(bus, device, function)));
 }
 
-/// splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ z >> 31) as u32
-    }
-}
-
 #[test]
 fn functions_made_at_random_do_no_harm() {
     let mut random = Random(1);
+    let mut next = move || random.next() as u32;
     for case in 0..20_000 {
         let fake = Fake { ram: 0..0x8000_0000, ..Fake::default() };
         for _ in 0..4 {
-            let at = random.next();
+            let at = next();
             let mut function = an_endpoint();
             function.registers.fill_with(|| {
                 // Mostly bits at random; sometimes few, or all alike.
-                match random.next() % 4 {
-                    0 => random.next() & random.next() & random.next(),
-                    1 => 0u32.wrapping_sub(random.next() & 1),
-                    _ => random.next(),
+                match next() % 4 {
+                    0 => next() & next() & next(),
+                    1 => 0u32.wrapping_sub(next() & 1),
+                    _ => next(),
                 }
             });
             function.registers[1] |= 1 << 20;
             function.registers[3] &= 0xff81_ffff; // endpoints and bridges
-            function.writable.fill_with(|| random.next() | random.next());
+            function.writable.fill_with(|| next() | next());
             let bus = [0, 0, 1, at as u8][(at >> 30) as usize];
             let at = address(bus, (at >> 8) as u8 % 32, (at >> 16) as u8 % 2);
             fake.functions.borrow_mut().insert(at, function);

@@ -9,6 +9,7 @@ mod ring;
 use ring::{Buffers, Nonsense, Ring};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
+use tests::Random;
 use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus, Transport};
 use virtio_drivers::{BufferDirection, Hal, PAGE_SIZE, PhysAddr};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -153,16 +154,6 @@ impl Transport for Device {
     }
 }
 
-/// splitmix64 (Vigna).
-struct Random(u64);
-impl Random {
-    fn below(&mut self, most: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        (mixed ^ mixed >> 29) % most
-    }
-}
-
 /// A driver before a device: which requests are out, with their buffers.
 struct Case {
     random: Random,
@@ -184,9 +175,9 @@ impl Case {
     fn send(&mut self) {
         let Some(free) = self.out.iter().position(Option::is_none) else { return };
         let (to_device, from_device) = match self.random.below(3) {
-            0 => (0, 1 + self.random.below(64) as usize),
-            1 => (1 + self.random.below(64) as usize, 0),
-            _ => (1 + self.random.below(32) as usize, 1 + self.random.below(32) as usize),
+            0 => (0, 1 + self.random.below(64)),
+            1 => (1 + self.random.below(64), 0),
+            _ => (1 + self.random.below(32), 1 + self.random.below(32)),
         };
         self.memory[free].fill(7 * free as u8);
         let at = NonNull::from(&mut self.memory[free][..]).cast();
@@ -229,9 +220,9 @@ fn every_request_is_answered_in_whatever_order() {
                 0 => case.send(),
                 1 => {
                     case.device.look();
-                    let pending = case.device.pending.len() as u64;
+                    let pending = case.device.pending.len();
                     if pending > 0 {
-                        let nth = case.random.below(pending) as usize;
+                        let nth = case.random.below(pending);
                         case.device.answer(nth);
                     }
                 }
@@ -268,11 +259,11 @@ fn nonsense_in_the_ring_is_noticed_or_harmless() {
                 }
                 // An answer to what was perhaps never asked, perhaps longer than there is room for.
                 6 => {
-                    let (id, length) = (random.below(SIZE as u64 + 2), random.below(100));
+                    let (id, length) = (random.below(SIZE + 2), random.below(100));
                     case.device.say(id as u32, length as u32);
                 }
                 7 => {
-                    let (id, length) = (random.below(u64::MAX), random.below(u64::MAX));
+                    let (id, length) = (random.below(usize::MAX), random.below(usize::MAX));
                     case.device.say(id as u32, length as u32);
                 }
                 // The index jumps.
@@ -287,7 +278,7 @@ fn nonsense_in_the_ring_is_noticed_or_harmless() {
                         1 => (case.device.available, 4 + 2 * SIZE),
                         _ => (case.device.used, 4 + 8 * SIZE),
                     };
-                    let at = 2 * random.below(length as u64 / 2) as usize;
+                    let at = 2 * random.below(length / 2);
                     let word = random.below(1 << 16) as u16;
                     case.device.write(base, at, word);
                 }
