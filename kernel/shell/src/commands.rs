@@ -23,7 +23,7 @@ use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use core::time::Duration;
-use executive::machine;
+use executive::{go, machine};
 use kernel::{frames, keyboard, println};
 
 type Outcome = Result<(), String>;
@@ -183,6 +183,25 @@ impl<'a> Args<'a> {
     /// Whether the command should end early.
     fn stopped(&self) -> bool {
         self.stop.load(Relaxed)
+    }
+}
+
+/// An error's words.
+fn words(error: impl core::fmt::Display) -> String {
+    format!("{error}")
+}
+
+/// `n` goroutines, each of which does its part. All go on when one fails.
+fn by_goroutines(n: u64, part: impl Fn(u64) -> Outcome + Clone + Send + 'static) -> Outcome {
+    let start = |me| {
+        let part = part.clone();
+        go(move || part(me))
+    };
+    let workers: Vec<_> = (0..n).map(start).collect();
+    let failed: Vec<_> = workers.into_iter().filter_map(|worker| worker.join().err()).collect();
+    match failed.first() {
+        Some(first) => Err(format!("{} of {n} goroutines failed; {first}", failed.len())),
+        None => Ok(()),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Devices, as a person uses them (package `drivers`).
 
-use super::{Args, Outcome};
+use super::{Args, Outcome, by_goroutines, words};
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -42,10 +43,6 @@ fn disk(args: &Args) -> Result<&'static Disk, String> {
     disks.get(nth).copied().ok_or_else(|| format!("there are {} disks", disks.len()))
 }
 
-fn words(error: drivers::Error) -> String {
-    format!("{error}")
-}
-
 pub fn read(args: &Args) -> Outcome {
     let disk = disk(args)?;
     let block = args.number(1, 0, 0..=u64::MAX)?;
@@ -77,22 +74,14 @@ pub fn write(args: &Args) -> Outcome {
     let disk = disk(args)?;
     let goroutines = args.number(1, 1, 1..=10_000)?;
     let blocks = disk.blocks();
-    let workers: Vec<_> = (0..goroutines)
-        .map(|me| {
-            go(move || {
-                for run in (me..blocks.div_ceil(RUN)).step_by(goroutines as usize) {
-                    let first = run * RUN;
-                    rewrite(disk, first, RUN.min(blocks - first))
-                        .map_err(|why| format!("blocks {first} to {}: {why}", first + RUN))?;
-                }
-                Ok::<(), String>(())
-            })
-        })
-        .collect();
-    let failed: Vec<_> = workers.into_iter().filter_map(|worker| worker.join().err()).collect();
-    if let Some(first) = failed.first() {
-        return Err(format!("{} of {goroutines} goroutines failed; {first}", failed.len()));
-    }
+    by_goroutines(goroutines, move |me| {
+        for run in (me..blocks.div_ceil(RUN)).step_by(goroutines as usize) {
+            let first = run * RUN;
+            rewrite(disk, first, RUN.min(blocks - first))
+                .map_err(|why| format!("blocks {first} to {}: {why}", first + RUN))?;
+        }
+        Ok(())
+    })?;
     disk.flush().map_err(words)?;
     println!("{blocks} blocks written, read and found the same, by {goroutines} goroutines");
     Ok(())
@@ -128,11 +117,12 @@ pub fn bench(args: &Args) -> Outcome {
         ("blk_rand_1", 1, true),
         ("blk_rand_64", 64, true),
     ] {
-        let next: &AtomicU64 = alloc::boxed::Box::leak(alloc::boxed::Box::new(AtomicU64::new(0)));
+        let next = Arc::new(AtomicU64::new(0));
         let begin = machine::now();
         let end = begin + span.as_nanos() as u64;
         let workers: Vec<_> = (0..goroutines)
             .map(|_| {
+                let next = next.clone();
                 go(move || {
                     let mut bytes = [0; 4096];
                     let mut done = 0;

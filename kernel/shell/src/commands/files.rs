@@ -1,18 +1,13 @@
 //! Files, as a person uses them (package `files`).
 
-use super::{Args, Outcome};
+use super::{Args, Outcome, by_goroutines, words};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
-use executive::go;
 use files::embedded_io::{Read, Write};
-use files::{Error, File, FileType, Metadata};
+use files::{File, FileType, Metadata};
 use kernel::{print, println};
-
-fn words(error: Error) -> String {
-    format!("{error}")
-}
 
 /// A name in one line, whatever is in it.
 fn shown(name: &str) -> impl core::fmt::Display + '_ {
@@ -100,20 +95,9 @@ pub fn fill(args: &Args) -> Outcome {
     let n = args.number(1, 1, 1..=1000)?;
     let bytes = args.number(2, 1, 1..=1 << 20)? as usize * 1024;
     let directory = String::from(args.words[0]);
-    let workers: Vec<_> = (0..n)
-        .map(|n| {
-            let path = format!("{directory}/FILE{n}");
-            go(move || fill_one(&path, n, bytes))
-        })
-        .collect();
-    let failed: Vec<_> = workers.into_iter().filter_map(|worker| worker.join().err()).collect();
-    match failed.first() {
-        Some(first) => Err(format!("{} of {n} goroutines failed; {first}", failed.len())),
-        None => {
-            println!("{n} files of {bytes} bytes written, read and found the same");
-            Ok(())
-        }
-    }
+    by_goroutines(n, move |n| fill_one(&format!("{directory}/FILE{n}"), n, bytes))?;
+    println!("{n} files of {bytes} bytes written, read and found the same");
+    Ok(())
 }
 
 fn fill_one(path: &str, n: u64, bytes: usize) -> Outcome {

@@ -1,19 +1,19 @@
 //! The demos (package `demos`), as commands.
 
-use super::{Args, Outcome};
+use super::{Args, Outcome, words};
 use alloc::format;
 use kernel::{print, println};
 
 pub fn sieve(args: &Args) -> Outcome {
     let n = args.number(0, 1, 1..=10_000)?;
-    let prime = demos::sieve(n as usize).map_err(|error| format!("{error}"))?;
+    let prime = demos::sieve(n as usize).map_err(words)?;
     println!("prime {n} is {prime}");
     Ok(())
 }
 
 pub fn skynet(args: &Args) -> Outcome {
     let n = args.number(0, 1, 1..=10_000_000)?;
-    let sum = demos::skynet(n).map_err(|error| format!("{error}"))?;
+    let sum = demos::skynet(n).map_err(words)?;
     println!("the sum of 0..{n} is {sum}");
     right(sum, n * (n - 1) / 2)
 }
@@ -36,7 +36,7 @@ pub fn pipeline(args: &Args) -> Outcome {
 
 pub fn spawn(args: &Args) -> Outcome {
     let n = args.number(0, 1, 1..=10_000_000)? as usize;
-    let counts = demos::spawn(n).map_err(|error| format!("{error}"))?;
+    let counts = demos::spawn(n).map_err(words)?;
     print!("{n} goroutines parked and were woken. On each CPU:");
     counts.iter().for_each(|count| print!(" {count}"));
     println!();

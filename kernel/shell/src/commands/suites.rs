@@ -90,10 +90,9 @@ pub fn trace(args: &Args) -> Outcome {
 /// Does a command while another goroutine prints, every 20 ms a fiftieth of the lines.
 pub fn beside(args: &Args) -> Outcome {
     let lines = args.number(0, 0, 50..=100_000)?;
-    let over = Arc::new(AtomicBool::new(false));
-    let (stop, mut number) = (over.clone(), 0);
-    let printer = go(move || {
-        while !stop.load(Relaxed) {
+    let mut number = 0;
+    let (outcome, ()) = while_another(&Args { words: &args.words[1..], ..*args }, move |over| {
+        while !over.load(Relaxed) {
             for _ in 0..lines / 50 {
                 number += 1;
                 super::playing::line(number);
@@ -101,29 +100,35 @@ pub fn beside(args: &Args) -> Outcome {
             time::sleep(Duration::from_millis(20));
         }
     });
-    let rest = Args { words: &args.words[1..], ..*args };
-    let outcome = run_command(rest.words[0], &rest.rest());
-    over.store(true, Relaxed);
-    printer.join();
     outcome
 }
 
 /// Does a command while another goroutine does one round of `stress` after the other, at least one.
 pub fn beside_stress(args: &Args) -> Outcome {
-    let over = Arc::new(AtomicBool::new(false));
-    let stop = over.clone();
-    let stress = go(move || {
+    let (outcome, stress) = while_another(args, |over| {
         let mut rounds = 0;
         loop {
             stress::round(rounds).map_err(|what| format!("round {rounds}: {what}"))?;
             rounds += 1;
-            if stop.load(Relaxed) {
+            if over.load(Relaxed) {
                 return Ok::<u64, String>(rounds);
             }
         }
     });
-    let outcome = run_command(args.words[0], &args.rest());
-    over.store(true, Relaxed);
-    println!("{} rounds of stress beside it", stress.join()?);
+    println!("{} rounds of stress beside it", stress?);
     outcome
+}
+
+/// Does a command while another goroutine does `other`, which is to end when it is told that the
+/// command is over. Returns what has become of both.
+fn while_another<T: Send + 'static>(
+    command: &Args,
+    other: impl FnOnce(&AtomicBool) -> T + Send + 'static,
+) -> (Outcome, T) {
+    let over = Arc::new(AtomicBool::new(false));
+    let told = over.clone();
+    let other = go(move || other(&told));
+    let outcome = run_command(command.words[0], &command.rest());
+    over.store(true, Relaxed);
+    (outcome, other.join())
 }
