@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! # use tests::boots;
-//! boots().smp(4).run("sieve 100").says("541").ok();
+//! boots().smp(4).run("sieve 100").says("is 541").ok();
 //! boots().uefi().run("crash panic").says("panic: ").dies(2);
 //! ```
 //!

@@ -97,13 +97,14 @@ impl Boot {
         self.limit = seconds;
         self
     }
-    /// The text is somewhere in the output, after what earlier `says` found.
+    /// The text is somewhere in the output, after what earlier `says` found. A bare number is no
+    /// text: addresses have any.
     pub fn says(mut self, text: &str) -> Self {
-        self.wanted.push(text.into());
+        self.wanted.push(no_part_of_an_address(text));
         self
     }
     pub fn never_says(mut self, text: &str) -> Self {
-        self.unwanted.push(text.into());
+        self.unwanted.push(no_part_of_an_address(text));
         self
     }
 
@@ -206,6 +207,13 @@ impl Boot {
         self.args.push(arg.to_string());
         self
     }
+}
+
+/// The text, which must be more than a number, decimal or hexadecimal.
+fn no_part_of_an_address(text: &str) -> String {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    assert!(!is_number, "{text:?} may be a part of an address: say the words beside it");
+    text.into()
 }
 
 /// What a machine said, and when.

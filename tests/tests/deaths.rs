@@ -8,11 +8,11 @@ use tests::boots;
 fn dies_saying(kind: &str, words: &str) {
     let said = boots()
         .run(&format!("sieve 10; crash {kind}; sieve 100"))
-        .says("29")
+        .says("is 29")
         .says(words)
-        .never_says("541")
+        .never_says("is 541")
         .dies(2);
-    let took = said.end_after("29");
+    let took = said.end_after("is 29");
     assert!(took < Duration::from_secs(5), "took {took:?}\n{said}");
     let (_, report) = said.text.split_once(words).expect("looked at above");
     // Who died: a goroutine, or a CPU that found nobody left to run.
@@ -162,10 +162,10 @@ fn a_failing_command_is_a_failing_status() {
 #[test]
 fn a_typo_is_answered_with_the_commands() {
     let said = boots().run("sive 10").says("sieve").says("skynet").dies(1);
-    assert!(!said.text.contains("29"), "{said}");
+    assert!(!said.text.contains("is 29"), "{said}");
 }
 
 #[test]
 fn exit_gives_its_code() {
-    boots().run("exit 7; sieve 10").never_says("29").dies(7);
+    boots().run("exit 7; sieve 10").never_says("is 29").dies(7);
 }

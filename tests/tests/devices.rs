@@ -112,7 +112,7 @@ fn a_disk_holds_what_its_file_does() {
     let mut bytes = vec![0; 64 * BLOCK];
     bytes[63 * BLOCK..][..5].copy_from_slice(b"hello");
     fs::write(disk.path(), bytes).expect("a file can be written");
-    boots().disk(disk.path()).run("disk-read 0 63").says("68656c6c6f000000").ok();
+    boots().disk(disk.path()).run("disk-read 0 63").says("\n68656c6c6f000000").ok();
     boots().disk(disk.path()).run("disk-read 0 64").says("the device ends before that").dies(1);
 }
 
@@ -166,7 +166,7 @@ fn an_error_of_the_disk_is_told_and_the_rest_goes_on() {
         .run("disk-read 0 99; disk-read 0 100; disk-overwrite 0 5; disk-read 0 101; sieve 100")
         .says("disk-read: the device reports an I/O error")
         .says("1 of 5 goroutines failed; blocks 80 to 120: the device reports an I/O error")
-        .says("541")
+        .says("is 541")
         .dies(1);
 }
 
@@ -188,7 +188,7 @@ fn a_disk_that_does_not_answer_is_given_up_and_the_rest_goes_on() {
         .says("10 of 100 goroutines failed; blocks 0 to 40: the device has not answered within 1s")
         .says("the device has not answered within 1s")
         .says("400 blocks written, read and found the same, by 10 goroutines")
-        .says("0000")
+        .says("\n0000000000000000") // of block 0: its number
         .dies(1);
 }
 
@@ -205,7 +205,7 @@ fn a_disk_that_is_taken_away_is_told_of_and_the_rest_goes_on() {
     writeln!(keys, "drive_del disk0").expect("QEMU listens");
     console.until("disk-bench: the device ");
     console.until("> ");
-    assert!(console.does("sieve 100").contains("541"));
+    assert!(console.does("sieve 100").contains("is 541"));
     console.ends_with("exit", 0);
 }
 

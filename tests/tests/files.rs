@@ -197,7 +197,7 @@ fn what_the_host_takes_away_is_told() {
         let said = console.does(command);
         assert!(said.contains("/share/") && said.contains("no such file"), "{command}: {said}");
     }
-    assert!(console.does("sieve 30").contains("113"));
+    assert!(console.does("sieve 30").contains("is 113"));
     console.ends_with("exit 0", 0);
 }
 

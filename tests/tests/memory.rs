@@ -114,7 +114,7 @@ fn with_all_memory_in_use_commands_are_answered_and_spawns_refused() {
         .says(" @ ")
         .says("KiB of RAM are ours")
         .says("full: out of memory")
-        .says("499500")
+        .says("is 499500")
         .dies(1);
 }
 
@@ -123,7 +123,7 @@ fn with_all_memory_in_use_the_console_answers() {
     let mut console = boots().mem("128M").console();
     assert!(console.does("full cpus").contains("wakes-sent"));
     assert!(console.does("spawn 1000000").contains(REFUSED));
-    assert!(console.does("skynet 1000").contains("499500"));
+    assert!(console.does("skynet 1000").contains("is 499500"));
     console.ends_with("exit", 0);
 }
 

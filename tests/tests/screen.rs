@@ -74,7 +74,7 @@ fn on_a_small_screen_all_of_it_is_used() {
 /// UEFI gives no framebuffer: everything is as it was before there were screens.
 #[test]
 fn without_a_screen_the_serial_line_does() {
-    let said = boots().uefi().smp(1).qemu(&["-vga", "none"]).run("sieve 100").says("541").ok();
+    let said = boots().uefi().smp(1).qemu(&["-vga", "none"]).run("sieve 100").says("is 541").ok();
     assert!(!said.text.contains("screen:"), "{said}");
 }
 
@@ -82,7 +82,7 @@ fn without_a_screen_the_serial_line_does() {
 fn without_a_keyboard_the_serial_line_does() {
     let machine = boots().smp(1).qemu(&["-machine", "q35,i8042=off"]);
     let mut console = machine.console();
-    assert!(console.does("sieve 100").contains("541"));
+    assert!(console.does("sieve 100").contains("is 541"));
     console.ends_with("exit", 0);
 }
 
