@@ -254,14 +254,9 @@ impl WaitQ {
     /// Takes this one off; `false` if it is not queued any more.
     #[doc(alias = "dequeueSudoG")]
     pub fn remove(&self, w: &Waiter) -> bool {
-        let queued = w.state.get() == State::Queued;
-        if queued {
-            self.unlink(w);
+        if w.state.get() != State::Queued {
+            return false;
         }
-        queued
-    }
-
-    fn unlink(&self, w: &Waiter) {
         let (prev, next) = (w.prev.get(), w.next.get());
         match self.get(prev) {
             Some(prev) => prev.next.set(next),
@@ -272,6 +267,7 @@ impl WaitQ {
             None => self.last.set(prev),
         }
         w.state.set(State::Off);
+        true
     }
 
     fn last(&self) -> Option<&Waiter> {
