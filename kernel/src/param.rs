@@ -89,3 +89,8 @@ pub const I8042_PATIENCE_NS: u64 = 50_000_000;
 /// From one drawing of the screen to the next, at least (ns): 30 a second look smooth, and leave
 /// the CPU to the others. What is printed faster is seen when it has scrolled past.
 pub const FRAME_NS: u64 = 33_000_000;
+/// So many times as long as a drawing took the drawer rests: a large screen that scrolls takes a
+/// tenth of a CPU.
+pub const RESTS: u64 = 9;
+/// But no longer than this (ns), because a drawing that waited for a CPU takes long too.
+pub const FRAME_MOST_NS: u64 = 300_000_000;

@@ -16,7 +16,7 @@
 
 use crate::framebuffer::Screen;
 use crate::paging;
-use crate::param::FRAME_NS;
+use crate::param::{FRAME_MOST_NS, FRAME_NS, RESTS};
 use crate::terminal::{BLANK, Cell, Terminal};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -26,7 +26,7 @@ use core::time::Duration;
 use executive::g::WaitReason;
 use executive::lock::{Lock, Rank};
 use executive::wait::{Parked, may_park, outside, park};
-use executive::{Builder, println, time};
+use executive::{Builder, machine, println, time};
 use spin::Once;
 
 /// The framebuffer, if there is one that can be used.
@@ -126,7 +126,8 @@ pub fn start_drawing() {
     }
 }
 
-/// The drawer: draws when something has changed, then leaves the CPU to others for a while.
+/// The drawer: draws when something has changed, then leaves the CPU to others for a while, the
+/// longer the more there was to draw.
 fn serve() {
     loop {
         park(may_park(), WaitReason::Irq, |me| {
@@ -139,8 +140,10 @@ fn serve() {
             wanted.drawer = Drawer::Waits(me);
             None
         });
+        let begun = machine::now();
         draw();
-        time::sleep(Duration::from_nanos(FRAME_NS));
+        let rest = (machine::now() - begun) * RESTS;
+        time::sleep(Duration::from_nanos(rest.clamp(FRAME_NS, FRAME_MOST_NS)));
     }
 }
 
