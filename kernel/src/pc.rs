@@ -76,8 +76,9 @@ unsafe impl Machine for Pc {
         clock::now_ns()
     }
 
-    fn tick_at(deadline: u64) {
+    fn tick_at(deadline: u64) -> bool {
         clock::arm_timer(deadline);
+        true
     }
 
     fn kick(cpu: usize) {

@@ -14,12 +14,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::hint::black_box;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::time::Duration;
 use executive::affinity::cpus;
 use executive::census::{CpuState, cpu_reports};
 use executive::g::WaitReason;
 use executive::lock::{Lock, Rank};
 use executive::percpu::{Pin, cpu};
 use executive::sync::Mutex;
+use executive::time::after_func;
 use executive::wait::{Parked, may_park, park};
 use executive::{JoinHandle, chan, go, lock_to_cpu, machine, yield_now};
 
@@ -63,8 +65,9 @@ pub struct Operation {
 }
 
 /// All that a single CPU can do.
-pub static OPERATIONS: [Operation; 5] = [
+pub static OPERATIONS: [Operation; 6] = [
     Operation { name: "switch", among: 2, run: switches },
+    Operation { name: "switch_beside_timer", among: 2, run: switches_beside_a_timer },
     Operation { name: "spawn_exit_join", among: 1, run: spawns },
     Operation { name: "chan_round_trip", among: 2, run: round_trips },
     Operation { name: "chan_buffered", among: 2, run: buffered },
@@ -76,6 +79,13 @@ fn switches(n: usize, among: usize) {
     let all: Vec<_> =
         (0..among).map(|_| go(move || (0..n / among).for_each(|_| yield_now()))).collect();
     all.into_iter().for_each(|g| g.join());
+}
+
+/// The same on a P that has a timer: a tick tells when it is due, so no switch looks.
+fn switches_beside_a_timer(n: usize, among: usize) {
+    let timer = after_func(Duration::from_secs(3600), || ());
+    switches(n, among);
+    timer.stop();
 }
 
 /// `n` goroutines are born, do nothing, end, and are joined; so many are there at a time.

@@ -102,6 +102,18 @@ fn goroutines() {
     time::sleep(Duration::from_millis(20));
     assert!(executive::machine::now() - begun >= 20_000_000);
 
+    // Beside two that never leave the CPU: no tick tells of the timer, so they look at the clock.
+    let (ping, pings) = chan(0);
+    let (pong, pongs) = chan(0);
+    go(move || pings.iter().for_each(|()| pong.send(()).unwrap()));
+    let sleeper = go(|| time::sleep(Duration::from_millis(5)));
+    let begun = executive::machine::now();
+    while !sleeper.is_finished() {
+        assert!(executive::machine::now() - begun < 10_000_000_000, "it sleeps for ever");
+        ping.send(()).unwrap();
+        pongs.recv();
+    }
+
     let (_tx, silent) = chan::<()>(0);
     select! {
         recv(silent) -> _ => panic!("nobody sends"),

@@ -35,10 +35,11 @@ unsafe impl Machine for Linux {
     fn now() -> u64 {
         fuzz::now().unwrap_or_else(sleep::now)
     }
-    fn tick_at(deadline: u64) {
+    fn tick_at(deadline: u64) -> bool {
         if !fuzz::tick_at(deadline) {
             tick::tick_at(deadline)
         }
+        true
     }
     fn kick(cpu: usize) {
         tick::kick(cpu)

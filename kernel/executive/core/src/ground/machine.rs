@@ -156,11 +156,12 @@ trait Machine {
 
     /// `up::on_tick` runs on the calling CPU once, at `deadline` or a little later. Replaces what
     /// was asked before; [`NEVER`] takes it back. A [`wait`](Self::wait) in between may use the
-    /// timer up, so the executive asks anew after a wait. Called pinned or on g0.
+    /// timer up, so the executive asks anew after a wait. Called pinned or on g0. Returns whether
+    /// it will: always the same answer.
     ///
-    /// Default: never. A goroutine keeps its CPU until it parks or yields, and a timer fires late,
-    /// when a CPU next looks for a goroutine to run.
-    safe fn tick_at(deadline: u64) = {};
+    /// Default: `false`, never. A goroutine keeps its CPU until it parks or yields, and a timer
+    /// fires late, when a CPU next looks for a goroutine to run: then it reads the clock each time.
+    safe fn tick_at(deadline: u64) -> bool = false;
 
     /// `up::on_tick` runs on `cpu` soon. May be called from a handler.
     ///

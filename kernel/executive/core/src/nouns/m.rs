@@ -205,13 +205,19 @@ impl M {
             return;
         }
         // A handler that comes meanwhile requests a tick of its own, which ours must not replace.
-        loop {
-            let tick = self.tick.load(Ordering::Relaxed);
-            machine::tick_at(tick);
-            if self.tick.load(Ordering::Relaxed) == tick {
-                return;
+        let mut asked = NEVER;
+        while asked != self.tick.load(Ordering::Relaxed) {
+            asked = self.tick.load(Ordering::Relaxed);
+            if !machine::tick_at(asked) {
+                self.tick_is_gone();
+                asked = NEVER;
             }
         }
+    }
+    /// Whether a tick comes by then.
+    #[inline(always)]
+    pub(crate) fn ticks_by(&self, deadline: u64) -> bool {
+        self.tick.load(Ordering::Relaxed) <= deadline
     }
     /// No tick is requested any more: it came, or a wait has used the timer up.
     pub(crate) fn tick_is_gone(&self) {

@@ -76,13 +76,14 @@ fn is_calm() -> bool {
     calm
 }
 
-/// The common case, in which the next g comes from this P's own queue: no timer, nothing that an
-/// interrupt left, nothing locked to this CPU, which is on. (After a goroutine it is not
-/// searching.)
+/// The common case, in which the next g comes from this P's own queue: no timer of which a tick
+/// will not tell, nothing that an interrupt left, nothing locked to this CPU, which is on. (After
+/// a goroutine it is not searching.)
 #[inline(always)]
 fn nothing_special(m: &M) -> bool {
-    let p = &m.p;
-    p.timers.next() == NEVER && p.arrivals.is_empty() && !m.is_special() && !chaos::one_in(4)
+    let (p, due) = (&m.p, m.p.timers.next());
+    let told = due == NEVER || m.ticks_by(due.saturating_add(TIMER_SLACK_NS));
+    told && p.arrivals.is_empty() && !m.is_special() && !chaos::one_in(4)
 }
 
 /// Everything that `schedule` knows.
@@ -128,11 +129,8 @@ pub(crate) enum Turn {
 /// Runs a runnable g that the caller has taken off its queue.
 pub(crate) fn execute(m: &M, g: &'static G, turn: Turn) -> ! {
     let p = &m.p;
-    let due = p.timers.next();
-    if due != NEVER {
-        // A hog must not make sleepers late. Nor may sleepers that are due take all of `g`'s time.
-        m.tick_by(due.max(p.coarse_now.get()).saturating_add(TIMER_SLACK_NS));
-    }
+    // A hog must not make sleepers late. Nor may sleepers that are due take all of `g`'s time.
+    m.tick_by(p.timers.next().max(p.coarse_now.get()).saturating_add(TIMER_SLACK_NS));
     if turn == Turn::Own {
         turn_begins(p);
     }
