@@ -3,8 +3,9 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use tests::{Boot, Socket, boots};
+use tests::{Boot, Socket, boots, until_all_halt};
 
 const BLOCK: usize = 512;
 
@@ -204,6 +205,89 @@ fn a_disk_that_is_taken_away_is_told_of_and_the_rest_goes_on() {
     console.until("blk_seq_1,");
     writeln!(keys, "drive_del disk0").expect("QEMU listens");
     console.until("disk-bench: the device ");
+    console.until("> ");
+    assert!(console.does("sieve 100").contains("is 541"));
+    console.ends_with("exit", 0);
+}
+
+/// Where QEMU's boards have the registers by which the firmware's AML lets a device out of its slot
+/// (QEMU, docs/specs/acpi_pci_hotplug.rst).
+const PC: u16 = 0xae00;
+const Q35: u16 = 0x0cc0;
+
+/// Waits until everybody waits for devices, and pulls out what is in this slot of the first bus
+/// that has slots.
+fn pulls_out(monitor: &mut UnixStream, board: u16, slot: u8) {
+    const EJECT: u16 = 0x08;
+    const SELECT: u16 = 0x10;
+    until_all_halt(monitor, 2);
+    writeln!(monitor, "o /w {:#x} 0", board + SELECT).expect("QEMU listens");
+    writeln!(monitor, "o /w {:#x} {:#x}", board + EJECT, 1u32 << slot).expect("QEMU listens");
+}
+
+/// A disk, a source of random numbers and a directory of the host are pulled out while goroutines
+/// wait for them: the device has done nothing for those by then, nor would it within the hour.
+#[test]
+fn devices_that_are_pulled_out_are_told_of_and_the_rest_goes_on() {
+    const GONE: &str = "is not used any more: the device is not there any more";
+    let (disk, monitor) = (File::new("out", 4000), Socket::new("out-monitor"));
+    let share = std::env::temp_dir().join(format!("executive-{}.out-share", std::process::id()));
+    fs::create_dir_all(&share).expect("a directory can be made");
+    fs::write(share.join("long"), vec![1; 100_000]).expect("a file can be written");
+    let slow = "throttling.bps-total=1";
+    let shared = format!("local,id=s,security_model=none,path={},{slow}", share.display());
+    let mut console = boots()
+        .bare()
+        .smp(2)
+        .qemu(&["-machine", "pc", "-cpu", "max,rdrand=off", "-vga", "std"])
+        .qemu(&["-device", "ide-hd,drive=image,bootindex=0", "-monitor", &monitor.place()])
+        .qemu(&["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"])
+        .qemu(&["-drive", &disk.drive("disk", "")])
+        .qemu(&["-device", "virtio-blk-pci,drive=disk,addr=0x10"])
+        .qemu(&["-device", "virtio-rng-pci,max-bytes=1,period=3600000,addr=0x11"])
+        .qemu(&["-fsdev", &shared, "-device", "virtio-9p-pci,fsdev=s,mount_tag=s,addr=0x12"])
+        .console();
+    let mut keys = monitor.connect();
+    writeln!(keys, "block_set_io_throttle disk 1 0 0 0 0 0").expect("QEMU listens");
+    for (slot, command, answer) in [
+        (0x10, "disk-overwrite 0 20", "20 of 20 goroutines failed; blocks 0 to 40: the device is"),
+        (0x11, "random 32", "32 bytes from the clock's jitter"),
+        (0x12, "cat /s/long", "/s/long: the device has failed"),
+    ] {
+        console.types(&format!("{command}\r"));
+        console.until("\n");
+        pulls_out(&mut keys, PC, slot);
+        console.until(&format!("virtio: 00:{slot:02x}.0 {GONE}"));
+        console.until(answer);
+        console.until("> ");
+    }
+    // Who comes later is told at once.
+    assert!(console.does("disk-read 0 0").contains("the device is not there any more"));
+    assert!(console.does("ls /s").contains("the device has failed"));
+    assert!(console.does("random 32").contains("jitter"));
+    assert!(!console.does("lspci").contains("1af4:"));
+    assert!(console.does("sieve 100").contains("is 541"));
+    console.ends_with("exit", 0);
+    let _ = fs::remove_dir_all(share);
+}
+
+/// The same where configuration space is in memory.
+#[test]
+fn a_disk_that_is_pulled_out_of_a_port_is_told_of() {
+    let (disk, monitor) = (File::new("port", 400), Socket::new("port-monitor"));
+    let mut console = boots()
+        .smp(2)
+        .qemu(&["-device", "pcie-root-port,id=p", "-monitor", &monitor.place()])
+        .qemu(&["-drive", &disk.drive("disk", "")])
+        .qemu(&["-device", "virtio-blk-pci,drive=disk,bus=p"])
+        .console();
+    let mut keys = monitor.connect();
+    writeln!(keys, "block_set_io_throttle disk 1 0 0 0 0 0").expect("QEMU listens");
+    console.types("disk-overwrite 0 10\r");
+    console.until("\n");
+    pulls_out(&mut keys, Q35, 0);
+    console.until("01:00.0 is not used any more: the device is not there any more");
+    console.until("10 of 10 goroutines failed; blocks 0 to 40: the device is not there any more");
     console.until("> ");
     assert!(console.does("sieve 100").contains("is 541"));
     console.ends_with("exit", 0);

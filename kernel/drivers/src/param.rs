@@ -6,6 +6,11 @@ use core::time::Duration;
 /// long as its threads do not run.
 pub const RESET_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How often a device that has not answered is asked whether it is still there: by a read of its
+/// configuration space, which one goroutine does of those that wait. A person who has pulled it out
+/// does not wait long for that second; most requests never come to it.
+pub const CHECK_EVERY: Duration = Duration::from_secs(1);
+
 /// How many requests are looked at under the lock of a queue before those who wait are woken.
 pub const AT_A_TIME: usize = 8;
 

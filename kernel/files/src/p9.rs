@@ -18,9 +18,9 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering};
 use executive::chan::{Receiver, Sender};
 use executive::lock::{Lock, Rank};
+use executive::sync::OnceLock;
 
 /// How messages get to a server, and its answers back.
 pub trait Channel: Send + Sync {
@@ -94,9 +94,9 @@ struct Client {
     /// The tags that are free. Go: a buffered channel as a pool.
     tags: (Sender<u16>, Receiver<u16>),
     fids: Lock<Fids>,
-    /// A request was lost: its tag and the server's state are unknown. It orders nothing: who sees
-    /// it late asks once in vain.
-    lost: AtomicBool,
+    /// Why a request was lost: its tag and the server's state are unknown. Who sees it late asks
+    /// once in vain.
+    lost: OnceLock<ErrorKind>,
 }
 
 /// The server's names for the files that we use.
@@ -122,7 +122,7 @@ impl Share {
             channel: Box::new(channel),
             tags,
             fids: Lock::new(Rank::User, Fids { next: ROOT + 1, free: Vec::new() }),
-            lost: AtomicBool::new(false),
+            lost: OnceLock::new(),
         };
         let ask = Message::new(t::VERSION).u32(client.most).text(VERSION);
         // Its tag is NOTAG, and one of ours is not used meanwhile.
@@ -219,11 +219,11 @@ impl Client {
         let request = ask.finished(tag);
         // An answer is at least as long as an error's.
         let mut answer = vec![0; HEADER + room.max(4)];
-        let exchanged = match self.lost.load(Ordering::Relaxed) {
-            true => Err(ErrorKind::TimedOut),
-            false if request.len() > self.most as usize => Err(ErrorKind::InvalidInput),
-            false => self.channel.exchange(slot, &request, &mut answer).inspect_err(|_| {
-                self.lost.store(true, Ordering::Relaxed);
+        let exchanged = match self.lost.get() {
+            Some(&why) => Err(why),
+            None if request.len() > self.most as usize => Err(ErrorKind::InvalidInput),
+            None => self.channel.exchange(slot, &request, &mut answer).inspect_err(|&why| {
+                let _ = self.lost.set(why);
             }),
         };
         let _ = self.tags.0.send(slot); // has room

@@ -53,6 +53,12 @@ impl Function {
         });
         Ok(device)
     }
+
+    /// Whether it is still there. A function that was pulled out is not, and its registers read as
+    /// ones, or as zeros in QEMU.
+    pub fn is_there(&self) -> bool {
+        PciHeader::new(self.address).id(Config) == (self.vendor, self.device)
+    }
 }
 
 /// Takes the first function of that vendor and device number which nobody has.

@@ -9,7 +9,7 @@ use crate::param::RESET_PATIENCE;
 use alloc::vec::Vec;
 use core::array;
 use executive::time::Instant;
-use kernel::device::{self, Device, Function, Irq, Registers, Word};
+use kernel::device::{self, Device, Function, Irq, Place, Registers, Word};
 use virtio_drivers::Error as VirtioError;
 use virtio_drivers::PhysAddr;
 use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus, Transport};
@@ -198,7 +198,8 @@ impl Pci {
 
     /// What the device says of itself.
     pub(super) fn health(&self) -> Result<Health, Error> {
-        Ok(Health { status: self.common.part(common::STATUS, 1)? })
+        let status = self.common.part(common::STATUS, 1)?;
+        Ok(Health { function: *self.function(), status })
     }
 
     /// `false`: the device refuses it.
@@ -269,22 +270,29 @@ impl Doorbell {
     }
 }
 
-/// The device's status register.
+/// Whether the device is there, and its status register.
 #[derive(Debug)]
 pub(super) struct Health {
+    function: Function,
     status: Registers,
 }
 
 impl Health {
     /// An error: no answer is to be waited for.
     pub fn check(&self) -> Result<(), Error> {
-        match self.status.read::<u8>(0) {
-            GONE => Err(Error::Gone),
-            status if u32::from(status) & DeviceStatus::DEVICE_NEEDS_RESET.bits() != 0 => {
-                Err(Error::NeedsReset)
-            }
-            _ => Ok(()),
+        if !self.function.is_there() {
+            return Err(Error::Gone);
         }
+        let status = DeviceStatus::from_bits_truncate(self.status.read::<u8>(0).into());
+        match status.contains(DeviceStatus::DEVICE_NEEDS_RESET) {
+            true => Err(Error::NeedsReset),
+            false => Ok(()),
+        }
+    }
+
+    /// Where the device is, or was.
+    pub fn place(&self) -> Place {
+        Place(self.function.address)
     }
 
     /// Stops the device, for good: it is reset.

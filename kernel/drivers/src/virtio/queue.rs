@@ -14,6 +14,9 @@
 //! for itself while it is out, and then the next one. A request that the device has not answered in
 //! time leaves its slot behind until it does.
 //!
+//! A device that was pulled out says nothing. So the leader, once in a while, looks whether it is
+//! there. If not, all who wait are told, and all who come later.
+//!
 //! **Rule:** only the leader looks what has been answered. So who is to lead next is not told
 //! anything else meanwhile.
 //!
@@ -25,7 +28,7 @@ use super::hal::KernelHal;
 use super::pci::{Doorbell, Health, Interrupt, Pci};
 use super::ring::{Buffers, Nonsense, Ring};
 use crate::error::Error;
-use crate::param::AT_A_TIME;
+use crate::param::{AT_A_TIME, CHECK_EVERY};
 use alloc::vec::Vec;
 use core::fmt;
 use core::mem;
@@ -37,6 +40,7 @@ use executive::select;
 use executive::time::Instant;
 use executive::wait::Monitor;
 use kernel::device::Dma;
+use kernel::println;
 use virtio_drivers::transport::Transport;
 
 /// A device's queue of `SIZE` descriptors, in which half as many requests fit.
@@ -226,9 +230,10 @@ impl<const SIZE: usize> Queue<SIZE> {
             if let Some(answered) = self.look(Some(me)) {
                 break answered;
             }
+            let remaining = deadline.remaining();
             let in_time = select! {
                 irq(self.interrupt.armed()) => true,
-                after(deadline.remaining()) => false,
+                after(remaining.min(CHECK_EVERY)) => false,
             };
             if in_time {
                 continue;
@@ -240,6 +245,9 @@ impl<const SIZE: usize> Queue<SIZE> {
             if !matches!(why, Error::TimedOut(_)) {
                 self.break_down(why);
                 return (None, Err(why));
+            }
+            if remaining > CHECK_EVERY {
+                continue;
             }
             let mut shared = self.shared.lock();
             // If it is broken, this was its leader, and has broken it.
@@ -340,12 +348,16 @@ impl<const SIZE: usize> Queue<SIZE> {
     /// The device is not asked any more. Whoever waits is told why.
     fn break_down(&self, why: Error) {
         self.health.stop();
-        let told: Vec<u16> = {
+        let (first, told): (bool, Vec<u16>) = {
             let mut shared = self.shared.lock();
+            let first = shared.broken.is_none();
             shared.broken.get_or_insert(why);
             let waiting = shared.waiting.iter_mut().zip(0..);
-            waiting.filter_map(|(until, number)| until.take().map(|_| number)).collect()
+            (first, waiting.filter_map(|(until, number)| until.take().map(|_| number)).collect())
         };
+        if first {
+            println!("virtio: {} is not used any more: {why}", self.health.place());
+        }
         self.give_back.close();
         told.into_iter().for_each(|number| self.tell(number, Turn::Done(Err(why))));
     }

@@ -194,14 +194,14 @@ pub fn a_server_may_say_anything() {
     assert!(good > 300 && bad > 300, "{good} {bad}");
 }
 
-/// Answers the first two requests.
-struct Lost(AtomicUsize);
+/// Answers the first two requests, and to the third it has this error.
+struct Lost(AtomicUsize, ErrorKind);
 
 impl Channel for Lost {
     fn exchange(&self, _: u16, request: &[u8], answer: &mut [u8]) -> Result<usize, ErrorKind> {
         match self.0.fetch_add(1, SeqCst) {
             0 | 1 => Ok(give(&plausible(request, &mut Random(0)), answer)),
-            2 => Err(ErrorKind::TimedOut),
+            2 => Err(self.1),
             _ => panic!("it was asked again"),
         }
     }
@@ -214,8 +214,10 @@ impl Channel for Lost {
 }
 
 pub fn a_lost_server_is_given_up() {
-    let share = Share::attach(Lost(AtomicUsize::new(0))).unwrap();
-    for _ in 0..3 {
-        assert_eq!(share.metadata(&["x"]), Err(ErrorKind::TimedOut));
+    for why in [ErrorKind::TimedOut, ErrorKind::Device] {
+        let share = Share::attach(Lost(AtomicUsize::new(0), why)).unwrap();
+        for _ in 0..3 {
+            assert_eq!(share.metadata(&["x"]), Err(why));
+        }
     }
 }
