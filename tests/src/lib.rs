@@ -26,4 +26,4 @@ pub use machine::{Boot, Transcript, boots};
 pub use random::Random;
 pub use screen::Screen;
 pub use slots::take as slot;
-pub use socket::{Socket, until_all_halt};
+pub use socket::{Slots, Socket, until_all_halt};

@@ -1,5 +1,5 @@
 //! Where QEMU listens beside the serial line, for its monitor or a debugger: [`Socket`].
-//! And what a test wants the monitor to tell: [`until_all_halt`].
+//! And what a test wants of the monitor: [`until_all_halt`], [`Slots`].
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -30,6 +30,29 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// The PCI slots of one of QEMU's boards: those of the first bus out of which devices can be pulled.
+/// The firmware's AML lets a device out by two registers, when the system has let it go (QEMU,
+/// docs/specs/acpi_pci_hotplug.rst). Nobody asks the system here.
+#[derive(Clone, Copy)]
+pub struct Slots(u16);
+
+impl Slots {
+    pub const PC: Slots = Slots(0xae00);
+    /// The first PCI Express port has one slot, 0.
+    pub const Q35: Slots = Slots(0x0cc0);
+
+    /// What to tell the monitor to pull out what is in this slot.
+    pub fn eject(self, slot: u8) -> [String; 2] {
+        const EJECT: u16 = 0x08;
+        const SELECT_BUS: u16 = 0x10;
+        let Slots(at) = self;
+        [
+            format!("o /w {:#x} 0", at + SELECT_BUS),
+            format!("o /w {:#x} {:#x}", at + EJECT, 1 << slot),
+        ]
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use tests::{Boot, Socket, boots, until_all_halt};
+use tests::{Boot, Slots, Socket, boots, until_all_halt};
 
 const BLOCK: usize = 512;
 
@@ -210,19 +210,12 @@ fn a_disk_that_is_taken_away_is_told_of_and_the_rest_goes_on() {
     console.ends_with("exit", 0);
 }
 
-/// Where QEMU's boards have the registers by which the firmware's AML lets a device out of its slot
-/// (QEMU, docs/specs/acpi_pci_hotplug.rst).
-const PC: u16 = 0xae00;
-const Q35: u16 = 0x0cc0;
-
-/// Waits until everybody waits for devices, and pulls out what is in this slot of the first bus
-/// that has slots.
-fn pulls_out(monitor: &mut UnixStream, board: u16, slot: u8) {
-    const EJECT: u16 = 0x08;
-    const SELECT: u16 = 0x10;
+/// Waits until everybody waits for devices, and pulls this one out.
+fn pulls_out(monitor: &mut UnixStream, slots: Slots, slot: u8) {
     until_all_halt(monitor, 2);
-    writeln!(monitor, "o /w {:#x} 0", board + SELECT).expect("QEMU listens");
-    writeln!(monitor, "o /w {:#x} {:#x}", board + EJECT, 1u32 << slot).expect("QEMU listens");
+    for line in slots.eject(slot) {
+        writeln!(monitor, "{line}").expect("QEMU listens");
+    }
 }
 
 /// A disk, a source of random numbers and a directory of the host are pulled out while goroutines
@@ -256,7 +249,7 @@ fn devices_that_are_pulled_out_are_told_of_and_the_rest_goes_on() {
     ] {
         console.types(&format!("{command}\r"));
         console.until("\n");
-        pulls_out(&mut keys, PC, slot);
+        pulls_out(&mut keys, Slots::PC, slot);
         console.until(&format!("virtio: 00:{slot:02x}.0 {GONE}"));
         console.until(answer);
         console.until("> ");
@@ -285,7 +278,7 @@ fn a_disk_that_is_pulled_out_of_a_port_is_told_of() {
     writeln!(keys, "block_set_io_throttle disk 1 0 0 0 0 0").expect("QEMU listens");
     console.types("disk-overwrite 0 10\r");
     console.until("\n");
-    pulls_out(&mut keys, Q35, 0);
+    pulls_out(&mut keys, Slots::Q35, 0);
     console.until("01:00.0 is not used any more: the device is not there any more");
     console.until("10 of 10 goroutines failed; blocks 0 to 40: the device is not there any more");
     console.until("> ");

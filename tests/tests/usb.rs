@@ -1,8 +1,10 @@
 //! A machine without a keyboard of the first PCs: a USB keyboard at an xHCI controller.
 
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
-use tests::{Boot, Screen, boots};
+use tests::{Boot, Screen, Slots, Socket, boots};
 
 /// This controller, and a keyboard; no other can be typed at.
 fn with_keyboard(machine: Boot, controller: &str, keyboard: &str) -> Boot {
@@ -20,7 +22,7 @@ fn started(machine: Boot, name: &str) -> Screen {
     let mut screen = machine.screen(name);
     let seen = screen.until("`help` lists the commands");
     assert!(seen.contains("keyboard: no PS/2\n"), "{seen}");
-    assert!(seen.contains("keyboard: USB (00:"), "{seen}");
+    assert!(seen.contains("keyboard: USB (0"), "{seen}");
     screen
 }
 
@@ -88,6 +90,44 @@ fn a_keyboard_is_plugged_out_and_in_and_a_held_key_repeats() {
     screen.until("\n>\n");
     screen.asks("sendkey a 2000");
     screen.until("> aaaaaaaa");
+}
+
+/// Presses a key, and does not release it: by QEMU's other monitor, for `sendkey` releases it.
+fn holds(qmp: &Socket, key: &str) -> UnixStream {
+    let mut qmp = qmp.connect();
+    let key = format!(r#"{{"type": "qcode", "data": "{key}"}}"#);
+    let event = format!(r#"{{"type": "key", "data": {{"down": true, "key": {key}}}}}"#);
+    let event =
+        format!(r#"{{"execute": "input-send-event", "arguments": {{"events": [{event}]}}}}"#);
+    for line in [r#"{"execute": "qmp_capabilities"}"#, &event] {
+        writeln!(qmp, "{line}").expect("QEMU listens");
+    }
+    qmp
+}
+
+/// A key is held then, which repeats no more. What is plugged in elsewhere is typed at.
+#[test]
+fn a_controller_that_is_pulled_out_is_told_of_and_the_rest_goes_on() {
+    let qmp = Socket::new("usb-out-qmp");
+    let machine = boots()
+        .smp(2)
+        .qemu(&["-machine", "q35,i8042=off", "-device", "pcie-root-port,id=p"])
+        .qemu(&["-device", "qemu-xhci,id=usb,bus=p", "-device", "usb-kbd,bus=usb.0"])
+        .qemu(&["-device", "qemu-xhci,id=other", "-qmp", &qmp.place()]);
+    let mut screen = started(machine, "usb-out");
+    let _held = holds(&qmp, "a");
+    screen.until("> aaaa");
+    for line in Slots::Q35.eject(0) {
+        screen.asks(&line);
+    }
+    screen.until("USB: the controller 01:00.0 is not used: it is not there any more");
+    screen.asks("device_add usb-kbd,bus=other.0");
+    while !screen.text().contains("\n>\n") {
+        screen.press("ctrl-c");
+        thread::sleep(Duration::from_millis(100)); // from a look to the next
+    }
+    screen.types("sieve 100\r");
+    screen.until("prime 100 is 541");
 }
 
 /// A hub is told of, and the rest goes on.

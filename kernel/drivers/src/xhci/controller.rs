@@ -135,7 +135,7 @@ const CONTROL: u8 = 1;
 
 pub struct Controller {
     // First: from when it is dropped the controller does not reach memory any more.
-    _device: Device,
+    device: Device,
     operational: Registers,
     runtime: Registers,
     doorbells: Registers,
@@ -261,14 +261,14 @@ impl Controller {
         }
         // SAFETY: by its reset it has forgotten what it was told before. From here on it is told
         // the addresses of `Dma` memory alone. A slot's memory is freed when the controller has
-        // said that the slot is disabled (`disable`), the rest behind `_device`.
+        // said that the slot is disabled (`disable`), the rest behind `device`.
         unsafe { device.master() };
         let interrupt = device.irqs(1)?.swap_remove(0);
         let tables = Dma::new(0x1000)?;
         let structural = read(STRUCTURAL_2);
         let pages = (structural >> 21 & 0x1f) << 5 | structural >> 27;
         let controller = Controller {
-            _device: device,
+            device,
             operational,
             runtime,
             doorbells,
@@ -327,14 +327,18 @@ impl Controller {
         self.operational.write(PORTS + PORT_BYTES * usize::from(port - 1), value);
     }
 
+    fn is_there(&self) -> bool {
+        self.device.function().is_there()
+    }
+
     /// Takes in what has happened.
     pub fn look(&mut self) -> Result<(), Error> {
-        match self.operational.read::<u32>(STATUS) {
-            u32::MAX => return Err(Error::Gone),
-            status if status & (HALTED | MEMORY_ERROR | OWN_ERROR) != 0 => {
-                return Err(Error::Stopped);
-            }
-            _ => {}
+        let status = self.operational.read::<u32>(STATUS);
+        if matches!(status, 0 | u32::MAX) && !self.is_there() {
+            return Err(Error::Gone);
+        }
+        if status & (HALTED | MEMORY_ERROR | OWN_ERROR) != 0 {
+            return Err(Error::Stopped);
         }
         // Before the events are looked at: one that comes later interrupts again.
         self.operational.write(STATUS, INTERRUPT | PORT_CHANGE);
@@ -608,7 +612,8 @@ impl Drop for Controller {
     /// It stops: its devices are asked nothing any more.
     fn drop(&mut self) {
         self.operational.write(COMMAND, 0u32);
-        let _ = poll("its stop", || self.operational.read::<u32>(STATUS) & HALTED != 0);
+        let halted = || self.operational.read::<u32>(STATUS) & HALTED != 0;
+        let _ = poll("its stop", || halted() || !self.is_there());
     }
 }
 
