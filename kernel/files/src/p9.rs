@@ -125,11 +125,11 @@ impl Share {
             lost: OnceLock::new(),
         };
         let ask = Message::new(t::VERSION).u32(client.most).text(VERSION);
-        // Its tag is NOTAG, and one of ours is not used meanwhile.
-        let (most, same) = client.call_as(Some(NO_TAG), ask, 64, |answer| {
-            Some((answer.u32()?, answer.text()? == VERSION.as_bytes()))
+        let (most, is_same) = client.call(ask, 64, |answer| {
+            let most = answer.u32()?;
+            Some((most, answer.text()? == VERSION.as_bytes()))
         })?;
-        if !same || !(LEAST_MESSAGE..=client.most).contains(&most) {
+        if !is_same || !(LEAST_MESSAGE..=client.most).contains(&most) {
             return Err(ErrorKind::Unsupported);
         }
         client.most = most;
@@ -203,19 +203,10 @@ impl Client {
         room: usize,
         read: impl FnOnce(&mut Answer) -> Option<T>,
     ) -> Result<T, ErrorKind> {
-        self.call_as(None, ask, room, read)
-    }
-
-    fn call_as<T>(
-        &self,
-        as_tag: Option<u16>,
-        ask: Message,
-        room: usize,
-        read: impl FnOnce(&mut Answer) -> Option<T>,
-    ) -> Result<T, ErrorKind> {
         let slot = self.tags.1.recv().ok_or(ErrorKind::Device)?;
-        let tag = as_tag.unwrap_or(slot);
         let kind = ask.0[4];
+        // The protocol wants NOTAG; one of ours is not used meanwhile.
+        let tag = if kind == t::VERSION { NO_TAG } else { slot };
         let request = ask.finished(tag);
         // An answer is at least as long as an error's.
         let mut answer = vec![0; HEADER + room.max(4)];
@@ -261,15 +252,6 @@ impl Drop for Fid {
 }
 
 impl Fid {
-    fn call<T>(
-        &self,
-        ask: Message,
-        room: usize,
-        read: impl FnOnce(&mut Answer) -> Option<T>,
-    ) -> Result<T, ErrorKind> {
-        self.client.call(ask, room, read)
-    }
-
     fn ask(&self, kind: u8) -> Message {
         Message::new(kind).u32(self.number)
     }
@@ -280,7 +262,7 @@ impl Fid {
     }
 
     fn open(&self, flags: u32) -> Result<FileType, ErrorKind> {
-        self.call(self.ask(t::LOPEN).u32(flags), QID + 4, |answer| {
+        self.client.call(self.ask(t::LOPEN).u32(flags), QID + 4, |answer| {
             let kind = answer.qid()?;
             answer.u32()?; // the most data in a message that the server likes
             Some(kind)
@@ -289,7 +271,7 @@ impl Fid {
 
     fn attributes(&self) -> Result<Metadata, ErrorKind> {
         const BASIC: u64 = 0x7ff;
-        self.call(self.ask(t::GETATTR).u64(BASIC), 153, |answer| {
+        self.client.call(self.ask(t::GETATTR).u64(BASIC), 153, |answer| {
             answer.u64()?; // which of the following are valid
             let kind = answer.qid()?;
             let mode = answer.u32()?;
@@ -335,7 +317,7 @@ impl FileSystem for Share {
             let (fid, name) = self.walk_to_parent(path)?;
             let flags = access | flag::CREAT | flag::EXCL;
             let ask = fid.ask(t::LCREATE).text(name).u32(flags).u32(0o644).u32(0);
-            match fid.call(ask, QID + 4, |answer| answer.qid().zip(answer.u32())) {
+            match fid.client.call(ask, QID + 4, |answer| answer.qid().zip(answer.u32())) {
                 Ok(_) => return Ok(Box::new(fid)),
                 Err(ErrorKind::AlreadyExists) if !how.create_new => {}
                 Err(error) => return Err(error),
@@ -359,7 +341,7 @@ impl FileSystem for Share {
         let room = fid.most_data().min(64 << 10);
         loop {
             let ask = fid.ask(t::READDIR).u64(from).u32(room as u32);
-            let read = fid.call(ask, 4 + room, |answer| {
+            let read = fid.client.call(ask, 4 + room, |answer| {
                 let length = answer.u32()?;
                 let mut entries = Answer(answer.take(length as usize)?);
                 let (mut read, mut from) = (0, 0);
@@ -399,12 +381,15 @@ impl FileSystem for Share {
     fn create_dir(&self, path: &[&str]) -> Result<(), ErrorKind> {
         let (fid, name) = self.walk_to_parent(path)?;
         let ask = fid.ask(t::MKDIR).text(name).u32(0o755).u32(0);
-        fid.call(ask, QID, |answer| answer.qid().map(drop))
+        fid.client.call(ask, QID, |answer| answer.qid().map(drop))
     }
 
     fn remove(&self, path: &[&str]) -> Result<(), ErrorKind> {
         let (fid, name) = self.walk_to_parent(path)?;
-        let unlink = |flags| fid.call(fid.ask(t::UNLINKAT).text(name).u32(flags), 0, |_| Some(()));
+        let unlink = |flags| {
+            let ask = fid.ask(t::UNLINKAT).text(name).u32(flags);
+            fid.client.call(ask, 0, |_| Some(()))
+        };
         match unlink(0) {
             // Linux says the one, POSIX the other.
             Err(ErrorKind::IsADirectory | ErrorKind::PermissionDenied) => unlink(flag::REMOVEDIR),
@@ -417,7 +402,7 @@ impl OpenFile for Fid {
     fn read_at(&self, into: &mut [u8], offset: u64) -> Result<usize, ErrorKind> {
         let most = into.len().min(self.most_data());
         let ask = self.ask(t::READ).u64(offset).u32(most as u32);
-        self.call(ask, 4 + most, |answer| {
+        self.client.call(ask, 4 + most, |answer| {
             let length = answer.u32()? as usize;
             let data = answer.take(length)?;
             into.get_mut(..length)?.copy_from_slice(data);
@@ -428,7 +413,7 @@ impl OpenFile for Fid {
     fn write_at(&self, from: &[u8], offset: u64) -> Result<usize, ErrorKind> {
         let most = from.len().min(self.most_data());
         let ask = self.ask(t::WRITE).u64(offset).data(&from[..most]);
-        self.call(ask, 4, |answer| {
+        self.client.call(ask, 4, |answer| {
             let n = answer.u32()? as usize;
             (n <= most).then_some(n)
         })
@@ -439,7 +424,7 @@ impl OpenFile for Fid {
     }
 
     fn sync(&self) -> Result<(), ErrorKind> {
-        self.call(self.ask(t::FSYNC).u32(0), 0, |_| Some(()))
+        self.client.call(self.ask(t::FSYNC).u32(0), 0, |_| Some(()))
     }
 }
 
