@@ -20,7 +20,7 @@ need_rust
 need_qemu
 build_boot || exit
 target+=/fuzz
-cargo_options=(--config 'target.x86_64-unknown-none.rustflags=["--cfg", "fuzz"]')
+cargo_options=(--config 'target.x86_64-goroutine.rustflags=["--cfg", "fuzz"]')
 build_kernel || exit
 
 for ((seed = first; seed < first + boots; seed++)); do

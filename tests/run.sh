@@ -33,7 +33,7 @@ step() {
 }
 
 host=(-p executive-core -p executive-services -p executive -p contract -p hosted -p bench -p demos -p files -p scenarios -p boot) # these run here; -p tests boots machines
-bare=(--release --target x86_64-unknown-none)
+bare=(--release "${goroutine[@]}")
 # boot's build script must not see this (boot/Cargo.toml); every cargo below gets it as an option.
 unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
 
@@ -61,7 +61,7 @@ loom() {
 # The documentation of what others may use, without a warning.
 docs() {
     RUSTDOCFLAGS="-D warnings" cargo doc --target-dir "$target" --no-deps -p executive-core -p executive-services -p executive -p contract -p hosted -p bench -p demos -p files -p scenarios &&
-        RUSTDOCFLAGS="-D warnings" cargo doc --target-dir "$target" --no-deps "${bare[@]}" -p kernel -p drivers --lib
+        RUSTDOCFLAGS="-D warnings" cargo doc --target-dir "$target" --no-deps --release --target x86_64-unknown-none -p kernel -p drivers --lib
 }
 
 # What Cargo.toml promises to build with an older compiler, where that is installed.

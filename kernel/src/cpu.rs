@@ -1,11 +1,11 @@
 //! The state that every CPU must be in before it runs our code: control registers, EFER, PAT.
 //!
 //! Firmware leaves them in any state, and in another one on the boot CPU than on the others, which
-//! come out of INIT with their caches off. So they are written whole, not patched. SSE stays off:
-//! the kernel is built without it, and a stray SSE instruction is reported as an invalid opcode
-//! instead of corrupting registers.
+//! come out of INIT with their caches off. So they are written whole, not patched. SSE is on before
+//! the first Rust function (start.rs, trampoline.rs), and xsave.rs does the rest.
 #![allow(unsafe_code)] // Control registers.
 
+use crate::xsave;
 use x86_64::VirtAddr;
 use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags, Efer, EferFlags};
 use x86_64::registers::model_specific::{GsBase, Msr};
@@ -39,7 +39,7 @@ pub fn init() {
     // SAFETY: the bootloader has set up paging for these modes, and its tables use NX.
     unsafe {
         Efer::update(|efer| efer.insert(EferFlags::NO_EXECUTE_ENABLE));
-        Cr4::write_raw(cr4.bits());
+        Cr4::write_raw(cr4.bits() | xsave::cr4());
         Cr0::write_raw(cr0.bits());
         let mut pat = Msr::new(IA32_PAT);
         if pat.read() != PAT {
@@ -49,4 +49,5 @@ pub fn init() {
             x86_64::instructions::tlb::flush_all();
         }
     }
+    xsave::init();
 }

@@ -3,10 +3,12 @@
 //! Every gate turns interrupts off and switches to an interrupt stack (gdt.rs). Each vector has a
 //! stub that pushes its number. The common part saves every register into a [`Frame`] and calls
 //! [`dispatch`], which may change the frame before it is restored: so a goroutine is preempted.
+//! Of the vector registers it saves xmm0 to xmm15 (VECTOR-CLEAN): handlers use no others, and
+//! the instructions of SSE leave what lies above these 128 bits alone.
 //! Rejected: `extern "x86-interrupt"`, which is not stable, and hides the registers.
 //!
 //! ```text
-//! pushed by:  CPU (ss rsp rflags cs rip [error])   stub ([0] vector)   common (rax .. r15)
+//! pushed by:  CPU (ss rsp rflags cs rip [error])   stub ([0] vector)   common (rax .. r15, xmm)
 //! addresses:  high ---------------------------------------------------------> low = &Frame
 //! ```
 #![allow(unsafe_code)] // Naked functions and the table that the CPU jumps through.
@@ -35,8 +37,18 @@ extern "C" fn common() {
         "push r8", "push r9", "push r10", "push r11",
         "push r12", "push r13", "push r14", "push r15",
         "cld",
+        #[cfg(target_feature = "sse2")]
+        "sub rsp, 256
+        .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+        movaps [rsp + 16 * \\n], xmm\\n
+        .endr",
         "mov rdi, rsp",
         "call {dispatch}",
+        #[cfg(target_feature = "sse2")]
+        ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+        movaps xmm\\n, [rsp + 16 * \\n]
+        .endr
+        add rsp, 256",
         "pop r15", "pop r14", "pop r13", "pop r12", "pop r11", "pop r10", "pop r9", "pop r8",
         "pop rbp", "pop rdi", "pop rsi", "pop rdx", "pop rcx", "pop rbx", "pop rax",
         "add rsp, 16", // the vector and the error code

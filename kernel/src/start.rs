@@ -41,7 +41,6 @@ fn first() {
 
 /// Brings the machine from the bootloader's state to one in which every hook works.
 pub fn bring_up(info: &'static mut BootInfo) {
-    x86_64::instructions::interrupts::disable(); // the bootloader leaves them as the firmware did
     // SAFETY: this is CPU 0.
     unsafe { cpu::set_gs(executive::percpu_block(0)) }; // locks work from here on
     cpu::init();
@@ -122,13 +121,41 @@ macro_rules! entry {
     };
     (@ |$info:ident| $body:expr) => {
         const _: () = {
-            fn start($info: &'static mut $crate::bootloader_api::BootInfo) -> ! {
+            extern "C" fn start($info: &'static mut $crate::bootloader_api::BootInfo) -> ! {
                 $body
             }
-            $crate::bootloader_api::entry_point!(start, config = &$crate::start::BOOT);
+            /// The bootloader jumps here with interrupts as the firmware left them, which may have
+            /// left SSE off. Its config is used, or the linker would leave it out.
+            #[unsafe(naked)]
+            #[unsafe(export_name = "_start")]
+            extern "C" fn first() -> ! {
+                ::core::arch::naked_asm!(
+                    "cli",
+                    "mov rax, cr0",
+                    "and eax, ~0xc", // EM TS
+                    "or eax, 0x22", // NE MP
+                    "mov cr0, rax",
+                    "mov rax, cr4",
+                    "or eax, {cr4}",
+                    "mov cr4, rax",
+                    "lea rax, [rip + {config}]",
+                    "jmp {start}", // rdi = its argument
+                    cr4 = const $crate::xsave::CR4,
+                    config = sym $crate::start::CONFIG,
+                    start = sym start,
+                )
+            }
         };
     };
 }
+
+/// [`BOOT`], where the bootloader looks for it.
+#[doc(hidden)]
+#[unsafe(link_section = ".bootloader-config")]
+pub static CONFIG: [u8; BootloaderConfig::SERIALIZED_LEN] = BOOT.serialize();
+
+#[cfg(panic = "unwind")]
+extern crate unwinding as _; // what unwind tables and landing pads name
 
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo) -> ! {

@@ -20,6 +20,7 @@ use crate::frames;
 use crate::paging;
 use crate::tsc::Rally;
 use crate::window::phys_to_virt;
+use crate::xsave;
 use core::arch::global_asm;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -127,7 +128,7 @@ trampoline_32:
     mov     ds, ax
     mov     es, ax
     mov     ss, ax
-    mov     eax, 0x20                       # CR4: PAE, for long mode; the kernel sets the rest
+    mov     eax, {CR4}                      # CR4: PAE, for long mode, and SSE; cpu.rs sets the rest
     mov     cr4, eax
     mov     eax, [ebx + {low_tables}]
     mov     cr3, eax
@@ -182,6 +183,7 @@ trampoline_gdt:
 trampoline_end:
     .popsection
 "#,
+    CR4 = const 0x20 | xsave::CR4,
     DATA = const DATA,
     CLAIMED = const CLAIMED,
     ANYBODY = const ANYBODY,

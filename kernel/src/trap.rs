@@ -20,6 +20,8 @@ use x86_64::registers::control::Cr2;
 #[repr(C)]
 #[derive(Debug)]
 pub struct Frame {
+    #[cfg(target_feature = "sse2")]
+    pub xmm: [u128; 16],
     pub r15: u64,
     pub r14: u64,
     pub r13: u64,
@@ -73,6 +75,11 @@ impl fmt::Display for Frame {
             "  r9  {:016x}  r10 {:016x}  r11 {:016x}  r12 {:016x}",
             self.r9, self.r10, self.r11, self.r12
         )?;
+        #[cfg(target_feature = "sse2")]
+        for (n, pair) in self.xmm.chunks(2).enumerate() {
+            let (even, odd) = (2 * n, 2 * n + 1);
+            writeln!(f, "  xmm{even:<2} {:032x}  xmm{odd:<2} {:032x}", pair[0], pair[1])?;
+        }
         write!(
             f,
             "  r13 {:016x}  r14 {:016x}  r15 {:016x}  cr2 {:016x}",

@@ -3,6 +3,11 @@
 target=${CARGO_TARGET_DIR:-$PWD/target}
 [[ $target = /* ]] || target=$PWD/$target
 
+# Cargo's options for the kernel's own target: x86_64-unknown-none with SSE2 and unwinding instead of soft float and abort.
+# Rust brings no core for it, so core is built too. Not in .cargo/config.toml, which the cargo in `bootloader`'s build script reads.
+goroutine=(--target kernel/x86_64-goroutine.json -Zjson-target-spec
+    -Zbuild-std=core,alloc,compiler_builtins -Zbuild-std-features=compiler-builtins-mem)
+
 # The host tool, at $boot. In the dev profile and with no target directory in the environment: see boot/Cargo.toml.
 build_boot() {
     env -u CARGO_TARGET_DIR -u CARGO_BUILD_TARGET_DIR cargo build --quiet --package boot --target-dir "$target"
@@ -12,11 +17,11 @@ build_boot() {
 # build_kernel [EXAMPLE]: the kernel, or one of its examples, at $kernel; by a cargo with $cargo_options, if there are any.
 build_kernel() {
     local what=(--package shell)
-    kernel=$target/x86_64-unknown-none/release/kernel
+    kernel=$target/x86_64-goroutine/release/kernel
     if [[ -n ${1-} ]]; then
         what=(--package kernel --example "$1")
         [[ $1 != own_heap ]] || what+=(--features own-heap)
-        kernel=$target/x86_64-unknown-none/release/examples/$1
+        kernel=$target/x86_64-goroutine/release/examples/$1
     fi
-    cargo ${cargo_options[@]+"${cargo_options[@]}"} build --quiet "${what[@]}" --release --target x86_64-unknown-none --target-dir "$target"
+    cargo ${cargo_options[@]+"${cargo_options[@]}"} build --quiet "${what[@]}" --release "${goroutine[@]}" --target-dir "$target"
 }

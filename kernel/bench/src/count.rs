@@ -130,7 +130,8 @@ fn buffered(n: usize, among: usize) {
 fn locks(n: usize, among: usize) {
     let each = move || {
         let mutex = Mutex::new(0);
-        (0..n / among).for_each(|i| *black_box(&mutex).lock() = i);
+        let mutex = black_box(&mutex);
+        (0..n / among).for_each(|i| *mutex.lock() = i);
     };
     let all: Vec<_> = (0..among).map(|_| go(each)).collect();
     all.into_iter().for_each(|g| g.join());
@@ -227,7 +228,7 @@ impl Drop for OthersHeld {
         self.let_go.store(true, Ordering::Relaxed);
         while self.left.load(Ordering::Relaxed) < self.holders.len() {
             // One may have looked just before, and halt now.
-            (0..cpus()).filter(|&other| other != cpu()).for_each(machine::kick);
+            (0..cpus()).filter(|&other| other != cpu()).for_each(|other| machine::kick(other));
             yield_now();
         }
         self.holders.drain(..).for_each(|holder| holder.join());

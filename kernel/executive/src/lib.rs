@@ -27,7 +27,7 @@ pub use executive_core::{
     join::{Builder, JoinHandle, go},
     kit, on_low_memory, on_tick, percpu,
     percpu::percpu_block,
-    start, yield_now,
+    preempt_by, preempt_yield, start, yield_now,
 };
 pub use executive_services::{
     affinity,

@@ -31,6 +31,7 @@ pub mod up {
     //! | a CPU's GS base must be set | [`percpu_block`], for CPU 0 before its first lock |
     //! | everything is ready, on CPU 0 | [`start`] |
     //! | the timer of `tick_at`, or a `kick`, interrupts | [`on_tick`] |
+    //! | what it preempts may use vector registers | [`preempt_by`], before [`start`] |
     //! | a device interrupts | [`on_irq`] |
     //! | a stack grows (optional) | [`on_growth`], for reports of how deep stacks went |
     //! | memory is short (optional) | [`on_low_memory`], in the handler |
@@ -48,8 +49,8 @@ pub mod up {
         resting::{Resting, resting},
     };
     pub use executive_core::{
-        fatal::throw, foreign::Foreign, on_low_memory, on_tick, percpu::percpu_block,
-        reclaim::give_back, start,
+        fatal::throw, foreign::Foreign, on_low_memory, on_tick, percpu::percpu_block, preempt_by,
+        preempt_yield, reclaim::give_back, start,
     };
     pub use executive_services::irq::on_irq;
 }

@@ -46,9 +46,10 @@ pub use {
         foreign, join,
         park::yield_now,
         percpu,
-        preempt::{on_low_memory, on_tick},
+        preempt::{on_low_memory, on_tick, preempt_yield},
         procs, reclaim,
     },
+    switch::preempt_by,
     tools::trace,
 };
 

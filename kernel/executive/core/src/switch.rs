@@ -2,9 +2,8 @@
 //!
 //! **How a switch works.** A goroutine that leaves its CPU pushes what our ABI wants kept (rbx rbp
 //! r12-r15) on its own stack and stores rsp in its g. That one word is our gobuf. (Go has no
-//! callee-saved registers, and keeps sp, pc, bp and more in the g.) Vector registers are not saved:
-//! the kernel is built without them, and on Linux a switch is a function call, over which the ABI
-//! keeps none. MXCSR and the x87 control word are the same in all goroutines.
+//! callee-saved registers, and keeps sp, pc, bp and more in the g.) No vector register is saved: a
+//! call keeps none (VECTOR-CLEAN). MXCSR and x87's control word are the same in all goroutines.
 //!
 //! ```text
 //!   a stack that is off its CPU                     a newborn's
@@ -26,13 +25,14 @@
 #![allow(unsafe_code)] // This is the switch.
 
 use crate::nouns::g::{G, Status, WaitReason, getg};
+use crate::proc::preempt::preempt_yield;
 use crate::tools::fatal::throw;
 use crate::tools::percpu::{self, CURG, G as CURRENT, G0};
 use crate::tools::trace::{self, Event};
 use core::arch::naked_asm;
 use core::marker::PhantomData;
 use core::mem::{ManuallyDrop, offset_of};
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 const SP: usize = offset_of!(G, sched_sp);
 
@@ -247,8 +247,7 @@ mod preemption {
     ///
     /// A second preemption before `preempt_pc` is on the stack would overwrite it: so this lies in
     /// the section that is never preempted; what it calls does not. The target has no red zone.
-    /// Vector registers are not saved: this kernel's code uses none, and a machine whose code does
-    /// must not preempt.
+    /// If code uses vector registers, the machine saves them around the yield (`preempt_by`).
     ///
     /// ```text
     ///   | (interrupted code's stack)   |
@@ -269,7 +268,7 @@ mod preemption {
         "mov rbx, rsp",             // rbx keeps rsp over the call
         "and rsp, -16",
         "cld",
-        "call {yield}",
+        "call [rip + {yield}]",
         "mov rsp, rbx",
         "pop r15", "pop r14", "pop r13", "pop r12", "pop r11", "pop r10", "pop r9", "pop r8",
         "pop rbp", "pop rdi", "pop rsi", "pop rbx", "pop rdx", "pop rcx", "pop rax",
@@ -277,7 +276,7 @@ mod preemption {
         "ret",
         g = const super::CURRENT,
         pc = const core::mem::offset_of!(super::G, preempt_pc),
-        yield = sym crate::proc::preempt::preempt_yield,
+        yield = sym super::YIELD,
     }
     }
 }
@@ -286,10 +285,17 @@ use preemption::async_preempt;
 /// Where a preempted goroutine goes on: [`async_preempt`].
 pub(crate) const ASYNC_PREEMPT: *const () = async_preempt as *const ();
 
-/// percpu.rs calls this by its symbol, when the last unpin finds that a preemption came meanwhile.
-#[unsafe(no_mangle)]
-fn _executive_preempted() {
-    crate::proc::preempt::preempted();
+/// What [`async_preempt`] calls.
+static YIELD: AtomicPtr<()> = AtomicPtr::new(preempt_yield as *const () as *mut ());
+
+/// From here on preempted goroutines call `keep` in place of [`preempt_yield`]. For a machine whose
+/// code uses vector registers, before [`start`](crate::start).
+///
+/// # Safety
+/// `keep` calls [`preempt_yield`], on the same stack; when it returns, no vector register and no
+/// callee-saved one has changed.
+pub unsafe fn preempt_by(keep: unsafe extern "C" fn()) {
+    YIELD.store(keep as *mut (), Relaxed);
 }
 
 // The section is entered by `asm!`: the compiler would call it through the linker's table (GOT).

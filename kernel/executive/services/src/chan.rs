@@ -24,6 +24,7 @@ use alloc::vec::Vec;
 use core::cell::{Cell, UnsafeCell};
 use core::mem::{ManuallyDrop, MaybeUninit};
 use core::sync::atomic::AtomicUsize;
+use executive_core::fatal::throw;
 use executive_core::g::WaitReason;
 use executive_core::lock::{Lock, Rank};
 use executive_core::wait::{
@@ -218,7 +219,8 @@ impl<T> Chan<T> {
     }
     #[inline]
     fn place(&self, at: usize) -> *mut T {
-        self.buffer[at].get().cast()
+        let Some(place) = self.buffer.get(at) else { throw("chan: no such place") };
+        place.get().cast()
     }
 
     #[inline]

@@ -34,7 +34,8 @@ impl Write for Out {
 
 /// A bug of ours. Called by [`executive_core::fatal::throw`].
 #[unsafe(no_mangle)]
-fn _executive_throw(words: &'static str) -> ! {
+#[expect(improper_ctypes_definitions, reason = "it is called by Rust")]
+extern "C" fn _executive_throw(words: &'static str) -> ! {
     let mut out = begin();
     let _ = writeln!(out, "fatal error: {words}");
     report(&mut out, None)

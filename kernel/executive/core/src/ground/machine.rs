@@ -17,6 +17,7 @@
 //! nanoseconds of one monotonic clock that all CPUs share. **From a handler** means from an
 //! interrupt or signal handler, whatever it interrupted.
 #![allow(unsafe_code)] // The contract's promises, and symbols bound at link time.
+#![allow(improper_ctypes)] // Those are Rust on both sides. In "C", nothing unwinds through them.
 
 use crate::ground::atomic::{self, AtomicU32, Ordering};
 use core::fmt;
@@ -73,7 +74,7 @@ macro_rules! hooks {
             method! { $safety [$(#[$doc])*] [fn $hook($($arg: $ty),*) $(-> $ret)?] $($default)? }
         )* }
 
-        unsafe extern "Rust" { $(
+        unsafe extern "C" { $(
             #[doc = concat!("[`Machine::", stringify!($hook), "`].")]
             #[link_name = concat!("_executive_", stringify!($hook))]
             pub $safety fn $hook($($arg: $ty),*) $(-> $ret)?;
@@ -88,8 +89,8 @@ macro_rules! hooks {
                     use $crate::{atomic::AtomicU32, machine::{Machine, Stack}};
                     $(
                         #[unsafe(export_name = concat!("_executive_", stringify!($hook)))]
-                        #[allow(unused_unsafe)]
-                        unsafe extern "Rust" fn $hook($($arg: $ty),*) $(-> $ret)? {
+                        #[allow(unused_unsafe, improper_ctypes_definitions)]
+                        unsafe extern "C" fn $hook($($arg: $ty),*) $(-> $ret)? {
                             // SAFETY: the caller's promise, passed on.
                             unsafe { <$d machine as Machine>::$hook($($arg),*) }
                         }
@@ -226,7 +227,7 @@ trait Machine {
 #[cfg(all(test, not(loom)))]
 pub(crate) use bind_machine;
 
-unsafe extern "Rust" {
+unsafe extern "C" {
     /// What [`throw`](crate::tools::fatal::throw) calls upward: the report needs every noun there
     /// is, and everything needs `throw`.
     pub(crate) safe fn _executive_throw(words: &'static str) -> !;

@@ -87,14 +87,15 @@ fn preempt(at: &mut Interrupted) -> bool {
     true
 }
 
-/// What a preempted goroutine does, its registers saved (switch.rs, `async_preempt`).
-pub(crate) extern "C" fn preempt_yield() {
+/// What a preempted goroutine does, its registers saved: it yields, if that is still wanted.
+pub extern "C" fn preempt_yield() {
     if percpu::preempt() {
         gopreempt();
     }
 }
 
 /// The last unpin finds that a preemption came meanwhile; or it is a foreign thread's.
+#[cold]
 pub(crate) fn preempted() {
     if percpu::pins() != 0 {
         return;

@@ -18,7 +18,7 @@ impl Parked {
     /// handler calls [`outside::ready`](crate::wait::outside::ready). Throws if it does not wait.
     /// Go: `goready`.
     #[doc(alias = "goready")]
-    #[inline]
+    #[inline(always)]
     pub fn ready(self) {
         percpu::pin();
         put_next(becomes_runnable(self.into_g()));

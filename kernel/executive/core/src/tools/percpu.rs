@@ -15,6 +15,7 @@ use crate::ground::arch;
 use crate::ground::atomic::{Owned, with_new};
 use crate::ground::chaos;
 use crate::ground::param::MAX_CPUS;
+use crate::proc::preempt::preempted; // a call upward; fatal.rs has the only other
 use core::mem::offset_of;
 
 with_new! {
@@ -205,15 +206,6 @@ pub fn point() {
 pub(crate) fn unpin_quietly() {
     // SAFETY: GS-CURRENT.
     unsafe { arch::gs_sub::<PINS, { PIN as i32 }>() }
-}
-
-#[cold]
-fn preempted() {
-    unsafe extern "Rust" {
-        safe fn _executive_preempted();
-    }
-    // A call upward (fatal.rs has the only other): proc/preempt.rs yields if the caller may.
-    _executive_preempted()
 }
 
 /// RANK, in debug builds: notes that a lock of this rank is taken; `false` if one of a higher rank

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::string::String;
 use std::vec::Vec;
 
-/// The core, the services and the face. (`percpu` and `fatal` call upward by symbol, which is not
-/// seen here.)
+/// The core, the services and the face. (`fatal` calls upward by symbol, which is not seen here.)
 fn maps() -> [Map; 3] {
     let map = |src: &str, upward, least| Map {
         src: Path::new(env!("CARGO_MANIFEST_DIR")).join(src),
@@ -17,11 +16,14 @@ fn maps() -> [Map; 3] {
     [
         map(
             "src",
-            &[(
-                "switch",
-                "proc",
-                "goexit calls goexit1, async_preempt preempt_yield: symbols in assembly",
-            )],
+            &[
+                ("tools", "proc", "the last unpin calls preempted, which yields if the caller may"),
+                (
+                    "switch",
+                    "proc",
+                    "goexit calls goexit1, async_preempt preempt_yield: symbols in assembly",
+                ),
+            ],
             7,
         ),
         map("../services/src", &[], 10),
