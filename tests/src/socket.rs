@@ -33,7 +33,8 @@ impl Drop for Socket {
     }
 }
 
-/// The PCI slots of one of QEMU's boards: those of the first bus out of which devices can be pulled.
+/// The PCI slots of one of QEMU's boards: those of the first bus out of which devices can be
+/// pulled.
 /// The firmware's AML lets a device out by two registers, when the system has let it go (QEMU,
 /// docs/specs/acpi_pci_hotplug.rst). Nobody asks the system here.
 #[derive(Clone, Copy)]

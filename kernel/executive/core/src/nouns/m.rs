@@ -209,8 +209,7 @@ impl M {
         while asked != self.tick.load(Ordering::Relaxed) {
             asked = self.tick.load(Ordering::Relaxed);
             if !machine::tick_at(asked) {
-                self.tick_is_gone();
-                asked = NEVER;
+                return self.tick_is_gone();
             }
         }
     }
