@@ -282,6 +282,7 @@ impl<const SIZE: usize> Queue<SIZE> {
         loop {
             let mut answered = [None; AT_A_TIME];
             let mut more = true;
+            let mut nonsense = false;
             let mut left_behind = None;
             {
                 let mut shared = self.shared.lock();
@@ -304,9 +305,8 @@ impl<const SIZE: usize> Queue<SIZE> {
                             }
                         }
                         Some(Err(Nonsense)) => {
-                            drop(shared);
-                            self.break_down(Error::Nonsense);
-                            return Some(Err(Error::Nonsense));
+                            nonsense = true;
+                            break;
                         }
                     }
                 }
@@ -318,6 +318,11 @@ impl<const SIZE: usize> Queue<SIZE> {
                 } else {
                     self.tell(number, Turn::Done(Ok(length)));
                 }
+            }
+            if nonsense {
+                // What came before it was right.
+                self.break_down(Error::Nonsense);
+                return mine.or(Some(Err(Error::Nonsense)));
             }
             if !more {
                 return mine;
@@ -357,8 +362,8 @@ impl<const SIZE: usize> Queue<SIZE> {
         };
         if first {
             println!("virtio: {} is not used any more: {why}", self.health.place());
+            self.give_back.close();
         }
-        self.give_back.close();
         told.into_iter().for_each(|number| self.tell(number, Turn::Done(Err(why))));
     }
 }
