@@ -1,4 +1,5 @@
-//! Random numbers for seeds: of hash tables, sequence numbers, schedules.
+//! Random numbers for seeds: of hash tables and sequence numbers. The executive's own choices have
+//! none, so that a run repeats (docs/conformance.md, "Select statements").
 //!
 //! The best source that the machine has: the CPU (RDRAND); else a virtio device; else the jitter of
 //! the clock, which nobody should make keys of.
