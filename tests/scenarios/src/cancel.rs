@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use executive::cancel::{Cause, Token};
 use executive::chan::TryRecvError;
+use executive::percpu::Pin;
 use executive::time::Instant;
 use executive::{chan, go, select};
 
@@ -137,10 +138,15 @@ fn a_deadline_cancels_and_is_never_early() {
     assert_eq!(below.cause(), Some(Cause::DeadlineExceeded));
 }
 
+/// While the CPU is pinned no timer of it fires, so it is not a timer that cancels.
 fn a_deadline_already_past_cancels_at_once() {
     for _ in 0..100 {
-        let token = Token::new().child_until(Instant::from_nanos(1));
-        assert_eq!(token.cause(), Some(Cause::DeadlineExceeded));
+        let root = Token::new();
+        let pin = Pin::new();
+        let token = root.child_until(Instant::from_nanos(1));
+        let cause = token.cause();
+        drop(pin);
+        assert_eq!(cause, Some(Cause::DeadlineExceeded));
     }
 }
 
@@ -203,5 +209,12 @@ fn cancels_race_with_deadlines_and_drops() {
 fn causes_have_gos_words() {
     assert_eq!(alloc::format!("{}", Cause::Cancelled), "context canceled");
     assert_eq!(alloc::format!("{}", Cause::DeadlineExceeded), "context deadline exceeded");
+}
+
+fn a_token_in_a_report_shows_its_cause() {
+    let token = Token::new();
+    assert_eq!(alloc::format!("{token:?}"), "Token(None)");
+    token.cancel();
+    assert_eq!(alloc::format!("{token:?}"), "Token(Some(Cancelled))");
 }
 }
