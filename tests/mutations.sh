@@ -362,6 +362,10 @@ mutation "a waiter with a deadline is readied unclaimed" monitor.rs fuzz timeout
     's/if !unsafe (\{ &\*w\.slot.*?\}\.must_claim) \{/let _ = unsafe $1; if true {/'
 mutation "a default looks at one arm at a time" select.rs fuzz default_sees_all_arms_at_one_moment \
     's/(fn look_at_all\(.*?\{\n)/$1    return None;\n/s'
+mutation "a default of three arms looks at one at a time" select.rs fuzz default_sees_all_arms_at_one_moment \
+    's/locks\.len\(\) < 2/locks.len() > 2/'
+mutation "one of two locks is left out" select.rs fuzz default_sees_all_arms_at_one_moment \
+    's/locks\[kept - 1\]/locks[kept]/'
 mutation "a result that borrows is left to its goroutine" scope.rs fuzz unjoined_results_are_dropped_in_time \
     's/if !needs_drop/if needs_drop/'
 mutation "a reader comes without acquire" readers.rs locks a_reader_and_a_writer \

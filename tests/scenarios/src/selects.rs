@@ -93,6 +93,7 @@ fn default_sees_all_arms_at_one_moment() {
             yield_now();
         }
     });
+    let (_idle, never) = chan::<()>(0);
     let mut round = 0;
     while !mover.is_finished() {
         // What is taken goes back to where it was, so the mover finds its token there.
@@ -100,6 +101,12 @@ fn default_sees_all_arms_at_one_moment() {
             recv(from_a) -> v => a.send(v.unwrap()).unwrap(),
             recv(from_b) -> v => b.send(v.unwrap()).unwrap(),
             default => panic!("one of the two was ready all the time"),
+        }
+        select! {
+            recv(from_a) -> v => a.send(v.unwrap()).unwrap(),
+            recv(from_b) -> v => b.send(v.unwrap()).unwrap(),
+            recv(never) -> _ => unreachable!(),
+            default => panic!("one of the two was ready all the time, beside a third"),
         }
         round += 1;
         if round % 16 == 0 { yield_now() }
