@@ -368,6 +368,8 @@ mutation "one of two locks is left out" select.rs fuzz default_sees_all_arms_at_
     's/locks\[kept - 1\]/locks[kept]/'
 mutation "a result that borrows is left to its goroutine" scope.rs fuzz unjoined_results_are_dropped_in_time \
     's/if !needs_drop/if needs_drop/'
+mutation "a scope does not wait until a result is there" scope.rs fuzz a_lone_result_is_dropped_in_time \
+    's/self\.0\.take\(\)\.map\(JoinHandle::join\);//'
 mutation "a reader comes without acquire" readers.rs locks a_reader_and_a_writer \
     's/fetch_add\(1, Ordering::Acquire\)/fetch_add(1, Ordering::Relaxed)/'
 mutation "a reader goes without release" readers.rs locks a_reader_and_a_writer \

@@ -71,6 +71,16 @@ fn unjoined_results_are_dropped_in_time() {
     assert_eq!(DROPS.load(SeqCst), 51);
 }
 
+/// One that is alone in its scope: nothing else holds the scope up while the goroutine, counted no
+/// more, still has to leave its result.
+fn a_lone_result_is_dropped_in_time() {
+    counter!(DROPS);
+    for n in 1..=200 {
+        scope(|s| _ = s.go(|| Counted(&DROPS)));
+        assert_eq!(DROPS.load(SeqCst), n);
+    }
+}
+
 /// What is started by a result's drop is waited for like the rest.
 fn dropping_a_result_may_start_others() {
     struct Starts<'s, 'e>(&'s Scope<'s, 'e>, &'s AtomicUsize);
