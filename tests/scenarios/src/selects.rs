@@ -679,6 +679,26 @@ fn a_built_select_drops_what_is_not_taken() {
     assert_eq!(DROPS.load(SeqCst), 2);
 }
 
+/// What a built select has sent is the receiver's: its arm drops only what was not sent.
+fn a_built_select_drops_what_it_has_not_sent() {
+    counter!(DROPS);
+    let (tx, rx) = chan(1);
+    let (sent, unsent) = (Send::new(&tx, Counted(&DROPS)), Send::new(&tx, Counted(&DROPS)));
+    let mut select = Select::new();
+    select.send(&sent);
+    assert_eq!(select.poll(), Some(0));
+    select.send(&unsent);
+    select.switch(0, false);
+    assert_eq!(select.poll(), None); // no room
+    drop(select);
+    drop(sent);
+    assert_eq!(DROPS.load(SeqCst), 0);
+    drop(unsent);
+    assert_eq!(DROPS.load(SeqCst), 1);
+    drop(rx.recv());
+    assert_eq!(DROPS.load(SeqCst), 2);
+}
+
 /// Many select at the same channels in different orders: no deadlock, nothing lost.
 fn locks_in_any_order_do_not_deadlock() {
     let (txs, rxs): (Vec<_>, Vec<_>) = (0..4).map(|_| chan::<usize>(0)).unzip();
