@@ -80,6 +80,22 @@ fn main() {
             );
         }
         assert!(!parent.is_cancelled());
+        the_channel_goes_before_the_token(&parent);
         println!("test result: ok. 1 passed; 0 failed;");
     })
+}
+
+/// A channel is freed with its last receiver, though its token's timer is needed by a token below.
+fn the_channel_goes_before_the_token(parent: &Token) {
+    let before = IN_USE.load(Relaxed);
+    let channel = executive::chan::<()>(0);
+    let bytes = IN_USE.load(Relaxed) - before;
+    drop(channel);
+    let child = parent.child_for(HOUR);
+    let below = child.child();
+    let before = IN_USE.load(Relaxed);
+    drop(child);
+    let freed = before - IN_USE.load(Relaxed);
+    assert!(freed >= bytes, "{freed} bytes are freed, and a channel has {bytes}");
+    assert!(below.deadline().is_some());
 }
