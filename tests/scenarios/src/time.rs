@@ -26,6 +26,17 @@ fn the_clock_does_not_go_back() {
     rx.iter().for_each(|sent| assert!(sent <= Instant::now()));
 }
 
+/// Both ways from now; never less than nothing.
+fn an_instant_tells_how_far_it_is() {
+    let hour = Duration::from_secs(3600);
+    let later = Instant::now() + hour;
+    let (left, past) = (later.remaining(), later.elapsed());
+    assert!(left <= hour && left > hour / 2 && past.is_zero());
+    let first = Instant::from_nanos(0);
+    let (left, past) = (first.remaining(), first.elapsed());
+    assert!(left.is_zero() && past <= Instant::now() - first && !past.is_zero());
+}
+
 fn sleep_is_never_early() {
     for d in [Duration::from_nanos(1), MS / 10, 2 * MS, 7 * MS] {
         let begin = Instant::now();
