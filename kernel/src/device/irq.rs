@@ -28,6 +28,7 @@ use alloc::vec::Vec;
 use core::array;
 use core::fmt;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use executive::affinity::cpus;
 use executive::atomic::AtomicRef;
 use executive::irq::Line;
 use executive::irq::masks::{Level, Storm};
@@ -101,6 +102,11 @@ pub fn tell() {
         }
     }
     println!("  {} interrupts were nobody's any more", STRAYS.load(Ordering::Relaxed));
+    let all = cpus();
+    let beyond = (0..all).filter(|&cpu| !is_reached(cpu)).count();
+    if beyond > 0 {
+        println!("  devices cannot interrupt {beyond} of {all} CPUs: APIC ids above 255");
+    }
 }
 
 impl Source {
@@ -131,10 +137,16 @@ impl Source {
     }
 }
 
+/// Whether devices can interrupt this CPU: a message has room for eight bits of an APIC id, without
+/// interrupt remapping.
+fn is_reached(cpu: usize) -> bool {
+    apic::id_of(cpu) <= 0xff
+}
+
 /// A vector on `cpu` for this source.
 fn claim(cpu: usize, source: &'static Source) -> Option<u8> {
-    if apic::id_of(cpu) > 0xff {
-        return None; // a message has room for eight bits, without interrupt remapping
+    if !is_reached(cpu) {
+        return None;
     }
     let _one_at_a_time = GIVING.lock();
     let table = TABLES[cpu].load(Ordering::Acquire).unwrap_or_else(|| {
