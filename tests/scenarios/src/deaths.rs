@@ -45,6 +45,11 @@ pub static DEATHS: &[Death] = &[
     ),
     ("close_of_closed_channel", close_twice, "panic: close of closed channel"),
     ("select_of_too_many_arms", select_of_65536, "panic: select: too many arms"),
+    (
+        "network_of_two_who_wait",
+        crate::network::two_who_wait_for_each_other,
+        "all goroutines are asleep - deadlock!",
+    ),
     ("negative_wait_group", || WaitGroup::new().done(), "panic: sync: negative WaitGroup counter"),
     ("wait_group_of_too_many", add_too_many, "panic: sync: negative WaitGroup counter"),
     (

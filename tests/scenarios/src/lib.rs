@@ -30,6 +30,7 @@ mod futures;
 mod goroutines;
 mod interrupts;
 mod memory;
+mod network;
 mod points;
 mod procs;
 mod registers;
@@ -43,7 +44,7 @@ mod traces;
 /// A name, and what panics if its claim is wrong.
 pub type Scenario = (&'static str, fn());
 
-const LISTS: [&[Scenario]; 17] = [
+const LISTS: [&[Scenario]; 18] = [
     goroutines::LIST,
     channels::LIST,
     close::LIST,
@@ -60,6 +61,7 @@ const LISTS: [&[Scenario]; 17] = [
     points::LIST,
     traces::LIST,
     registers::LIST,
+    network::LIST,
     stress::LIST,
 ];
 

@@ -462,6 +462,7 @@ pub static SLEEPERS: &[crate::Scenario] = &[
         after_func(Duration::MAX, || ());
         select! {}
     }),
+    ("accept_from_outside", crate::network::accept_from_outside),
     // And those that wait for no time, but somebody might wake them.
     ("wait_for_an_interrupt", || Irq::of(&LINE).wait()),
     ("select_of_an_interrupt", || select! { irq(Irq::of(&LINE)) => {} }),

@@ -1,0 +1,43 @@
+//! What a stack is made with.
+
+use crate::param;
+use core::time::Duration;
+
+/// What a [`Stack`](crate::Stack) is made with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Random bits that nobody outside can know: sequence numbers and ports are made of them. Never
+    /// a constant in earnest.
+    pub seed: [u64; 4],
+    /// Bytes that a connection can have received and nobody has read.
+    pub receive_buffer: usize,
+    /// Bytes that a connection can have been given and the peer has not acknowledged.
+    pub send_buffer: usize,
+    /// Bytes of the buffers of all sockets together.
+    pub all_buffers: usize,
+    /// Connections of a listener that nobody has accepted yet.
+    pub backlog: usize,
+    /// For how long a closed connection's addresses are kept.
+    pub time_wait: Duration,
+    /// TCP's clock goes so many times too fast. More than the usual makes it unfriendly to others:
+    /// it is for tests, in which a lost segment shall not cost a second.
+    pub clock: u32,
+    /// There is an interface `lo`, with 127.0.0.1 and ::1.
+    pub loopback: bool,
+}
+
+impl Config {
+    /// The usual.
+    pub fn new(seed: [u64; 4]) -> Self {
+        Config {
+            seed,
+            receive_buffer: param::TCP_BUFFER,
+            send_buffer: param::TCP_BUFFER,
+            all_buffers: param::ALL_BUFFERS,
+            backlog: param::BACKLOG,
+            time_wait: param::TIME_WAIT,
+            clock: param::TCP_CLOCK,
+            loopback: true,
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! A TCP connection: an endpoint, and where it is in its life.
+//!
+//! It is in the table from its first segment on, and until it has ended: then a small entry takes
+//! its place, or nothing. Whoever holds a stream keeps the connection itself for as long as there
+//! may be something to read.
+
+use crate::endpoint::{Endpoint, Protocol, Why};
+use crate::error::ErrorKind;
+use crate::frame::{Flow, Segment};
+use crate::link::{Driven, Link};
+use crate::param::{ACCEPT, CONNECT, KEEP_ALIVES, ORPHAN, SILENCE};
+use crate::table::Table;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use executive::time::Duration;
+use smoltcp::socket::tcp::{RecvError, Socket, State};
+
+/// TCP, as an endpoint's protocol.
+pub(crate) struct Tcp;
+
+/// The table of this stack's connections.
+pub(crate) type Connections = Table<Connection, dyn Accepts>;
+
+pub(crate) struct Connection {
+    pub(crate) end: Endpoint<Tcp>,
+    pub(crate) flow: Flow,
+    table: Arc<Connections>,
+    _charge: Charge,
+}
+
+/// A listener, as its connections see it.
+pub(crate) trait Accepts: Send + Sync {
+    /// A SYN has come: its socket, and the memory for that. `None`: the backlog is full, or memory
+    /// is, and the SYN is dropped without a word. The peer will repeat it.
+    fn begin(&self, link: &Link) -> Option<(Socket<'static>, Charge)>;
+    /// The connection is half open.
+    fn begins(&self, connection: &Arc<Connection>);
+    /// It can be accepted.
+    fn established(&self, connection: Arc<Connection>);
+    /// It will not be.
+    fn failed(&self);
+}
+
+/// Where a connection is in its life.
+pub(crate) struct Life {
+    stage: Stage,
+    /// Why it has ended, or will, unless both have closed it.
+    pub(crate) cause: Option<ErrorKind>,
+    /// Somebody has a stream.
+    held: bool,
+    pub(crate) closed: bool,
+    read_shut: bool,
+    keep_alive: Option<Duration>,
+    /// Behind the peer's FIN.
+    end: u32,
+    state: State,
+    link: Arc<Link>,
+}
+
+enum Stage {
+    Connecting,
+    Accepting(Arc<dyn Accepts>),
+    Open,
+    Over,
+}
+
+pub(crate) enum After {
+    Nothing,
+    Established(Arc<dyn Accepts>),
+    Failed(Option<Arc<dyn Accepts>>),
+    TimeWait(u32),
+}
+
+impl Protocol for Tcp {
+    type Socket = Socket<'static>;
+    type Own = Life;
+    type After = After;
+
+    fn is_readable(socket: &Socket<'static>, life: &Life) -> bool {
+        life.closed
+            || match life.stage {
+                Stage::Connecting | Stage::Accepting(_) => false,
+                Stage::Open | Stage::Over => {
+                    life.read_shut || socket.can_recv() || !socket.may_recv()
+                }
+            }
+    }
+
+    fn is_writable(socket: &Socket<'static>, life: &Life) -> bool {
+        life.closed
+            || match life.stage {
+                Stage::Connecting | Stage::Accepting(_) => false,
+                Stage::Open | Stage::Over => socket.can_send() || !socket.may_send(),
+            }
+    }
+
+    fn settle(socket: &mut Socket<'static>, life: &mut Life) -> After {
+        let state = socket.state();
+        if matches!(state, State::FinWait1 | State::FinWait2) {
+            socket.set_ack_delay(None); // the last answer must go out in the touch that ends it
+        }
+        socket.set_timeout(life.patience(socket).map(|d| life.link.span(d)));
+        let was = core::mem::replace(&mut life.state, state);
+        let after = match (&life.stage, state) {
+            (Stage::Over, _) => return After::Nothing,
+            (Stage::Connecting, State::SynSent | State::SynReceived) => return After::Nothing,
+            (Stage::Accepting(_), State::SynReceived) => return After::Nothing,
+            (Stage::Accepting(listener), State::Listen | State::Closed) => {
+                After::Failed(Some(listener.clone()))
+            }
+            (_, State::Closed) => {
+                // After the last answer there is nothing wrong with that.
+                if was != State::LastAck {
+                    life.cause.get_or_insert(ErrorKind::TimedOut);
+                }
+                After::Failed(None)
+            }
+            (_, State::TimeWait) => After::TimeWait(life.end),
+            (Stage::Accepting(listener), _) => {
+                let listener = listener.clone();
+                life.stage = Stage::Open;
+                life.held = true;
+                return After::Established(listener);
+            }
+            (Stage::Connecting, _) => {
+                life.stage = Stage::Open;
+                After::Nothing
+            }
+            (Stage::Open, _) => return After::Nothing,
+        };
+        if !matches!(after, After::Nothing) {
+            life.stage = Stage::Over;
+        }
+        after
+    }
+}
+
+impl Life {
+    pub(crate) fn connecting(link: Arc<Link>) -> Self {
+        Self::begin(Stage::Connecting, true, link)
+    }
+
+    pub(crate) fn accepting(listener: Arc<dyn Accepts>, link: Arc<Link>) -> Self {
+        Self::begin(Stage::Accepting(listener), false, link)
+    }
+
+    fn begin(stage: Stage, held: bool, link: Arc<Link>) -> Self {
+        Life {
+            stage,
+            cause: None,
+            held,
+            closed: false,
+            read_shut: false,
+            keep_alive: None,
+            end: 0,
+            state: State::Closed,
+            link,
+        }
+    }
+
+    /// How long the peer may be silent, in this state.
+    fn patience(&self, socket: &Socket<'static>) -> Option<Duration> {
+        match (&self.stage, socket.state()) {
+            (Stage::Connecting, _) => Some(CONNECT),
+            (Stage::Accepting(_), _) => Some(ACCEPT),
+            _ if !self.held => Some(ORPHAN),
+            (_, State::FinWait1 | State::Closing | State::LastAck) => Some(SILENCE),
+            _ if socket.send_queue() > 0 => Some(SILENCE),
+            _ => self.keep_alive.map(|interval| interval * (KEEP_ALIVES + 1)),
+        }
+    }
+
+    pub(crate) fn is_half_open(&self) -> bool {
+        matches!(self.stage, Stage::Accepting(_))
+    }
+
+    pub(crate) fn is_connecting(&self) -> bool {
+        matches!(self.stage, Stage::Connecting)
+    }
+}
+
+/// What [`Connection::try_read`] and its like have come to. `None`: nothing yet.
+pub(crate) type Now<T> = Option<Result<T, ErrorKind>>;
+
+impl Connection {
+    pub(crate) fn new(
+        socket: Socket<'static>,
+        flow: Flow,
+        life: Life,
+        table: Arc<Connections>,
+        charge: Charge,
+    ) -> Arc<Self> {
+        let end = Endpoint::new(life.link.clone(), socket, life);
+        Arc::new(Connection { end, flow, table, _charge: charge })
+    }
+
+    /// Something happens; what that leads to elsewhere is done.
+    pub(crate) fn touch<R>(
+        self: &Arc<Self>,
+        why: Why<'_>,
+        act: impl FnOnce(&mut Socket<'static>, &mut Life, &mut crate::endpoint::Context) -> R,
+    ) -> R {
+        let (result, after) = self.end.touch(self, why, act);
+        match after {
+            After::Nothing => {}
+            After::Established(listener) => listener.established(self.clone()),
+            After::Failed(listener) => {
+                self.table.remove(&self.flow, self);
+                listener.inspect(|listener| listener.failed());
+            }
+            After::TimeWait(end) => self.table.ends(&self.flow, self, end),
+        }
+        result
+    }
+
+    /// A segment has come for it.
+    pub(crate) fn input(self: &Arc<Self>, frame: &[u8], segment: &Segment) {
+        self.touch(Why::Frame(frame), |socket, life, _| {
+            if segment.fin {
+                life.end = segment.end;
+            }
+            if socket.state() == State::Closed && segment.rst {
+                let refused = matches!(life.stage, Stage::Connecting);
+                life.cause.get_or_insert(match refused {
+                    true => ErrorKind::ConnectionRefused,
+                    false => ErrorKind::ConnectionReset,
+                });
+            }
+            // Nobody will read that: the peer is told (RFC 1122, 4.2.2.13).
+            if !life.held && life.closed && socket.can_recv() {
+                socket.abort();
+            }
+        });
+    }
+
+    pub(crate) fn try_read(self: &Arc<Self>, into: &mut [u8]) -> Now<usize> {
+        self.touch(Why::Call, |socket, life, _| {
+            if life.closed {
+                return Some(Err(ErrorKind::Closed));
+            }
+            if life.read_shut {
+                return Some(Ok(0));
+            }
+            match socket.recv_slice(into) {
+                Ok(0) if !into.is_empty() => {
+                    self.end.readable.shut();
+                    None
+                }
+                Ok(read) => Some(Ok(read)),
+                Err(RecvError::Finished) => Some(Ok(0)),
+                Err(RecvError::InvalidState) => Some(life.cause.map_or(Ok(0), Err)),
+            }
+        })
+    }
+
+    pub(crate) fn try_write(self: &Arc<Self>, bytes: &[u8]) -> Now<usize> {
+        self.touch(Why::Call, |socket, life, _| {
+            if life.closed {
+                return Some(Err(ErrorKind::Closed));
+            }
+            match socket.send_slice(bytes) {
+                Ok(0) if !bytes.is_empty() => {
+                    self.end.writable.shut();
+                    None
+                }
+                Ok(sent) => Some(Ok(sent)),
+                Err(_) => Some(Err(life.cause.unwrap_or(ErrorKind::BrokenPipe))),
+            }
+        })
+    }
+
+    /// Opens and shuts the gates as they should be now.
+    pub(crate) fn refresh(self: &Arc<Self>) {
+        self.touch(Why::Call, |socket, life, _| {
+            if !Tcp::is_readable(socket, life) {
+                self.end.readable.shut();
+            }
+            if !Tcp::is_writable(socket, life) {
+                self.end.writable.shut();
+            }
+        });
+    }
+
+    /// Nothing more is read, or written, or both.
+    pub(crate) fn shut(self: &Arc<Self>, reads: bool, writes: bool) {
+        self.touch(Why::Call, |socket, life, _| {
+            life.read_shut |= reads;
+            if writes {
+                socket.close();
+            }
+        });
+    }
+
+    /// Nobody uses it any more. What was written still goes out; if something was not read the peer
+    /// is told that it is lost.
+    pub(crate) fn close(self: &Arc<Self>) {
+        self.touch(Why::Call, |socket, life, _| {
+            life.closed = true;
+            life.held = false;
+            if socket.can_recv() || life.is_connecting() {
+                life.cause.get_or_insert(ErrorKind::Closed);
+                socket.abort();
+            } else {
+                socket.close();
+            }
+        });
+    }
+
+    /// It ends at once, and the peer is told.
+    pub(crate) fn abort(self: &Arc<Self>, cause: ErrorKind) {
+        self.touch(Why::Call, |socket, life, _| {
+            life.cause.get_or_insert(cause);
+            socket.abort();
+        });
+    }
+
+    /// Asks the peer after this time without a word whether it is there.
+    pub(crate) fn set_keep_alive(self: &Arc<Self>, interval: Option<Duration>) {
+        self.touch(Why::Call, |socket, life, _| {
+            life.keep_alive = interval;
+            socket.set_keep_alive(interval.map(|d| life.link.span(d)));
+        });
+    }
+}
+
+impl Driven for Connection {
+    fn drive(self: Arc<Self>) {
+        self.touch(Why::Time, |_, _, _| ());
+    }
+}
+
+/// The memory of all buffers together.
+pub(crate) struct Memory {
+    used: AtomicUsize,
+    most: usize,
+}
+
+/// A part of it, until this is dropped.
+pub(crate) struct Charge {
+    memory: Arc<Memory>,
+    bytes: usize,
+}
+
+impl Memory {
+    pub(crate) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Memory { used: AtomicUsize::new(0), most })
+    }
+
+    /// `None`: it is used up.
+    pub(crate) fn charge(self: &Arc<Self>, bytes: usize) -> Option<Charge> {
+        // Relaxed: a count, which guards nothing else.
+        let enough = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.most);
+        self.used.try_update(Relaxed, Relaxed, enough).ok()?;
+        Some(Charge { memory: self.clone(), bytes })
+    }
+
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Relaxed)
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.memory.used.fetch_sub(self.bytes, Relaxed);
+    }
+}

@@ -1,0 +1,257 @@
+//! A socket: a lock, a smoltcp `SocketSet` of one, two gates at which goroutines wait, and a timer.
+//!
+//! Everything that happens to it, from above (a write), from below (a frame) or by time, is a
+//! [`touch`](Endpoint::touch): something is done, then what can be sent is sent, the timer is set
+//! anew, and whoever waits for what has become possible is woken.
+//!
+//! **Rule:** a gate is open when it is worth a look. Whoever finds that there is nothing shuts it,
+//! under the lock. Whoever finds, after a touch, that there is something opens it. So nobody waits
+//! at a gate while there is something.
+
+use crate::link::{Driven, Link};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::marker::PhantomData;
+use executive::cancel::Token;
+use executive::chan;
+use executive::chan::{Receiver, Sender};
+use executive::lock::{Lock, Rank};
+use executive::select;
+use executive::time::{AfterFunc, Duration, Instant, after_func};
+use smoltcp::iface::{PollResult, SocketHandle, SocketSet};
+use smoltcp::socket::AnySocket;
+
+/// What kind of socket it is.
+pub(crate) trait Protocol: 'static {
+    type Socket: AnySocket<'static>;
+    /// What else is under the socket's lock.
+    type Own: Send;
+    /// What a touch leads to, elsewhere.
+    type After;
+    fn is_readable(socket: &Self::Socket, own: &Self::Own) -> bool;
+    fn is_writable(socket: &Self::Socket, own: &Self::Own) -> bool;
+    /// The end of a touch. What may send has been sent.
+    fn settle(socket: &mut Self::Socket, own: &mut Self::Own) -> Self::After;
+}
+
+pub(crate) struct Endpoint<P: Protocol> {
+    pub(crate) link: Arc<Link>,
+    body: Lock<Body<P>>,
+    pub(crate) readable: Arc<Gate>,
+    pub(crate) writable: Arc<Gate>,
+}
+
+struct Body<P: Protocol> {
+    sockets: SocketSet<'static>,
+    handle: SocketHandle,
+    own: P::Own,
+    timer: Option<AfterFunc>,
+    /// When that fires (ns), at the latest.
+    due: u64,
+    waits_for_neighbour: bool,
+    /// Behind all that was ever sent, if this is TCP.
+    next: Option<u32>,
+    _protocol: PhantomData<P>,
+}
+
+/// Where goroutines wait until something may be possible.
+pub(crate) struct Gate {
+    open: Sender<()>,
+    opened: Receiver<()>,
+}
+
+/// Why a wait has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Woken {
+    Opened,
+    Late,
+    Cancelled,
+}
+
+impl Gate {
+    pub(crate) fn new() -> Arc<Self> {
+        let (open, opened) = chan(1);
+        Arc::new(Gate { open, opened })
+    }
+
+    pub(crate) fn open(&self) {
+        let _ = self.open.try_send(()); // it may be open
+    }
+
+    pub(crate) fn shut(&self) {
+        let _ = self.opened.try_recv(); // it may be shut
+    }
+
+    /// What becomes ready when it opens; whoever takes that shuts it.
+    pub(crate) fn opened(&self) -> &Receiver<()> {
+        &self.opened
+    }
+
+    /// Parks until it is open, and shuts it.
+    pub(crate) fn wait(&self, deadline: Option<Instant>, token: Option<&Token>) -> Woken {
+        receive(&self.opened, deadline, token).map_or_else(|ended| ended, |_| Woken::Opened)
+    }
+}
+
+/// Receives; a deadline or a token may end that. Without either there is no timer, which would hide
+/// a deadlock.
+pub(crate) fn receive<T: Send>(
+    from: &Receiver<T>,
+    deadline: Option<Instant>,
+    token: Option<&Token>,
+) -> Result<Option<T>, Woken> {
+    match deadline {
+        None if token.is_none() => Ok(from.recv()),
+        None => select! {
+            recv(from) -> value => Ok(value),
+            recv(token) -> _ => Err(Woken::Cancelled),
+        },
+        Some(deadline) => select! {
+            recv(from) -> value => Ok(value),
+            recv(token) -> _ => Err(Woken::Cancelled),
+            after(deadline.remaining()) => Err(Woken::Late),
+        },
+    }
+}
+
+impl<P: Protocol> Endpoint<P> {
+    pub(crate) fn new(link: Arc<Link>, socket: P::Socket, own: P::Own) -> Self {
+        Self::with_gates(link, socket, own, Gate::new(), Gate::new())
+    }
+
+    /// As [`new`](Self::new), for several endpoints with common gates.
+    pub(crate) fn with_gates(
+        link: Arc<Link>,
+        socket: P::Socket,
+        own: P::Own,
+        readable: Arc<Gate>,
+        writable: Arc<Gate>,
+    ) -> Self {
+        let mut sockets = SocketSet::new(Vec::with_capacity(1));
+        let handle = sockets.add(socket);
+        let body = Body {
+            sockets,
+            handle,
+            own,
+            timer: None,
+            due: u64::MAX,
+            waits_for_neighbour: false,
+            next: None,
+            _protocol: PhantomData,
+        };
+        let body = Lock::new(Rank::User, body);
+        Endpoint { link, body, readable, writable }
+    }
+
+    /// Looks, and changes nothing that must be sent or told.
+    pub(crate) fn peek<R>(&self, look: impl FnOnce(&mut P::Socket, &mut P::Own) -> R) -> R {
+        let mut body = self.body.lock();
+        let body = &mut *body;
+        look(body.sockets.get_mut(body.handle), &mut body.own)
+    }
+
+    /// Something happens: a frame has come, or `act`. `owner` has this endpoint.
+    pub(crate) fn touch<R, O: Driven + 'static>(
+        &self,
+        owner: &Arc<O>,
+        why: Why<'_>,
+        act: impl FnOnce(&mut P::Socket, &mut P::Own, &mut Context) -> R,
+    ) -> (R, P::After) {
+        let mut guard = self.body.lock();
+        let body = &mut *guard;
+        if let Why::Time = why {
+            body.due = u64::MAX;
+            body.waits_for_neighbour = false;
+        }
+        let frame = if let Why::Frame(frame) = why { Some(frame) } else { None };
+        let (now, mut port) = (self.link.now(), self.link.port(frame));
+        port.next = body.next;
+        let mut here = self.link.here();
+        let interface = &mut here.interface;
+        if frame.is_some() {
+            interface.poll_ingress_single(now, &mut port, &mut body.sockets);
+        }
+        let socket = body.sockets.get_mut(body.handle);
+        let result = act(socket, &mut body.own, interface.context());
+        while interface.poll_egress(now, &mut port, &mut body.sockets) != PollResult::None {}
+        if self.link.is_resolving(&port) && !body.waits_for_neighbour {
+            body.waits_for_neighbour = true;
+            let waiter = Arc::downgrade(owner);
+            self.link.wait_for_neighbour(waiter);
+        }
+        let socket = body.sockets.get_mut(body.handle);
+        let after = P::settle(socket, &mut body.own);
+        let next = interface.poll_at(now, &body.sockets);
+        here.counts.received += u64::from(frame.is_some());
+        here.counts.add(&port);
+        body.next = port.next;
+        drop(here);
+
+        let socket = body.sockets.get_mut(body.handle);
+        let readable = P::is_readable(socket, &body.own);
+        let writable = P::is_writable(socket, &body.own);
+        if let Some(at) = next {
+            body.wake_at(owner, self.link.until(at).max(SOON));
+        }
+        drop(guard);
+        if readable {
+            self.readable.open();
+        }
+        if writable {
+            self.writable.open();
+        }
+        (result, after)
+    }
+}
+
+/// What happens.
+#[derive(Clone, Copy)]
+pub(crate) enum Why<'a> {
+    Frame(&'a [u8]),
+    Call,
+    /// Its timer, or a neighbour that was found.
+    Time,
+}
+
+/// smoltcp's name for what sockets need of an `Interface`.
+pub(crate) type Context = smoltcp::iface::Context;
+
+/// What could not be sent for want of room is tried again after this many ns.
+const SOON: u64 = 100_000;
+
+impl<P: Protocol> Body<P> {
+    /// The owner is driven in `delay` ns, or sooner. A timer that is set for an earlier time stays:
+    /// when it fires it is set anew.
+    fn wake_at<O: Driven + 'static>(&mut self, owner: &Arc<O>, delay: u64) {
+        let due = Instant::now().as_nanos().saturating_add(delay);
+        if due >= self.due {
+            return;
+        }
+        self.due = due;
+        let delay = Duration::from_nanos(delay);
+        match &self.timer {
+            Some(timer) => _ = timer.reset(delay),
+            None => {
+                let owner = Arc::downgrade(owner);
+                self.timer = Some(after_func(delay, move || {
+                    if let Some(owner) = owner.upgrade() {
+                        owner.drive();
+                    }
+                }));
+            }
+        }
+    }
+}
+
+impl<P: Protocol> Drop for Endpoint<P> {
+    fn drop(&mut self) {
+        if let Some(timer) = &self.body.lock().timer {
+            timer.stop();
+        }
+    }
+}
+
+/// A smoltcp buffer of so many bytes.
+pub(crate) fn buffer(bytes: usize) -> Vec<u8> {
+    alloc::vec![0; bytes]
+}

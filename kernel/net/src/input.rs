@@ -1,0 +1,136 @@
+//! A frame has come: whose is it?
+
+use crate::conn::{Connection, Life};
+use crate::frame::{Flow, Frame, Segment, read};
+use crate::link::{Link, Port};
+use crate::param::BURST;
+use crate::state::State;
+use crate::table::Found;
+use alloc::sync::{Arc, Weak};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use executive::yield_now;
+use smoltcp::wire::{
+    EthernetFrame, IpAddress, IpProtocol, IpRepr, TcpControl, TcpPacket, TcpRepr, TcpSeqNumber,
+};
+
+/// Takes in what comes by a queue of a link, until the device is closed. The goroutine is the
+/// system's, and lives as long as its link.
+pub(crate) fn pump(state: &Weak<State>, link: &Arc<Link>, queue: usize) {
+    while link.device.wait(queue) {
+        let Some(state) = state.upgrade() else { return };
+        let mut left = BURST;
+        while link.device.receive(queue, &mut |frame| state.input(link, frame)) {
+            left -= 1;
+            if left == 0 {
+                left = BURST;
+                yield_now();
+            }
+        }
+    }
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Relaxed);
+}
+
+impl State {
+    /// A frame has come by this link.
+    pub(crate) fn input(&self, link: &Arc<Link>, frame: &[u8]) {
+        if !link.capabilities.takes(frame) {
+            return count(&self.drops.not_ours);
+        }
+        match read(frame, link.capabilities.header()) {
+            Frame::Tcp(segment) => self.tcp(link, frame, &segment),
+            Frame::Udp(flow) => self.udp(link, frame, &flow),
+            Frame::Neighbours => link.learn(frame),
+            Frame::EchoReply => {
+                let waiting = self.pings.lock().clone();
+                let _ = waiting.into_iter().any(|ping| ping.hear(link, frame));
+            }
+            Frame::Ip => link.answer(frame),
+            Frame::Fragment => count(&self.drops.fragments),
+            Frame::Other => count(&self.drops.not_ours),
+            Frame::Malformed => count(&self.drops.malformed),
+        }
+    }
+
+    fn tcp(&self, link: &Arc<Link>, frame: &[u8], segment: &Segment) {
+        let syn = (segment.syn && !segment.ack && !segment.rst).then_some(segment.sequence);
+        match self.connections.find(&segment.flow, syn) {
+            Found::Connection(connection) => connection.input(frame, segment),
+            Found::TimeWait => acknowledge(link, frame, segment),
+            Found::Nobody => link.answer(frame), // by a reset
+            Found::Listener(listener) => {
+                if !link.has(segment.flow.local.ip()) {
+                    return count(&self.drops.not_ours);
+                }
+                let Some((mut socket, charge)) = listener.begin(link) else {
+                    return count(&self.drops.backlog);
+                };
+                let local = smoltcp::wire::IpEndpoint::from(segment.flow.local);
+                if socket.listen(local).is_err() {
+                    return listener.failed();
+                }
+                let life = Life::accepting(listener.clone(), link.clone());
+                let table = self.connections.clone();
+                let connection = Connection::new(socket, segment.flow, life, table, charge);
+                if !self.connections.insert(segment.flow, &connection, true) {
+                    return listener.failed(); // the same SYN, on another CPU
+                }
+                listener.begins(&connection);
+                connection.input(frame, segment);
+            }
+        }
+    }
+
+    fn udp(&self, link: &Arc<Link>, frame: &[u8], flow: &Flow) {
+        match self.ports.find(flow.local) {
+            Some(socket) => _ = socket.hear(link, frame),
+            None => link.answer(frame), // by an error, unless it was for everybody
+        }
+    }
+}
+
+/// Answers what comes for a connection that has ended, if it takes up sequence space: its last
+/// answer was lost. What the peer expects is all in its own segment.
+fn acknowledge(link: &Arc<Link>, frame: &[u8], segment: &Segment) {
+    if segment.rst || segment.end == segment.sequence || !segment.ack {
+        return;
+    }
+    let (source, target) = (segment.flow.local, segment.flow.remote);
+    let tcp = TcpRepr {
+        src_port: source.port(),
+        dst_port: target.port(),
+        control: TcpControl::None,
+        seq_number: TcpSeqNumber(segment.acknowledges as i32),
+        ack_number: Some(TcpSeqNumber(segment.end as i32)),
+        window_len: 0,
+        window_scale: None,
+        max_seg_size: None,
+        sack_permitted: false,
+        sack_ranges: [None; 3],
+        timestamp: None,
+        payload: &[],
+    };
+    let (from, to) = (IpAddress::from(source.ip()), IpAddress::from(target.ip()));
+    let ip = IpRepr::new(from, to, IpProtocol::Tcp, tcp.buffer_len(), HOPS);
+    let header = link.capabilities.header();
+    let checksums = link.capabilities.to_smoltcp().checksum;
+    let mut port: Port<'_> = link.port(None);
+    port.send(header + ip.buffer_len(), |bytes| {
+        if header > 0 {
+            let received = EthernetFrame::new_unchecked(frame);
+            let mut ethernet = EthernetFrame::new_unchecked(&mut *bytes);
+            ethernet.set_src_addr(received.dst_addr());
+            ethernet.set_dst_addr(received.src_addr());
+            ethernet.set_ethertype(received.ethertype());
+        }
+        let packet = &mut bytes[header..];
+        ip.emit(&mut *packet, &checksums);
+        let payload = &mut packet[ip.header_len()..];
+        tcp.emit(&mut TcpPacket::new_unchecked(payload), &from, &to, &checksums);
+    });
+    link.here().counts.add(&port);
+}
+
+const HOPS: u8 = 64;

@@ -1,0 +1,722 @@
+//! Connections over a wire in memory: what `net` promises, on every machine.
+
+use crate::help::{MS, WaitReason, until, until_waits};
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::time::Duration;
+use executive::cancel::Token;
+use executive::time::Instant;
+use executive::{JoinHandle, chan, go, select};
+use net::wire::{Faults, Wire, WireEnd};
+use net::{Config, Device, ErrorKind, Shutdown, Stack, TcpListener, TcpStream, ToAddr};
+
+/// Two machines on a wire.
+struct Pair {
+    wire: Wire,
+    client: Stack,
+    server: Stack,
+}
+
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 99));
+const CLIENT6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1));
+const SERVER6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2));
+
+/// TCP's second lasts a few milliseconds: a lost segment costs little.
+const FAST: u32 = 100;
+
+/// Long enough for everything that comes at all.
+const LONG: Duration = Duration::from_secs(3600);
+
+fn config(seed: u64) -> Config {
+    Config { clock: FAST, loopback: false, ..Config::new([seed; 4]) }
+}
+
+impl Pair {
+    fn new() -> Self {
+        Self::with(Faults::default(), 1, |config| config)
+    }
+
+    fn with(faults: Faults, queues: usize, how: fn(Config) -> Config) -> Self {
+        Self::on(faults, |wire| wire.plug(queues), how)
+    }
+
+    /// Nobody looks at checksums: for frames that a scenario has made.
+    fn without_checksums() -> Self {
+        Self::on(Faults::default(), |wire| wire.plug(1).without_checksums(), |config| config)
+    }
+
+    fn on(faults: Faults, plug: impl Fn(&Wire) -> WireEnd, how: fn(Config) -> Config) -> Self {
+        let wire = Wire::new(faults);
+        let stack = |addresses: [IpAddr; 2], seed| {
+            let stack = Stack::new(how(config(seed)));
+            let interface = stack.attach("eth0", Arc::new(plug(&wire)));
+            interface.add_address(addresses[0], 24);
+            interface.add_address(addresses[1], 64);
+            stack
+        };
+        let (client, server) = (stack([CLIENT, CLIENT6], 1), stack([SERVER, SERVER6], 2));
+        Pair { wire, client, server }
+    }
+
+    /// A connection: the client's end and the server's.
+    fn connected(&self, port: u16) -> (TcpStream, TcpStream) {
+        let listener = self.server.listen((SERVER, port)).unwrap();
+        let client = self.client.connect((SERVER, port)).unwrap();
+        let (server, peer) = listener.accept().unwrap();
+        assert_eq!(peer, client.local_addr());
+        (client, server)
+    }
+
+    /// When all streams are dropped nothing is left, but small entries.
+    fn nothing_is_left(&self) {
+        for stack in [&self.client, &self.server] {
+            until(|| stack.report().open == 0 && stack.report().buffers == 0);
+        }
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        self.client.shut_down();
+        self.server.shut_down();
+    }
+}
+
+/// Gives back what comes, until the end.
+fn echo(listener: TcpListener) -> JoinHandle<()> {
+    go(move || {
+        for stream in listener.incoming() {
+            go(move || copy_back(&stream));
+        }
+    })
+}
+
+fn copy_back(stream: &TcpStream) {
+    let mut buffer = vec![0; 4096];
+    while let Ok(n @ 1..) = stream.read(&mut buffer) {
+        if stream.write_all(&buffer[..n]).is_err() {
+            return;
+        }
+    }
+}
+
+/// Bytes that do not repeat for long.
+fn byte(at: usize) -> u8 {
+    ((at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
+}
+
+/// Writes so many bytes, and then no more.
+fn pour(stream: &TcpStream, bytes: usize) {
+    let data: Vec<u8> = (0..bytes).map(byte).collect();
+    stream.write_all(&data).unwrap();
+    stream.shutdown(Shutdown::Write);
+}
+
+/// Reads to the end: each of so many bytes is right.
+fn drain(stream: &TcpStream, bytes: usize) {
+    let (mut at, mut buffer) = (0, vec![0; 8192]);
+    loop {
+        let n = stream.read(&mut buffer).unwrap();
+        if n == 0 {
+            return assert_eq!(at, bytes);
+        }
+        for got in &buffer[..n] {
+            assert_eq!(*got, byte(at), "at {at}");
+            at += 1;
+        }
+    }
+}
+
+/// So many bytes each way, at the same time.
+fn both_ways(pair: &Pair, port: u16, bytes: usize) {
+    let (client, server) = pair.connected(port);
+    let done: Vec<_> = [client, server]
+        .into_iter()
+        .flat_map(|stream| {
+            let reader = stream.clone();
+            [go(move || pour(&stream, bytes)), go(move || drain(&reader, bytes))]
+        })
+        .collect();
+    done.into_iter().for_each(JoinHandle::join);
+}
+
+/// A bad wire.
+fn faults(seed: u64) -> Faults {
+    Faults {
+        seed,
+        lost: 100,
+        twice: 50,
+        overtaken: 100,
+        damaged: 10,
+        delay: Duration::from_micros(20),
+        late: Duration::from_micros(200),
+    }
+}
+
+/// A SYN for the server, from an address of its own.
+fn syn(nth: u32, to: [u8; 6]) -> Vec<u8> {
+    let mut frame = vec![0; 54];
+    frame[..6].copy_from_slice(&to);
+    frame[6..12].copy_from_slice(&[2, 1, 1, 1, 1, 1]);
+    frame[12..14].copy_from_slice(&[8, 0]);
+    let ip = [0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0];
+    frame[14..26].copy_from_slice(&ip);
+    frame[26..30].copy_from_slice(&[10, 0, 1 + (nth >> 8) as u8, nth as u8]);
+    frame[30..34].copy_from_slice(&[10, 0, 0, 2]);
+    frame[34..38].copy_from_slice(&[0x80, 1, 0, 7]);
+    frame[46..50].copy_from_slice(&[0x50, 2, 0x10, 0]);
+    frame
+}
+
+scenarios! { network:
+
+/// A connection is made, carries bytes both ways, and ends in order.
+fn bytes_go_there_and_back() {
+    let pair = Pair::new();
+    for server in [SERVER, SERVER6] {
+        let listener = pair.server.listen((server, 7)).unwrap();
+        let served = echo(listener.clone());
+        let stream = pair.client.connect((server, 7)).unwrap();
+        let mut back = [0; 5];
+        for word in [b"hello", b"world"] {
+            stream.write_all(word).unwrap();
+            stream.read_exact(&mut back).unwrap();
+            assert_eq!(&back, word);
+        }
+        stream.shutdown(Shutdown::Write);
+        assert_eq!(stream.read(&mut back), Ok(0));
+        listener.close();
+        served.join();
+    }
+    pair.nothing_is_left();
+}
+
+/// Each half ends by itself: who has written its last still reads.
+fn a_half_is_shut_down_alone() {
+    let pair = Pair::new();
+    let (client, server) = pair.connected(7);
+    client.write_all(b"question").unwrap();
+    client.shutdown(Shutdown::Write);
+    let mut question = [0; 9];
+    server.read_exact(&mut question[..8]).unwrap();
+    assert_eq!(server.read(&mut question), Ok(0));
+    assert_eq!(client.write(b"more").unwrap_err().kind, ErrorKind::BrokenPipe);
+    let (reads, writes) = server.split();
+    writes.write_all(b"answer").unwrap();
+    drop(writes);
+    let mut answer = [0; 6];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"answer");
+    assert_eq!(client.read(&mut answer), Ok(0));
+    drop((reads, client));
+    pair.nothing_is_left();
+}
+
+/// A halves' reader that is shut reads to the end, and so does one that waits.
+fn a_reader_that_waits_is_shut_down() {
+    let pair = Pair::new();
+    let (client, _server) = pair.connected(7);
+    let waits = client.clone();
+    let h = go(move || waits.read(&mut [0]));
+    until_waits(&h, WaitReason::ChanReceive);
+    client.shutdown(Shutdown::Read);
+    assert_eq!(h.join(), Ok(0));
+}
+
+/// Where nobody listens a connection is refused, and the error says what, where and why.
+fn where_nobody_listens_it_is_refused() {
+    let pair = Pair::new();
+    let e = pair.client.connect((SERVER, 9)).unwrap_err();
+    assert_eq!(e.kind, ErrorKind::ConnectionRefused);
+    let port = e.local.unwrap().port();
+    let words = alloc::format!("dial tcp 10.0.0.1:{port}->10.0.0.2:9: connection refused");
+    assert_eq!(e.to_string(), words);
+    let e = pair.client.connect("192.168.7.7:9").unwrap_err();
+    assert_eq!(e.to_string(), "dial tcp 192.168.7.7:9: network is unreachable");
+    let e = pair.client.connect("somewhere").unwrap_err();
+    assert_eq!(e.to_string(), "dial tcp: not an address with a port");
+    pair.nothing_is_left();
+}
+
+/// An address is for one listener, and must be ours.
+fn an_address_is_for_one_listener() {
+    let pair = Pair::new();
+    let first = pair.server.listen("0.0.0.0:80").unwrap();
+    let e = pair.server.listen((SERVER, 80)).unwrap_err();
+    assert_eq!(e.to_string(), "listen tcp 10.0.0.2:80: address already in use");
+    let e = pair.server.listen((NOBODY, 80)).unwrap_err();
+    assert_eq!(e.kind, ErrorKind::AddrNotAvailable);
+    drop(first);
+    drop(pair.server.listen((SERVER, 80)).unwrap());
+    let free = pair.server.listen((SERVER, 0)).unwrap();
+    assert!(free.local_addr().port() >= 32_768);
+    let other = pair.server.listen((SERVER, 0)).unwrap();
+    assert_ne!(free.local_addr(), other.local_addr());
+}
+
+/// Who closes what was not read resets the connection: the peer is told, also one that waits.
+fn what_is_lost_is_told_by_a_reset() {
+    let pair = Pair::new();
+    let (client, server) = pair.connected(7);
+    let waits = client.clone();
+    let h = go(move || waits.read(&mut [0]));
+    until_waits(&h, WaitReason::ChanReceive);
+    client.write_all(b"nobody reads that").unwrap();
+    select! { recv(server.readable()) -> _ => {} }
+    drop(server);
+    let e = h.join().unwrap_err();
+    assert_eq!(e.kind, ErrorKind::ConnectionReset);
+    let (local, port) = (client.local_addr(), 7);
+    let words = alloc::format!("read tcp {local}->10.0.0.2:{port}: connection reset by peer");
+    assert_eq!(e.to_string(), words);
+    assert_eq!(client.write(b"x").unwrap_err().kind, ErrorKind::ConnectionReset);
+    drop(client);
+    pair.nothing_is_left();
+}
+
+/// A deadline ends a read and a write, those that wait already too; and can be moved.
+fn a_deadline_ends_what_waits() {
+    let pair = Pair::new();
+    let (client, server) = pair.connected(7);
+    let mut buffer = [0; 8];
+    client.set_read_deadline(Some(Instant::now() + MS));
+    let e = client.read(&mut buffer).unwrap_err();
+    assert_eq!(e.kind, ErrorKind::TimedOut);
+    assert!(e.to_string().ends_with("10.0.0.2:7: i/o timeout"), "{e}");
+    server.write_all(b"late").unwrap();
+    select! { recv(client.readable()) -> _ => {} }
+    assert_eq!(client.read(&mut buffer).unwrap_err().kind, ErrorKind::TimedOut, "as in Go");
+    client.set_deadline(None);
+    assert_eq!(client.read(&mut buffer), Ok(4));
+
+    // Two that wait: for ever, and for an hour.
+    let [h, late] = [None, Some(Instant::now() + LONG)].map(|deadline| {
+        client.set_read_deadline(deadline);
+        let client = client.clone();
+        let h = go(move || client.read(&mut [0; 8]).unwrap_err().kind);
+        until(|| matches!(h.waiting(), Some(WaitReason::ChanReceive | WaitReason::Select)));
+        h
+    });
+    client.set_read_deadline(Some(Instant::now()));
+    assert_eq!((h.join(), late.join()), (ErrorKind::TimedOut, ErrorKind::TimedOut));
+
+    let fills = client.clone();
+    let h = go(move || while fills.write(&[0; 4096]).is_ok() {});
+    until_waits(&h, WaitReason::ChanReceive); // both buffers are full
+    client.set_write_deadline(Some(Instant::now()));
+    h.join();
+
+    let listener = pair.server.listen((SERVER, 8)).unwrap();
+    listener.set_deadline(Some(Instant::now() + MS));
+    assert_eq!(listener.accept().unwrap_err().to_string(), "accept tcp 10.0.0.2:8: i/o timeout");
+    let e = pair.client.tcp().timeout(5 * MS).connect((NOBODY, 7)).unwrap_err();
+    assert_eq!(e.to_string(), "dial tcp 10.0.0.99:7: i/o timeout");
+    drop((client, server));
+    pair.nothing_is_left();
+}
+
+/// A token ends what waits: an accept, a dial, a read, a write.
+fn a_token_ends_what_waits() {
+    let pair = Pair::new();
+    let token = Token::new();
+    let listener = pair.server.tcp().cancelled_by(&token).listen((SERVER, 7)).unwrap();
+    let client = pair.client.tcp().cancelled_by(&token).connect((SERVER, 7)).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    let fills = client.clone();
+    let accepts = listener.clone();
+    let dials = pair.client.tcp().cancelled_by(&token);
+    let waiting = [
+        go(move || accepts.accept().unwrap_err()),
+        go(move || dials.connect((NOBODY, 7)).unwrap_err()),
+        go(move || client.read(&mut [0]).unwrap_err()),
+        go(move || loop {
+            if let Err(e) = fills.write(&[0; 4096]) {
+                return e;
+            }
+        }),
+    ];
+    waiting.iter().for_each(|h| until_waits(h, WaitReason::Select));
+    token.cancel();
+    for h in waiting {
+        assert_eq!(h.join().kind, ErrorKind::Cancelled);
+    }
+    let e = pair.client.tcp().cancelled_by(&token).connect((SERVER, 7)).unwrap_err();
+    assert_eq!(e.to_string(), "dial tcp 10.0.0.2:7: operation was canceled");
+    drop((server, listener));
+    pair.nothing_is_left();
+}
+
+/// Closing ends what others do with it.
+fn closing_ends_what_others_wait_for() {
+    let pair = Pair::new();
+    let (client, server) = pair.connected(7);
+    let waiting = [(); 3].map(|()| {
+        let client = client.clone();
+        go(move || client.read(&mut [0]).unwrap_err().kind)
+    });
+    waiting.iter().for_each(|h| until_waits(h, WaitReason::ChanReceive));
+    client.close();
+    for h in waiting {
+        assert_eq!(h.join(), ErrorKind::Closed);
+    }
+    assert_eq!(server.read(&mut [0]), Ok(0));
+    let listener = pair.server.listen((SERVER, 8)).unwrap();
+    let accepts = listener.clone();
+    let h = go(move || accepts.accept().unwrap_err().to_string());
+    until_waits(&h, WaitReason::ChanReceive);
+    listener.close();
+    assert_eq!(h.join(), "accept tcp 10.0.0.2:8: use of closed network connection");
+    drop((client, server));
+    pair.nothing_is_left();
+}
+
+/// Accept, readable and writable are arms of a select, beside a time limit and a token.
+fn a_select_waits_for_connections_and_data() {
+    let pair = Pair::new();
+    let (listener, token) = (pair.server.listen((SERVER, 7)).unwrap(), Token::new());
+    let (tx, rx) = chan(0);
+    let h = go({
+        let token = token.clone();
+        move || {
+            let mut stream: Option<TcpStream> = None;
+            loop {
+                let readable = stream.as_ref().map(TcpStream::readable);
+                select! {
+                    recv(listener) -> new => {
+                        stream = new;
+                        tx.send("accepted").unwrap();
+                    }
+                    recv(readable) -> _ => {
+                        let (mut buffer, stream) = ([0; 4], stream.as_ref().unwrap());
+                        let n = stream.read(&mut buffer).unwrap();
+                        select! {
+                            recv(stream.writable()) -> _ => stream.write(&buffer[..n]).unwrap(),
+                        };
+                        tx.send("read").unwrap();
+                    }
+                    recv(token) -> _ => return "cancelled",
+                    after(LONG) => return "late",
+                }
+            }
+        }
+    });
+    let client = pair.client.connect((SERVER, 7)).unwrap();
+    assert_eq!(rx.recv(), Some("accepted"));
+    // More than it reads at once: it is ready again without another segment.
+    client.write_all(b"abcdefgh").unwrap();
+    assert_eq!((rx.recv(), rx.recv()), (Some("read"), Some("read")));
+    let mut back = [0; 8];
+    client.read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"abcdefgh");
+    token.cancel();
+    assert_eq!(h.join(), "cancelled");
+    let listener = pair.server.listen((SERVER, 8)).unwrap();
+    select! {
+        recv(listener) -> _ => unreachable!("nobody calls"),
+        recv(client.readable()) -> _ => {} // its peer is gone
+        after(LONG) => unreachable!("so long"),
+    }
+}
+
+/// A full backlog drops what comes without a word; its peer tries again, and gets in when there is
+/// room.
+fn a_full_backlog_drops_and_a_repeated_syn_gets_in() {
+    let pair = Pair::new();
+    let listener = pair.server.tcp().backlog(2).listen((SERVER, 7)).unwrap();
+    let in_time = [(); 2].map(|()| pair.client.connect((SERVER, 7)).unwrap());
+    let client = pair.client.clone();
+    let late = go(move || client.connect((SERVER, 7)).unwrap());
+    until(|| pair.server.report().backlog_full > 0);
+    assert!(!late.is_finished());
+    drop(listener.accept().unwrap());
+    drop(late.join());
+    drop(in_time);
+    drop(listener);
+    pair.nothing_is_left();
+}
+
+/// A flood of SYNs takes the room of half open connections alone. Those that are established go on.
+fn a_flood_of_syns_leaves_the_established_alone() {
+    let pair = Pair::without_checksums();
+    let listener = pair.server.tcp().backlog(16).listen((SERVER, 7)).unwrap();
+    let served = echo(listener.clone());
+    let before = pair.client.connect((SERVER, 7)).unwrap();
+    let flood = pair.wire.plug(1).without_checksums();
+    let to = pair.server.interfaces()[0].hardware_address().unwrap();
+    let buffers = pair.server.report().buffers;
+    for nth in 0..2000 {
+        flood.inject(&syn(nth, to));
+        if nth % 100 == 0 {
+            before.write_all(b"still").unwrap();
+            before.read_exact(&mut [0; 5]).unwrap();
+            assert!(pair.server.report().buffers <= buffers + 16 * (32 << 10));
+        }
+    }
+    assert!(pair.server.report().backlog_full > 0);
+    // And when the flood is over others get in.
+    let mut after = pair.client.tcp().timeout(LONG).connect((SERVER, 7)).unwrap();
+    embedded(&mut after);
+    drop((before, after));
+    listener.close();
+    served.join();
+    pair.nothing_is_left();
+}
+
+/// A reader that is slow stops the writer, and loses nothing.
+fn a_slow_reader_stops_the_writer() {
+    let pair = Pair::new();
+    let (client, server) = pair.connected(7);
+    let writer = go(move || pour(&client, 200_000));
+    until_waits(&writer, WaitReason::ChanReceive);
+    for at in 0..40_000 {
+        let mut one = [0];
+        server.read_exact(&mut one).unwrap();
+        assert_eq!(one[0], byte(at));
+    }
+    assert!(!writer.is_finished());
+    let mut rest = vec![0; 160_000];
+    server.read_exact(&mut rest).unwrap();
+    assert!(rest.iter().enumerate().all(|(at, got)| *got == byte(40_000 + at)));
+    assert_eq!(server.read(&mut rest), Ok(0));
+    writer.join();
+    drop(server);
+    pair.nothing_is_left();
+}
+
+/// The smallest buffers do, too.
+fn small_buffers_carry_all() {
+    let pair = Pair::with(Faults::default(), 1, |config| Config {
+        receive_buffer: 0,
+        send_buffer: 0,
+        ..config
+    });
+    both_ways(&pair, 7, 100_000);
+    pair.nothing_is_left();
+}
+
+/// What comes late, twice, damaged or not at all arrives once and in order.
+fn a_bad_wire_loses_nothing() {
+    for seed in 1..=3 {
+        let pair = Pair::with(faults(seed), 1, |config| config);
+        both_ways(&pair, 7, 256 << 10);
+        assert!(pair.wire.frames().1 > 0);
+        pair.nothing_is_left();
+    }
+}
+
+/// Many megabytes, over many connections and several queues.
+fn many_connections_share_a_bad_wire() {
+    let pair = Arc::new(Pair::with(faults(9), 4, |config| config));
+    let all: Vec<_> = (0..8)
+        .map(|nth| {
+            let pair = pair.clone();
+            go(move || both_ways(&pair, 100 + nth, 64 << 10))
+        })
+        .collect();
+    all.into_iter().for_each(JoinHandle::join);
+    pair.nothing_is_left();
+}
+
+/// Megabytes each way arrive whole.
+fn megabytes_arrive_whole() {
+    let pair = Pair::with(Faults::default(), 2, |config| config);
+    both_ways(&pair, 7, 4 << 20);
+    pair.nothing_is_left();
+}
+
+/// Connections come and go by the thousands, and nothing of them is left.
+fn thousands_come_and_go_and_leave_nothing() {
+    const CALLERS: usize = 8;
+    const EACH: usize = 250;
+    let pair = Arc::new(Pair::with(Faults::default(), 2, |config| Config {
+        receive_buffer: 4096,
+        send_buffer: 4096,
+        time_wait: Duration::from_millis(1),
+        ..config
+    }));
+    let listener = pair.server.listen((SERVER, 7)).unwrap();
+    let served = echo(listener.clone());
+    let callers: Vec<_> = (0..CALLERS)
+        .map(|_| {
+            let pair = pair.clone();
+            go(move || {
+                for n in 0..EACH {
+                    let mut stream = pair.client.connect((SERVER, 7)).unwrap();
+                    if n % 3 > 0 {
+                        embedded(&mut stream);
+                    }
+                    if n % 3 == 1 {
+                        stream.shutdown(Shutdown::Write);
+                        assert_eq!(stream.read(&mut [0]), Ok(0));
+                    }
+                }
+            })
+        })
+        .collect();
+    callers.into_iter().for_each(JoinHandle::join);
+    listener.close();
+    served.join();
+    pair.nothing_is_left();
+}
+
+/// While the cable is out nothing arrives; when it is back all goes on.
+fn a_cable_is_pulled_and_put_back() {
+    let pair = Pair::new();
+    let (client, server) = pair.connected(7);
+    pair.wire.set_plugged(false);
+    let lost = pair.wire.frames().1;
+    client.write_all(b"through").unwrap();
+    until(|| pair.wire.frames().1 > lost + 1); // tried again, too
+    pair.wire.set_plugged(true);
+    server.read_exact(&mut [0; 7]).unwrap();
+    drop((client, server));
+    pair.nothing_is_left();
+}
+
+/// A peer that is gone is noticed by who asks whether it is there.
+fn a_peer_that_is_gone_is_noticed() {
+    let pair = Pair::new();
+    let (client, server) = pair.connected(7);
+    client.set_keepalive(Some(2 * MS));
+    pair.wire.set_plugged(false);
+    assert_eq!(client.read(&mut [0]).unwrap_err().kind, ErrorKind::TimedOut);
+    pair.wire.set_plugged(true);
+    drop(client);
+    // The server finds out by its own words.
+    while server.write(b"is anybody there?").is_ok() {
+        select! { recv(server.writable()) -> _ => {} }
+    }
+    drop(server);
+    pair.nothing_is_left();
+}
+
+/// Datagrams arrive whole, one by one, and tell who has sent them.
+fn datagrams_arrive_one_by_one() {
+    let pair = Pair::new();
+    let server = pair.server.bind_udp("0.0.0.0:53").unwrap();
+    let e = pair.server.bind_udp((SERVER, 53)).unwrap_err();
+    assert_eq!(e.to_string(), "listen udp 10.0.0.2:53: address already in use");
+    let client = pair.client.bind_udp((CLIENT, 0)).unwrap();
+    let mut buffer = [0; 1472];
+    for length in [0, 1, 1452] {
+        client.send_to(&vec![7; length], (SERVER, 53)).unwrap();
+        let (n, from) = server.recv_from(&mut buffer).unwrap();
+        assert_eq!((n, from), (length, client.local_addr()));
+        server.send_to(&buffer[..n], from).unwrap();
+        let answer = client.recv_from(&mut buffer).unwrap();
+        assert_eq!(answer, (length, (SERVER, 53).to_addr().unwrap()));
+    }
+    let e = client.send_to(&[0; 1500], (SERVER, 53)).unwrap_err();
+    assert_eq!(e.kind, ErrorKind::MessageTooLong);
+    select! {
+        recv(client.readable()) -> _ => unreachable!("nothing came"),
+        default => {}
+    }
+    client.set_read_deadline(Some(Instant::now() + MS));
+    assert_eq!(client.recv_from(&mut buffer).unwrap_err().kind, ErrorKind::TimedOut);
+    let waits = server.clone();
+    let h = go(move || waits.recv_from(&mut [0]).unwrap_err().kind);
+    until_waits(&h, WaitReason::ChanReceive);
+    server.close();
+    assert_eq!(h.join(), ErrorKind::Closed);
+    drop((client, server));
+    pair.nothing_is_left();
+}
+
+/// The loop: a machine talks to itself, by any of its addresses.
+fn a_machine_talks_to_itself() {
+    let wire = Wire::new(Faults::default());
+    let stack = Stack::new(Config::new([3; 4]));
+    stack.attach("eth0", Arc::new(wire.plug(1))).add_address(SERVER, 24);
+    let listener = stack.listen("0.0.0.0:7").unwrap();
+    let served = echo(listener.clone());
+    for address in ["127.0.0.1:7", "10.0.0.2:7"] {
+        embedded(&mut stack.connect(address).unwrap());
+    }
+    listener.close();
+    served.join();
+    let six = stack.listen("[::1]:7").unwrap();
+    let served = echo(six.clone());
+    embedded(&mut stack.connect("[::1]:7").unwrap());
+    six.close();
+    served.join();
+    until(|| stack.report().open == 0);
+    stack.shut_down();
+}
+
+/// Sockets that are shut down with their stack say so.
+fn a_stack_that_is_shut_down_says_so() {
+    let pair = Pair::new();
+    let (client, _server) = pair.connected(7);
+    let waits = client.clone();
+    let h = go(move || waits.read(&mut [0]).unwrap_err().kind);
+    until_waits(&h, WaitReason::ChanReceive);
+    pair.client.shut_down();
+    assert_eq!(h.join(), ErrorKind::Closed);
+    let e = pair.client.connect((SERVER, 7)).unwrap_err();
+    assert_eq!(e.kind, ErrorKind::Closed);
+}
+
+/// Frames that make no sense do no harm.
+fn frames_without_sense_do_no_harm() {
+    let pair = Pair::without_checksums();
+    let listener = pair.server.listen((SERVER, 7)).unwrap();
+    let served = echo(listener.clone());
+    let before = pair.client.connect((SERVER, 7)).unwrap();
+    let end = pair.wire.plug(1);
+    let to = pair.server.interfaces()[0].hardware_address().unwrap();
+    let model = syn(1, to);
+    let mut random = 1u64;
+    for _ in 0..2000 {
+        let mut frame = model.clone();
+        for _ in 0..3 {
+            random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            let at = 6 + (random >> 33) as usize % (frame.len() - 6);
+            frame[at] = (random >> 24) as u8;
+        }
+        frame.truncate(6 + (random >> 40) as usize % frame.len());
+        end.inject(&frame);
+    }
+    end.close();
+    before.write_all(b"still").unwrap();
+    before.read_exact(&mut [0; 5]).unwrap();
+    drop(before);
+    listener.close();
+    served.join();
+    pair.nothing_is_left();
+}
+
+}
+
+/// Uses a stream as others' crates do.
+fn embedded(stream: &mut TcpStream) {
+    use net::embedded_io::{Read, Write};
+    Write::write_all(stream, b"once more").unwrap();
+    let mut back = [0; 9];
+    Read::read_exact(stream, &mut back).unwrap();
+    assert_eq!(&back, b"once more");
+}
+
+/// Nobody else can wake them: the goroutines that serve the wire are the system's (SYSTEM-G), and
+/// hide no deadlock.
+pub fn two_who_wait_for_each_other() {
+    let pair = Pair::new();
+    let (client, server) = pair.connected(7);
+    go(move || client.read(&mut [0]));
+    let _ = server.read(&mut [0]);
+}
+
+/// Somebody outside may call.
+pub fn accept_from_outside() {
+    let stack = Stack::new(config(1));
+    let wire = Wire::new(Faults::default());
+    let end = wire.plug(1).from_outside();
+    stack.attach("eth0", Arc::new(end)).add_address(SERVER, 24);
+    let listener = stack.listen((SERVER, 7)).unwrap();
+    select! { recv(listener) -> _ => unreachable!("nobody is there") }
+}
