@@ -532,7 +532,7 @@ fn megabytes_arrive_whole() {
 /// Connections come and go by the thousands, and nothing of them is left.
 fn thousands_come_and_go_and_leave_nothing() {
     const CALLERS: usize = 8;
-    const EACH: usize = 250;
+    const EACH: usize = 1250;
     let pair = Arc::new(Pair::with(Faults::default(), 2, |config| Config {
         receive_buffer: 4096,
         send_buffer: 4096,
