@@ -28,7 +28,6 @@ use alloc::vec::Vec;
 use core::array;
 use core::fmt;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use executive::affinity::cpus;
 use executive::atomic::AtomicRef;
 use executive::irq::Line;
 use executive::irq::masks::{Level, Storm};
@@ -102,7 +101,7 @@ pub fn tell() {
         }
     }
     println!("  {} interrupts were nobody's any more", STRAYS.load(Ordering::Relaxed));
-    let all = cpus();
+    let all = 1 + apic::others().count();
     let beyond = (0..all).filter(|&cpu| !is_reached(cpu)).count();
     if beyond > 0 {
         println!("  devices cannot interrupt {beyond} of {all} CPUs: APIC ids above 255");

@@ -146,8 +146,8 @@ const NONSENSE: [Nonsense; 8] = [
     },
     Nonsense { name: "the first answer twice", say: |d| twice(d, 0), right: 1, empty: 0 },
     Nonsense { name: "the last answer twice", say: |d| twice(d, ROOM - 1), right: 1, empty: 0 },
-    // Entries that it never wrote are zeros, so the request at descriptor 0 is answered, by nothing;
-    // and then again.
+    // Entries that it never wrote are zeros, so the request at descriptor 0 is answered, by
+    // nothing; and then again.
     Nonsense {
         name: "an index that runs ahead",
         say: |d| d.write(d.used, 2, d.done.wrapping_add(1000)),

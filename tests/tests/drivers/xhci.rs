@@ -1,6 +1,6 @@
-//! The driver of xHCI controllers (kernel/drivers/src/xhci/controller.rs) as a Linux process, before
-//! a controller of the test's own: with what QEMU's have not, and PCs have. Contexts of 64 bytes,
-//! scratchpads, a firmware that has the controller and gives it away, or does not.
+//! The driver of xHCI controllers (kernel/drivers/src/xhci/controller.rs) as a Linux process,
+//! before a controller of the test's own: with what QEMU's have not, and PCs have. Contexts of 64
+//! bytes, scratchpads, a firmware that has the controller and gives it away, or does not.
 
 extern crate alloc;
 extern crate self as kernel; // what the driver's files want of it is below
