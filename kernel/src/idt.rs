@@ -93,7 +93,24 @@ macro_rules! sixteen {
     };
 }
 
+/// The gate of the exception that says that vector registers cannot be used now: lets `common` use
+/// them.
+#[unsafe(naked)]
+extern "C" fn device_not_available() {
+    naked_asm!(
+        "clts",
+        "push 0",
+        "push {v}",
+        "jmp {common}",
+        v = const exception::DEVICE_NOT_AVAILABLE,
+        common = sym common
+    )
+}
+
 fn stub<const VECTOR: u8>() -> extern "C" fn() {
+    if VECTOR == exception::DEVICE_NOT_AVAILABLE {
+        return device_not_available;
+    }
     if exception::has_error_code(VECTOR) { with_error::<VECTOR> } else { plain::<VECTOR> }
 }
 

@@ -255,6 +255,7 @@ pub fn halt() -> ! {
 /// The CPU's exceptions (Intel SDM vol. 3A, table 7-1).
 pub mod exception {
     pub const NMI: u8 = 2;
+    pub const DEVICE_NOT_AVAILABLE: u8 = 7;
     pub const DOUBLE_FAULT: u8 = 8;
     pub const PAGE_FAULT: u8 = 14;
     pub const MACHINE_CHECK: u8 = 18;

@@ -27,8 +27,11 @@ const X87_SSE: u64 = 0b11;
 const AVX: u64 = 1 << 2;
 const AVX_512: u64 = 0b111 << 5;
 
+/// Bytes of XSAVE's area where there is no AVX.
+const X87_SSE_AREA: usize = 576;
+
 /// All exceptions masked, round to nearest: as Rust wants it.
-const MXCSR: u32 = 0x1f80;
+static MXCSR: u32 = 0x1f80;
 
 /// Bytes that the save instruction writes, up to the next multiple of 64. The same on all CPUs.
 static AREA: AtomicUsize = AtomicUsize::new(0);
@@ -36,6 +39,35 @@ static AREA: AtomicUsize = AtomicUsize::new(0);
 /// Bytes of a preempted goroutine's vector registers on its stack; 0: it has none.
 pub fn area() -> usize {
     AREA.load(Ordering::Relaxed)
+}
+
+/// What is on in XCR0; x87 and SSE where there is no XCR0; 0: code uses no vector register.
+pub fn components() -> u64 {
+    if !USED {
+        0
+    } else if cr4() & CR4_OSXSAVE == 0 {
+        X87_SSE
+    } else {
+        let (low, high): (u32, u32);
+        // SAFETY: CR4.OSXSAVE is set.
+        unsafe { asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(nomem)) };
+        u64::from(high) << 32 | u64::from(low)
+    }
+}
+
+/// What saves them.
+pub fn instruction() -> &'static str {
+    match (USED, cr4() & CR4_OSXSAVE != 0) {
+        (false, _) => "nothing",
+        (true, false) => "FXSAVE",
+        (true, true) if compacts() => "XSAVEC",
+        (true, true) => "XSAVE",
+    }
+}
+
+/// Whether there is XSAVEC, where there is XSAVE.
+fn compacts() -> bool {
+    __cpuid_count(0xd, 1).eax & 1 << 1 != 0
 }
 
 /// The bits of XCR0 for a CPU that offers these: AVX-512 whole or not at all.
@@ -71,8 +103,7 @@ pub fn init() {
         unsafe { asm!("xsetbv", in("ecx") 0, in("eax") xcr0 as u32, in("edx") 0) };
         // What is on now needs so much, in the standard form; the compact one is not larger.
         area = (__cpuid_count(0xd, 0).ebx as usize).next_multiple_of(64);
-        let compacts = __cpuid_count(0xd, 1).eax & 1 << 1 != 0;
-        keep = if compacts { keep_by_xsavec } else { keep_by_xsave };
+        keep = if compacts() { keep_by_xsavec } else { keep_by_xsave };
     }
     // SAFETY: CR4 and CR0 allow it.
     unsafe { asm!("fninit", "ldmxcsr [{}]", in(reg) &MXCSR, options(nostack)) };
@@ -90,11 +121,14 @@ unsafe extern "C" fn keep_by_fxsave() {
         "and rsp, -64",
         "sub rsp, 512",
         "fxsave64 [rsp]",
+        "fninit", // as a function expects it
+        "ldmxcsr [rip + {mxcsr}]",
         "call {preempt_yield}",
         "fxrstor64 [rsp]",
         "mov rsp, rbp",
         "pop rbp",
         "ret",
+        mxcsr = sym MXCSR,
         preempt_yield = sym preempt_yield,
     )
 }
@@ -124,6 +158,12 @@ macro_rules! keep_by {
                 "mov eax, -1", // all that is on
                 "mov edx, -1",
                 concat!($xsave, " [rsp]"),
+                "fninit", // as a function expects it: empty, with our control words
+                "ldmxcsr [rip + {mxcsr}]",
+                "cmp qword ptr [rip + {area}], {has_avx}",
+                "jb 2f",
+                "vzeroupper", // upper halves that are not 0 make SSE's instructions slow
+                "2:",
                 "call {preempt_yield}",
                 "mov eax, -1",
                 "mov edx, -1",
@@ -132,6 +172,8 @@ macro_rules! keep_by {
                 "pop rbp",
                 "ret",
                 area = sym AREA,
+                has_avx = const X87_SSE_AREA + 1,
+                mxcsr = sym MXCSR,
                 preempt_yield = sym preempt_yield,
             )
         }

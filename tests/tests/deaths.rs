@@ -150,6 +150,19 @@ fn a_fault_shows_the_registers() {
 }
 
 #[test]
+fn exceptions_of_floating_point_have_names() {
+    dies_saying("nm", "device not available (exception 7)");
+    dies_saying("mf", "x87 floating-point error (exception 16)");
+    dies_saying("xm", "SIMD floating-point error (exception 19)");
+}
+
+#[test]
+fn a_fault_shows_the_vector_registers() {
+    let said = boots().run("crash nm").says("xmm0 ").says("xmm15 ").dies(2);
+    assert!(said.text.contains("xmm3  00000000000000000123456789abcdef"), "{said}");
+}
+
+#[test]
 fn a_kernel_dies_alike_after_uefi() {
     boots().uefi().run("crash overflow").says("stack overflow in goroutine ").dies(2);
 }

@@ -65,11 +65,6 @@ fn goroutines_are_reused_not_leaked() {
 }
 
 #[test]
-fn a_preempted_goroutine_gets_back_every_register_and_flag() {
-    boots().smp(2).run("registers 2000").within_secs(120).ok();
-}
-
-#[test]
 fn hogs_share_their_cpus() {
     boots().smp(2).run("hogs 4 5").says("of a fair share").within_secs(60).ok();
 }

@@ -9,7 +9,7 @@ use executive::{affinity, chan};
 use kernel::{apic, println};
 
 pub const HELP: &str = "ends the run with a crash report: \
-    panic fault jump nmi overflow deadlock throw-mcall throw-systemstack";
+    panic fault jump nmi nm mf xm overflow deadlock throw-mcall throw-systemstack";
 
 pub fn crash(args: &Args) -> Outcome {
     match args.words[0] {
@@ -17,6 +17,9 @@ pub fn crash(args: &Args) -> Outcome {
         "fault" => fault(),
         "jump" => jump(),
         "nmi" if affinity::num_cpus() > 1 => nmi(),
+        "nm" => without_fpu(),
+        "mf" => x87_divides_by_zero(),
+        "xm" => sse_divides_by_zero(),
         "overflow" => println!("{}", overflow(0)),
         "deadlock" => deadlock(),
         "go" => drop(executive::go(|| ())),
@@ -57,6 +60,49 @@ fn nmi() {
     apic::send_nmi_others();
     loop {
         core::hint::spin_loop();
+    }
+}
+
+/// Uses xmm3 when CR0.TS says that the registers are another task's.
+fn without_fpu() {
+    // SAFETY: none: the exception is the purpose.
+    unsafe {
+        core::arch::asm!(
+            "movq xmm3, {pattern}",
+            "mov {cr0}, cr0",
+            "or {cr0}, 8",
+            "mov cr0, {cr0}",
+            "movaps xmm4, xmm3",
+            pattern = in(reg) 0x0123_4567_89ab_cdef_u64,
+            cr0 = out(reg) _,
+            out("xmm3") _,
+            out("xmm4") _,
+        );
+    }
+}
+
+/// With the exception unmasked; the next instruction of x87 raises it.
+fn x87_divides_by_zero() {
+    let control: u16 = 0x037f & !(1 << 2);
+    // SAFETY: none: the exception is the purpose.
+    unsafe {
+        core::arch::asm!("fldcw [{}]", "fld1", "fldz", "fdivp", "fwait", in(reg) &raw const control)
+    };
+}
+
+/// With the exception unmasked. QEMU's emulation does not raise it, so an instruction does.
+fn sse_divides_by_zero() {
+    let control: u32 = 0x1f80 & !(1 << 9);
+    // SAFETY: none: the exception is the purpose.
+    unsafe {
+        core::arch::asm!(
+            "ldmxcsr [{}]",
+            "divsd {one}, {zero}",
+            "int 19",
+            in(reg) &raw const control,
+            one = inout(xmm_reg) 1.0 => _,
+            zero = in(xmm_reg) 0.0,
+        );
     }
 }
 

@@ -1,0 +1,69 @@
+//! Vector registers, x87 and floating point: kept over preemptions, page faults and interrupts, and
+//! used by no handler beyond xmm.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+use tests::{boots, kernel};
+
+/// On this CPU a preempted goroutine gets back every register and flag, of this kind too. A hundred
+/// times as often: tests/long.sh.
+fn keeps(cpu: &str, cpus: usize, kind: &str) {
+    let kept = format!("every register and flag was kept, {kind}");
+    boots()
+        .smp(cpus)
+        .qemu(&["-cpu", cpu])
+        .run("registers 1000")
+        .within_secs(240)
+        .says(&kept)
+        .says("also over ")
+        .ok();
+}
+
+#[test]
+fn a_cpu_without_xsave_keeps_xmm() {
+    keeps("qemu64", 1, "xmm too (512 bytes by FXSAVE)");
+}
+
+#[test]
+fn a_nehalem_keeps_xmm() {
+    keeps("Nehalem", 2, "xmm too (512 bytes by FXSAVE)");
+}
+
+#[test]
+fn a_haswell_keeps_ymm() {
+    keeps("Haswell", 2, "ymm too (832 bytes by XSAVE)");
+}
+
+#[test]
+fn whatever_the_emulator_has_is_kept() {
+    keeps("max", 4, "ymm too (832 bytes by XSAVE)");
+}
+
+/// The common stub gives back xmm alone, and SSE's instructions leave the upper halves as they are.
+/// So nothing that a handler calls may use ymm, zmm or masks: only functions that a goroutine calls
+/// after it has asked what the CPU has.
+#[test]
+fn handlers_use_no_wider_registers() {
+    const MAY: [&str; 4] = ["registers::hold_", "mandelbrot::", "xsave::keep_by_", "memchr::"];
+    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().expect("rustc runs");
+    let sysroot = String::from_utf8(sysroot.stdout).expect("a path");
+    let tool = "lib/rustlib/x86_64-unknown-linux-gnu/bin/llvm-objdump";
+    let objdump = Command::new(format!("{}/{tool}", sysroot.trim()))
+        .args(["--disassemble", "--demangle", "--no-show-raw-insn"])
+        .arg(kernel())
+        .output()
+        .expect("llvm-objdump runs");
+    let text = String::from_utf8_lossy(&objdump.stdout);
+    let (mut function, mut functions, mut wide) = ("", 0, BTreeSet::new());
+    for line in text.lines() {
+        if let Some((_, name)) = line.strip_suffix(">:").and_then(|line| line.split_once(" <")) {
+            (function, functions) = (name, functions + 1);
+        } else if ["%ymm", "%zmm", "%k1", "vzeroupper"].iter().any(|word| line.contains(word)) {
+            wide.insert(function);
+        }
+    }
+    assert!(functions > 1000, "{functions} functions were seen");
+    assert!(wide.iter().any(|name| name.contains("hold_ymm")), "the test sees none: {wide:#?}");
+    wide.retain(|name| !MAY.iter().any(|may| name.contains(may)));
+    assert!(wide.is_empty(), "{wide:#?}");
+}
