@@ -60,14 +60,8 @@ pub fn instruction() -> &'static str {
     match (USED, cr4() & CR4_OSXSAVE != 0) {
         (false, _) => "nothing",
         (true, false) => "FXSAVE",
-        (true, true) if compacts() => "XSAVEC",
         (true, true) => "XSAVE",
     }
-}
-
-/// Whether there is XSAVEC, where there is XSAVE.
-fn compacts() -> bool {
-    __cpuid_count(0xd, 1).eax & 1 << 1 != 0
 }
 
 /// The bits of XCR0 for a CPU that offers these: AVX-512 whole or not at all.
@@ -101,9 +95,9 @@ pub fn init() {
         let xcr0 = wanted(u64::from(offered.edx) << 32 | u64::from(offered.eax));
         // SAFETY: these are offered, and depend on no other.
         unsafe { asm!("xsetbv", in("ecx") 0, in("eax") xcr0 as u32, in("edx") 0) };
-        // What is on now needs so much, in the standard form; the compact one is not larger.
+        // What is on now needs so much.
         area = (__cpuid_count(0xd, 0).ebx as usize).next_multiple_of(64);
-        keep = if compacts() { keep_by_xsavec } else { keep_by_xsave };
+        keep = keep_by_xsave;
     }
     // SAFETY: CR4 and CR0 allow it.
     unsafe { asm!("fninit", "ldmxcsr [{}]", in(reg) &MXCSR, options(nostack)) };
@@ -133,59 +127,47 @@ unsafe extern "C" fn keep_by_fxsave() {
     )
 }
 
-/// A function that saves all that XCR0 has on, calls `preempt_yield`, and restores it: on whatever
-/// CPU, all of which have the same XCR0. XRSTOR wants zeros in what the instruction leaves of its
-/// header.
-macro_rules! keep_by {
-    ($(#[$doc:meta])* $name:ident, $xsave:literal) => {
-        $(#[$doc])*
-        #[unsafe(naked)]
-        unsafe extern "C" fn $name() {
-            naked_asm!(
-                "push rbp",
-                "mov rbp, rsp",
-                "and rsp, -64",
-                "sub rsp, [rip + {area}]",
-                "xor eax, eax",
-                "mov [rsp + 512], rax",
-                "mov [rsp + 520], rax",
-                "mov [rsp + 528], rax",
-                "mov [rsp + 536], rax",
-                "mov [rsp + 544], rax",
-                "mov [rsp + 552], rax",
-                "mov [rsp + 560], rax",
-                "mov [rsp + 568], rax",
-                "mov eax, -1", // all that is on
-                "mov edx, -1",
-                concat!($xsave, " [rsp]"),
-                "fninit", // as a function expects it: empty, with our control words
-                "ldmxcsr [rip + {mxcsr}]",
-                "cmp qword ptr [rip + {area}], {has_avx}",
-                "jb 2f",
-                "vzeroupper", // upper halves that are not 0 make SSE's instructions slow
-                "2:",
-                "call {preempt_yield}",
-                "mov eax, -1",
-                "mov edx, -1",
-                "xrstor64 [rsp]",
-                "mov rsp, rbp",
-                "pop rbp",
-                "ret",
-                area = sym AREA,
-                has_avx = const X87_SSE_AREA + 1,
-                mxcsr = sym MXCSR,
-                preempt_yield = sym preempt_yield,
-            )
-        }
-    };
-}
-keep_by! {
-    /// Writes everything.
-    keep_by_xsave, "xsave64"
-}
-keep_by! {
-    /// Leaves out what is as the CPU's reset left it. Rejected: XSAVEOPT. It also leaves out what
-    /// has not changed since XRSTOR read it from the same address, and other frames have
-    /// overwritten that since.
-    keep_by_xsavec, "xsavec64"
+/// Saves all that XCR0 has on, calls `preempt_yield`, and restores it: on whatever CPU, all of which
+/// have the same XCR0. XRSTOR wants zeros in what XSAVE leaves of its header.
+///
+/// Rejected: XSAVEOPT, which leaves out what has not changed since XRSTOR read it from the same
+/// address; other frames have overwritten that since. And XSAVEC, which takes as long here, and of
+/// which Bochs 2.7 makes a header that its own XRSTOR refuses.
+#[unsafe(naked)]
+unsafe extern "C" fn keep_by_xsave() {
+    naked_asm!(
+        "push rbp",
+        "mov rbp, rsp",
+        "and rsp, -64",
+        "sub rsp, [rip + {area}]",
+        "xor eax, eax",
+        "mov [rsp + 512], rax",
+        "mov [rsp + 520], rax",
+        "mov [rsp + 528], rax",
+        "mov [rsp + 536], rax",
+        "mov [rsp + 544], rax",
+        "mov [rsp + 552], rax",
+        "mov [rsp + 560], rax",
+        "mov [rsp + 568], rax",
+        "mov eax, -1", // all that is on
+        "mov edx, -1",
+        "xsave64 [rsp]",
+        "fninit", // as a function expects it: empty, with our control words
+        "ldmxcsr [rip + {mxcsr}]",
+        "cmp qword ptr [rip + {area}], {x87_sse}",
+        "jbe 2f",
+        "vzeroupper", // upper halves that are not 0 make SSE's instructions slow
+        "2:",
+        "call {preempt_yield}",
+        "mov eax, -1",
+        "mov edx, -1",
+        "xrstor64 [rsp]",
+        "mov rsp, rbp",
+        "pop rbp",
+        "ret",
+        area = sym AREA,
+        x87_sse = const X87_SSE_AREA,
+        mxcsr = sym MXCSR,
+        preempt_yield = sym preempt_yield,
+    )
 }

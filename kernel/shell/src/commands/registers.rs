@@ -7,8 +7,8 @@
 //! the same CPUs have them interrupted at any instruction.
 //!
 //! General registers and flags are checked in each round. Nothing in the loop changes the others,
-//! so these are compared when it ends. The stack pointer is checked too: what ends the loop is found
-//! by an address on top of the stack.
+//! so these are compared when it ends. The stack pointer is checked too: what ends the loop is
+//! found by an address on top of the stack.
 //!
 //! Other goroutines do the same for one round, and touch pages of their stacks that are not there
 //! yet, with all registers live.
@@ -314,7 +314,8 @@ fn grow(level: Level, seed: u64, faults: &Arc<AtomicUsize>) -> Result<(), String
             })
         })
         .collect();
-    all.into_iter().map(|grower| grower.join()).collect()
+    let told: Vec<_> = all.into_iter().map(|grower| grower.join()).collect(); // all are joined
+    told.into_iter().collect()
 }
 
 /// `registers [PREEMPTIONS] [MICROSECONDS]`.

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# What takes too long for tests/run.sh, by hand: the same claims, a hundred times as often.
+#
+#   tests/long.sh                all of it (some 40 minutes)
+#   tests/long.sh registers      those with this word in their names
+#   TIMES=1000 tests/long.sh     so many preemptions, and so on (default 100000)
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
+source tests/lib/setup.sh
+source tests/lib/build.sh
+need_rust
+need_qemu
+build_boot && build_kernel || exit
+times=${TIMES:-100000}
+failed=0 asked=0
+
+# asks NAME WORDS BOOT'S-ARGUMENTS...: does the machine say these words, and end with status 0?
+asks() {
+    local name=$1 words=$2 said status=0
+    shift 2
+    [[ $name == *"$wanted"* ]] || return 0
+    asked=$((asked + 1))
+    said=$("$boot" --kernel "$kernel" --timeout 3600 "$@" 2>&1 </dev/null) || status=$?
+    if ((status == 0)) && grep -qF "$words" <<<"$said"; then
+        echo "ok     $name: $(grep -F "$words" <<<"$said" | tail -n1 | tr -d '\r')"
+    else
+        echo "FAILED $name (status $status):"
+        tail -n 30 <<<"$said"
+        failed=$((failed + 1))
+    fi
+}
+
+wanted=${1-}
+for cpu in qemu64 Nehalem Haswell max; do
+    asks "registers, $cpu" "every register and flag was kept" --smp 2 --run "registers $times 100" -- -cpu "$cpu"
+done
+
+echo "$asked asked, $failed failed"
+((asked > 0 && failed == 0))

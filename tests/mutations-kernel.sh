@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Can the kernel's own tests fail? Each line below breaks the kernel in one place, in a copy, boots that in QEMU, and names the
+# console command that must notice.
+#
+#   tests/mutations-kernel.sh --list [WORD...]   tells them: file, what is broken, which command notices
+#   tests/mutations-kernel.sh [WORD...]          all of them (some ten minutes), or those whose line contains one of the words
+#
+# tests/lib/mutations.sh tells how.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+source "$root/tests/lib/mutations.sh"
+cd "$root"
+source tests/lib/build.sh
+target+=/mutations-kernel
+[[ $list ]] || (target=${target%/*} && build_boot)
+boot=${target%/*}/debug/boot
+export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_NET_OFFLINE=true
+copy tests/scenarios kernel/contract kernel/bench kernel/demos kernel/files kernel/drivers kernel/shell kernel/executive kernel
+cp kernel/x86_64-goroutine.json "$work/kernel"
+
+builds() { # CPU
+    (cd "$work" && build_kernel)
+}
+
+passes() { # CPU COMMAND
+    "$boot" --kernel "$target/x86_64-goroutine/release/kernel" --smp 2 --timeout 120 --run "$2" -- -cpu "$1"
+}
+
+# --- vector registers
+mutation "nothing is saved" xsave.rs max "registers 300" \
+    's/unsafe \{ executive::preempt_by\(keep\) \};/let _ = keep;/'
+mutation "what was saved is not restored" xsave.rs max "registers 300" \
+    's/"xrstor64 \[rsp\]",//'
+mutation "what was saved is not restored" xsave.rs Nehalem "registers 300" \
+    's/"fxrstor64 \[rsp\]",//'
+mutation "ymm is not saved" xsave.rs Haswell "registers 300" \
+    's/"mov eax, -1", \/\/ all that is on/"mov eax, 3",/'
+mutation "ymm is not restored" xsave.rs Haswell "registers 300" \
+    's/(call \{preempt_yield\}",\s*)"mov eax, -1",(\s*"mov edx, -1",\s*"xrstor64)/$1"mov eax, 3",$2/'
+mutation "XSAVE's header is what the stack had there" xsave.rs max "registers 300" \
+    's/"mov \[rsp \+ 5(20|28|36|44|52|60|68)\], rax",//g'
+mutation "others get a preempted goroutine's x87" xsave.rs max "registers 300" \
+    's/(xsave64 \[rsp\]",\s*)"fninit",/$1/'
+mutation "others get a preempted goroutine's MXCSR" xsave.rs qemu64 "registers 300" \
+    's/(fxsave64 \[rsp\]",\s*"fninit",[^\n]*\n\s*)"ldmxcsr \[rip \+ \{mxcsr\}\]",/$1/'
+mutation "gates do not give back xmm" idt.rs max "registers 300" \
+    's/movaps xmm\\\\n, \[rsp \+ 16 \* \\\\n\]/nop/'
+mutation "SSE stays off on the boot CPU" start.rs max "registers 300" \
+    's/"or eax, \{cr4\}",/"or eax, 0 * {cr4}",/; s/"or eax, 0 \* /"and eax, ~/'
+
+summary
