@@ -8,8 +8,12 @@ fn main() {
     hosted::run_with(1, || {
         let args: Vec<_> = std::env::args().skip(1).collect();
         let number = |default| args.get(1).map_or(default, |n| n.parse().expect("a number"));
-        let meter =
-            Meter { read: executive::machine::now, times: 16 * PERIODS, repeats: 9, halt: || () };
+        let meter = Meter {
+            read: || executive::machine::now(),
+            times: 16 * PERIODS,
+            repeats: 9,
+            halt: || (),
+        };
         match args.first().map(String::as_str) {
             None => OPERATIONS
                 .iter()
