@@ -401,7 +401,7 @@ fn interrupts_are_over() {
 }
 
 /// No timer is left to wake anybody: each was dropped or stopped, another arm was taken, or the
-/// token is cancelled already.
+/// token is cancelled already, by itself or from above.
 fn timers_are_over() {
     let hour = core::time::Duration::from_secs(3600);
     drop(Timer::new(hour));
@@ -410,6 +410,9 @@ fn timers_are_over() {
     let cancelled = Token::new().child_for(hour);
     cancelled.cancel();
     let _born_cancelled = cancelled.child_for(hour / 2);
+    let above = Token::new();
+    let _cancelled_from_above = (above.child_for(hour), above.child().child_for(hour));
+    above.cancel();
     after_func(hour, || ()).stop();
     let (tx, rx) = chan(0);
     let h = go(move || rx.recv_timeout(hour));

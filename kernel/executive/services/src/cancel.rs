@@ -110,6 +110,8 @@ struct Links {
     cause: Option<Cause>,
     /// The channel that `end` closes; dangling when nobody has a receiver any more.
     done: Weak<Chan<()>>,
+    /// The node's own timer, if it has one.
+    timer: Weak<Timed<Deadline>>,
     parent: Option<Place>,
     first_child: Option<Place>,
     next: Option<Place>,
@@ -194,7 +196,10 @@ impl Token {
             place,
         });
         let done = fed(0, |chan| {
-            node.tree.lock().nodes[place].done = chan.clone();
+            let mut tree = node.tree.lock();
+            tree.nodes[place].done = chan.clone();
+            tree.nodes[place].timer = timer.as_ref().map_or_else(Weak::new, Arc::downgrade);
+            drop(tree);
             Feeder(node.clone())
         });
         let token = Token { done, node };
@@ -208,10 +213,14 @@ impl Token {
         }
         match (timer, deadline) {
             (Some(_), Some(deadline)) if deadline <= Instant::now() => {
-                node.tree.lock().cancel(place, Cause::DeadlineExceeded)
+                node.tree.lock().cancel(place, Cause::DeadlineExceeded, |_| ())
             }
-            (Some(timer), Some(deadline)) if !token.is_cancelled() => {
+            (Some(timer), Some(deadline)) => {
                 timer.restart(deadline.as_nanos(), || ());
+                // A token above may have been cancelled, and have found no timer to stop.
+                if token.is_cancelled() {
+                    timer.stop(|| ());
+                }
             }
             _ => {}
         }
@@ -231,9 +240,13 @@ impl Token {
     /// ```
     #[doc(alias("context.CancelFunc", "CancelFunc"))]
     pub fn cancel(&self) {
-        self.node.tree.lock().cancel(self.node.place, Cause::Cancelled);
-        if let Some(Stops(timer)) = &self.node.timer {
-            timer.stop(|| ()); // nobody needs to be woken for it
+        let mut timers = Vec::new();
+        let keep = |node: &Links| timers.extend(node.timer.upgrade());
+        self.node.tree.lock().cancel(self.node.place, Cause::Cancelled, keep);
+        // RANK: a heap's lock comes before the tree's, so they are stopped here. Nobody needs to be
+        // woken for them, and a deadlock need not wait for them.
+        for timer in timers {
+            timer.stop(|| ());
         }
     }
     /// Whether it is cancelled.
@@ -332,7 +345,8 @@ struct Deadline {
 impl Fire for Deadline {
     /// RANK: the locks of the tree and of channels come after the heap's.
     fn fire(timed: Arc<Timed<Self>>, _: u64) -> Option<(Arc<Timed<Self>>, u64)> {
-        timed.on.tree.lock().cancel(timed.on.place, Cause::DeadlineExceeded);
+        // Timers below, which are due sooner, are left to fire.
+        timed.on.tree.lock().cancel(timed.on.place, Cause::DeadlineExceeded, |_| ());
         None
     }
 }
@@ -353,15 +367,16 @@ impl Tree {
         place
     }
 
-    /// Cancels this node and all below it. Without recursion, for a stack is small and a tree may
-    /// be deep.
-    fn cancel(&mut self, top: Place, cause: Cause) {
+    /// Cancels this node and all below it, and calls `each` with them. Without recursion, for a
+    /// stack is small and a tree may be deep.
+    fn cancel(&mut self, top: Place, cause: Cause, mut each: impl FnMut(&Links)) {
         if self.nodes[top].cause.is_some() {
             return;
         }
         let mut at = top;
         loop {
             self.end(at, cause);
+            each(&self.nodes[at]);
             if let Some(child) = self.nodes[at].first_child {
                 at = child;
                 continue;
