@@ -40,9 +40,9 @@ impl<T: Linked> List<T> {
     }
     /// A list of one.
     pub fn of(t: &'static T) -> Self {
-        let mut list = List::new();
-        list.push_back(t);
-        list
+        // Relaxed throughout: the list is published by whatever lock or queue hands it over.
+        t.link().store(None, Ordering::Relaxed);
+        List { head: Some(t), tail: Some(t), len: 1 }
     }
     pub fn len(&self) -> usize {
         self.len
@@ -56,14 +56,7 @@ impl<T: Linked> List<T> {
     }
     /// Puts `t` behind the others.
     pub fn push_back(&mut self, t: &'static T) {
-        // Relaxed throughout: the list is published by whatever lock or queue hands it over.
-        t.link().store(None, Ordering::Relaxed);
-        match self.tail {
-            Some(tail) => tail.link().store(Some(t), Ordering::Relaxed),
-            None => self.head = Some(t),
-        }
-        self.tail = Some(t);
-        self.len += 1;
+        self.append(List::of(t));
     }
     pub fn push_front(&mut self, t: &'static T) {
         t.link().store(self.head, Ordering::Relaxed);

@@ -153,10 +153,8 @@ impl Sched {
 
     /// Acquisitions and contended acquisitions of the scheduler's locks, by name.
     pub fn locks(&self) -> [(&'static str, (u64, u64)); 3] {
-        let timers = (0..self.cpus()).fold((0, 0), |(a, c), cpu| {
-            let (a1, c1) = p_of(cpu).timers.stats();
-            (a + a1, c + c1)
-        });
+        let timers = (0..self.cpus()).map(|cpu| p_of(cpu).timers.stats());
+        let timers = timers.fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
         [
             ("sched.runq", self.runq.stats()),
             ("sched.gfree", self.gfree.stats()),

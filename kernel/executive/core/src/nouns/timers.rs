@@ -134,9 +134,7 @@ impl Timers {
         for entry in from.drain(..) {
             // SAFETY: in the heap, so alive.
             unsafe { entry.timer.as_ref() }.cpu.store(cpu as u32, Ordering::Relaxed);
-            let at = to.len();
-            to.push(entry);
-            sift_up(&mut to, at);
+            push(&mut to, entry);
         }
         other.publish(&to);
         self.publish(&from);
@@ -176,8 +174,11 @@ impl Timers {
 
 /// NEVER means "no timer", so the last time there is stands one before it.
 fn insert(heap: &mut Vec<Entry>, timer: &Timer, when: u64) {
-    let when = when.min(NEVER - 1);
-    heap.push(Entry { when, timer: NonNull::from(timer) });
+    push(heap, Entry { when: when.min(NEVER - 1), timer: NonNull::from(timer) });
+}
+
+fn push(heap: &mut Vec<Entry>, entry: Entry) {
+    heap.push(entry);
     let at = heap.len() - 1;
     sift_up(heap, at);
 }

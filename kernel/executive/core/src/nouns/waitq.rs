@@ -41,21 +41,12 @@ enum State {
 impl Waiter {
     /// In no queue yet.
     pub fn new(g: &'static G, slot: *mut ()) -> Self {
-        Self::make(g, slot, false)
+        let (state, prev, next) = (Cell::new(State::Off), Cell::new(null()), Cell::new(null()));
+        Waiter { g, slot: Cell::new(slot), is_select: false, state, prev, next }
     }
     /// For a select; the goroutine calls [`prepare`] before it queues the first.
     pub fn of_select(g: &'static G, slot: *mut ()) -> Self {
-        Self::make(g, slot, true)
-    }
-    fn make(g: &'static G, slot: *mut (), is_select: bool) -> Self {
-        Waiter {
-            g,
-            slot: Cell::new(slot),
-            is_select,
-            state: Cell::new(State::Off),
-            prev: Cell::new(null()),
-            next: Cell::new(null()),
-        }
+        Waiter { is_select: true, ..Self::new(g, slot) }
     }
 
     /// Its goroutine. For whoever has taken it off the queue.
@@ -201,19 +192,7 @@ impl WaitQ {
     /// The waiter stays where it is until it was taken off, by [`dequeue`](Self::dequeue) or
     /// [`remove`](Self::remove).
     pub unsafe fn enqueue(&self, w: &Waiter) {
-        w.state.set(State::Queued);
-        w.next.set(null());
-        match self.last() {
-            None => {
-                w.prev.set(null());
-                self.first.set(w);
-            }
-            Some(last) => {
-                w.prev.set(last);
-                last.next.set(w);
-            }
-        }
-        self.last.set(w);
+        self.link(if self.is_empty() { null() } else { self.last.get() }, w, null());
     }
 
     /// Queues a waiter before the others: a starving mutex gives a woken one its place back.
@@ -221,15 +200,15 @@ impl WaitQ {
     /// # Safety
     /// As for [`enqueue`](Self::enqueue).
     pub unsafe fn enqueue_front(&self, w: &Waiter) {
-        let first = self.first.get();
-        w.prev.set(null());
-        w.next.set(first);
+        self.link(null(), w, self.first.get());
+    }
+
+    #[inline(always)]
+    fn link(&self, prev: *const Waiter, w: &Waiter, next: *const Waiter) {
         w.state.set(State::Queued);
-        match self.get(first) {
-            Some(first) => first.prev.set(w),
-            None => self.last.set(w),
-        }
-        self.first.set(w);
+        w.prev.set(prev);
+        w.next.set(next);
+        self.set_ends(prev, w, w, next);
     }
 
     /// Takes the first one off, passing over those whose select was won elsewhere. The caller
@@ -258,20 +237,22 @@ impl WaitQ {
             return false;
         }
         let (prev, next) = (w.prev.get(), w.next.get());
-        match self.get(prev) {
-            Some(prev) => prev.next.set(next),
-            None => self.first.set(next),
-        }
-        match self.get(next) {
-            Some(next) => next.prev.set(prev),
-            None => self.last.set(prev),
-        }
+        self.set_ends(prev, next, prev, next);
         w.state.set(State::Off);
         true
     }
 
-    fn last(&self) -> Option<&Waiter> {
-        if self.is_empty() { None } else { self.get(self.last.get()) }
+    /// What follows `prev` is `first`, and what precedes `next` is `last`. Null: the queue's end.
+    #[inline(always)]
+    fn set_ends(
+        &self,
+        prev: *const Waiter,
+        first: *const Waiter,
+        last: *const Waiter,
+        next: *const Waiter,
+    ) {
+        self.get(prev).map_or(&self.first, |w| &w.next).set(first);
+        self.get(next).map_or(&self.last, |w| &w.prev).set(last);
     }
 
     fn get(&self, w: *const Waiter) -> Option<&Waiter> {
