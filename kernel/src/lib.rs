@@ -57,6 +57,8 @@ pub mod trampoline;
 pub mod smp;
 pub mod fwcfg;
 pub mod symbols;
+#[cfg(panic = "unwind")]
+pub mod unwind;
 pub mod report;
 // The machine, and its start.
 pub mod pc;

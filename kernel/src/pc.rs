@@ -1,12 +1,16 @@
 //! The PC as the executive's [`Machine`]: each hook, and why it keeps its promise.
 #![allow(unsafe_code)] // `unsafe impl Machine`; sti and hlt.
 
+#[cfg(panic = "unwind")]
+use crate::unwind;
 use crate::vectors::{KICK, WAKE};
 use crate::{apic, clock, pages, power, reclaim, screen, serial, smp, stacks, symbols, trap};
 use core::arch::asm;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use executive::atomic::full_fence;
+#[cfg(panic = "unwind")]
+use executive::machine::Raised;
 use executive::machine::{Machine, NEVER, Stack};
 use executive::param::MAX_CPUS;
 use executive::percpu::cpu;
@@ -127,6 +131,16 @@ unsafe impl Machine for Pc {
 
     fn exit(code: i32) -> ! {
         exit(code)
+    }
+
+    #[cfg(panic = "unwind")]
+    fn catch(body: &mut dyn FnMut()) -> Option<Raised> {
+        unwind::catch(body)
+    }
+
+    #[cfg(panic = "unwind")]
+    fn raise(value: Raised, to_the_end: bool) -> Raised {
+        unwind::raise(value, to_the_end)
     }
 }
 

@@ -53,6 +53,8 @@ pub fn bring_up(info: &'static mut BootInfo) {
     screen::init(boot.framebuffer); // what is printed from here on is seen on the screen too
     serial::tell();
     symbols::init(boot.kernel, boot.kernel_length, boot.kernel_offset);
+    #[cfg(panic = "unwind")]
+    crate::unwind::init();
     gdt::load(0);
     idt::load(); // faults are reported from here on
     let platform = acpi::init(boot.rsdp, boot.map);
@@ -153,9 +155,6 @@ macro_rules! entry {
 #[doc(hidden)]
 #[unsafe(link_section = ".bootloader-config")]
 pub static CONFIG: [u8; BootloaderConfig::SERIALIZED_LEN] = BOOT.serialize();
-
-#[cfg(panic = "unwind")]
-extern crate unwinding as _; // what unwind tables and landing pads name
 
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo) -> ! {

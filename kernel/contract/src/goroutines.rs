@@ -1,13 +1,13 @@
 //! Checks that need goroutines: while one lasts its caller is a goroutine, and CPU 0 schedules,
 //! alone.
 
-use super::{MS, SOON, Verdict, stack};
+use super::{MS, SOON, Verdict, expect, stack};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::hint::black_box;
 use executive::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use executive::kit::{self, put, take_off};
-use executive::machine::now;
+use executive::machine::{self, now};
 use executive::{go, yield_now};
 
 /// The contract's least for a g0 stack.
@@ -105,4 +105,45 @@ fn another_can_allocate() -> Verdict {
 
 pub(super) fn the_allocators_holder_is_not_preempted() -> Verdict {
     as_goroutine(another_can_allocate)
+}
+
+/// Counts its drops.
+struct Counts<'a>(&'a AtomicU32);
+impl Drop for Counts<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Relaxed);
+        yield_now();
+    }
+}
+
+fn raises(frames: u32, dropped: &AtomicU32, went_on: &AtomicBool) {
+    let _counts = Counts(dropped);
+    if frames == 0 {
+        drop(machine::raise(Box::new(7u32), false));
+        went_on.store(true, Relaxed);
+    } else {
+        raises(frames - 1, dropped, went_on);
+        black_box(frames);
+    }
+}
+
+fn catches() -> Verdict {
+    let (dropped, went_on) = (AtomicU32::new(0), AtomicBool::new(false));
+    if machine::catch(&mut || drop(Counts(&dropped))).is_some() {
+        return Err("it caught something that nobody raised");
+    }
+    for round in 1..=3 {
+        let caught = machine::catch(&mut || raises(9, &dropped, &went_on));
+        if went_on.load(Relaxed) || caught.is_none() {
+            return Err("a raise came back");
+        }
+        let value = caught.and_then(|value| value.downcast::<u32>().ok());
+        expect(value.is_some_and(|value| *value == 7), "it caught another value")?;
+        expect(dropped.load(Relaxed) == 1 + 10 * round, "not all was dropped, or not once")?;
+    }
+    Ok(())
+}
+
+pub(super) fn what_is_raised_comes() -> Verdict {
+    as_goroutine(|| go(catches).join())
 }

@@ -58,6 +58,10 @@ static ONE_CPU: &[Check] = &[
         "the allocator: its holder is not preempted",
         goroutines::the_allocators_holder_is_not_preempted,
     ),
+    (
+        "catch: what is raised comes, and all between is dropped once",
+        goroutines::what_is_raised_comes,
+    ),
 ];
 
 /// These need a second CPU.

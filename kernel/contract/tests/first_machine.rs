@@ -81,7 +81,7 @@ fn in_a_process_of_its_own(what: &str) {
 }
 
 fn ask() {
-    let defaulted = ["tick_at", "kick", "symbol", "stack_committed"];
+    let defaulted = ["tick_at", "kick", "symbol", "stack_committed", "catch"];
     let mut not_offered = 0;
     let wrong = contract::run(&defaulted, &mut |question, verdict| {
         println!("{}", contract::Line(question, verdict));

@@ -27,7 +27,7 @@ pub use executive_core::{
     join::{Builder, JoinHandle, go},
     kit, on_low_memory, on_tick, percpu,
     percpu::percpu_block,
-    preempt_by, preempt_yield, start, yield_now,
+    preempt_by, preempt_yield, start, unwound, yield_now,
 };
 pub use executive_services::{
     affinity,
@@ -39,7 +39,9 @@ pub use executive_services::{
     future::{block_on, go_future},
     irq,
     irq::on_irq,
-    print, println, scope,
+    print, println, recover,
+    recover::{goexit, recover},
+    scope,
     scope::scope,
     select, sync, time,
 };

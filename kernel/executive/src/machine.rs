@@ -36,7 +36,8 @@ pub mod up {
     //! | a stack grows (optional) | [`on_growth`], for reports of how deep stacks went |
     //! | memory is short (optional) | [`on_low_memory`], in the handler |
     //! | it wants memory back (optional) | [`give_back`]; [`resting`] for more of parked stacks |
-    //! | a panic | [`panicked`] or [`panicked_with`] |
+    //! | a panic | [`panicked`]; or [`begin`], and if nobody catches it [`panicked_with`] |
+    //! | `raise` comes to a stack's end | [`unwound`] |
     //! | an exception, a page fault | [`fault`], [`page_fault`] |
     //! | `freeze_others` has stopped a CPU | [`stopped`] |
     //! | it must know whether, and where, a crash is reported | [`reporter`] |
@@ -50,7 +51,10 @@ pub mod up {
     };
     pub use executive_core::{
         fatal::throw, foreign::Foreign, on_low_memory, on_tick, percpu::percpu_block, preempt_by,
-        preempt_yield, reclaim::give_back, start,
+        preempt_yield, reclaim::give_back, start, unwound,
     };
-    pub use executive_services::irq::on_irq;
+    pub use executive_services::{
+        irq::on_irq,
+        recover::{Panic, begin},
+    };
 }

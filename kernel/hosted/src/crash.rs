@@ -1,13 +1,13 @@
 //! The ways to die: a CPU fault becomes the executive's crash report, and so does a panic.
 //!
 //! A fault's handler runs on the thread's alternate stack, so that it can report a goroutine that
-//! ran off its own stack into the guard. A panic stops here and does not unwind: a goroutine ends
-//! in `goexit`, which does not catch, and the kernel cannot unwind either. As in Go an `abort` is
-//! one of the faults (std aborts when a panic's message panics, libc when its heap is broken), and
-//! `kill -QUIT` asks for a report. All end the process with status 2.
+//! ran off its own stack into the guard. A panic that nobody recovers stops here and does not
+//! unwind, so that the report shows the stack as it was. As in Go an `abort` is one of the faults
+//! (std aborts when a panic's message panics, libc when its heap is broken), and `kill -QUIT` asks
+//! for a report. All end the process with status 2.
 #![allow(unsafe_code)] // signal handlers
 
-use crate::{cpu, foreign, tick};
+use crate::{cpu, foreign, tick, unwind};
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::panic::PanicHookInfo;
 
@@ -30,9 +30,15 @@ pub fn init() {
     }));
 }
 
-fn panicked(info: &PanicHookInfo) -> ! {
+/// Returns if the panic is caught: std then raises it.
+fn panicked(info: &PanicHookInfo) {
     let message = info.payload_as_str().unwrap_or("(a value that is no string)");
-    executive::crash::panicked_with(format_args!("{message}"), info.location())
+    match executive::recover::begin(format_args!("{message}"), info.location()) {
+        Ok(panic) => unwind::has_begun(panic),
+        Err(why) => {
+            executive::crash::panicked_with(format_args!("{message}"), info.location(), why)
+        }
+    }
 }
 
 extern "C" fn on_fault(

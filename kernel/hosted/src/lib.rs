@@ -29,7 +29,9 @@
 //! **Blocking system calls block the CPU.** No other thread takes over: use the executive's
 //! channels, timers and locks.
 //!
-//! **Panics do not unwind:** a panic ends the process, as it ends the kernel. See `crash`.
+//! **Panics unwind only to [`executive::recover()`]:** what nobody recovers ends the process, as it
+//! ends the kernel, with a report of the stack as it was (`crash`). std's `catch_unwind` catches
+//! nothing on a goroutine: `unwind` tells why. Memory that runs out ends the process: std aborts.
 //!
 //! # Threads that are no CPU
 //!
@@ -58,7 +60,8 @@
 //! # Order of reading
 //! `linux` has the hooks, and names the file that keeps each. The modules stand in layer order,
 //! each using only those above it: `stack`, `cpu` (threads, GS), `sleep` (wait and wake), `tick`
-//! (timers and kicks), `fuzz`, `foreign` (other threads), `symbols`, `crash`.
+//! (timers and kicks), `fuzz`, `foreign` (other threads), `symbols`, `unwind`,
+//! `crash`.
 #![deny(unsafe_code)]
 
 mod stack;
@@ -68,6 +71,7 @@ mod tick;
 mod fuzz;
 mod foreign;
 mod symbols;
+mod unwind;
 mod crash;
 mod linux;
 
@@ -116,6 +120,7 @@ pub fn boot(config: Config) {
     cpu::init(config.cpus);
     foreign::init();
     symbols::init();
+    unwind::init();
     crash::init();
     fuzz::init();
     tick::init();

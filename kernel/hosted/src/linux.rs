@@ -1,10 +1,10 @@
 //! The hooks of the machine; each names the file that keeps its promises.
 #![allow(unsafe_code)] // an unsafe trait
 
-use crate::{cpu, crash, fuzz, sleep, stack, symbols, tick};
+use crate::{cpu, crash, fuzz, sleep, stack, symbols, tick, unwind};
 use core::fmt;
 use executive::atomic::AtomicU32;
-use executive::machine::{Machine, Stack};
+use executive::machine::{Machine, Raised, Stack};
 
 /// This process.
 pub struct Linux;
@@ -69,6 +69,12 @@ unsafe impl Machine for Linux {
     }
     fn freeze_others() {
         crash::freeze_others()
+    }
+    fn catch(body: &mut dyn FnMut()) -> Option<Raised> {
+        unwind::catch(body)
+    }
+    fn raise(value: Raised, to_the_end: bool) -> Raised {
+        unwind::raise(value, to_the_end)
     }
     fn symbol(pc: usize, out: &mut dyn fmt::Write) -> bool {
         symbols::write(pc, out)

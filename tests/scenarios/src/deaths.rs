@@ -6,15 +6,17 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use contract::provoke;
 use core::future::poll_fn;
+use core::hint::black_box;
 use core::task::{Poll, Waker};
 use executive::cancel::Token;
 use executive::g::WaitReason;
 use executive::irq::{Irq, LINES, Line};
+use executive::kit::systemstack;
 use executive::lock::{Lock, Rank};
 use executive::sync::{Barrier, Mutex, RwLock, WaitGroup};
 use executive::time::{Ticker, Timer, after_func};
 use executive::wait::{Monitor, may_park, may_park_holding, park, park_unlock};
-use executive::{Builder, block_on, chan, go, go_future};
+use executive::{Builder, block_on, chan, go, go_future, goexit, recover, scope};
 
 /// Name, what must not return, and what must be said, as [`says`] reads it.
 pub type Death = (&'static str, fn(), &'static str);
@@ -42,6 +44,88 @@ pub static DEATHS: &[Death] = &[
         "panic_whose_message_panics_is_reported",
         || panic!("{Unspeakable}"),
         "1 (main) [running on CPU",
+    ),
+    (
+        "panic_beside_a_recover_in_another_goroutine",
+        || _ = recover(|| go(|| panic!("not caught here")).join()),
+        "panic: not caught here\nat tests/scenarios/src/deaths.rs:",
+    ),
+    ("panic_of_a_child_that_nobody_catches", panic_in_a_child, "(child) [running on CPU"),
+    (
+        "recover_on_g0",
+        || _ = recover(|| systemstack(|| panic!("on g0"))),
+        "panic: on g0\ncannot be recovered: it was raised on g0\n1 (main) [running on",
+    ),
+    (
+        "recover_pinned",
+        || _ = recover(|| pinned(|| panic!("pinned"))),
+        "panic: pinned\ncannot be recovered: it was raised pinned, or with a spin lock held",
+    ),
+    (
+        "recover_with_a_spin_lock_held",
+        || _ = recover(spin_locked),
+        "cannot be recovered: it was raised pinned, or with a spin lock held",
+    ),
+    (
+        "recover_through_extern_c",
+        || _ = recover(|| through_c(|| panic!("beyond C"))),
+        "cannot be recovered: it met a function that cannot unwind (extern \"C\")\nthrough_c",
+    ),
+    (
+        "recover_of_a_panic_in_a_destructor",
+        || _ = recover(|| unwound_by(|| panic!("the second"), || panic!("the first"))),
+        "panic: the second\ncannot be recovered: it was raised in a destructor, while the",
+    ),
+    (
+        "recover_of_a_message_that_panics",
+        || _ = recover(|| panic!("{Unspeakable}")),
+        "from within a message",
+    ),
+    (
+        "recover_of_memory_that_runs_out",
+        || _ = recover(|| drop(black_box(Vec::<u8>::with_capacity(black_box(1 << 46))))),
+        "memory allocation of 70368744177664 bytes failed\n1 (main) [running on CPU",
+    ),
+    (
+        "recover_of_a_stack_overflow",
+        || _ = recover(overflow),
+        "fatal error: stack overflow in goroutine 1 (main)",
+    ),
+    (
+        "goexit_in_a_destructor",
+        || _ = recover(|| unwound_by(|| goexit(), || panic!("the first"))),
+        "panic: goexit: cannot unwind: it was raised in a destructor, while the goroutine unwinds",
+    ),
+    (
+        "panic_in_a_destructor_of_who_exits",
+        || unwound_by(|| panic!("too late"), || goexit()),
+        "panic: too late\ncannot be recovered: it was raised in a destructor, while the goroutine",
+    ),
+    (
+        "goexit_pinned",
+        || pinned(|| goexit()),
+        "panic: goexit: cannot unwind: it was raised pinned, or with a spin lock held",
+    ),
+    (
+        "goexit_through_extern_c",
+        || through_c(|| goexit()),
+        "cannot be recovered: it met a function that cannot unwind (extern \"C\")",
+    ),
+    (
+        "goexit_of_main_alone",
+        || exit_as_main(|| ()),
+        "fatal error: no goroutines (main called runtime.Goexit) - deadlock!",
+    ),
+    ("goexit_of_main_beside_one_that_waits", || exit_as_main(receive_for_ever), DEADLOCK),
+    (
+        "goexit_of_main_lets_the_others_go_on",
+        || exit_as_main(|| panic!("still here")),
+        "panic: still here",
+    ),
+    (
+        "join_of_who_exited",
+        || _ = go(|| -> u64 { goexit() }).join(),
+        "panic: join: the goroutine has ended without a result",
     ),
     ("close_of_closed_channel", close_twice, "panic: close of closed channel"),
     ("select_of_too_many_arms", select_of_65536, "panic: select: too many arms"),
@@ -277,6 +361,56 @@ fn panic_in_doomed() {
         }
     });
     doomed.unwrap().join();
+}
+
+fn panic_in_a_child() {
+    scope(|s| {
+        s.go_with(Builder::new().name("child"), || panic!("nobody catches"));
+    });
+}
+
+#[inline(never)]
+fn pinned(f: fn()) {
+    let _pin = executive::percpu::Pin::new();
+    f()
+}
+
+fn spin_locked() {
+    let lock = Lock::new(Rank::User, ());
+    let _held = lock.lock();
+    panic!("with a lock")
+}
+
+fn through_c(f: fn()) {
+    #[allow(improper_ctypes_definitions)] // no C is meant
+    extern "C" fn c(f: fn()) {
+        f()
+    }
+    core::hint::black_box(c as extern "C" fn(fn()))(f)
+}
+
+/// Something with that destructor is dropped because of a panic.
+fn unwound_by(destructor: fn(), f: fn()) {
+    struct Doomed(fn());
+    impl Drop for Doomed {
+        fn drop(&mut self) {
+            (self.0)()
+        }
+    }
+    let _doomed = Doomed(destructor);
+    f()
+}
+
+/// The other goroutine does this when main has ended.
+fn exit_as_main(other: fn()) {
+    let (ended, end) = chan::<()>(0);
+    drop(go(move || {
+        end.recv();
+        executive::time::sleep(MS);
+        other()
+    }));
+    let _ended = ended;
+    goexit()
 }
 
 fn switch_off_and_receive() {

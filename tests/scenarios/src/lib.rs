@@ -33,6 +33,7 @@ mod memory;
 mod network;
 mod points;
 mod procs;
+mod recover;
 mod registers;
 mod scope;
 mod selects;
@@ -54,6 +55,7 @@ const LISTS: [&[Scenario]; 18] = [
     scope::LIST,
     cancel::LIST,
     futures::LIST,
+    recover::LIST,
     affinity::LIST,
     procs::LIST,
     interrupts::LIST,

@@ -11,7 +11,7 @@ pub use crate::nouns::m::{m_of, p_of};
 pub use crate::nouns::p::Stats;
 pub use crate::nouns::sched::SCHED;
 pub use crate::proc::boot::set_up;
-pub use crate::switch::{left_at, systemstack};
+pub use crate::switch::{contains as in_switch, left_at, own_frame, systemstack};
 pub use crate::tools::percpu::{is_foreign, pin as pin_for_good};
 
 use crate::ground::machine::{self, Stack};

@@ -41,7 +41,7 @@ pub use tools::{fatal, lock};
 pub use {
     nouns::{g, m::CpuState},
     proc::{
-        birth::SpawnError,
+        birth::{SpawnError, unwound},
         boot::start,
         foreign, join,
         park::yield_now,

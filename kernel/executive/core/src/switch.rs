@@ -24,6 +24,7 @@
 //! lies there too, only for locality: the section begins at a page, and a switch touches no other.
 #![allow(unsafe_code)] // This is the switch.
 
+use crate::ground::arch::frame_pointer;
 use crate::nouns::g::{G, Status, WaitReason, getg};
 use crate::proc::preempt::preempt_yield;
 use crate::tools::fatal::throw;
@@ -439,8 +440,18 @@ pub unsafe fn left_at(sched_sp: usize) -> (usize, usize) {
     unsafe { (frame.add(6).read_volatile(), frame.add(5).read_volatile()) }
 }
 
+/// The frame at `at`, if it is one of the calling goroutine's: its caller's frame, and the return
+/// address.
+pub fn own_frame(at: usize) -> Option<(usize, usize)> {
+    let stack = getg().stack();
+    let own = at >= frame_pointer() && at.is_multiple_of(8) && at + 16 <= stack.hi;
+    // SAFETY: the goroutine's own stack, above its stack pointer.
+    (own && stack.contains(at))
+        .then(|| unsafe { (*(at as *const usize), *((at + 8) as *const usize)) })
+}
+
 /// Whether `pc` lies in the switch's section.
-pub(crate) fn contains(pc: usize) -> bool {
+pub fn contains(pc: usize) -> bool {
     unsafe extern "C" {
         // Made by the linker for a section whose name is a C identifier.
         static __start_executive_switch: u8;

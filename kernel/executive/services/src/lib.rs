@@ -8,6 +8,7 @@
 extern crate alloc;
 
 pub mod param;
+pub mod recover;
 pub mod alarm;
 pub mod monitor;
 pub mod irq;

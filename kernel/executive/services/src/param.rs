@@ -13,5 +13,8 @@ pub const MUTEX_SPIN_PAUSES: u32 = if cfg!(loom) { 1 } else { 30 };
 /// the lock meanwhile, and the batch lies on the stack.
 pub const READY_BATCH: usize = 16;
 
+/// How many frames a caught panic keeps of where it was raised.
+pub const PANIC_FRAMES: usize = 32;
+
 /// An `after_func` that has no memory for its goroutine tries again after this time.
 pub const AFTER_FUNC_RETRY_NS: u64 = 1_000_000;

@@ -18,7 +18,7 @@ use executive_core::g::{G, Status, getg};
 use executive_core::kit::{self, curg, m_of, on_g0};
 use executive_core::machine::{self, Interrupted, Stack};
 use executive_core::percpu;
-use executive_services::sync::RawMutex;
+use executive_services::{recover, sync::RawMutex};
 
 /// The status of a run that ended in a crash, as in Go.
 const STATUS: i32 = 2;
@@ -43,13 +43,19 @@ extern "C" fn _executive_throw(words: &'static str) -> ! {
 
 /// A bug of the caller's: a goroutine panicked. Called by the machine's panic handler.
 pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
-    panicked_with(format_args!("{}", info.message()), info.location())
+    let (message, location) = (info.message(), info.location());
+    match recover::begin(format_args!("{message}"), location) {
+        Ok(panic) => panic.raise(),
+        Err(why) => panicked_with(format_args!("{message}"), location, why),
+    }
 }
 
-/// As [`panicked`], for panics that come in another form (`std`'s hook).
+/// Reports a panic for which [`recover::begin`] has given `Err(why)`: for panics that come in
+/// another form (`std`'s hook).
 pub fn panicked_with(
     message: fmt::Arguments<'_>,
     location: Option<&core::panic::Location<'_>>,
+    why: Option<&'static str>,
 ) -> ! {
     let mut out = begin();
     let first = MESSAGE.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_ok();
@@ -59,6 +65,9 @@ pub fn panicked_with(
     }
     if let Some(location) = location {
         let _ = writeln!(out, "\tat {location}");
+    }
+    if let Some(why) = why {
+        let _ = writeln!(out, "\tcannot be recovered: {why}");
     }
     report(&mut out, None)
 }

@@ -20,7 +20,11 @@
 #![allow(improper_ctypes)] // Those are Rust on both sides. In "C", nothing unwinds through them.
 
 use crate::ground::atomic::{self, AtomicU32, Ordering};
-use core::fmt;
+use alloc::boxed::Box;
+use core::{any::Any, fmt};
+
+/// What [`Machine::raise`] gives to [`Machine::catch`].
+pub type Raised = Box<dyn Any + Send>;
 
 /// No deadline: later than any time. A timer's deadline is never this (timers.rs), however far it
 /// lies.
@@ -60,25 +64,25 @@ pub struct Interrupted {
 }
 
 /// Makes of one list of hooks the trait, the symbols that bind a machine, and the functions that
-/// the executive calls. `safe` and `unsafe` mean the caller, as in an extern block; `=` gives a
+/// the executive calls, each of that ABI. `safe`, `unsafe` mean the caller; `=` gives a
 /// default.
 macro_rules! hooks {
-    ($d:tt $(#[$about:meta])* trait $Machine:ident { $(
+    ($d:tt $(#[$about:meta])* trait $Machine:ident { $($abi:literal: $(
         $(#[$doc:meta])*
         $safety:ident fn $hook:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?
             $(= $default:expr)?;
-    )* }) => {
+    )*)* }) => {
         $(#[$about])*
         #[allow(unused_variables)] // a default's
-        pub unsafe trait $Machine { $(
+        pub unsafe trait $Machine { $($(
             method! { $safety [$(#[$doc])*] [fn $hook($($arg: $ty),*) $(-> $ret)?] $($default)? }
-        )* }
+        )*)* }
 
-        unsafe extern "C" { $(
+        $(unsafe extern $abi { $(
             #[doc = concat!("[`Machine::", stringify!($hook), "`].")]
             #[link_name = concat!("_executive_", stringify!($hook))]
             pub $safety fn $hook($($arg: $ty),*) $(-> $ret)?;
-        )* }
+        )* })*
 
         /// Binds a [`Machine`] to the executive. Exactly one crate of a program says this, once.
         #[macro_export]
@@ -86,15 +90,15 @@ macro_rules! hooks {
             ($d machine:ty) => {
                 const _: () = {
                     use ::core::fmt;
-                    use $crate::{atomic::AtomicU32, machine::{Machine, Stack}};
-                    $(
+                    use $crate::{atomic::AtomicU32, machine::{Machine, Raised, Stack}};
+                    $($(
                         #[unsafe(export_name = concat!("_executive_", stringify!($hook)))]
                         #[allow(unused_unsafe, improper_ctypes_definitions)]
-                        unsafe extern "C" fn $hook($($arg: $ty),*) $(-> $ret)? {
+                        unsafe extern $abi fn $hook($($arg: $ty),*) $(-> $ret)? {
                             // SAFETY: the caller's promise, passed on.
                             unsafe { <$d machine as Machine>::$hook($($arg),*) }
                         }
-                    )*
+                    )*)*
                 };
             };
         }
@@ -112,6 +116,7 @@ hooks! { $
 /// # Safety
 /// The executive's soundness rests on the promises told at each hook.
 trait Machine {
+    "C":
     /// How many CPUs there may be: at least 1, at most
     /// [`MAX_CPUS`](crate::ground::param::MAX_CPUS), always the same answer. CPU 0 is the boot CPU.
     /// Fewer come up if [`start_cpu`](Self::start_cpu) says so: `affinity::cpus` counts those that
@@ -222,6 +227,18 @@ trait Machine {
 
     /// The run is over; 0 is success.
     safe fn exit(code: i32) -> !;
+
+    "C-unwind":
+    /// Calls `body`. `Some`: a [`raise`](Self::raise) in it gave this value; all frames between the
+    /// two are gone, their destructors have run. These and `body` may go on on another CPU.
+    ///
+    /// Default: nothing is caught. A panic is the end of the run, whoever would recover.
+    safe fn catch(body: &mut dyn FnMut()) -> Option<Raised> = (body(), None).1;
+
+    /// Unwinds the goroutine's stack to its innermost [`catch`](Self::catch); or if there is none
+    /// to its end, and calls `up::unwound`. A frame that must not be unwound (`extern "C"`) panics.
+    /// Gives the value back, as the default does, if there is no way: no destructor has run then.
+    safe fn raise(value: Raised, to_the_end: bool) -> Raised = value;
 }
 }
 #[cfg(all(test, not(loom)))]

@@ -117,6 +117,8 @@ pub struct G {
     pub(crate) wait_reason: AtomicU8 = AtomicU8::new(WaitReason::None as u8),
     /// The stack is of the usual size, and stays with the g when the goroutine ends.
     pub(crate) usual_stack: Owned<bool> = Owned::new(),
+    /// Whether its panics are caught, and whether it unwinds (services' recover.rs). Its own.
+    pub catching: AtomicU8 = AtomicU8::new(0),
     /// The CPU that it must run on, or ANY_CPU. Written by the goroutine itself.
     pub(crate) locked_to: AtomicU32 = AtomicU32::new(ANY_CPU),
     /// Coarse time (ns) of its last park.

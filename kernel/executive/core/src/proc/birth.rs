@@ -136,7 +136,7 @@ fn no_g() -> SpawnError {
 }
 
 /// What a goroutine runs: the closure, whose place its result takes.
-unsafe extern "C" fn run<F: FnOnce() -> T, T>(body: *mut ()) {
+unsafe extern "C-unwind" fn run<F: FnOnce() -> T, T>(body: *mut ()) {
     // SAFETY: `newproc` put the closure there; it is taken once.
     let result = unsafe { body.cast::<F>().read() }();
     // SAFETY: the place is this goroutine's, and free now.
@@ -150,7 +150,7 @@ unsafe extern "C" fn run<F: FnOnce() -> T, T>(body: *mut ()) {
     }
 }
 
-unsafe extern "C" fn drop_result<T>(body: *mut ()) {
+unsafe extern "C-unwind" fn drop_result<T>(body: *mut ()) {
     // SAFETY: the caller says that a result is there and that it is the last to use it.
     unsafe { body.cast::<T>().drop_in_place() }
 }
@@ -159,6 +159,19 @@ unsafe extern "C" fn drop_result<T>(body: *mut ()) {
 pub(crate) extern "C" fn goexit1() -> ! {
     may_park().leave(Exit);
     throw("goexit1: a dead goroutine goes on")
+}
+
+/// The machine's `raise` has unwound a goroutine's stack to its end, which it found at `pc` (in
+/// `goexit`): the goroutine ends here, and leaves no result.
+pub fn unwound(pc: usize) -> ! {
+    if !switch::contains(pc) {
+        throw("goexit: a frame on the stack cannot be unwound");
+    }
+    let g = getg();
+    g.catching.store(0, Relaxed);
+    g.body.set(null_mut()); // so a handle finds no result
+    g.drop_result.set(null_mut());
+    goexit1()
 }
 
 /// The goroutine is off its stack: it becomes Dead, its joiner is readied, and it goes to the free
@@ -233,15 +246,10 @@ fn gfget_slow(p: &P, own: Option<&'static G>, stack_bytes: usize) -> Option<&'st
     }
     let usual = stack_bytes == STACK_BYTES;
     let g = own.or_else(|| p.gfree.get(&SCHED.gfree));
-    if let Some(g) = g
-        && usual
-        && g.stack_top() != 0
-    {
-        return Some(g);
+    if g.is_some_and(|g| usual && g.stack_top() != 0) {
+        return g;
     }
-    let Some(g) = g.or_else(|| SCHED.gfree_bare.take(1).pop_front()) else {
-        return malg(stack_bytes);
-    };
+    let g = g.or_else(|| SCHED.gfree_bare.take(1).pop_front()).or_else(malg)?;
     // Usual stacks stay with their g's: if the size is unusual, this one's goes first, as in Go.
     free_stack(g);
     let Some(stack) = alloc_stack(stack_bytes) else {
@@ -288,16 +296,12 @@ pub(crate) fn free_stack(g: &G) -> bool {
     stack.hi != 0
 }
 
-/// A new g with a fresh stack, Dead.
+/// A new g, Dead; its stack is the caller's to find.
 #[cold]
-fn malg(stack_bytes: usize) -> Option<&'static G> {
-    let stack = alloc_stack(stack_bytes)?;
+fn malg() -> Option<&'static G> {
     // SAFETY: a layout of nonzero size.
     let g = unsafe { alloc::alloc::alloc(Layout::new::<G>()) }.cast::<G>();
     if g.is_null() {
-        SCHED.stack_bytes.fetch_sub(stack.size(), Relaxed);
-        // SAFETY: nothing has used it.
-        unsafe { machine::free_stack(stack) };
         return None;
     }
     // SAFETY: just allocated for a G. Never freed: g's are only reused.
@@ -305,8 +309,6 @@ fn malg(stack_bytes: usize) -> Option<&'static G> {
         g.write(G::new());
         Box::leak(Box::from_raw(g))
     };
-    g.set_stack(stack);
-    g.usual_stack.set(stack_bytes == STACK_BYTES);
     g.color.set(SCHED.allgs_len.load(Relaxed) % STACK_COLORS * 64);
     g.set_status(Status::Idle, Status::Dead, "malg: new g is not Idle");
     SCHED.add_g(g);

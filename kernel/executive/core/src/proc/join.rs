@@ -10,7 +10,7 @@ use crate::proc::birth::{self, SpawnError, newproc};
 use crate::proc::park::{may_park, park};
 use crate::tools::percpu;
 use core::marker::PhantomData;
-use core::mem::{ManuallyDrop, needs_drop};
+use core::mem::ManuallyDrop;
 use core::panic::Location;
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -135,6 +135,10 @@ where
 /// let h = executive::go(|| 1 + 1);
 /// assert_eq!(h.join(), 2);
 /// drop(executive::go(|| ())); // detached
+/// let sleeper = executive::go(|| executive::time::sleep(std::time::Duration::from_millis(9)));
+/// while sleeper.waiting() != Some(executive::g::WaitReason::Sleep) && !sleeper.is_finished() {
+///     executive::yield_now();
+/// }
 /// # });
 /// ```
 pub struct JoinHandle<T> {
@@ -143,46 +147,36 @@ pub struct JoinHandle<T> {
 }
 
 impl<T> JoinHandle<T> {
-    /// Parks until the goroutine has ended, and takes its result.
+    /// Parks until the goroutine has ended, and takes its result. Panics if it has left none.
     pub fn join(self) -> T {
+        self.try_join().unwrap_or_else(|| panic!("join: the goroutine has ended without a result"))
+    }
+    /// As [`join`](Self::join). `None`: it has left no result, because it called `goexit`.
+    pub fn try_join(self) -> Option<T> {
         if !self.g.joiner.has_ended() {
             park(may_park(), WaitReason::Join, |me| {
                 let me = me.into_g();
                 if self.g.joiner.wait(me) { None } else { Some(Parked(me)) }
             });
         }
-        let handle = ManuallyDrop::new(self);
-        // SAFETY: it has ended, so the result is there; the handle is forgotten, so nobody takes it
-        // twice.
-        let result = unsafe { handle.g.body.get().cast::<T>().read() };
-        birth::reap(handle.g);
+        // SAFETY: it has ended; the handle is forgotten.
+        unsafe { ManuallyDrop::new(self).take() }
+    }
+    /// # Safety
+    /// It has ended, and the caller is the last to use the handle.
+    unsafe fn take(&self) -> Option<T> {
+        let body = self.g.body.get().cast::<T>();
+        // SAFETY: the result is there, unless `unwound` says that there is none, and taken once.
+        let result = (!body.is_null()).then(|| unsafe { body.read() });
+        birth::reap(self.g);
         result
     }
     /// Whether it has ended, so that `join` will not park.
-    ///
-    /// ```
-    /// # hosted::run(|| {
-    /// let h = executive::go(|| ());
-    /// while !h.is_finished() {
-    ///     executive::yield_now();
-    /// }
-    /// # });
-    /// ```
     pub fn is_finished(&self) -> bool {
         percpu::point();
         self.g.joiner.has_ended()
     }
     /// What it waits for: a snapshot; `None`: it does not wait.
-    ///
-    /// ```
-    /// # hosted::run(|| {
-    /// use executive::g::WaitReason;
-    /// let h = executive::go(|| executive::chan::<()>(0).1.recv());
-    /// while h.waiting() != Some(WaitReason::ChanReceive) && !h.is_finished() {
-    ///     executive::yield_now();
-    /// }
-    /// # });
-    /// ```
     pub fn waiting(&self) -> Option<WaitReason> {
         percpu::point();
         (self.g.status() == Status::Waiting).then(|| self.g.wait_reason())
@@ -197,11 +191,8 @@ impl<T> Drop for JoinHandle<T> {
     /// Detaches the goroutine: it goes on, and its result is dropped.
     fn drop(&mut self) {
         if self.g.joiner.detach() {
-            if needs_drop::<T>() {
-                // SAFETY: it has ended, so the result is there, and nobody else takes it.
-                unsafe { self.g.body.get().cast::<T>().drop_in_place() };
-            }
-            birth::reap(self.g);
+            // SAFETY: it has ended.
+            drop(unsafe { self.take() });
         }
     }
 }

@@ -393,7 +393,10 @@ impl Stopping for Here<'_> {
     fn will_sleep(&self, off: bool) {
         chaos::stall(); // rechecked, and not asleep yet
         if SCHED.idle.is_dead(SCHED.cpus(), || self.anything_to_come()) {
-            throw("all goroutines are asleep - deadlock!");
+            throw(match SCHED.all().any(|g| g.id() != 0 && !g.has_ended() && !g.is_system()) {
+                true => "all goroutines are asleep - deadlock!",
+                false => "no goroutines (main called runtime.Goexit) - deadlock!",
+            });
         }
         self.m.set_state(if off { CpuState::Offline } else { CpuState::Idle });
         self.m.p.stats.halts.bump();

@@ -109,7 +109,7 @@ impl<T> Guarded<Once, OnceCell<T>> {
     /// The value. If there is none yet, the first to come writes what `f` returns.
     #[inline]
     pub fn get_or_init(&self, f: impl FnOnce() -> T) -> &T {
-        self.lock.call_once(|| {
+        self.lock.call_until_done(|| {
             let value = f();
             // SAFETY: only one goroutine ever gets here, and nobody reads before it has returned.
             let _ = unsafe { &*self.value.get() }.set(value);

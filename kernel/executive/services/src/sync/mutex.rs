@@ -15,7 +15,8 @@ use executive_core::percpu;
 use executive_core::wait::{can_park, can_spin, may_park};
 use executive_core::yield_now;
 
-/// A lock around a `T`. Not recursive. There is no poisoning: a panic ends the run.
+/// A lock around a `T`. Not recursive. There is no poisoning: a panic that unwinds unlocks, as Go's
+/// `defer mu.Unlock()` does ([`panicking`](crate::recover::panicking) tells how to leave a mark).
 ///
 /// ```
 /// # hosted::run(|| {

@@ -2,12 +2,14 @@
 //! Go: `sync.Once`, `sync.OnceValue`.
 //!
 //! **Rule:** `done` is set, with Release, after the function has returned. Whoever sees it set,
-//! with Acquire, sees what the function did.
+//! with Acquire, sees what the function did. A `Once` whose function panics is done, as in Go. A
+//! value that was not made is not there: the next that comes makes it, as in std.
 
 use super::guard::Guarded;
 use super::mutex::Mutex;
 use core::cell::OnceCell;
 use core::fmt;
+use core::mem::ManuallyDrop;
 use core::ops::Deref;
 use executive_core::atomic::{AtomicBool, Ordering};
 use executive_core::percpu;
@@ -34,7 +36,7 @@ impl Once {
         Once { done: AtomicBool::new(false), turn: Mutex::new(()) }
     }
     /// Calls `f` if this is the first call; else parks until the first call's `f` has returned.
-    /// Calling it from within `f` deadlocks. Go: `Once.Do`.
+    /// Calling it from within `f` deadlocks. If `f` panics, that was the call. Go: `Once.Do`.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -47,7 +49,21 @@ impl Once {
     #[inline]
     pub fn call_once(&self, f: impl FnOnce()) {
         if !self.is_completed() {
-            self.first(f);
+            self.first(|done| {
+                let _at_end = done;
+                f();
+            });
+        }
+    }
+    /// As [`call_once`](Self::call_once), but after a panic the next call is the first one.
+    #[inline]
+    pub(super) fn call_until_done(&self, f: impl FnOnce()) {
+        if !self.is_completed() {
+            self.first(|done| {
+                let done = ManuallyDrop::new(done);
+                f();
+                drop(ManuallyDrop::into_inner(done));
+            });
         }
     }
     /// Whether the first call's `f` has returned.
@@ -58,12 +74,19 @@ impl Once {
         self.done.load(Ordering::Acquire)
     }
     #[cold]
-    fn first(&self, f: impl FnOnce()) {
+    fn first<'a>(&'a self, f: impl FnOnce(Done<'a>)) {
         let _turn = self.turn.lock();
         if !self.done.load(Ordering::Relaxed) {
-            f();
-            self.done.store(true, Ordering::Release);
+            f(Done(&self.done));
         }
+    }
+}
+
+/// Its drop says that the function was called.
+struct Done<'a>(&'a AtomicBool);
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release); // partner: the Acquire in `is_completed`
     }
 }
 
@@ -100,8 +123,9 @@ impl<T> OnceLock<T> {
     pub fn get(&self) -> Option<&T> {
         self.0.get()
     }
-    /// The value; if there is none yet, the result of `f`. Parks while another goroutine computes
-    /// the value. Using the cell within `f`, but for `get`, deadlocks.
+    /// The value; if there is none yet, the result of `f`. If `f` panics there is still none. Parks
+    /// while another goroutine computes the value. Using the cell within `f`, but for `get`,
+    /// deadlocks.
     ///
     /// ```
     /// # hosted::run(|| {
@@ -175,11 +199,11 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
 impl<T, F: FnOnce() -> T> Deref for LazyLock<T, F> {
     type Target = T;
     /// Makes the value at the first use; parks while another goroutine makes it. A value that uses
-    /// itself while it is made deadlocks.
+    /// itself while it is made deadlocks. Panics if the function that makes it has panicked.
     fn deref(&self) -> &T {
         self.value.get_or_init(|| match { self.make.lock().take() } {
             Some(make) => make(),
-            None => unreachable!("called once"),
+            None => panic!("LazyLock: its function has panicked"),
         })
     }
 }

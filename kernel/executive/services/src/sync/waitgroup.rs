@@ -109,7 +109,8 @@ impl WaitGroup {
         }
     }
 
-    /// Starts a goroutine that is counted until `f` has returned. Parks as [`add`](Self::add) does.
+    /// Starts a goroutine that is counted until `f` has returned, or was unwound. Parks as
+    /// [`add`](Self::add) does.
     /// Panics when there is no memory for a stack. Go: `WaitGroup.Go`.
     ///
     /// ```
@@ -123,16 +124,24 @@ impl WaitGroup {
     #[track_caller]
     pub fn go(&self, f: impl FnOnce() + Send + 'static) {
         self.add(1);
-        let count = self.shared().clone();
+        let task = Task(self.shared().clone());
         drop(executive_core::join::go(move || {
-            f();
-            count.add(-1);
+            let _task = task;
+            f()
         }));
     }
 
     /// How many tasks are not done: a snapshot.
     pub fn count(&self) -> usize {
         self.count.get().map_or(0, |count| *count.0.lock())
+    }
+}
+
+/// A task that is done when this is dropped.
+struct Task(Arc<Count>);
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.add(-1);
     }
 }
 
