@@ -85,6 +85,8 @@ impl fmt::Display for Error {
         write!(f, "{} {}", self.op, self.net)?;
         match (self.local, self.remote) {
             (Some(local), Some(remote)) => write!(f, " {local}->{remote}")?,
+            // Without ports: a ping.
+            (Some(one), None) | (None, Some(one)) if one.port() == 0 => write!(f, " {}", one.ip())?,
             (Some(one), None) | (None, Some(one)) => write!(f, " {one}")?,
             (None, None) => {}
         }

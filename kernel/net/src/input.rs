@@ -45,7 +45,7 @@ impl State {
             Frame::Neighbours => link.learn(frame),
             Frame::EchoReply => {
                 let waiting = self.pings.lock().clone();
-                let _ = waiting.into_iter().any(|ping| ping.hear(link, frame));
+                waiting.into_iter().for_each(|ping| _ = ping.hear(link, frame));
             }
             Frame::Ip => link.answer(frame),
             Frame::Fragment => count(&self.drops.fragments),

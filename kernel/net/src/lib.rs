@@ -1,4 +1,4 @@
-//! TCP, UDP and names for goroutines: a goroutine a connection, reads and writes that park.
+//! TCP, UDP and ping for goroutines: a goroutine a connection, reads and writes that park.
 //!
 //! A [`Stack`] is all that a machine has of a network: its interfaces, each on a [`Device`], and
 //! the sockets of its goroutines. The names are `std`'s, and what they mean is Go's: a read waits
@@ -52,6 +52,7 @@ mod input;
 mod stack;
 mod tcp;
 mod udp;
+mod ping;
 
 pub use addr::ToAddr;
 pub use config::Config;

@@ -628,6 +628,21 @@ fn datagrams_arrive_one_by_one() {
     pair.nothing_is_left();
 }
 
+/// Who is there answers a ping, many at the same time; who is not does not.
+fn a_ping_is_answered() {
+    let pair = Pair::new();
+    let all: Vec<_> = [SERVER, SERVER6, SERVER, SERVER6]
+        .into_iter()
+        .map(|address| {
+            let client = pair.client.clone();
+            go(move || client.ping(address, LONG).unwrap())
+        })
+        .collect();
+    all.into_iter().for_each(|h| _ = h.join());
+    let e = pair.client.ping(NOBODY, 5 * MS).unwrap_err();
+    assert_eq!(e.to_string(), "ping ip 10.0.0.99: i/o timeout");
+}
+
 /// The loop: a machine talks to itself, by any of its addresses.
 fn a_machine_talks_to_itself() {
     let wire = Wire::new(Faults::default());
