@@ -127,7 +127,7 @@ unsafe extern "C" fn keep_by_fxsave() {
     )
 }
 
-/// Saves all that XCR0 has on, calls `preempt_yield`, and restores it: on whatever CPU, all of which
+/// Saves all that XCR0 has on, calls `preempt_yield`, and restores it: on any CPU, all of which
 /// have the same XCR0. XRSTOR wants zeros in what XSAVE leaves of its header.
 ///
 /// Rejected: XSAVEOPT, which leaves out what has not changed since XRSTOR read it from the same

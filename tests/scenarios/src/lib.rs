@@ -45,7 +45,7 @@ mod traces;
 /// A name, and what panics if its claim is wrong.
 pub type Scenario = (&'static str, fn());
 
-const LISTS: [&[Scenario]; 18] = [
+const LISTS: [&[Scenario]; 19] = [
     goroutines::LIST,
     channels::LIST,
     close::LIST,

@@ -192,7 +192,11 @@ impl WaitQ {
     /// The waiter stays where it is until it was taken off, by [`dequeue`](Self::dequeue) or
     /// [`remove`](Self::remove).
     pub unsafe fn enqueue(&self, w: &Waiter) {
-        self.link(if self.is_empty() { null() } else { self.last.get() }, w, null());
+        if self.is_empty() {
+            self.link(null(), w, null())
+        } else {
+            self.link(self.last.get(), w, null())
+        }
     }
 
     /// Queues a waiter before the others: a starving mutex gives a woken one its place back.
@@ -208,7 +212,7 @@ impl WaitQ {
         w.state.set(State::Queued);
         w.prev.set(prev);
         w.next.set(next);
-        self.set_ends(prev, w, w, next);
+        self.set_ends([prev, w, w, next]);
     }
 
     /// Takes the first one off, passing over those whose select was won elsewhere. The caller
@@ -237,20 +241,14 @@ impl WaitQ {
             return false;
         }
         let (prev, next) = (w.prev.get(), w.next.get());
-        self.set_ends(prev, next, prev, next);
+        self.set_ends([prev, next, prev, next]);
         w.state.set(State::Off);
         true
     }
 
     /// What follows `prev` is `first`, and what precedes `next` is `last`. Null: the queue's end.
     #[inline(always)]
-    fn set_ends(
-        &self,
-        prev: *const Waiter,
-        first: *const Waiter,
-        last: *const Waiter,
-        next: *const Waiter,
-    ) {
+    fn set_ends(&self, [prev, first, last, next]: [*const Waiter; 4]) {
         self.get(prev).map_or(&self.first, |w| &w.next).set(first);
         self.get(next).map_or(&self.last, |w| &w.prev).set(last);
     }

@@ -12,6 +12,7 @@ use crate::tools::percpu;
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::panic::Location;
+use core::ptr::NonNull;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// Starts a goroutine that runs `f`: next on this CPU, unless another takes it. Go: the `go`
@@ -159,17 +160,15 @@ impl<T> JoinHandle<T> {
                 if self.g.joiner.wait(me) { None } else { Some(Parked(me)) }
             });
         }
-        // SAFETY: it has ended; the handle is forgotten.
-        unsafe { ManuallyDrop::new(self).take() }
-    }
-    /// # Safety
-    /// It has ended, and the caller is the last to use the handle.
-    unsafe fn take(&self) -> Option<T> {
-        let body = self.g.body.get().cast::<T>();
-        // SAFETY: the result is there, unless `unwound` says that there is none, and taken once.
-        let result = (!body.is_null()).then(|| unsafe { body.read() });
-        birth::reap(self.g);
+        let handle = ManuallyDrop::new(self);
+        // SAFETY: it has ended, so the result is there, or `unwound` says that there is none; the
+        // handle is forgotten, so nobody takes it twice.
+        let result = handle.body().map(|body| unsafe { body.read() });
+        birth::reap(handle.g);
         result
+    }
+    fn body(&self) -> Option<NonNull<T>> {
+        NonNull::new(self.g.body.get().cast())
     }
     /// Whether it has ended, so that `join` will not park.
     pub fn is_finished(&self) -> bool {
@@ -191,8 +190,9 @@ impl<T> Drop for JoinHandle<T> {
     /// Detaches the goroutine: it goes on, and its result is dropped.
     fn drop(&mut self) {
         if self.g.joiner.detach() {
-            // SAFETY: it has ended.
-            drop(unsafe { self.take() });
+            // SAFETY: it has ended, and nobody else takes the result, which may be large.
+            self.body().inspect(|body| unsafe { body.drop_in_place() });
+            birth::reap(self.g);
         }
     }
 }
