@@ -218,8 +218,9 @@ fn pulls_out(monitor: &mut UnixStream, slots: Slots, slot: u8) {
     }
 }
 
-/// A disk, a source of random numbers and a directory of the host are pulled out while goroutines
-/// wait for them: the device has done nothing for those by then, nor would it within the hour.
+/// A disk and a source of random numbers are pulled out while goroutines wait for them: the device
+/// has done nothing for those by then, nor would it within the hour. A directory of the host is
+/// pulled out before somebody asks: QEMU 7.2 dies of requests to it that are under way.
 #[test]
 fn devices_that_are_pulled_out_are_told_of_and_the_rest_goes_on() {
     const GONE: &str = "is not used any more: the device is not there any more";
@@ -227,8 +228,7 @@ fn devices_that_are_pulled_out_are_told_of_and_the_rest_goes_on() {
     let share = std::env::temp_dir().join(format!("executive-{}.out-share", std::process::id()));
     fs::create_dir_all(&share).expect("a directory can be made");
     fs::write(share.join("long"), vec![1; 100_000]).expect("a file can be written");
-    let slow = "throttling.bps-total=1";
-    let shared = format!("local,id=s,security_model=none,path={},{slow}", share.display());
+    let shared = format!("local,id=s,security_model=none,path={}", share.display());
     let mut console = boots()
         .bare()
         .smp(2)
@@ -242,18 +242,23 @@ fn devices_that_are_pulled_out_are_told_of_and_the_rest_goes_on() {
         .console();
     let mut keys = monitor.connect();
     writeln!(keys, "block_set_io_throttle disk 1 0 0 0 0 0").expect("QEMU listens");
+    let gone = |slot| format!("virtio: 00:{slot:02x}.0 {GONE}");
     for (slot, command, answer) in [
         (0x10, "disk-overwrite 0 20", "20 of 20 goroutines failed; blocks 0 to 40: the device is"),
         (0x11, "random 32", "32 bytes from the clock's jitter"),
-        (0x12, "cat /s/long", "/s/long: the device has failed"),
     ] {
         console.types(&format!("{command}\r"));
         console.until("\n");
         pulls_out(&mut keys, Slots::PC, slot);
-        console.until(&format!("virtio: 00:{slot:02x}.0 {GONE}"));
+        console.until(&gone(slot));
         console.until(answer);
         console.until("> ");
     }
+    pulls_out(&mut keys, Slots::PC, 0x12);
+    console.types("cat /s/long\r");
+    console.until(&gone(0x12));
+    console.until("/s/long: the device has failed");
+    console.until("> ");
     // Who comes later is told at once.
     assert!(console.does("disk-read 0 0").contains("the device is not there any more"));
     assert!(console.does("ls /s").contains("the device has failed"));
