@@ -127,8 +127,8 @@ unsafe extern "C" fn keep_by_fxsave() {
     )
 }
 
-/// Saves all that XCR0 has on, calls `preempt_yield`, and restores it: on any CPU, all of which
-/// have the same XCR0. XRSTOR wants zeros in what XSAVE leaves of its header.
+/// Saves all that XCR0 has on, calls `preempt_yield`, and restores it: on whatever CPU, all of
+/// which have the same XCR0. XRSTOR wants zeros in what XSAVE leaves of its header.
 ///
 /// Rejected: XSAVEOPT, which leaves out what has not changed since XRSTOR read it from the same
 /// address; other frames have overwritten that since. And XSAVEC, which takes as long here, and of

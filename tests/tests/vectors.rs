@@ -39,6 +39,17 @@ fn whatever_the_emulator_has_is_kept() {
     keeps("max", 4, "ymm too (832 bytes by XSAVE)");
 }
 
+/// The command fails if the lanes compute another picture than numbers one by one.
+#[test]
+fn floating_point_draws_the_mandelbrot_set_in_lanes_too() {
+    let drawn = |said: &tests::Transcript| said.text.matches('@').count();
+    let with = boots().smp(4).run("mandelbrot").says("in 4 lanes").within_secs(120).ok();
+    assert!((300..900).contains(&drawn(&with)), "{with}");
+    let without = boots().qemu(&["-cpu", "qemu64"]).run("mandelbrot");
+    let without = without.says("without lanes").within_secs(120).ok();
+    assert_eq!(drawn(&with), drawn(&without));
+}
+
 /// The common stub gives back xmm alone, and SSE's instructions leave the upper halves as they are.
 /// So nothing that a handler calls may use ymm, zmm or masks: only functions that a goroutine calls
 /// after it has asked what the CPU has.

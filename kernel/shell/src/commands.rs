@@ -85,6 +85,8 @@ static TABLE: &[Command] = &[
     command("pingpong", "N", playing::pingpong, "two goroutines hand a ball to and fro N times"),
     command("pipeline", "N", playing::pipeline,
         "the sum of the first N squares, by a pipeline of channels"),
+    command("mandelbrot", "[WIDTH] [HEIGHT] [STEPS]", playing::mandelbrot,
+        "the Mandelbrot set, in f64 and in 4 lanes; drawn if it is narrow"),
     command("spawn", "N", playing::spawn,
         "N goroutines park, are woken and counted on the CPUs they wake on"),
     command("lines", "N", playing::lines, "N lines of text, as fast as they can be printed"),

@@ -2,6 +2,8 @@
 
 use super::{Args, Outcome, words};
 use alloc::format;
+use alloc::string::String;
+use demos::mandelbrot::{Picture, has_lanes};
 use kernel::{print, println};
 
 pub fn sieve(args: &Args) -> Outcome {
@@ -32,6 +34,34 @@ pub fn pipeline(args: &Args) -> Outcome {
     let sum = demos::pipeline(n, 4);
     println!("the sum of the first {n} squares is {sum}");
     right(sum, n * (n + 1) * (2 * n + 1) / 6)
+}
+
+/// The widest picture that is drawn, in letters.
+const WIDEST: usize = 160;
+
+pub fn mandelbrot(args: &Args) -> Outcome {
+    let number = |n, default| args.number(n, default, 1..=10_000).map(|n| n as usize);
+    let (width, height) = (number(0, 79)?, number(1, 24)?);
+    let picture = Picture { width, height, most: number(2, 1000)? as u32 };
+    let timed = |lanes| {
+        let begin = executive::machine::now();
+        let points = demos::mandelbrot::mandelbrot(picture, lanes);
+        (points, (executive::machine::now() - begin) / (width * height) as u64)
+    };
+    let (points, each) = timed(false);
+    let (again, each_of_four) = timed(true);
+    if width <= WIDEST {
+        for row in points.chunks(width) {
+            let letter = |&steps: &u32| match (steps + 1).ilog2().min(7) as usize {
+                _ if steps == picture.most => '@',
+                n => [' ', '.', ':', '-', '=', '+', '*', '#'][n],
+            };
+            println!("{}", row.iter().map(letter).collect::<String>());
+        }
+    }
+    let lanes = if has_lanes() { "in 4 lanes" } else { "without lanes, which this CPU lacks," };
+    println!("{each} ns a point in f64, {each_of_four} {lanes}");
+    if points == again { Ok(()) } else { Err("the lanes have computed another picture".into()) }
 }
 
 pub fn spawn(args: &Args) -> Outcome {
