@@ -21,10 +21,10 @@
 
 mod hal;
 mod pci;
-mod ring;
+pub mod ring;
 mod queue;
 
 pub use hal::KernelHal;
-pub use pci::{Pci, devices};
+pub use pci::{Doorbell, Health, Interrupt, Pci, devices};
 pub use queue::Queue;
 pub use virtio_drivers::transport::{DeviceType, Transport};

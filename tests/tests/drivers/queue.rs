@@ -23,6 +23,7 @@ mod pci;
 #[allow(dead_code)]
 #[path = "../../../kernel/drivers/src/virtio/queue.rs"]
 mod queue;
+#[allow(dead_code)]
 #[path = "../../../kernel/drivers/src/virtio/ring.rs"]
 mod ring;
 

@@ -64,8 +64,10 @@ pub struct Pci {
     notify_step: u32,
     isr: Registers,
     config: Option<Registers>,
-    /// That of queue n is at n. The last is for changes of the configuration, if there is one more.
+    /// The last is for changes of the configuration, if there are several.
     irqs: Vec<Option<Irq>>,
+    /// Whose the others are, in their order: numbers of queues.
+    queues: Vec<u16>,
     by_message: bool,
     /// A queue's vector was refused.
     refused: bool,
@@ -96,7 +98,7 @@ pub fn devices(functions: &[Function], kind: DeviceType) -> impl Iterator<Item =
 
 impl Pci {
     /// Takes the device, and resets it. It gets an interrupt for each of its first `queues` queues,
-    /// and one for changes of its configuration.
+    /// and one for changes of its configuration; or fewer, if it has not so many.
     pub fn open(function: Function, queues: usize) -> Result<Pci, Error> {
         let kind = kind_of(&function).ok_or(device::Error::NotThere)?;
         let mut device = function.take()?;
@@ -124,13 +126,14 @@ impl Pci {
             isr,
             config,
             irqs,
+            queues: (0..queues as u16).collect(),
             by_message,
             refused: false,
             device,
         };
         pci.reset()?;
-        let spare = pci.irqs.len() > queues;
-        if pci.by_message && spare && !pci.take_vector(common::CONFIG_VECTOR, queues as u16) {
+        let last = pci.irqs.len() - 1;
+        if pci.by_message && last > 0 && !pci.take_vector(common::CONFIG_VECTOR, last as u16) {
             return Err(Error::Vectors);
         }
         Ok(pci)
@@ -175,19 +178,48 @@ impl Pci {
         self.finish_init();
     }
 
+    /// How many queues can have an interrupt of their own.
+    pub fn interrupts(&self) -> usize {
+        (self.irqs.len() - 1).max(1)
+    }
+
+    /// These queues have the interrupts, as far as there are some. Before the queues are made.
+    pub fn interrupts_are_for(&mut self, queues: &[u16]) {
+        self.queues = queues.into();
+    }
+
+    /// Which interrupt the queue has.
+    fn interrupt_of(&self, queue: u16) -> Option<usize> {
+        let nth = self.queues.iter().position(|&other| other == queue);
+        nth.filter(|&nth| nth < self.interrupts())
+    }
+
     /// The interrupt of a queue, once. An error: it has none of its own.
-    pub(super) fn interrupt(&mut self, queue: u16) -> Result<Interrupt, Error> {
+    pub fn interrupt(&mut self, queue: u16) -> Result<Interrupt, Error> {
         if self.refused {
             return Err(Error::Vectors);
         }
-        let irq = self.irqs.get_mut(usize::from(queue)).and_then(Option::take);
-        let irq = irq.ok_or(device::Error::NoVector)?;
+        let nth = self.interrupt_of(queue).ok_or(device::Error::NoVector)?;
+        self.take_interrupt(nth)
+    }
+
+    /// The interrupt that tells of changes of the configuration, once. An error: it has none of its
+    /// own. If it is a pin's, [`Interrupt::quiet`] of the queue tells.
+    pub fn config_interrupt(&mut self) -> Result<Interrupt, Error> {
+        match self.irqs.len() - 1 {
+            0 => Err(device::Error::NoVector.into()),
+            last => self.take_interrupt(last),
+        }
+    }
+
+    fn take_interrupt(&mut self, nth: usize) -> Result<Interrupt, Error> {
+        let irq = self.irqs[nth].take().ok_or(device::Error::NoVector)?;
         let isr = if self.by_message { None } else { Some(self.isr.part(0, 1)?) };
         Ok(Interrupt { irq, isr })
     }
 
     /// Where the device is told that there is something in the queue.
-    pub(super) fn doorbell(&self, queue: u16) -> Result<Doorbell, Error> {
+    pub fn doorbell(&self, queue: u16) -> Result<Doorbell, Error> {
         self.common.write(common::QUEUE_SELECT, queue);
         let nth: u16 = self.common.read(common::QUEUE_NOTIFY_OFFSET);
         let offset = usize::from(nth).checked_mul(self.notify_step as usize);
@@ -197,7 +229,7 @@ impl Pci {
     }
 
     /// What the device says of itself.
-    pub(super) fn health(&self) -> Result<Health, Error> {
+    pub fn health(&self) -> Result<Health, Error> {
         let status = self.common.part(common::STATUS, 1)?;
         Ok(Health { function: *self.function(), status })
     }
@@ -236,35 +268,42 @@ fn registers(
     Ok(Some((part, at)))
 }
 
-/// A queue's interrupt.
+/// An interrupt of a device's.
 #[derive(Debug)]
-pub(super) struct Interrupt {
+pub struct Interrupt {
     irq: Irq,
     /// A pin's: the device interrupts until this was read.
     isr: Option<Registers>,
 }
 
 impl Interrupt {
-    /// To be called before the queue is looked at.
-    pub fn quiet(&self) {
-        if let Some(isr) = &self.isr {
-            let _: u8 = isr.read(0);
-        }
+    /// To be called before the queue is looked at. `true`: the configuration has changed, and it is
+    /// this interrupt that tells.
+    pub fn quiet(&self) -> bool {
+        const CONFIGURATION: u8 = 2;
+        self.isr.as_ref().is_some_and(|isr| isr.read::<u8>(0) & CONFIGURATION != 0)
     }
 
+    /// What a goroutine waits on that has looked at the device (`kernel::device::Irq::armed`).
     pub fn armed(&self) -> executive::irq::Irq {
         self.irq.armed()
+    }
+
+    /// Wakes who waits for it, as if the device had interrupted.
+    pub fn send(&self) {
+        self.irq.send();
     }
 }
 
 /// A queue's notification register.
 #[derive(Debug)]
-pub(super) struct Doorbell {
+pub struct Doorbell {
     register: Registers,
     queue: u16,
 }
 
 impl Doorbell {
+    /// Tells the device that there is something in the queue.
     pub fn ring(&self) {
         self.register.write(0, self.queue);
     }
@@ -272,7 +311,7 @@ impl Doorbell {
 
 /// Whether the device is there, and its status register.
 #[derive(Debug)]
-pub(super) struct Health {
+pub struct Health {
     function: Function,
     status: Registers,
 }
@@ -360,8 +399,11 @@ impl Transport for Pci {
         self.write_address(common::QUEUE_DESCRIPTORS, descriptors);
         self.write_address(common::QUEUE_DRIVER, driver_area);
         self.write_address(common::QUEUE_DEVICE, device_area);
-        if self.by_message && usize::from(queue) < self.irqs.len() {
-            self.refused |= !self.take_vector(common::QUEUE_VECTOR, queue);
+        // After the reset it has none.
+        if self.by_message
+            && let Some(vector) = self.interrupt_of(queue)
+        {
+            self.refused |= !self.take_vector(common::QUEUE_VECTOR, vector as u16);
         }
         self.common.write(common::QUEUE_ENABLE, 1u16);
     }

@@ -5,6 +5,7 @@
 //! and no longer than there is room for. Else the ring is not used any more.
 #![allow(unsafe_code)] // `VirtQueue` takes slices of memory that the device reads and writes.
 
+use alloc::vec::Vec;
 use core::ptr::NonNull;
 use core::slice;
 use core::sync::atomic::{Ordering, fence};
@@ -12,11 +13,12 @@ use virtio_drivers::Hal;
 use virtio_drivers::queue::VirtQueue;
 use virtio_drivers::transport::Transport;
 
-/// Each request takes two descriptors at the most, so half of `SIZE` fit.
+/// Each request takes two descriptors at the most, so half of `SIZE` fit; and `SIZE` of those that
+/// only read or only write.
 pub struct Ring<H: Hal, const SIZE: usize> {
     queue: VirtQueue<H, SIZE>,
     /// What the device has not answered yet, by its first descriptor.
-    out: [Option<Sent>; SIZE],
+    out: Vec<Option<Sent>>,
 }
 
 struct Sent {
@@ -46,7 +48,7 @@ impl<H: Hal, const SIZE: usize> Ring<H, SIZE> {
     /// Makes queue number `nth` of a device.
     pub fn new(transport: &mut impl Transport, nth: u16) -> virtio_drivers::Result<Self> {
         let queue = VirtQueue::new(transport, nth, false, false)?;
-        Ok(Ring { queue, out: [const { None }; SIZE] })
+        Ok(Ring { queue, out: (0..SIZE).map(|_| None).collect() })
     }
 
     /// Gives the device a request, which it answers in its own time. `Ok(true)`: it wants to be
@@ -68,6 +70,20 @@ impl<H: Hal, const SIZE: usize> Ring<H, SIZE> {
         // must not be before the publishing.
         fence(Ordering::SeqCst);
         Ok(self.queue.should_notify())
+    }
+
+    /// Whether the device shall interrupt when it has answered something. With `true`: look
+    /// ([`has_answers`](Self::has_answers)) after this, before you wait.
+    pub fn set_interrupts(&mut self, wanted: bool) {
+        self.queue.set_dev_notify(wanted);
+        // The device publishes an answer before it looks whether it shall interrupt. So that one of
+        // the two sees the other, our look must not be before this.
+        fence(Ordering::SeqCst);
+    }
+
+    /// Whether [`take`](Self::take) would find something.
+    pub fn has_answers(&self) -> bool {
+        self.queue.can_pop()
     }
 
     /// The cookie of a request that the device has answered, and how many bytes it wrote.
