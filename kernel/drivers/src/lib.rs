@@ -17,6 +17,8 @@ pub mod random;
 pub mod blk;
 pub mod share;
 mod mounts;
+pub mod virtio_net;
+pub mod network;
 pub mod xhci;
 
 pub use error::Error;
@@ -40,6 +42,7 @@ pub fn start() {
         blk::Disk::start(function).map(blk::provide)
     });
     mounts::mount_all(&functions);
+    network::start_all(&functions);
 }
 
 fn start_each<T: Display>(

@@ -57,3 +57,18 @@ pub const USB_EVENTS_AT_A_TIME: usize = 256;
 /// keyboard begins with, but for its 11 a second, which most people find slow.
 pub const KEY_REPEATS_AFTER: Duration = Duration::from_millis(500);
 pub const KEY_REPEATS_EVERY: Duration = Duration::from_nanos(1_000_000_000 / 30);
+
+/// How long a network card may take for a question about itself, which it answers at once; but a
+/// host may be busy.
+pub const CARD_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Bytes of a frame that a network card cuts, with what stands before it: two full windows of TCP
+/// without scaling would not come sooner in longer ones.
+pub const LONG_FRAME: usize = 32 * 1024;
+
+/// How many of them a queue has room for; of other frames it has as many as fit beside them.
+pub const LONG_FRAMES: usize = 16;
+
+/// Bytes of the stack on which a network card is started: its rings have 8 KiB each, and are moved
+/// a few times.
+pub const CARD_STACK: usize = 256 * 1024;

@@ -1,0 +1,63 @@
+//! The machine's network: a stack (package `net`), with an interface for each card.
+
+use crate::error::Error;
+use crate::param::CARD_STACK;
+use crate::random;
+use crate::virtio::{DeviceType, devices};
+use crate::virtio_net::Card;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use executive::Builder;
+use executive::lock::{Lock, Rank};
+use kernel::device::{self, Function, Place};
+use kernel::println;
+use net::{Config, Interface, Stack};
+
+/// The cards that were started, and their interfaces.
+static CARDS: Lock<Vec<(Interface, Arc<Card>)>> = Lock::new(Rank::User, Vec::new());
+
+/// The card of an interface, if it has one.
+pub fn card(interface: &Interface) -> Option<Arc<Card>> {
+    let cards = CARDS.lock();
+    let its = cards.iter().find(|(other, _)| other.name() == interface.name());
+    its.map(|(_, card)| card.clone())
+}
+
+/// Starts the cards, and says so in a line each. If there is one, there is a stack.
+pub(crate) fn start_all(functions: &[Function]) {
+    let mut stack = None;
+    for (function, nth) in devices(functions, DeviceType::Network).zip(0..) {
+        let name: &'static str = Box::leak(format!("eth{nth}").into_boxed_str());
+        match start(function, name) {
+            Ok(card) => attach(stack.get_or_insert_with(new_stack), name, card),
+            Err(error) => println!("{name}: {} cannot be used: {error}", Place(function.address)),
+        }
+    }
+}
+
+/// A card's rings are made on the stack, so this is done by a goroutine that has enough of it.
+fn start(function: Function, name: &'static str) -> Result<Card, Error> {
+    let goroutine = Builder::new().name(name).stack_bytes(CARD_STACK);
+    let started = goroutine.spawn(move || Card::start(function, name));
+    started.map_err(|_| device::Error::NoMemory)?.join()
+}
+
+fn attach(stack: &Stack, name: &'static str, card: Card) {
+    println!("{name}: {card}");
+    let card = Arc::new(card);
+    let interface = stack.attach(name, card.clone());
+    card.watch();
+    CARDS.lock().push((interface, card));
+}
+
+fn new_stack() -> Stack {
+    let mut seed = [0; 32];
+    random::fill(&mut seed);
+    let (words, _) = seed.as_chunks::<8>();
+    let seed = core::array::from_fn(|nth| u64::from_le_bytes(words[nth]));
+    let stack = Stack::new(Config::new(seed));
+    stack.make_default();
+    stack
+}
