@@ -23,6 +23,11 @@ every command succeeded and no byte was lost.
   --disk FILE        a disk more (virtio), which holds what the file does, and writes to it; may be given
                      more than once
   --share DIR        a directory of this machine, which the kernel reads and writes: /share
+  --net [HOSTPORT:PORT...]
+                     a network card (virtio): the kernel reaches this machine (10.0.2.2) and the outside,
+                     and HOSTPORT of this machine leads to the kernel's PORT
+  --tap NAME         a network card (virtio) at this TAP device of this machine, with a queue for each CPU if
+                     the device has several
   --ramdisk DIR      load what is in this directory with the kernel: its files are in /ram
   --gdb              wait for a debugger on port 1234, and tell how to start it
   --icount           the machine's time is the instructions it has executed, 1 ns each: `count` counts by it
@@ -53,7 +58,16 @@ while (($#)); do
     case $1 in
     --help | -h) usage && exit 0 ;;
     --uefi | --gdb | --icount | --bare) options+=("$1") && shift ;;
-    --smp | --mem | --run | --timeout | --disk | --share | --ramdisk | --image | --example | --kernel)
+    --net)
+        options+=("$1")
+        shift
+        while (($#)) && [[ $1 = *:* && $1 != -* ]]; do
+            [[ $1 =~ ^[1-9][0-9]{0,4}:[1-9][0-9]{0,4}$ ]] || wrong "--net needs ports such as 8080:80, not '$1'"
+            options+=("$1")
+            shift
+        done
+        ;;
+    --smp | --mem | --run | --timeout | --disk | --share | --tap | --ramdisk | --image | --example | --kernel)
         (($# >= 2)) || wrong "$1 needs a value"
         value=$2
         case $1 in
@@ -63,6 +77,7 @@ while (($#)); do
         --disk)
             value=$(cd "$OLDPWD" && realpath -e "$2" 2>/dev/null) || wrong "--disk: there is no '$2'"
             ;;
+        --tap) [[ -d /sys/class/net/$2 ]] || wrong "--tap: there is no network device '$2'" ;;
         --image)
             [[ $2 = /* ]] || value=$OLDPWD/$2 # it was said where the caller stands
             [[ -d ${value%/*}/ ]] || wrong "--image: there is no directory '${value%/*}'"

@@ -2,7 +2,7 @@
 //! too.
 
 use lexopt::prelude::*;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,6 +20,11 @@ usage: boot --kernel ELF [OPTIONS] [-- QEMU-ARGUMENTS]
                     (default: 300 without a person, otherwise never)
   --disk FILE       a disk more, which holds what the file does; may be given more than once
   --share DIR       a directory of this machine, which the kernel reads and writes: /share
+  --net [HOSTPORT:PORT...]
+                    a network card (virtio): the kernel reaches this machine (10.0.2.2) and the
+                    outside, and HOSTPORT here leads to the kernel's PORT
+  --tap NAME        a network card (virtio) at this TAP device, with a queue for each CPU if the
+                    device has several
   --ramdisk DIR     load what is in this directory with the kernel: its files are in /ram
   --gdb             wait for a debugger on port 1234
   --icount          its time is the instructions executed, 1 ns each, and repeats: for `count`
@@ -41,6 +46,10 @@ pub struct Options {
     pub disks: Vec<PathBuf>,
     /// A directory that the kernel reads and writes.
     pub share: Option<PathBuf>,
+    /// A network card: ports of this machine, and the kernel's that they lead to.
+    pub net: Option<Vec<(u16, u16)>>,
+    /// A network card at a TAP device.
+    pub tap: Option<String>,
     /// A directory whose files are loaded with the kernel.
     pub ramdisk: Option<PathBuf>,
     pub gdb: bool,
@@ -74,6 +83,14 @@ pub fn parse(
             Long("timeout") => o.timeout = Some(args.value()?.parse_with(seconds)?),
             Long("disk") => o.disks.push(args.value()?.into()),
             Long("share") => o.share = Some(args.value()?.into()),
+            Long("net") => {
+                let all = o.net.get_or_insert_default();
+                let mut raw = args.try_raw_args().ok_or("--net: ports follow without `=`")?;
+                while let Some(word) = raw.next_if(|word| forwards(word).is_some()) {
+                    all.push(forward(&word)?);
+                }
+            }
+            Long("tap") => o.tap = Some(args.value()?.string()?),
             Long("ramdisk") => o.ramdisk = Some(args.value()?.into()),
             Long("gdb") => o.gdb = true,
             Long("icount") => o.icount = true,
@@ -107,6 +124,18 @@ const MOST_CPUS: usize = 256;
 fn cpus(s: &str) -> Result<usize, String> {
     let n = s.parse().ok().filter(|n| (1..=MOST_CPUS).contains(n));
     n.ok_or(format!("a number of CPUs from 1 to {MOST_CPUS} is needed"))
+}
+
+/// The two words of `HOSTPORT:PORT`, if that is what it is meant to be.
+fn forwards(word: &OsStr) -> Option<(&str, &str)> {
+    word.to_str().filter(|word| !word.starts_with('-'))?.split_once(':')
+}
+
+fn forward(word: &OsStr) -> Result<(u16, u16), String> {
+    let port = |s: &str| s.parse().ok().filter(|&port| port > 0);
+    let (here, there) = forwards(word).unwrap_or_default();
+    let ports = port(here).zip(port(there));
+    ports.ok_or(format!("two ports such as 8080:80 are needed, not {word:?}"))
 }
 
 fn memory(s: &str) -> Result<String, String> {
@@ -144,6 +173,15 @@ mod tests {
     }
 
     #[test]
+    fn ports_follow_net() {
+        let net = |line: &[&str]| of(line).unwrap().unwrap().net;
+        assert_eq!(net(&["--smp", "1"]), None);
+        assert_eq!(net(&["--net", "--smp", "1"]), Some(vec![]));
+        assert_eq!(net(&["--net", "8080:80", "7:7"]), Some(vec![(8080, 80), (7, 7)]));
+        assert_eq!(net(&["--net", "--", "a:b"]), Some(vec![]));
+    }
+
+    #[test]
     fn a_command_may_hold_anything() {
         let o = of(&["--run", "spawn 5, 6; --smp=\"x\""]).unwrap().unwrap();
         assert_eq!(o.run.unwrap(), "spawn 5, 6; --smp=\"x\"");
@@ -163,6 +201,12 @@ mod tests {
             &["--smp", "x"],
             &["--disk"],
             &["--share"],
+            &["--net", "80"],
+            &["--net", "80:"],
+            &["--net", "0:80"],
+            &["--net", "80:65536"],
+            &["--net=80:80"],
+            &["--tap"],
             &["--ramdisk"],
             &["--mem", "0"],
             &["--mem", "M"],

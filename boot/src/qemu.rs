@@ -51,6 +51,22 @@ pub fn command(o: &Options, image: &Path, line: Line) -> Result<Command> {
         qemu.args(["-fsdev", &format!("local,id=share,security_model=none,path={}", file(share))])
             .args(["-device", "virtio-9p-pci,fsdev=share,mount_tag=share"]);
     }
+    if let Some(forwards) = &o.net {
+        // From this machine alone: nobody outside is to reach the kernel.
+        let forwards: String = forwards
+            .iter()
+            .map(|(here, there)| format!(",hostfwd=tcp:127.0.0.1:{here}-:{there}"))
+            .collect();
+        qemu.args(["-netdev", &format!("user,id=net{forwards}")]).args(card("net", 1));
+    }
+    if let Some(tap) = &o.tap {
+        // Linux does not let a device of several queues be opened for one.
+        let queues = if has_several_queues(tap) { cpus(o).max(2) } else { 1 };
+        let several = if queues > 1 { format!(",queues={queues}") } else { String::new() };
+        let name = quoted(tap);
+        let tap = format!("tap,id=tap,ifname={name},script=no,downscript=no,vhost=off{several}");
+        qemu.args(["-netdev", &tap]).args(card("tap", queues));
+    }
     if o.uefi {
         qemu.args(firmware::uefi()?);
     }
@@ -65,6 +81,22 @@ pub fn command(o: &Options, image: &Path, line: Line) -> Result<Command> {
     }
     qemu.args(&o.rest);
     Ok(qemu)
+}
+
+/// A network card, from which no firmware tries to boot.
+fn card(net: &str, queues: usize) -> [String; 2] {
+    let several = if queues > 1 { ",mq=on" } else { "" };
+    ["-device".into(), format!("virtio-net-pci,netdev={net},romfile={several}")]
+}
+
+/// Whether more than one may open the TAP device at a time (Linux: `IFF_MULTI_QUEUE`).
+fn has_several_queues(tap: &str) -> bool {
+    const MULTI_QUEUE: u32 = 0x100;
+    let flags = std::fs::read_to_string(format!("/sys/class/net/{tap}/tun_flags"));
+    let flags = flags
+        .ok()
+        .and_then(|text| u32::from_str_radix(text.trim().trim_start_matches("0x"), 16).ok());
+    flags.is_some_and(|flags| flags & MULTI_QUEUE != 0)
 }
 
 /// The device that ends QEMU with the kernel's status; none if QEMU is to stay when the machine has

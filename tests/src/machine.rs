@@ -63,6 +63,10 @@ impl Boot {
     pub fn share(self, directory: &Path) -> Self {
         self.arg("--share").arg(directory.display())
     }
+    /// A network card at this TAP device.
+    pub fn tap(self, name: &str) -> Self {
+        self.arg("--tap").arg(name)
+    }
     /// A directory whose files are loaded with the kernel.
     pub fn ramdisk(self, directory: &Path) -> Self {
         self.arg("--ramdisk").arg(directory.display())
