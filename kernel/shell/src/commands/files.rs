@@ -1,6 +1,7 @@
 //! Files, as a person uses them (package `files`).
 
 use super::{Args, Outcome, by_goroutines, words};
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -39,7 +40,16 @@ pub fn ls(args: &Args) -> Outcome {
     Ok(())
 }
 
-/// What a terminal would take for an order is shown as a dot.
+/// Text as it is shown: what a terminal would take for an order is a dot.
+pub fn text(bytes: &mut [u8]) -> Cow<'_, str> {
+    for byte in bytes.iter_mut() {
+        if byte.is_ascii_control() && !b"\n\t".contains(byte) {
+            *byte = b'.';
+        }
+    }
+    String::from_utf8_lossy(bytes)
+}
+
 pub fn cat(args: &Args) -> Outcome {
     let file = File::open(args.words[0]).map_err(words)?;
     let (mut piece, mut at) = (vec![0; 4096], 0);
@@ -51,12 +61,7 @@ pub fn cat(args: &Args) -> Outcome {
         }
         at += n as u64;
         last = piece[n - 1];
-        for byte in &mut piece[..n] {
-            if byte.is_ascii_control() && !b"\n\t".contains(byte) {
-                *byte = b'.';
-            }
-        }
-        print!("{}", String::from_utf8_lossy(&piece[..n]));
+        print!("{}", text(&mut piece[..n]));
     }
     if last != b'\n' {
         println!();

@@ -1,0 +1,264 @@
+//! The network: virtio's cards (package `drivers`), at QEMU's user-mode network, which needs no
+//! rights. The kernel is 10.0.2.15 there, and this machine 10.0.2.2.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+use tests::{Boot, Console, Socket, boots};
+
+/// Gives the card its address.
+const UP: &str = "net up 10.0.2.15/24 10.0.2.2";
+
+/// A port of this machine that nobody has: it may be forwarded.
+fn free_port() -> u16 {
+    let any = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    any.local_addr().expect("it has one").port()
+}
+
+/// A machine on this board, whose card has these properties too. `forward`: this port of the host
+/// is the kernel's port 7.
+fn machine(board: &str, card: &str, forward: u16) -> Boot {
+    boots()
+        .qemu(&["-machine", board])
+        .qemu(&["-netdev", &format!("user,id=n,hostfwd=tcp:127.0.0.1:{forward}-:7")])
+        .qemu(&["-device", &format!("virtio-net-pci,netdev=n,id=card,romfile={card}")])
+}
+
+/// What who listens there answers, until both have ended.
+fn talk(to: impl ToSocketAddrs, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(to).expect("somebody listens");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time");
+    let mut writer = stream.try_clone().expect("two handles");
+    let sent = bytes.to_vec();
+    let sender = thread::spawn(move || {
+        writer.write_all(&sent).expect("it is taken");
+        writer.shutdown(Shutdown::Write).expect("it ends");
+    });
+    let mut got = Vec::new();
+    stream.read_to_end(&mut got).expect("an answer");
+    sender.join().expect("it was sent");
+    got
+}
+
+/// Bytes, by a formula.
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length as u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
+}
+
+fn console(machine: Boot) -> Console {
+    let mut console = machine.console();
+    assert!(console.does(UP).contains("eth0: 10.0.2.15/24"));
+    console
+}
+
+/// The kernel calls a host at this address, who answers.
+fn calls_the_host(console: &mut Console, listens_at: &str, host: &str) {
+    let listener = TcpListener::bind((listens_at, 0)).expect("a port is free");
+    let port = listener.local_addr().expect("it has one").port();
+    let answers = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("the kernel calls");
+        let mut said = String::new();
+        stream.read_to_string(&mut said).expect("text");
+        write!(stream, "you said: {said}").expect("it listens");
+    });
+    let said = console.does(&format!("tcp {host} {port} hello there"));
+    assert!(said.contains("you said: hello there\n"), "{said}");
+    answers.join().expect("somebody has called");
+}
+
+/// Connections both ways, with more bytes than fit into all buffers.
+fn both_ways(board: &str, cpus: usize, card: &str, firmware: fn(Boot) -> Boot) {
+    let port = free_port();
+    let mut console = console(firmware(machine(board, card, port)).smp(cpus));
+    console.types("listen 7\r");
+    console.until("port 7: echo");
+    let several: Vec<_> = (1..=3)
+        .map(|nth| {
+            thread::spawn(move || {
+                let bytes = pattern(nth * 100_000);
+                assert!(talk(("127.0.0.1", port), &bytes) == bytes, "other bytes came back");
+            })
+        })
+        .collect();
+    several.into_iter().for_each(|one| one.join().expect("the echo is right"));
+    console.types("\x03");
+    console.until("> ");
+
+    calls_the_host(&mut console, "127.0.0.1", "10.0.2.2");
+    let said = console.does("ping 10.0.2.2 2");
+    assert_eq!(said.matches("10.0.2.2: ").count(), 2, "{said}");
+    let said = console.does("net");
+    assert!(said.contains("10.0.2.15/24") && said.contains("frames in"), "{said}");
+    assert!(!said.contains("checksum"), "{said}");
+    console.ends_with("exit", 0);
+}
+
+#[test]
+fn connections_go_both_ways_on_q35() {
+    both_ways("q35", 1, "", |boot| boot);
+    both_ways("q35", 4, "", Boot::uefi);
+}
+
+#[test]
+fn connections_go_both_ways_on_pc() {
+    both_ways("pc", 1, "", Boot::uefi);
+    both_ways("pc", 2, "", |boot| boot);
+}
+
+/// Without messages, and with fewer than there are things to tell.
+#[test]
+fn a_card_with_few_interrupts_does_too() {
+    both_ways("q35", 2, ",vectors=0", |boot| boot);
+    both_ways("pc", 4, ",vectors=0", |boot| boot);
+    both_ways("q35", 4, ",vectors=1", |boot| boot);
+}
+
+/// A card that can do nothing but carry frames.
+#[test]
+fn a_plain_card_does_too() {
+    let plain = ",csum=off,guest_csum=off,mrg_rxbuf=off,status=off,ctrl_vq=off,event_idx=off";
+    both_ways("q35", 2, plain, |boot| boot);
+}
+
+/// The cable is pulled, and put back.
+fn plugged_out_and_in(card: &str) {
+    let port = free_port();
+    let monitor = Socket::new(&format!("cable{}", card.len()));
+    let machine = machine("q35", card, port).smp(2).qemu(&["-monitor", &monitor.place()]);
+    let mut console = console(machine);
+    let mut keys = monitor.connect();
+    for _ in 0..2 {
+        writeln!(keys, "set_link card off").expect("QEMU listens");
+        console.until("eth0: the link is down");
+        assert!(console.does("net").contains("the link is down"));
+        writeln!(keys, "set_link card on").expect("QEMU listens");
+        console.until("eth0: the link is up");
+        assert!(!console.does("net").contains("the link is down"));
+    }
+    console.types("listen 7\r");
+    console.until("port 7: echo");
+    let bytes = pattern(50_000);
+    assert!(talk(("127.0.0.1", port), &bytes) == bytes, "other bytes came back");
+    console.types("\x03");
+    console.until("> ");
+    console.ends_with("exit", 0);
+}
+
+#[test]
+fn a_cable_is_pulled_and_put_back() {
+    plugged_out_and_in("");
+    plugged_out_and_in(",vectors=0");
+}
+
+#[test]
+fn with_a_network_a_deadlock_is_still_one() {
+    for card in ["", ",vectors=0"] {
+        machine("q35", card, free_port())
+            .smp(2)
+            .run(&format!("{UP}; tcp 10.0.2.2 1 x; crash deadlock"))
+            .says("connection refused")
+            .says("all goroutines are asleep - deadlock")
+            .dies(2);
+    }
+}
+
+/// A card older than virtio 1 is told of, and the rest goes on.
+#[test]
+fn a_card_that_cannot_be_used_is_told_of() {
+    machine("pc", ",disable-modern=on,disable-legacy=off", free_port())
+        .smp(1)
+        .run("sieve 100; net")
+        .says("cannot be used: the device is older than virtio 1")
+        .says("is 541")
+        .dies(1);
+    boots().smp(1).run("net").says("there is no network card").dies(1);
+}
+
+/// Runs one of the tests below within a network namespace (tests/lib/tap.sh), if that may be made.
+fn in_a_namespace(test: &str) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("lib/tap.sh");
+    let own = std::env::current_exe().expect("a test is a program");
+    let done = Command::new(script)
+        .arg(own)
+        .args(["--ignored", "--exact", test])
+        .output()
+        .expect("the script starts");
+    let said = String::from_utf8_lossy(&done.stdout);
+    match done.status.code() {
+        Some(0) => assert!(said.contains("1 passed"), "{said}"),
+        Some(77) => println!("left out: {said}"),
+        _ => panic!("{said}{}", String::from_utf8_lossy(&done.stderr)),
+    }
+}
+
+/// How many frames came by each of the card's queues.
+fn frames_in(net: &str) -> Vec<u64> {
+    let queues = net.lines().filter_map(|line| line.trim().strip_prefix("queue "));
+    let numbers = queues.filter_map(|line| line.split_once(": ")?.1.split(' ').next());
+    numbers.map(|number| number.parse().expect("a number")).collect()
+}
+
+/// A machine at a TAP device, whose card has these properties, or a queue for each CPU.
+fn at_a_tap(card: Option<&str>, cpus: usize) {
+    let machine = match card {
+        None => boots().tap("tap0"),
+        Some(card) => {
+            let tap = "tap,id=n,ifname=tap0,script=no,downscript=no,queues=2";
+            let card = format!("virtio-net-pci,netdev=n,romfile={card}");
+            boots().qemu(&["-netdev", tap, "-device", &card])
+        }
+    };
+    let mut console = machine.smp(cpus).console();
+    console.does("net up 10.0.3.2/24 10.0.3.1");
+    console.types("listen 7\r");
+    console.until("port 7: echo");
+    let several: Vec<_> = (1..=16)
+        .map(|nth| {
+            thread::spawn(move || {
+                let bytes = pattern(nth * 60_000);
+                assert!(talk("10.0.3.2:7", &bytes) == bytes, "other bytes came back");
+            })
+        })
+        .collect();
+    several.into_iter().for_each(|one| one.join().expect("the echo is right"));
+    console.types("\x03");
+    console.until("> ");
+    calls_the_host(&mut console, "10.0.3.1", "10.0.3.1");
+    let said = console.does("net");
+    assert!(!said.contains("checksum"), "{said}");
+    let frames = frames_in(&said);
+    assert_eq!(frames.len(), if card.is_none() { cpus } else { 1 }, "{said}");
+    // Which flow comes by which queue the host decides; of 17 flows not all come by one.
+    let busy = frames.iter().filter(|&&frames| frames > 50).count();
+    assert!(busy > usize::from(cpus > 1 && card.is_none()), "{said}");
+    console.ends_with("exit", 0);
+}
+
+#[test]
+fn a_card_at_a_tap_has_a_queue_for_each_cpu() {
+    in_a_namespace("queues_for_all");
+}
+
+#[test]
+fn a_card_at_a_tap_does_without_some_of_what_it_can_do() {
+    in_a_namespace("fewer_features");
+}
+
+#[test]
+#[ignore = "needs a TAP device: a_card_at_a_tap_has_a_queue_for_each_cpu runs it"]
+fn queues_for_all() {
+    for cpus in [1, 2, 4] {
+        at_a_tap(None, cpus);
+    }
+}
+
+#[test]
+#[ignore = "needs a TAP device: a_card_at_a_tap_does_without_some_of_what_it_can_do runs it"]
+fn fewer_features() {
+    at_a_tap(Some(",mrg_rxbuf=off"), 2);
+    at_a_tap(Some(",csum=off,guest_csum=off"), 2);
+    at_a_tap(Some(",guest_csum=off,vectors=0"), 2);
+}
