@@ -152,6 +152,12 @@ question "one that did not come is said to have come" cpu.rs "start_cpu: the num
 question "it is not stopped" tick.rs "freeze_others: the other CPU stands still" \
     's/if frozen_by != 0 && frozen_by != me \+ 1/if frozen_by == me + 1/'
 
+# --- panics
+question "what is raised is lost" unwind.rs "catch: what is raised comes, and all between is dropped once" \
+    's/\(!exception\.is_null\(\)\)\.then\(/(!exception.is_null() \&\& false).then(/'
+question "a raise comes back" unwind.rs "catch: what is raised comes, and all between is dropped once" \
+    's/real\(\)\(exception\) == END_OF_STACK/real as usize == 0/'
+
 # --- last words
 question "addresses are taken for those in the file" symbols.rs "symbol: a function is found by an address within it" \
     's/pc\.wrapping_sub\(executable\.bias\)/pc/'

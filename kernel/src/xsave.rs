@@ -131,8 +131,8 @@ unsafe extern "C" fn keep_by_fxsave() {
 /// which have the same XCR0. XRSTOR wants zeros in what XSAVE leaves of its header.
 ///
 /// Rejected: XSAVEOPT, which leaves out what has not changed since XRSTOR read it from the same
-/// address; other frames have overwritten that since. And XSAVEC, which takes as long here, and of
-/// which Bochs 2.7 makes a header that its own XRSTOR refuses.
+/// address; other frames have overwritten that since. And XSAVEC: in Bochs 2.7 XRSTOR refuses the
+/// header that it makes.
 #[unsafe(naked)]
 unsafe extern "C" fn keep_by_xsave() {
     naked_asm!(

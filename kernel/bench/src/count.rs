@@ -20,6 +20,7 @@ use executive::census::{CpuState, cpu_reports};
 use executive::g::WaitReason;
 use executive::lock::{Lock, Rank};
 use executive::percpu::{Pin, cpu};
+use executive::recover::isolated;
 use executive::sync::Mutex;
 use executive::time::after_func;
 use executive::wait::{Parked, may_park, park};
@@ -65,10 +66,11 @@ pub struct Operation {
 }
 
 /// All that a single CPU can do.
-pub static OPERATIONS: [Operation; 6] = [
+pub static OPERATIONS: [Operation; 7] = [
     Operation { name: "switch", among: 2, run: switches },
     Operation { name: "switch_beside_timer", among: 2, run: switches_beside_a_timer },
     Operation { name: "spawn_exit_join", among: 1, run: spawns },
+    Operation { name: "spawn_isolated", among: 1, run: isolated_spawns },
     Operation { name: "chan_round_trip", among: 2, run: round_trips },
     Operation { name: "chan_buffered", among: 2, run: buffered },
     Operation { name: "mutex_free", among: 1, run: locks },
@@ -101,6 +103,14 @@ fn spawns(n: usize, among: usize) {
         some.extend((0..among).map(|_| go(|| ())));
         some.drain(..).for_each(|g| g.join());
     }
+}
+
+/// The same for goroutines whose panics are their results: none comes.
+fn isolated_spawns(n: usize, _: usize) {
+    (0..n).for_each(|i| {
+        drop(go(isolated(|| ())).join());
+        new_slice(i);
+    });
 }
 
 /// `n` times there and back through two unbuffered channels, in pairs of goroutines.

@@ -21,6 +21,7 @@ pub mod count;
 mod floor;
 mod latency;
 mod million;
+mod panics;
 mod selects;
 mod switch;
 mod sync;
@@ -79,6 +80,8 @@ static GROUPS: &[Group] = &[
     (&["chan_buf128"], channels::buffered),
     (&["spawn_join_1"], birth::one),
     (&["spawn_join_10k"], birth::ten_thousand),
+    (&["spawn_isolated_1"], panics::isolated_one),
+    (&["recover_10_frames"], panics::ten_frames),
     (&["mutex_free"], sync::mutex_free),
     (&["mutex_8g"], sync::mutex_8g),
     (&["mutex_8g_yield"], sync::mutex_8g_yield),
