@@ -20,7 +20,7 @@ asks() {
     shift 2
     [[ $name == *"$wanted"* ]] || return 0
     asked=$((asked + 1))
-    said=$("$boot" --kernel "$kernel" --timeout 3600 "$@" 2>&1 </dev/null) || status=$?
+    said=$("$boot" --kernel "$kernel" --timeout 3600 "$@" 2>&1) || status=$?
     if ((status == 0)) && grep -qF "$words" <<<"$said"; then
         echo "ok     $name: $(grep -F "$words" <<<"$said" | tail -n1 | tr -d '\r')"
     else
@@ -32,8 +32,12 @@ asks() {
 
 wanted=${1-}
 for cpu in qemu64 Nehalem Haswell max; do
-    asks "registers, $cpu" "every register and flag was kept" --smp 2 --run "registers $times 100" -- -cpu "$cpu"
+    asks "registers, $cpu" "every register and flag was kept" --smp 2 --run "registers $times 100" -- -cpu "$cpu" </dev/null
 done
+
+# A scenario of 10,000 isolated panics, ten times as many in all; and all that stress does, to the byte.
+asks "panics" "recover::ten_thousand_panics" --smp 4 < <(yes "scenario recover::ten_thousand_panics" | head -n "$((times / 1000))")
+asks "stress" "no memory lost" --smp 4 --run "stress $((times * 6 / 1000))" </dev/null
 
 echo "$asked asked, $failed failed"
 ((asked > 0 && failed == 0))

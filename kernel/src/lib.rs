@@ -51,14 +51,14 @@ pub mod heap;
 pub mod memory;
 pub mod reclaim;
 pub mod device;
+#[cfg(panic = "unwind")]
+pub mod unwind;
 pub mod trap;
 pub mod idt;
 pub mod trampoline;
 pub mod smp;
 pub mod fwcfg;
 pub mod symbols;
-#[cfg(panic = "unwind")]
-pub mod unwind;
 pub mod report;
 // The machine, and its start.
 pub mod pc;

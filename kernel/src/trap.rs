@@ -51,6 +51,20 @@ impl Frame {
     fn interrupted(&self) -> Interrupted {
         Interrupted { pc: self.rip as usize, sp: self.rsp as usize, fp: self.rbp as usize }
     }
+
+    /// Calls `up`, which may make the interrupted goroutine yield.
+    fn may_yield(&mut self, up: fn(&mut Interrupted)) {
+        let mut at = self.interrupted();
+        #[cfg(panic = "unwind")]
+        if crate::unwind::reads_below_rsp(at.pc) {
+            at.pc = executive::kit::NEVER_PREEMPTED.addr();
+        }
+        let pc = at.pc;
+        up(&mut at);
+        if at.pc != pc {
+            self.rip = at.pc as u64;
+        }
+    }
 }
 
 impl fmt::Display for Frame {
@@ -107,10 +121,7 @@ fn interrupt(vector: u8, frame: &mut Frame) {
             // Before the call: if the goroutine is made to yield, the next timer interrupt must not
             // wait for it.
             apic::eoi();
-            let mut at = frame.interrupted();
-            executive::on_tick(&mut at);
-            frame.rip = at.pc as u64;
-            frame.rsp = at.sp as u64;
+            frame.may_yield(executive::on_tick);
         }
         // It has ended the `hlt`, which was its purpose.
         vectors::WAKE => apic::eoi(),
@@ -174,9 +185,7 @@ fn page_fault(frame: &mut Frame) {
         Growth::Done => {
             executive::on_growth(address & !(PAGE - 1));
             if frames::are_low() {
-                let mut at = frame.interrupted();
-                executive::on_low_memory(&mut at);
-                frame.rip = at.pc as u64;
+                frame.may_yield(executive::on_low_memory);
             }
             return;
         }

@@ -22,6 +22,8 @@ use alloc::boxed::Box;
 use core::ptr::from_ref;
 use core::sync::atomic::Ordering::Relaxed;
 
+/// Where nobody is preempted. A machine tells `on_tick` this for such places of its own.
+pub const NEVER_PREEMPTED: *const () = crate::switch::ASYNC_PREEMPT;
 /// Where a debugger finds the newest g: an address of an address.
 pub const ALLGS: *const () = SCHED.allgs.as_ptr();
 

@@ -31,7 +31,7 @@ use core::any::Any;
 use core::fmt;
 use core::panic::Location;
 use core::sync::atomic::Ordering::Relaxed;
-use executive_core::arch::frame_pointer;
+use executive_core::arch::{frame_pointer, keeps_frame_pointers};
 use executive_core::fatal::throw;
 use executive_core::g::{G, curg, getg, on_g0};
 use executive_core::kit::own_frame;
@@ -320,7 +320,9 @@ pub fn begin(
     let above = |at| own_frame(at).filter(|&(next, pc)| pc != 0 && (next == 0 || next > at));
     let chain = core::iter::successors(above(frame_pointer()), |&(next, _)| above(next));
     let mut backtrace = Vec::with_capacity(PANIC_FRAMES);
-    backtrace.extend(chain.map(|(_, pc)| pc - 1).take(PANIC_FRAMES));
+    if keeps_frame_pointers() {
+        backtrace.extend(chain.map(|(_, pc)| pc - 1).take(PANIC_FRAMES));
+    }
     let (message, place) = (message.to_string(), place.map(|at| at.to_string()));
     let place = place.unwrap_or_default();
     let parts = Parts { message, place, backtrace, payload: None, is_goexit: false };
@@ -350,8 +352,8 @@ fn is(message: fmt::Arguments<'_>, words: &str) -> bool {
 
 /// Why the goroutine may not unwind now (UNWIND-CLEAN).
 fn why_not(g: &G, state: u8) -> Option<&'static str> {
-    let here = frame_pointer();
-    if !g.stack().contains(here) {
+    let here = 0u8;
+    if !g.stack().contains((&raw const here).addr()) {
         Some("it was raised in a handler")
     } else if !can_park() {
         Some("it was raised pinned, or with a spin lock held")

@@ -228,7 +228,7 @@ trait Machine {
     /// The run is over; 0 is success.
     safe fn exit(code: i32) -> !;
 
-    "C-unwind":
+    "Rust":
     /// Calls `body`. `Some`: a [`raise`](Self::raise) in it gave this value; all frames between the
     /// two are gone, their destructors have run. These and `body` may go on on another CPU.
     ///
