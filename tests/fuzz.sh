@@ -14,7 +14,7 @@ cpus=${CPUS:-1}
 target=${CARGO_TARGET_DIR:-target}/fuzz
 [[ $target == /* ]] || target=$PWD/$target
 
-RUSTFLAGS="--cfg fuzz -Awarnings ${RUSTFLAGS-}" cargo build -q --target-dir "$target" -p hosted --example fuzz || exit
+RUSTFLAGS="-Cforce-frame-pointers=yes --cfg fuzz -Awarnings ${RUSTFLAGS-}" cargo build -q --target-dir "$target" -p hosted --example fuzz || exit
 program=$target/debug/examples/fuzz
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT

@@ -35,7 +35,7 @@ builds() { # TEST
     case $1 in
     unit) units --no-run ;;
     fuzz)
-        RUSTFLAGS="--cfg fuzz -Awarnings " cargo build -q --offline --manifest-path "$work/Cargo.toml" \
+        RUSTFLAGS="-Cforce-frame-pointers=yes --cfg fuzz -Awarnings " cargo build -q --offline --manifest-path "$work/Cargo.toml" \
             --target-dir "$CARGO_TARGET_DIR/fuzz" -p hosted --example fuzz
         ;;
     *) models --no-run ;;
