@@ -77,47 +77,59 @@ impl Device {
     }
 }
 
+/// What a transport answers where the ring and the queue do not care.
+macro_rules! the_rest_of_a_transport {
+    () => {
+        fn device_type(&self) -> DeviceType {
+            DeviceType::Block
+        }
+        fn read_device_features(&mut self) -> u64 {
+            0
+        }
+        fn write_driver_features(&mut self, _: u64) {}
+        fn notify(&mut self, _: u16) {}
+        fn get_status(&self) -> DeviceStatus {
+            DeviceStatus::empty()
+        }
+        fn set_status(&mut self, _: DeviceStatus) {}
+        fn set_guest_page_size(&mut self, _: u32) {}
+        fn requires_legacy_layout(&self) -> bool {
+            false
+        }
+        fn queue_unset(&mut self, _: u16) {}
+        fn queue_used(&mut self, _: u16) -> bool {
+            false
+        }
+        fn ack_interrupt(&mut self) -> InterruptStatus {
+            InterruptStatus::empty()
+        }
+        fn read_config_generation(&self) -> u32 {
+            0
+        }
+        fn read_config_space<T: FromBytes + IntoBytes>(
+            &self,
+            _: usize,
+        ) -> virtio_drivers::Result<T> {
+            Err(virtio_drivers::Error::ConfigSpaceMissing)
+        }
+        fn write_config_space<T: IntoBytes + Immutable>(
+            &mut self,
+            _: usize,
+            _: T,
+        ) -> virtio_drivers::Result<()> {
+            Err(virtio_drivers::Error::ConfigSpaceMissing)
+        }
+    };
+}
+#[allow(unused_imports)] // the ring's tests have no other transport
+pub(crate) use the_rest_of_a_transport;
+
 impl Transport for Device {
-    fn device_type(&self) -> DeviceType {
-        DeviceType::Block
-    }
-    fn read_device_features(&mut self) -> u64 {
-        0
-    }
-    fn write_driver_features(&mut self, _: u64) {}
     fn max_queue_size(&mut self, _: u16) -> u32 {
         SIZE as u32
-    }
-    fn notify(&mut self, _: u16) {}
-    fn get_status(&self) -> DeviceStatus {
-        DeviceStatus::empty()
-    }
-    fn set_status(&mut self, _: DeviceStatus) {}
-    fn set_guest_page_size(&mut self, _: u32) {}
-    fn requires_legacy_layout(&self) -> bool {
-        false
     }
     fn queue_set(&mut self, _: u16, _: u32, descriptors: u64, driver: u64, device: u64) {
         (self.descriptors, self.available, self.used) = (descriptors, driver, device);
     }
-    fn queue_unset(&mut self, _: u16) {}
-    fn queue_used(&mut self, _: u16) -> bool {
-        false
-    }
-    fn ack_interrupt(&mut self) -> InterruptStatus {
-        InterruptStatus::empty()
-    }
-    fn read_config_generation(&self) -> u32 {
-        0
-    }
-    fn read_config_space<T: FromBytes + IntoBytes>(&self, _: usize) -> virtio_drivers::Result<T> {
-        Err(virtio_drivers::Error::ConfigSpaceMissing)
-    }
-    fn write_config_space<T: IntoBytes + Immutable>(
-        &mut self,
-        _: usize,
-        _: T,
-    ) -> virtio_drivers::Result<()> {
-        Err(virtio_drivers::Error::ConfigSpaceMissing)
-    }
+    the_rest_of_a_transport! {}
 }

@@ -1,7 +1,7 @@
 //! The transport, as far as the drivers' queue uses it: between it and a device of the test's.
 
 use crate::error::Error;
-use crate::model::Device;
+use crate::model::{Device, the_rest_of_a_transport};
 use executive::irq::{Irq, Line};
 use executive::lock::{Lock, Rank};
 use std::fmt;
@@ -91,46 +91,11 @@ impl Health {
 
 /// It is the device's.
 impl Transport for Pci {
-    fn device_type(&self) -> DeviceType {
-        DeviceType::Block
-    }
-    fn read_device_features(&mut self) -> u64 {
-        0
-    }
-    fn write_driver_features(&mut self, _: u64) {}
     fn max_queue_size(&mut self, queue: u16) -> u32 {
         self.0.device.lock().max_queue_size(queue)
-    }
-    fn notify(&mut self, _: u16) {}
-    fn get_status(&self) -> DeviceStatus {
-        DeviceStatus::empty()
-    }
-    fn set_status(&mut self, _: DeviceStatus) {}
-    fn set_guest_page_size(&mut self, _: u32) {}
-    fn requires_legacy_layout(&self) -> bool {
-        false
     }
     fn queue_set(&mut self, queue: u16, size: u32, descriptors: u64, driver: u64, device: u64) {
         self.0.device.lock().queue_set(queue, size, descriptors, driver, device);
     }
-    fn queue_unset(&mut self, _: u16) {}
-    fn queue_used(&mut self, _: u16) -> bool {
-        false
-    }
-    fn ack_interrupt(&mut self) -> InterruptStatus {
-        InterruptStatus::empty()
-    }
-    fn read_config_generation(&self) -> u32 {
-        0
-    }
-    fn read_config_space<T: FromBytes + IntoBytes>(&self, _: usize) -> virtio_drivers::Result<T> {
-        Err(virtio_drivers::Error::ConfigSpaceMissing)
-    }
-    fn write_config_space<T: IntoBytes + Immutable>(
-        &mut self,
-        _: usize,
-        _: T,
-    ) -> virtio_drivers::Result<()> {
-        Err(virtio_drivers::Error::ConfigSpaceMissing)
-    }
+    the_rest_of_a_transport! {}
 }

@@ -26,6 +26,8 @@ mod queue;
 #[allow(dead_code)]
 #[path = "../../../kernel/drivers/src/virtio/ring.rs"]
 mod ring;
+#[path = "../../../kernel/hosted/tests/suite/mod.rs"]
+mod suite;
 
 /// `kernel::device`, as far as the queue uses it.
 mod device {
@@ -254,22 +256,12 @@ fn a_device_that_is_gone_or_wants_a_reset_is_noticed() {
 
 fn main() {
     hosted::run_with(4, || {
-        let tests: &[(&str, fn())] = &[
+        suite::run(&[
             ("each gets its own answer", each_gets_its_own_answer),
             ("nonsense ends it for all", nonsense_ends_it_for_all),
             ("late answers are no harm", who_is_not_answered_gives_up_and_late_answers_are_no_harm),
             ("a slow device is waited for", a_slow_device_is_waited_for),
             ("a device is gone", a_device_that_is_gone_or_wants_a_reset_is_noticed),
-        ];
-        let only = std::env::args().nth(1).filter(|word| !word.starts_with('-'));
-        let mut passed = 0;
-        for (name, test) in tests {
-            if only.as_ref().is_none_or(|word| name.contains(word.as_str())) {
-                println!("{name} ..");
-                test();
-                passed += 1;
-            }
-        }
-        println!("test result: ok. {passed} passed; 0 failed; 0 ignored;");
+        ]);
     })
 }

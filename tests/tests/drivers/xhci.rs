@@ -21,6 +21,8 @@ mod host;
 mod param;
 #[path = "../../../kernel/drivers/src/xhci/ring.rs"]
 mod ring;
+#[path = "../../../kernel/hosted/tests/suite/mod.rs"]
+mod suite;
 
 /// `kernel::device`, as far as the driver uses it.
 mod device {
@@ -88,20 +90,10 @@ fn nonsense_and_a_controller_that_is_gone() {
 
 fn main() {
     hosted::run_with(2, || {
-        let tests: &[(&str, fn())] = &[
+        suite::run(&[
             ("contexts and scratchpads", contexts_and_scratchpads),
             ("the firmware gives it away or not", the_firmware_gives_it_away_or_not),
             ("nonsense, and a controller that is gone", nonsense_and_a_controller_that_is_gone),
-        ];
-        let only = std::env::args().nth(1).filter(|word| !word.starts_with('-'));
-        let mut passed = 0;
-        for (name, test) in tests {
-            if only.as_ref().is_none_or(|word| name.contains(word.as_str())) {
-                println!("{name} ..");
-                test();
-                passed += 1;
-            }
-        }
-        println!("test result: ok. {passed} passed; 0 failed; 0 ignored;");
+        ]);
     })
 }

@@ -3,6 +3,8 @@
 
 mod disks;
 mod servers;
+#[path = "../../../hosted/tests/suite/mod.rs"]
+mod suite;
 mod trees;
 
 /// Numbers that repeat.
@@ -18,7 +20,7 @@ impl Random {
 
 fn main() {
     hosted::run_with(4, || {
-        let tests: &[(&str, fn())] = &[
+        suite::run(&[
             ("an archive is a tree", trees::an_archive_is_a_tree),
             ("an archive may be damaged", trees::an_archive_may_be_damaged),
             ("what goes wrong is told with its path", trees::what_goes_wrong_is_told),
@@ -31,16 +33,6 @@ fn main() {
             ("what is removed makes room", disks::what_is_removed_makes_room),
             ("open files are shared", disks::open_files_are_shared),
             ("a disk may be damaged", disks::a_disk_may_be_damaged),
-        ];
-        let only = std::env::args().nth(1).filter(|word| !word.starts_with('-'));
-        let mut passed = 0;
-        for (name, test) in tests {
-            if only.as_ref().is_none_or(|word| name.contains(word.as_str())) {
-                println!("{name} ..");
-                test();
-                passed += 1;
-            }
-        }
-        println!("test result: ok. {passed} passed; 0 failed; 0 ignored;");
+        ]);
     })
 }
