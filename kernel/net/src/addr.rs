@@ -41,3 +41,19 @@ impl<A: ToAddr + ?Sized> ToAddr for &A {
         (**self).to_addr()
     }
 }
+
+/// Whether a socket at `bound` takes what comes for `at`, though that is not its own address: it is
+/// bound to all addresses of that version.
+pub(crate) fn takes(bound: SocketAddr, at: SocketAddr) -> bool {
+    bound.ip().is_unspecified() && has_port_of(bound, at)
+}
+
+/// Whether two sockets cannot have these addresses at the same time.
+pub(crate) fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    has_port_of(one, other)
+        && (one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified())
+}
+
+fn has_port_of(one: SocketAddr, other: SocketAddr) -> bool {
+    one.port() == other.port() && one.is_ipv4() == other.is_ipv4()
+}

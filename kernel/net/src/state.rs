@@ -1,5 +1,6 @@
 //! All that a stack has, for the files that work on it.
 
+use crate::addr::{collide, takes};
 use crate::config::Config;
 use crate::conn::{Connections, Memory};
 use crate::error::ErrorKind;
@@ -66,20 +67,14 @@ impl Ports {
     pub(crate) fn find(&self, at: SocketAddr) -> Option<Arc<dyn Hears>> {
         let bound = self.of(at.port()).lock();
         let exact = bound.iter().find(|bound| bound.at == at);
-        let any = || bound.iter().find(|bound| bound.takes(at));
+        let any = || bound.iter().find(|bound| takes(bound.at, at));
         exact.or_else(any).map(|bound| bound.who.clone())
     }
 
     /// `false`: another socket has it.
     pub(crate) fn bind(&self, at: SocketAddr, who: Arc<dyn Hears>) -> bool {
         let mut all = self.of(at.port()).lock();
-        let same = |bound: &Bound| {
-            bound.at == at
-                || bound.at.port() == at.port()
-                    && bound.at.is_ipv4() == at.is_ipv4()
-                    && (bound.at.ip().is_unspecified() || at.ip().is_unspecified())
-        };
-        let free = !all.iter().any(same);
+        let free = !all.iter().any(|bound| collide(bound.at, at));
         if free {
             all.push(Bound { at, who });
         }
@@ -92,14 +87,6 @@ impl Ports {
         let gone = nth.map(|nth| all.swap_remove(nth));
         drop(all);
         drop(gone);
-    }
-}
-
-impl Bound {
-    fn takes(&self, at: SocketAddr) -> bool {
-        self.at.port() == at.port()
-            && self.at.ip().is_unspecified()
-            && self.at.is_ipv4() == at.is_ipv4()
     }
 }
 

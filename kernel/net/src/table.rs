@@ -8,6 +8,7 @@
 //! the old one must not be taken for the new one's. No timer ends these entries: who makes another
 //! one takes away those that are over.
 
+use crate::addr::{collide, takes};
 use crate::frame::{Flow, is_after};
 use crate::param::{SHARDS, TIME_WAITS};
 use crate::random::Random;
@@ -83,14 +84,7 @@ impl<C, L: ?Sized> Table<C, L> {
             return Found::Nobody;
         }
         let exact = shard.listeners.iter().find(|(at, _)| *at == flow.local);
-        let any = || {
-            let takes = |at: &SocketAddr| {
-                at.port() == flow.local.port()
-                    && at.ip().is_unspecified()
-                    && at.is_ipv4() == flow.local.is_ipv4()
-            };
-            shard.listeners.iter().find(|(at, _)| takes(at))
-        };
+        let any = || shard.listeners.iter().find(|(bound, _)| takes(*bound, flow.local));
         exact.or_else(any).map_or(Found::Nobody, |(_, who)| Found::Listener(who.clone()))
     }
 
@@ -169,14 +163,7 @@ impl<C, L: ?Sized> Table<C, L> {
     /// A listener has this address from here on. `false`: another one has it.
     pub(crate) fn listen(&self, at: SocketAddr, listener: &Arc<L>) -> bool {
         let mut first = self.shards[0].lock();
-        let same = |other: &SocketAddr| {
-            other.port() == at.port()
-                && other.is_ipv4() == at.is_ipv4()
-                && (other.ip() == at.ip()
-                    || other.ip().is_unspecified()
-                    || at.ip().is_unspecified())
-        };
-        if first.listeners.iter().any(|(other, _)| same(other)) {
+        if first.listeners.iter().any(|(other, _)| collide(*other, at)) {
             return false;
         }
         first.listeners.push((at, listener.clone()));
