@@ -51,7 +51,7 @@ pub fn catch(body: &mut dyn FnMut()) -> Option<Raised> {
 }
 
 pub fn raise(value: Raised, to_the_end: bool) -> Raised {
-    if LAST_STEPS.get().is_none_or(Vec::is_empty) {
+    if LAST_STEPS.call_once(last_steps).is_empty() {
         return value; // the unwinder is another than we know
     }
     let exception = Exception { head: MaybeUninit::zeroed(), value };
@@ -86,7 +86,8 @@ unsafe extern "C" fn stop(
     executive::unwound(_Unwind_GetIP(context))
 }
 
-/// The unwinder's last step into a landing pad, at each place where the compiler has put it.
+/// The unwinder's last step into a landing pad, at each place where the compiler has put it. They
+/// are looked for before the first unwinding: our code is long, and most runs unwind nothing.
 static LAST_STEPS: Once<Vec<Range<usize>>> = Once::new();
 
 /// Whether the instruction at `pc` reads memory below the stack pointer. The unwinder's last step
@@ -97,11 +98,12 @@ pub fn reads_below_rsp(pc: usize) -> bool {
 }
 
 /// Finds them in our code (crate `unwinding`, `restore_context`): up to the RET, and with it.
-fn last_steps(code: &[u8]) -> Vec<Range<usize>> {
+fn last_steps() -> Vec<Range<usize>> {
     // mov rsp, [rdi + 0x38]; ldmxcsr [rdi + 0x88]; fldcw [rdi + 0x90]
     const BEGIN: [u8; 17] =
         [0x48, 0x8b, 0x67, 0x38, 0x0f, 0xae, 0x97, 0x88, 0, 0, 0, 0xd9, 0xaf, 0x90, 0, 0, 0];
     const RET: u8 = 0xc3;
+    let code = *CODE.get().expect("`init` has found it");
     let start = code.as_ptr().addr();
     let mut steps = Vec::new();
     let mut from = 0;
@@ -114,6 +116,8 @@ fn last_steps(code: &[u8]) -> Vec<Range<usize>> {
     steps
 }
 
+/// All of our code.
+static CODE: Once<&[u8]> = Once::new();
 /// Where the tables' index lies.
 static TABLES: AtomicUsize = AtomicUsize::new(0);
 
@@ -162,7 +166,7 @@ pub fn init() {
             let code = start.wrapping_add(address as usize);
             // SAFETY: our own code, which nobody writes.
             let code = unsafe { slice::from_raw_parts(code, bytes as usize) };
-            LAST_STEPS.call_once(|| last_steps(code));
+            CODE.call_once(|| code);
         }
         if kind == PT_GNU_EH_FRAME {
             TABLES.store(start.wrapping_add(address as usize).addr(), Ordering::Relaxed);
