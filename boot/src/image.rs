@@ -22,7 +22,7 @@ use std::process::Command;
 
 /// The image of `kernel`, beside it; made again only if the kernel or this tool is newer.
 pub fn cached(kernel: &Path) -> Result<PathBuf> {
-    let image = kernel.with_extension("img");
+    let image = beside(kernel, "img");
     let tool = std::env::current_exe()?;
     if !(newer(&image, kernel) && newer(&image, &tool)) {
         // Moved there when it is whole, so that another run never sees half an image.
@@ -30,6 +30,14 @@ pub fn cached(kernel: &Path) -> Result<PathBuf> {
             .with_context(|| format!("cannot make the image {}", image.display()))?;
     }
     Ok(image)
+}
+
+/// A file beside `kernel`, whose whole name it keeps: `kernel.old` and `kernel.new` share none.
+fn beside(kernel: &Path, what: &str) -> PathBuf {
+    let mut name = kernel.as_os_str().to_owned();
+    name.push(".");
+    name.push(what);
+    name.into()
 }
 
 fn newer(a: &Path, b: &Path) -> bool {
@@ -50,7 +58,7 @@ pub fn make<T>(
     ramdisk: Option<&[u8]>,
     take: impl FnOnce(&Path) -> Result<T>,
 ) -> Result<T> {
-    let part = |what: &str| kernel.with_extension(format!("{}.{what}", std::process::id()));
+    let part = |what: &str| beside(kernel, &format!("{}.{what}", std::process::id()));
     let (small, whole, loaded) = (part("elf"), part("part"), part("ramdisk"));
     let uefi = part("uefi");
     let taken = (|| {
@@ -91,4 +99,16 @@ pub fn strip_debug(from: &Path, to: &Path) -> Result<()> {
     let done = Command::new(objcopy).arg("--strip-debug").args([from, to]).output()?;
     ensure!(done.status.success(), "llvm-objcopy: {}", String::from_utf8_lossy(&done.stderr));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kernel_has_an_image_of_its_own() {
+        let image = |kernel: &str| beside(Path::new(kernel), "img");
+        assert_eq!(image("out/kernel"), Path::new("out/kernel.img"));
+        assert_eq!(image("out/kernel.old"), Path::new("out/kernel.old.img"));
+    }
 }
