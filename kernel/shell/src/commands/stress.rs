@@ -1,7 +1,7 @@
-//! Everything at once: spawn and exit, channels, sleeps, yields, and goroutines that nobody waits
-//! for, on all CPUs, again and again. Each part knows its sum, so that whatever is lost or done
-//! twice shows. In the end there must be as many goroutines as in the beginning, and as much memory
-//! in use as after the first minute.
+//! Everything at once: spawn and exit, channels, sleeps, yields, panics, and goroutines that nobody
+//! waits for, on all CPUs, again and again. Each part knows its sum, so that whatever is lost or
+//! done twice shows. In the end there must be as many goroutines as in the beginning, and as much
+//! memory in use as after the first minute.
 //!
 //! **What counts as a leak.** Memory is compared when all is quiet ([`InUse::settled`]): every g
 //! that is not alive is free, and the free ones have given their stacks back. Then these must be
@@ -29,7 +29,9 @@ use core::alloc::Layout;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
+use executive::chan::Sender;
 use executive::g::G;
+use executive::recover::{Panic, isolated};
 use executive::time::{Instant, sleep};
 use executive::{census, chan, go, yield_now};
 use kernel::{frames, heap, println, reclaim, stacks};
@@ -165,6 +167,7 @@ pub(super) fn round(seed: u64) -> Result<(), String> {
         ("deep", go(deep)),
         ("gifts", go(gifts)),
         ("hogs", go(hogs)),
+        ("panics", go(panics)),
         ("everything that talks", go(talk)),
     ];
     parts.into_iter().try_for_each(|(what, part)| {
@@ -284,6 +287,36 @@ fn hogs() -> bool {
         })
         .collect();
     hogs.into_iter().fold(true, |right, hog| hog.join() & right)
+}
+
+/// Each panic is its handle's, and what the goroutine owned is given back. Some park in a destructor
+/// meanwhile, until there is room in the channel.
+fn panics() -> bool {
+    const PANICS: u64 = 50;
+    struct Tells(Sender<u64>, u64);
+    impl Drop for Tells {
+        fn drop(&mut self) {
+            let _ = self.0.send(self.1);
+        }
+    }
+    let (tx, rx) = chan::<u64>(3);
+    let handles: Vec<_> = (0..PANICS)
+        .map(|i| {
+            let tells = Tells(tx.clone(), i);
+            go(isolated(move || {
+                let _owned = (tells, alloc::vec![i; i as usize]);
+                yield_now();
+                panic!("{i}")
+            }))
+        })
+        .collect();
+    drop(tx);
+    let told = go(move || rx.iter().sum::<u64>());
+    let caught = handles.into_iter().zip(0..PANICS).fold(true, |right, (handle, i)| {
+        let panic: Result<(), Panic> = handle.join();
+        panic.is_err_and(|panic| panic.message() == format!("{i}")) & right
+    });
+    caught & (told.join() == PANICS * (PANICS - 1) / 2)
 }
 
 /// Select, close, deadlines, cancellation (package `scenarios`); panics if something is lost.
