@@ -1,5 +1,5 @@
-//! The network: virtio's cards (package `drivers`), at QEMU's user-mode network, which needs no
-//! rights. The kernel is 10.0.2.15 there, and this machine 10.0.2.2.
+//! The network: cards of virtio and of Intel (package `drivers`), at QEMU's user-mode network, which
+//! needs no rights. The kernel is 10.0.2.15 there, and this machine 10.0.2.2.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
@@ -12,19 +12,21 @@ use tests::{Boot, Console, Socket, boots};
 /// Gives the card its address.
 const UP: &str = "net up 10.0.2.15/24 10.0.2.2";
 
+const VIRTIO: &str = "virtio-net-pci";
+
 /// A port of this machine that nobody has: it may be forwarded.
 fn free_port() -> u16 {
     let any = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     any.local_addr().expect("it has one").port()
 }
 
-/// A machine on this board, whose card has these properties too. `forward`: this port of the host
+/// A machine on this board with this card, as QEMU calls it. `forward`: this port of the host
 /// is the kernel's port 7.
 fn machine(board: &str, card: &str, forward: u16) -> Boot {
     boots()
         .qemu(&["-machine", board])
         .qemu(&["-netdev", &format!("user,id=n,hostfwd=tcp:127.0.0.1:{forward}-:7")])
-        .qemu(&["-device", &format!("virtio-net-pci,netdev=n,id=card,romfile={card}")])
+        .qemu(&["-device", &format!("{card},netdev=n,id=card,romfile=")])
 }
 
 /// What who listens there answers, until both have ended.
@@ -98,29 +100,37 @@ fn both_ways(board: &str, cpus: usize, card: &str, firmware: fn(Boot) -> Boot) {
 
 #[test]
 fn connections_go_both_ways_on_q35() {
-    both_ways("q35", 1, "", |boot| boot);
-    both_ways("q35", 4, "", Boot::uefi);
+    both_ways("q35", 1, VIRTIO, |boot| boot);
+    both_ways("q35", 4, VIRTIO, Boot::uefi);
 }
 
 #[test]
 fn connections_go_both_ways_on_pc() {
-    both_ways("pc", 1, "", Boot::uefi);
-    both_ways("pc", 2, "", |boot| boot);
+    both_ways("pc", 1, VIRTIO, Boot::uefi);
+    both_ways("pc", 2, VIRTIO, |boot| boot);
+}
+
+/// By its pin, and by a message.
+#[test]
+fn connections_go_both_ways_by_intels_cards() {
+    both_ways("pc", 1, "e1000", |boot| boot);
+    both_ways("q35", 4, "e1000", |boot| boot);
+    both_ways("q35", 2, "e1000e", Boot::uefi);
 }
 
 /// Without messages, and with fewer than there are things to tell.
 #[test]
 fn a_card_with_few_interrupts_does_too() {
-    both_ways("q35", 2, ",vectors=0", |boot| boot);
-    both_ways("pc", 4, ",vectors=0", |boot| boot);
-    both_ways("q35", 4, ",vectors=1", |boot| boot);
+    both_ways("q35", 2, "virtio-net-pci,vectors=0", |boot| boot);
+    both_ways("pc", 4, "virtio-net-pci,vectors=0", |boot| boot);
+    both_ways("q35", 4, "virtio-net-pci,vectors=1", |boot| boot);
 }
 
 /// A card that can do nothing but carry frames.
 #[test]
 fn a_plain_card_does_too() {
-    let plain = ",csum=off,guest_csum=off,mrg_rxbuf=off,status=off,ctrl_vq=off,event_idx=off";
-    both_ways("q35", 2, plain, |boot| boot);
+    let without = "csum=off,guest_csum=off,mrg_rxbuf=off,status=off,ctrl_vq=off,event_idx=off";
+    both_ways("q35", 2, &format!("{VIRTIO},{without}"), |boot| boot);
 }
 
 /// The cable is pulled, and put back.
@@ -149,13 +159,15 @@ fn plugged_out_and_in(card: &str) {
 
 #[test]
 fn a_cable_is_pulled_and_put_back() {
-    plugged_out_and_in("");
-    plugged_out_and_in(",vectors=0");
+    plugged_out_and_in(VIRTIO);
+    plugged_out_and_in("virtio-net-pci,vectors=0");
+    plugged_out_and_in("e1000");
+    plugged_out_and_in("e1000e");
 }
 
 #[test]
 fn with_a_network_a_deadlock_is_still_one() {
-    for card in ["", ",vectors=0"] {
+    for card in [VIRTIO, "virtio-net-pci,vectors=0", "e1000"] {
         machine("q35", card, free_port())
             .smp(2)
             .run(&format!("{UP}; tcp 10.0.2.2 1 x; crash deadlock"))
@@ -168,7 +180,7 @@ fn with_a_network_a_deadlock_is_still_one() {
 /// A card older than virtio 1 is told of, and the rest goes on.
 #[test]
 fn a_card_that_cannot_be_used_is_told_of() {
-    machine("pc", ",disable-modern=on,disable-legacy=off", free_port())
+    machine("pc", "virtio-net-pci,disable-modern=on,disable-legacy=off", free_port())
         .smp(1)
         .run("sieve 100; net")
         .says("cannot be used: the device is older than virtio 1")
@@ -201,13 +213,13 @@ fn frames_in(net: &str) -> Vec<u64> {
     numbers.map(|number| number.parse().expect("a number")).collect()
 }
 
-/// A machine at a TAP device, whose card has these properties, or a queue for each CPU.
+/// A machine at a TAP device, by this card, or by one with a queue for each CPU.
 fn at_a_tap(card: Option<&str>, cpus: usize) {
     let machine = match card {
         None => boots().tap("tap0"),
         Some(card) => {
             let tap = "tap,id=n,ifname=tap0,script=no,downscript=no,queues=2";
-            let card = format!("virtio-net-pci,netdev=n,romfile={card}");
+            let card = format!("{card},netdev=n,romfile=");
             boots().qemu(&["-netdev", tap, "-device", &card])
         }
     };
@@ -258,7 +270,8 @@ fn queues_for_all() {
 #[test]
 #[ignore = "needs a TAP device: a_card_at_a_tap_does_without_some_of_what_it_can_do runs it"]
 fn fewer_features() {
-    at_a_tap(Some(",mrg_rxbuf=off"), 2);
-    at_a_tap(Some(",csum=off,guest_csum=off"), 2);
-    at_a_tap(Some(",guest_csum=off,vectors=0"), 2);
+    at_a_tap(Some("virtio-net-pci,mrg_rxbuf=off"), 2);
+    at_a_tap(Some("virtio-net-pci,csum=off,guest_csum=off"), 2);
+    at_a_tap(Some("virtio-net-pci,guest_csum=off,vectors=0"), 2);
+    at_a_tap(Some("e1000e"), 2);
 }

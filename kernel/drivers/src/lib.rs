@@ -17,7 +17,9 @@ pub mod random;
 pub mod blk;
 pub mod share;
 mod mounts;
+pub mod card;
 pub mod virtio_net;
+pub mod e1000;
 pub mod network;
 pub mod xhci;
 

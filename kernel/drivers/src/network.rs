@@ -1,10 +1,12 @@
 //! The machine's network: a stack (package `net`), with an interface for each card.
 
+use crate::card::Card;
+use crate::e1000;
 use crate::error::Error;
 use crate::param::CARD_STACK;
 use crate::random;
 use crate::virtio::{DeviceType, devices};
-use crate::virtio_net::Card;
+use crate::virtio_net;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
@@ -16,10 +18,10 @@ use kernel::println;
 use net::{Config, Interface, Stack};
 
 /// The cards that were started, and their interfaces.
-static CARDS: Lock<Vec<(Interface, Arc<Card>)>> = Lock::new(Rank::User, Vec::new());
+static CARDS: Lock<Vec<(Interface, Arc<dyn Card>)>> = Lock::new(Rank::User, Vec::new());
 
 /// The card of an interface, if it has one.
-pub fn card(interface: &Interface) -> Option<Arc<Card>> {
+pub fn card(interface: &Interface) -> Option<Arc<dyn Card>> {
     let cards = CARDS.lock();
     let its = cards.iter().find(|(other, _)| other.name() == interface.name());
     its.map(|(_, card)| card.clone())
@@ -27,28 +29,41 @@ pub fn card(interface: &Interface) -> Option<Arc<Card>> {
 
 /// Starts the cards, and says so in a line each. If there is one, there is a stack.
 pub(crate) fn start_all(functions: &[Function]) {
+    let virtio = devices(functions, DeviceType::Network).map(|function| (function, Kind::Virtio));
+    let intel = functions.iter().filter(|function| e1000::knows(function));
+    let cards = virtio.chain(intel.map(|&function| (function, Kind::E1000)));
     let mut stack = None;
-    for (function, nth) in devices(functions, DeviceType::Network).zip(0..) {
+    for ((function, kind), nth) in cards.zip(0..) {
         let name: &'static str = Box::leak(format!("eth{nth}").into_boxed_str());
-        match start(function, name) {
+        match start(function, kind, name) {
             Ok(card) => attach(stack.get_or_insert_with(new_stack), name, card),
             Err(error) => println!("{name}: {} cannot be used: {error}", Place(function.address)),
         }
     }
 }
 
-/// A card's rings are made on the stack, so this is done by a goroutine that has enough of it.
-fn start(function: Function, name: &'static str) -> Result<Card, Error> {
+#[derive(Clone, Copy)]
+enum Kind {
+    Virtio,
+    E1000,
+}
+
+/// A card's rings may be made on the stack, so this is done by a goroutine that has enough of it.
+fn start(function: Function, kind: Kind, name: &'static str) -> Result<Arc<dyn Card>, Error> {
     let goroutine = Builder::new().name(name).stack_bytes(CARD_STACK);
-    let started = goroutine.spawn(move || Card::start(function, name));
+    let started = goroutine.spawn(move || -> Result<Arc<dyn Card>, Error> {
+        Ok(match kind {
+            Kind::Virtio => Arc::new(virtio_net::Card::start(function, name)?),
+            Kind::E1000 => Arc::new(e1000::Card::start(function, name)?),
+        })
+    });
     started.map_err(|_| device::Error::NoMemory)?.join()
 }
 
-fn attach(stack: &Stack, name: &'static str, card: Card) {
+fn attach(stack: &Stack, name: &'static str, card: Arc<dyn Card>) {
     println!("{name}: {card}");
-    let card = Arc::new(card);
     let interface = stack.attach(name, card.clone());
-    card.watch();
+    card.clone().watch();
     CARDS.lock().push((interface, card));
 }
 

@@ -16,6 +16,7 @@
 mod offload;
 mod rings;
 
+use crate::card::{self, Address, Counters, Counts, count};
 use crate::error::Error;
 use crate::param::{CARD_PATIENCE, LONG_FRAME, LONG_FRAMES};
 use crate::random;
@@ -27,7 +28,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::mem;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use executive::lock::{Lock, Rank};
 use executive::{Builder, affinity};
 use kernel::device::{self, Dma, Function, Place};
@@ -108,44 +109,6 @@ struct Incoming {
     frame: Vec<u8>,
 }
 
-#[derive(Default)]
-struct Counters {
-    frames_received: AtomicU64,
-    bytes_received: AtomicU64,
-    frames_sent: AtomicU64,
-    bytes_sent: AtomicU64,
-    short: AtomicU64,
-    too_long: AtomicU64,
-    wrong_checksum: AtomicU64,
-    no_room: AtomicU64,
-    lost: AtomicU64,
-}
-
-/// What a queue has done.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Counts {
-    /// Frames that came, and their bytes, also those that were dropped then.
-    pub frames_received: u64,
-    pub bytes_received: u64,
-    /// Frames that went, and their bytes. What the card cuts is one.
-    pub frames_sent: u64,
-    pub bytes_sent: u64,
-    /// Dropped: shorter than an Ethernet header ..
-    pub short: u64,
-    /// .. longer than a frame can be ..
-    pub too_long: u64,
-    /// .. with a wrong checksum.
-    pub wrong_checksum: u64,
-    /// Not sent: the card had not sent enough of the earlier ones.
-    pub no_room: u64,
-    /// Not sent: the card is not used any more.
-    pub lost: u64,
-}
-
-fn count(counter: &AtomicU64, by: usize) {
-    counter.fetch_add(by as u64, Relaxed);
-}
-
 /// Which features are wanted of those that are offered. Some are of no use without others
 /// (5.1.3.1).
 fn wanted(offered: u64) -> u64 {
@@ -217,19 +180,9 @@ impl Card {
         Ok(card)
     }
 
-    /// What its queues have done.
-    pub fn counts(&self) -> Vec<Counts> {
-        self.queues.iter().map(|queue| queue.counts.get()).collect()
-    }
-
     /// Whether there is somebody at the other end of the cable, as far as the card knows.
-    pub fn is_up(&self) -> bool {
+    fn is_up(&self) -> bool {
         self.link.load(Relaxed) && !self.is_over()
-    }
-
-    /// Why it is not used any more, if that is so.
-    pub fn broken(&self) -> Option<Error> {
-        *self.broken.lock()
     }
 
     fn is_over(&self) -> bool {
@@ -249,24 +202,6 @@ impl Card {
         let is_up = self.has_link();
         if !self.is_over() && self.link.swap(is_up, Relaxed) != is_up {
             println!("{}: the link is {}", self.name, if is_up { "up" } else { "down" });
-        }
-    }
-
-    /// A goroutine of the system's tells of the link from here on. If the card's only interrupt is
-    /// its queue's, who waits for that does.
-    pub(crate) fn watch(self: &Arc<Self>) {
-        let card = self.clone();
-        let watch = move || {
-            while let Some(interrupt) = &card.link_interrupt {
-                card.look_at_link();
-                if card.is_over() {
-                    break;
-                }
-                interrupt.armed().wait();
-            }
-        };
-        if self.link_interrupt.is_some() && Builder::new().system("link").spawn(watch).is_err() {
-            println!("{}: no memory for a goroutine that watches the link", self.name);
         }
     }
 
@@ -320,9 +255,8 @@ fn own_address() -> [u8; 6] {
 /// `virtio, 00:03.0, 52:54:00:12:34:56, 4 queues`.
 impl fmt::Display for Card {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.address;
-        write!(f, "virtio, {}, ", Place(self.pci.function().address))?;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}, ")?;
+        let place = Place(self.pci.function().address);
+        write!(f, "virtio, {place}, {}, ", Address(self.address))?;
         match self.queues.len() {
             1 => f.write_str("1 queue")?,
             queues => write!(f, "{queues} queues")?,
@@ -371,6 +305,34 @@ impl Pair {
             counts: Counters::default(),
             _memory: [comes, goes],
         })
+    }
+}
+
+impl card::Card for Card {
+    fn counts(&self) -> Vec<Counts> {
+        self.queues.iter().map(|queue| queue.counts.get()).collect()
+    }
+
+    fn broken(&self) -> Option<Error> {
+        *self.broken.lock()
+    }
+
+    /// A goroutine of the system's tells of the link from here on. If the card's only interrupt is
+    /// its queue's, who waits for that does.
+    fn watch(self: Arc<Self>) {
+        let (name, card) = (self.name, self.clone());
+        let watch = move || {
+            while let Some(interrupt) = &card.link_interrupt {
+                card.look_at_link();
+                if card.is_over() {
+                    break;
+                }
+                interrupt.armed().wait();
+            }
+        };
+        if self.link_interrupt.is_some() && Builder::new().system("link").spawn(watch).is_err() {
+            println!("{name}: no memory for a goroutine that watches the link");
+        }
     }
 }
 
@@ -442,7 +404,7 @@ impl Device for Card {
             if came.notify {
                 queue.received.ring();
             }
-            if queue.counts.came(came, &frame, self.features) {
+            if is_good(&queue.counts, came, &frame, self.features) {
                 take(&frame);
             }
         }
@@ -475,36 +437,19 @@ impl Device for Card {
     }
 }
 
-impl Counters {
-    /// Whether the frame is to be taken in.
-    fn came(&self, came: &Came, frame: &[u8], features: u64) -> bool {
-        count(&self.frames_received, 1);
-        count(&self.bytes_received, frame.len());
-        let why_not = if came.too_long {
-            &self.too_long
-        } else if frame.len() < 14 {
-            &self.short
-        } else if features & GUEST_CSUM != 0 && !offload::is_right(&came.header, frame) {
-            &self.wrong_checksum
-        } else {
-            return true;
-        };
-        count(why_not, 1);
-        false
-    }
-
-    fn get(&self) -> Counts {
-        let get = |counter: &AtomicU64| counter.load(Relaxed);
-        Counts {
-            frames_received: get(&self.frames_received),
-            bytes_received: get(&self.bytes_received),
-            frames_sent: get(&self.frames_sent),
-            bytes_sent: get(&self.bytes_sent),
-            short: get(&self.short),
-            too_long: get(&self.too_long),
-            wrong_checksum: get(&self.wrong_checksum),
-            no_room: get(&self.no_room),
-            lost: get(&self.lost),
-        }
-    }
+/// Whether a frame that has come is to be taken in.
+fn is_good(counts: &Counters, came: &Came, frame: &[u8], features: u64) -> bool {
+    count(&counts.frames_received, 1);
+    count(&counts.bytes_received, frame.len());
+    let why_not = if came.too_long {
+        &counts.too_long
+    } else if frame.len() < 14 {
+        &counts.short
+    } else if features & GUEST_CSUM != 0 && !offload::is_right(&came.header, frame) {
+        &counts.wrong_checksum
+    } else {
+        return true;
+    };
+    count(why_not, 1);
+    false
 }
