@@ -30,9 +30,11 @@ copy() { # CRATE...: a workspace of these crates. The last one's sources are wha
     cp -r "$src" "$work/clean"
 }
 
-# The path below $src of a source that is called by its name and as many of its folders' as tell it from others.
+# The path below $src of a source that is called by its name and as many of its folders' as tell it from others;
+# or by all of them, after "./".
 place() { # FILE
     local found
+    [[ $1 != ./* ]] || { echo "${1#./}" && return; }
     found=$(cd "$src" && find . -path "*/src/*" \( -path "*/src/$1" -o -path "*/$1" \) -printf '%P\n')
     [[ -n $found && $found != *$'\n'* ]] || { echo "no source, or several, called $1: $found" >&2 && return 1; }
     echo "$found"

@@ -34,6 +34,17 @@ fn a_panic_tells_its_words() {
     dies_saying("panic", "panic: ");
 }
 
+/// UNWIND-CLEAN: what a handler has interrupted is not unwound.
+#[test]
+fn a_panic_in_a_handler_is_not_recovered() {
+    boots()
+        .run("crash handler")
+        .says("panic: in a handler")
+        .says("cannot be recovered: it was raised in a handler")
+        .says("1 (main) [running on CPU")
+        .dies(2);
+}
+
 #[test]
 fn a_wild_access_is_a_page_fault_at_an_address() {
     dies_saying("fault", "page fault at ");

@@ -1,19 +1,26 @@
 //! Ways to crash, to see the report. Each must end the run with status 2 and a report.
-#![allow(unsafe_code)] // A wild read, and a wild jump.
+#![allow(unsafe_code)] // A wild read, a wild jump, and a gate that leads here.
 
 use super::{Args, Outcome};
+use alloc::boxed::Box;
 use alloc::format;
 use contract::provoke;
 use core::hint::black_box;
-use executive::{affinity, chan};
+use executive::{affinity, chan, recover};
+use kernel::gdt::Ist;
 use kernel::{apic, println};
+use x86_64::VirtAddr;
+use x86_64::instructions::interrupts::int3;
+use x86_64::instructions::tables::sidt;
+use x86_64::structures::idt::InterruptDescriptorTable;
 
 pub const HELP: &str = "ends the run with a crash report: \
-    panic fault jump nmi nm mf xm overflow deadlock throw-mcall throw-systemstack";
+    panic handler fault jump nmi nm mf xm overflow deadlock throw-mcall throw-systemstack";
 
 pub fn crash(args: &Args) -> Outcome {
     match args.words[0] {
         "panic" => panic!("as you wish"),
+        "handler" => panic_in_a_handler(),
         "fault" => fault(),
         "jump" => jump(),
         "nmi" if affinity::num_cpus() > 1 => nmi(),
@@ -36,6 +43,26 @@ pub fn crash(args: &Args) -> Outcome {
         }
     }
     Err("the run goes on".into())
+}
+
+/// A handler panics that has interrupted a `recover`: the gate of breakpoints leads to it on this
+/// CPU.
+fn panic_in_a_handler() {
+    extern "C" fn handler() -> ! {
+        panic!("in a handler")
+    }
+    let _here = affinity::lock_to_this_cpu();
+    // SAFETY: the kernel's own table, which stays.
+    let kernel_s = unsafe { &*sidt().base.as_ptr::<InterruptDescriptorTable>() };
+    let table = Box::leak(Box::new(kernel_s.clone()));
+    // SAFETY: the CPU enters a handler as a call does, with an aligned stack and one word on it (of
+    // five); and this one never returns.
+    unsafe {
+        let gate = table.breakpoint.set_handler_addr(VirtAddr::from_ptr(handler as *const ()));
+        gate.set_stack_index(Ist::Fault as u16);
+    }
+    table.load();
+    let _ = recover(int3);
 }
 
 /// Reads where nothing is mapped.
