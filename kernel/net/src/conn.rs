@@ -6,7 +6,7 @@
 
 use crate::endpoint::{Endpoint, Protocol, Why};
 use crate::error::ErrorKind;
-use crate::frame::{Flow, Segment};
+use crate::frame::{Flow, Segment, is_after};
 use crate::link::{Driven, Link};
 use crate::param::{ACCEPT, CONNECT, KEEP_ALIVES, ORPHAN, SILENCE};
 use crate::table::Table;
@@ -92,6 +92,17 @@ impl Protocol for Tcp {
                 Stage::Connecting | Stage::Accepting(_) => false,
                 Stage::Open | Stage::Over => socket.can_send() || !socket.may_send(),
             }
+    }
+
+    /// When nothing but our FIN is missing, an acknowledgement that does not tell of it says nothing
+    /// new. And smoltcp must not see three of them: it would take its timer away to send again at
+    /// once, would find no data to send, and would never send the FIN again.
+    fn heeds(socket: &Socket<'static>, next: Option<u32>, segment: &Segment) -> bool {
+        let only_fin = matches!(socket.state(), State::FinWait1 | State::Closing | State::LastAck)
+            && socket.send_queue() == 0;
+        !(only_fin
+            && segment.is_acknowledgement()
+            && next.is_some_and(|next| is_after(next, segment.acknowledges)))
     }
 
     fn settle(socket: &mut Socket<'static>, life: &mut Life) -> After {
@@ -215,7 +226,7 @@ impl Connection {
 
     /// A segment has come for it.
     pub(crate) fn input(self: &Arc<Self>, frame: &[u8], segment: &Segment) {
-        self.touch(Why::Frame(frame), |socket, life, _| {
+        self.touch(Why::Segment(frame, segment), |socket, life, _| {
             if segment.fin {
                 life.end = segment.end;
             }

@@ -8,6 +8,7 @@
 //! under the lock. Whoever finds, after a touch, that there is something opens it. So nobody waits
 //! at a gate while there is something.
 
+use crate::frame::Segment;
 use crate::link::{Driven, Link};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -30,6 +31,10 @@ pub(crate) trait Protocol: 'static {
     type After;
     fn is_readable(socket: &Self::Socket, own: &Self::Own) -> bool;
     fn is_writable(socket: &Self::Socket, own: &Self::Own) -> bool;
+    /// Whether the socket is shown a segment. `next`: as in the endpoint's body.
+    fn heeds(_: &Self::Socket, _next: Option<u32>, _: &Segment) -> bool {
+        true
+    }
     /// The end of a touch. What may send has been sent.
     fn settle(socket: &mut Self::Socket, own: &mut Self::Own) -> Self::After;
 }
@@ -163,7 +168,13 @@ impl<P: Protocol> Endpoint<P> {
             body.due = u64::MAX;
             body.waits_for_neighbour = false;
         }
-        let frame = if let Why::Frame(frame) = why { Some(frame) } else { None };
+        let frame = match why {
+            Why::Frame(frame) => Some(frame),
+            Why::Segment(frame, segment) => {
+                P::heeds(body.sockets.get(body.handle), body.next, segment).then_some(frame)
+            }
+            Why::Call | Why::Time => None,
+        };
         let (now, mut port) = (self.link.now(), self.link.port(frame));
         port.next = body.next;
         let mut here = self.link.here();
@@ -208,6 +219,8 @@ impl<P: Protocol> Endpoint<P> {
 #[derive(Clone, Copy)]
 pub(crate) enum Why<'a> {
     Frame(&'a [u8]),
+    /// A frame with a TCP segment.
+    Segment(&'a [u8], &'a Segment),
     Call,
     /// Its timer, or a neighbour that was found.
     Time,

@@ -55,6 +55,13 @@ pub(crate) struct Segment {
     pub(crate) end: u32,
 }
 
+impl Segment {
+    /// It has nothing but an acknowledgement.
+    pub(crate) fn is_acknowledgement(&self) -> bool {
+        self.ack && !self.rst && self.end == self.sequence
+    }
+}
+
 /// For whom a frame is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Frame {

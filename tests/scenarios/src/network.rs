@@ -158,6 +158,52 @@ fn faults(seed: u64) -> Faults {
     }
 }
 
+/// A TCP segment without data for the client, from a peer that is played here: as the answer to
+/// the client's, with these numbers and flags.
+fn reply(to: &[u8], sequence: u32, acknowledges: u32, flags: u8) -> Vec<u8> {
+    let mut frame = syn(0, to[6..12].try_into().unwrap());
+    frame[6..12].copy_from_slice(&to[..6]);
+    frame[26..30].copy_from_slice(&to[30..34]);
+    frame[30..34].copy_from_slice(&to[26..30]);
+    frame[34..36].copy_from_slice(&to[36..38]);
+    frame[36..38].copy_from_slice(&to[34..36]);
+    frame[38..42].copy_from_slice(&sequence.to_be_bytes());
+    frame[42..46].copy_from_slice(&acknowledges.to_be_bytes());
+    frame[47] = flags;
+    frame
+}
+
+const FIN: u8 = 1;
+const SYN: u8 = 2;
+const ACK: u8 = 16;
+
+/// A peer that is played here, at 10.0.0.2: the next segment that comes with this flag, and its
+/// number. Questions for the peer's hardware address are answered.
+fn await_segment(peer: &WireEnd, flag: u8) -> (Vec<u8>, u32) {
+    loop {
+        let frame = peer.next_frame().unwrap().to_vec();
+        if frame[12..14] == [8, 6] {
+            peer.inject(&tell_address(&frame, peer));
+        } else if frame[12..14] == [8, 0] && frame[47] & flag != 0 {
+            let number = u32::from_be_bytes(frame[38..42].try_into().unwrap());
+            return (frame, number);
+        }
+    }
+}
+
+/// The answer to a question for the hardware address of this end.
+pub(crate) fn tell_address(question: &[u8], end: &WireEnd) -> Vec<u8> {
+    let own = end.capabilities().address.unwrap();
+    let mut frame = question.to_vec();
+    frame[..6].copy_from_slice(&question[6..12]);
+    frame[6..12].copy_from_slice(&own);
+    frame[21] = 2; // an answer
+    frame[22..28].copy_from_slice(&own);
+    frame[28..32].copy_from_slice(&question[38..42]);
+    frame[32..42].copy_from_slice(&question[22..32]);
+    frame
+}
+
 /// A SYN for the server, from an address of its own.
 fn syn(nth: u32, to: [u8; 6]) -> Vec<u8> {
     let mut frame = vec![0; 54];
@@ -562,6 +608,34 @@ fn thousands_come_and_go_and_leave_nothing() {
     listener.close();
     served.join();
     pair.nothing_is_left();
+}
+
+/// A FIN that is lost is sent again, whatever else the peer acknowledges again meanwhile.
+fn a_lost_fin_is_sent_again() {
+    let wire = Wire::new(Faults::default());
+    let stack = Stack::new(config(1));
+    let end = Arc::new(wire.plug(1).without_checksums());
+    stack.attach("eth0", end).add_address(CLIENT, 24);
+    let peer = wire.plug(1);
+    let h = go({
+        let stack = stack.clone();
+        move || stack.connect((SERVER, 7)).unwrap()
+    });
+    let (syn, first) = await_segment(&peer, SYN);
+    peer.inject(&reply(&syn, 1000, first.wrapping_add(1), SYN | ACK));
+    let stream = h.join();
+    stream.shutdown(Shutdown::Write);
+    let (fin, number) = await_segment(&peer, FIN);
+    for _ in 0..2 {
+        (0..4).for_each(|_| peer.inject(&reply(&fin, 1001, number, ACK)));
+        assert_eq!(await_segment(&peer, FIN).1, number);
+    }
+    peer.inject(&reply(&fin, 1001, number.wrapping_add(1), FIN | ACK));
+    assert_eq!(stream.read(&mut [0]), Ok(0));
+    drop(stream);
+    until(|| stack.report().open == 0);
+    stack.shut_down();
+    peer.close();
 }
 
 /// While the cable is out nothing arrives; when it is back all goes on.
