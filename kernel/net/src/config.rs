@@ -17,6 +17,9 @@ pub struct Config {
     pub all_buffers: usize,
     /// Connections of a listener that nobody has accepted yet.
     pub backlog: usize,
+    /// After this time without a word the peer of a connection is asked whether it is there; after
+    /// nine questions without an answer the connection is over. `None`: nobody is asked.
+    pub keep_alive: Option<Duration>,
     /// For how long a closed connection's addresses are kept.
     pub time_wait: Duration,
     /// TCP's clock goes so many times too fast. More than the usual makes it unfriendly to others:
@@ -35,6 +38,7 @@ impl Config {
             send_buffer: param::TCP_BUFFER,
             all_buffers: param::ALL_BUFFERS,
             backlog: param::BACKLOG,
+            keep_alive: Some(param::KEEP_ALIVE),
             time_wait: param::TIME_WAIT,
             clock: param::TCP_CLOCK,
             loopback: true,

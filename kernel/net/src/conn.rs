@@ -33,6 +33,8 @@ pub(crate) trait Accepts: Send + Sync {
     /// A SYN has come: its socket, and the memory for that. `None`: the backlog is full, or memory
     /// is, and the SYN is dropped without a word. The peer will repeat it.
     fn begin(&self, link: &Link) -> Option<(Socket<'static>, Charge)>;
+    /// How its connections ask whether their peers are there.
+    fn keep_alive(&self) -> Option<Duration>;
     /// The connection is half open.
     fn begins(&self, connection: &Arc<Connection>);
     /// It can be accepted.
@@ -147,22 +149,23 @@ impl Protocol for Tcp {
 }
 
 impl Life {
-    pub(crate) fn connecting(link: Arc<Link>) -> Self {
-        Self::begin(Stage::Connecting, true, link)
+    pub(crate) fn connecting(link: Arc<Link>, keep_alive: Option<Duration>) -> Self {
+        Self::begin(Stage::Connecting, true, link, keep_alive)
     }
 
     pub(crate) fn accepting(listener: Arc<dyn Accepts>, link: Arc<Link>) -> Self {
-        Self::begin(Stage::Accepting(listener), false, link)
+        let keep_alive = listener.keep_alive();
+        Self::begin(Stage::Accepting(listener), false, link, keep_alive)
     }
 
-    fn begin(stage: Stage, held: bool, link: Arc<Link>) -> Self {
+    fn begin(stage: Stage, held: bool, link: Arc<Link>, keep_alive: Option<Duration>) -> Self {
         Life {
             stage,
             cause: None,
             held,
             closed: false,
             read_shut: false,
-            keep_alive: None,
+            keep_alive,
             end: 0,
             state: State::Closed,
             link,
@@ -195,12 +198,14 @@ pub(crate) type Now<T> = Option<Result<T, ErrorKind>>;
 
 impl Connection {
     pub(crate) fn new(
-        socket: Socket<'static>,
+        mut socket: Socket<'static>,
         flow: Flow,
         life: Life,
         table: Arc<Connections>,
         charge: Charge,
     ) -> Arc<Self> {
+        // It counts from the SYN on.
+        socket.set_keep_alive(life.keep_alive.map(|d| life.link.span(d)));
         let end = Endpoint::new(life.link.clone(), socket, life);
         Arc::new(Connection { end, flow, table, _charge: charge })
     }
@@ -308,6 +313,8 @@ impl Connection {
         self.touch(Why::Call, |socket, life, _| {
             life.closed = true;
             life.held = false;
+            // Whether the peer is there is of no use, and its answers would keep it for ever.
+            socket.set_keep_alive(None);
             if socket.can_recv() || life.is_connecting() {
                 life.cause.get_or_insert(ErrorKind::Closed);
                 socket.abort();

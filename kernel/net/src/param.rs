@@ -37,6 +37,10 @@ pub const SILENCE: Duration = Duration::from_secs(300);
 /// `tcp_fin_timeout`).
 pub const ORPHAN: Duration = Duration::from_secs(60);
 
+/// After this time without a word, and again after this time without an answer, the peer is asked
+/// whether it is there. Go: `KeepAliveConfig.Idle`, `Interval`.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
 /// A keep-alive that gets no answer is repeated so often. Go: `KeepAliveConfig.Count`.
 pub const KEEP_ALIVES: u32 = 9;
 

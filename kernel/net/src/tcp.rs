@@ -32,6 +32,7 @@ pub struct TcpBuilder {
     receive_buffer: usize,
     send_buffer: usize,
     backlog: usize,
+    keep_alive: Option<Duration>,
     deadline: Option<Instant>,
     token: Option<Token>,
 }
@@ -45,6 +46,7 @@ impl Stack {
             receive_buffer: config.receive_buffer,
             send_buffer: config.send_buffer,
             backlog: config.backlog,
+            keep_alive: config.keep_alive,
             deadline: None,
             token: None,
         }
@@ -81,6 +83,15 @@ impl TcpBuilder {
     /// as many, others are dropped without a word: their peers try again.
     pub fn backlog(mut self, connections: usize) -> Self {
         self.backlog = connections.max(1);
+        self
+    }
+
+    /// After this time without a word the peer is asked whether it is there; after nine questions
+    /// without an answer the connection is over. `None`: nobody is asked. Unless told otherwise: 15
+    /// seconds, as in Go. Go: `Dialer.KeepAlive`, `ListenConfig.KeepAlive`.
+    #[doc(alias("Dialer.KeepAlive", "ListenConfig.KeepAlive", "KeepAliveConfig"))]
+    pub fn keep_alive(mut self, interval: Option<Duration>) -> Self {
+        self.keep_alive = interval;
         self
     }
 
@@ -189,7 +200,7 @@ impl TcpBuilder {
             });
             let flow = flow.ok_or(ErrorKind::AddrNotAvailable)?;
             let (socket, charge) = self.socket(link).ok_or(ErrorKind::OutOfMemory)?;
-            let life = Life::connecting(link.clone());
+            let life = Life::connecting(link.clone(), self.keep_alive);
             let connection = Connection::new(socket, flow, life, table.clone(), charge);
             if table.insert(flow, &connection, true) {
                 break connection;
@@ -295,6 +306,10 @@ impl Accepts for Backlog {
             self.failed();
         }
         made
+    }
+
+    fn keep_alive(&self) -> Option<Duration> {
+        self.how.keep_alive
     }
 
     fn begins(&self, connection: &Arc<Connection>) {
@@ -602,8 +617,9 @@ impl TcpStream {
         self.0.connection.end.peek(|socket, _| socket.set_nagle_enabled(!at_once));
     }
 
-    /// After this time without a word the peer is asked whether it is there; after nine questions
-    /// without an answer the connection is over. Go: `SetKeepAliveConfig`.
+    /// As [`TcpBuilder::keep_alive`], from here on. Reads and writes fail as at a deadline, if the
+    /// peer does not answer; if it knows nothing of the connection, they are reset. Go:
+    /// `SetKeepAliveConfig`.
     #[doc(alias = "SetKeepAliveConfig")]
     pub fn set_keepalive(&self, interval: Option<Duration>) {
         self.0.connection.set_keep_alive(interval);

@@ -669,6 +669,45 @@ fn a_peer_that_is_gone_is_noticed() {
     pair.nothing_is_left();
 }
 
+/// A reset that is lost leaves no reader waiting: it asks whether its peer is there, and is told.
+/// So does whoever accepts and whoever calls, unless told otherwise.
+fn a_lost_reset_is_noticed() {
+    assert_eq!(Config::new([1; 4]).keep_alive, Some(Duration::from_secs(15)), "as in Go");
+    let pair = Pair::with(Faults::default(), 1, |config| Config {
+        keep_alive: Some(100 * MS),
+        ..config
+    });
+    for client_reads in [true, false] {
+        let (client, server) = pair.connected(7);
+        let (reads, resets) = if client_reads { (client, server) } else { (server, client) };
+        reads.write_all(b"nobody reads that").unwrap();
+        select! { recv(resets.readable()) -> _ => {} }
+        pair.wire.set_plugged(false);
+        let lost = pair.wire.frames().1;
+        drop(resets);
+        until(|| pair.wire.frames().1 > lost);
+        pair.wire.set_plugged(true);
+        assert_eq!(reads.read(&mut [0]).unwrap_err().kind, ErrorKind::ConnectionReset);
+    }
+    pair.nothing_is_left();
+}
+
+/// A peer that is there and says nothing stays connected, however often it is asked; and it can be
+/// left in peace.
+fn a_silent_peer_stays_connected() {
+    let pair = Pair::new();
+    let listener = pair.server.tcp().keep_alive(Some(60 * MS)).listen((SERVER, 7)).unwrap();
+    let client = pair.client.tcp().keep_alive(None).connect((SERVER, 7)).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    let before = pair.wire.frames().0;
+    until(|| pair.wire.frames().0 >= before + 22); // 11 questions, and their answers
+    server.set_keepalive(None);
+    client.write_all(b"still here").unwrap();
+    server.read_exact(&mut [0; 10]).unwrap();
+    drop((client, server));
+    pair.nothing_is_left();
+}
+
 /// Datagrams arrive whole, one by one, and tell who has sent them.
 fn datagrams_arrive_one_by_one() {
     let pair = Pair::new();
@@ -794,7 +833,8 @@ fn embedded(stream: &mut TcpStream) {
 /// Nobody else can wake them: the goroutines that serve the wire are the system's (SYSTEM-G), and
 /// hide no deadlock.
 pub fn two_who_wait_for_each_other() {
-    let pair = Pair::new();
+    // Who asks whether the other one is there would wait for the answer.
+    let pair = Pair::with(Faults::default(), 1, |config| Config { keep_alive: None, ..config });
     let (client, server) = pair.connected(7);
     go(move || client.read(&mut [0]));
     let _ = server.read(&mut [0]);
