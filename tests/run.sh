@@ -32,7 +32,7 @@ step() {
     printf '=== %s: %d passed, %d failed (%d s)\n' "$name" "$p" "$f" $((SECONDS - begun))
 }
 
-host=(-p executive-core -p executive-services -p executive -p contract -p hosted -p bench -p demos -p files -p net -p scenarios -p boot) # these run here; -p tests boots machines
+host=(-p executive-core -p executive-services -p executive -p contract -p hosted -p bench -p demos -p files -p net -p http -p scenarios -p boot) # these run here; -p tests boots machines
 bare=(--release "${goroutine[@]}")
 # boot's build script must not see this (boot/Cargo.toml); every cargo below gets it as an option.
 unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
@@ -60,7 +60,7 @@ loom() {
 
 # The documentation of what others may use, without a warning.
 docs() {
-    RUSTDOCFLAGS="-D warnings" cargo doc --target-dir "$target" --no-deps -p executive-core -p executive-services -p executive -p contract -p hosted -p bench -p demos -p files -p net -p scenarios &&
+    RUSTDOCFLAGS="-D warnings" cargo doc --target-dir "$target" --no-deps -p executive-core -p executive-services -p executive -p contract -p hosted -p bench -p demos -p files -p net -p http -p scenarios &&
         RUSTDOCFLAGS="-D warnings" cargo doc --target-dir "$target" --no-deps --release --target x86_64-unknown-none -p kernel -p drivers --lib
 }
 
@@ -97,7 +97,7 @@ step units units
 step loom loom
 step miri cargo miri test --target-dir "$target/miri" -p executive-core --lib
 # Without the network, whose scenarios have wires with seeds of their own: each minute of them is many schedules of one kind.
-step fuzz env SCENARIO=-network tests/fuzz.sh 1000
+step fuzz env SCENARIO="-network -web" tests/fuzz.sh 1000
 step fuzz-kernel tests/fuzz-kernel.sh
 step qemu in_qemu
 step outside env CARGO_TARGET_DIR="$target" tests/outside.sh

@@ -41,11 +41,12 @@ mod stress;
 mod sync;
 mod time;
 mod traces;
+mod web;
 
 /// A name, and what panics if its claim is wrong.
 pub type Scenario = (&'static str, fn());
 
-const LISTS: [&[Scenario]; 19] = [
+const LISTS: [&[Scenario]; 20] = [
     goroutines::LIST,
     channels::LIST,
     close::LIST,
@@ -64,6 +65,7 @@ const LISTS: [&[Scenario]; 19] = [
     traces::LIST,
     registers::LIST,
     network::LIST,
+    web::LIST,
     stress::LIST,
 ];
 
