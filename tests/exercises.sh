@@ -60,7 +60,7 @@ if [[ $mode == try ]]; then
 fi
 
 target=$target/exercises
-copy tests/scenarios kernel/contract kernel/bench kernel/demos kernel/net kernel/hosted kernel/executive
+copy tests/scenarios kernel kernel/executive
 cp -r "$root/.cargo" "$work"
 cp "$root/tests/fuzz.sh" "$work/tests"
 cd "$work"

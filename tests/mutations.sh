@@ -19,7 +19,7 @@ source "$root/tests/lib/mutations.sh"
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}/mutations
 export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 export RUSTFLAGS="--cfg loom -Awarnings" LOOM_MAX_PREEMPTIONS=${LOOM_MAX_PREEMPTIONS:-3} RUST_BACKTRACE=0
-copy tests/scenarios kernel/contract kernel/bench kernel/demos kernel/net kernel/hosted kernel/executive
+copy tests/scenarios kernel kernel/executive
 cp "$root/tests/fuzz.sh" "$work/tests"
 
 models() { # [ARGUMENT...]

@@ -23,7 +23,7 @@ copy() { # CRATE...: a workspace of these crates. The last one's sources are wha
     for crate in "$@"; do
         members+="\"$crate\", "
         mkdir -p "$work/$(dirname "$crate")"
-        cp -r "$root/$crate" "$work/$crate"
+        [[ -d $work/$crate ]] || cp -r "$root/$crate" "$work/$crate"
     done
     sed "s|^members = .*|members = [$members]|; /^default-members/d" "$root/Cargo.toml" >"$work/Cargo.toml"
     src=$work/$crate
