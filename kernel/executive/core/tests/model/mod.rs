@@ -71,11 +71,16 @@ pub fn check(model: impl Fn() + Sync + Send + 'static) {
             trace.begin();
             model();
         });
+        if !RACES.replace(false) {
+            break; // the second time would be the first again
+        }
     }
 }
 
 std::thread_local! {
     static SWAPPED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    /// The model has called [`race`].
+    static RACES: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
 /// Two threads at once; gives what both return. The second time that the model is checked they are
@@ -85,6 +90,7 @@ pub fn race<A: 'static, B: 'static>(
     a: impl FnOnce() -> A + Send + 'static,
     b: impl FnOnce() -> B + Send + 'static,
 ) -> (A, B) {
+    RACES.set(true);
     if SWAPPED.get() {
         let b = loom::thread::spawn(b);
         let a = loom::thread::spawn(a);
