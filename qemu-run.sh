@@ -25,7 +25,7 @@ every command succeeded and no byte was lost.
   --share DIR        a directory of this machine, which the kernel reads and writes: /share
   --net [HOSTPORT:PORT...]
                      a network card (virtio): the kernel reaches this machine (10.0.2.2) and the outside,
-                     and HOSTPORT of this machine leads to the kernel's PORT
+                     and HOSTPORT of this machine leads to the kernel's PORT (with --example: 8080:80)
   --tap NAME         a network card (virtio) at this TAP device of this machine, with a queue for each CPU if
                      the device has several
   --ramdisk DIR      load what is in this directory with the kernel: its files are in /ram
@@ -53,6 +53,7 @@ wrong() {
 
 example=
 kernel=
+default_forward= # where in the options one belongs, if `--net` names none
 options=()
 while (($#)); do
     case $1 in
@@ -66,6 +67,7 @@ while (($#)); do
             options+=("$1")
             shift
         done
+        [[ ${options[-1]} = --net ]] && default_forward=${#options[@]}
         ;;
     --smp | --mem | --run | --timeout | --disk | --share | --tap | --ramdisk | --image | --example | --kernel)
         (($# >= 2)) || wrong "$1 needs a value"
@@ -105,6 +107,10 @@ while (($#)); do
     *) wrong "unexpected '$1'; did you mean --run \"$*\"?" ;;
     esac
 done
+
+if [[ -n $example && -n $default_forward ]]; then
+    options=("${options[@]:0:default_forward}" 8080:80 "${options[@]:default_forward}")
+fi
 
 source tests/lib/setup.sh
 need_rust

@@ -32,7 +32,7 @@ step() {
     printf '=== %s: %d passed, %d failed (%d s)\n' "$name" "$p" "$f" $((SECONDS - begun))
 }
 
-host=(-p executive-core -p executive-services -p executive -p contract -p hosted -p bench -p demos -p files -p net -p http -p scenarios -p boot) # these run here; -p tests boots machines
+host=(-p executive-core -p executive-services -p executive -p contract -p hosted -p bench -p demos -p files -p net -p http -p hosted-tap -p scenarios -p boot) # these run here; -p tests boots machines
 bare=(--release "${goroutine[@]}")
 # boot's build script must not see this (boot/Cargo.toml); every cargo below gets it as an option.
 unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 /// What the console says when it wants a line.
-const PROMPT: &str = "> ";
+pub(crate) const PROMPT: &str = "> ";
 
 /// A running machine. Dropped, it is stopped.
 pub struct Console {
@@ -24,7 +24,8 @@ pub struct Console {
 }
 
 impl Console {
-    pub(crate) fn start(slot: Slot, mut command: Command) -> Console {
+    /// `ready` is what the machine says when it can be used.
+    pub(crate) fn start(slot: Slot, mut command: Command, ready: &str) -> Console {
         let mut tool = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -43,7 +44,7 @@ impl Console {
         });
         let mut console =
             Console { tool, keys, output, said: Said::default(), seen: 0, _slot: slot };
-        console.until(PROMPT);
+        console.until(ready);
         console
     }
 

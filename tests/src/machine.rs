@@ -1,6 +1,6 @@
 //! A machine to be, what it shall do, and what it said: [`boots`], [`Boot`], [`Transcript`].
 
-use crate::console::Console;
+use crate::console::{Console, PROMPT};
 use crate::screen::Screen;
 use crate::socket::Socket;
 use crate::{build, slots};
@@ -178,7 +178,12 @@ impl Boot {
 
     /// Starts it for a test that types at its console.
     pub fn console(self) -> Console {
-        Console::start(slots::take(), self.command())
+        self.started(PROMPT)
+    }
+
+    /// Starts a machine without our console, which says this when it is ready.
+    pub fn started(self, ready: &str) -> Console {
+        Console::start(slots::take(), self.command(), ready)
     }
 
     /// Starts it for a test that looks at its screen and presses keys. It has no serial port, and

@@ -1,10 +1,11 @@
 //! The network: cards of virtio and of Intel (package `drivers`), at QEMU's user-mode network, which
 //! needs no rights. The kernel is 10.0.2.15 there, and this machine 10.0.2.2.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 use tests::{Boot, Console, Socket, boots};
@@ -274,4 +275,93 @@ fn fewer_features() {
     at_a_tap(Some("virtio-net-pci,csum=off,guest_csum=off"), 2);
     at_a_tap(Some("virtio-net-pci,guest_csum=off,vectors=0"), 2);
     at_a_tap(Some("e1000e"), 2);
+}
+
+/// What a web server says to this, over a connection of its own.
+fn fetch(at: impl ToSocketAddrs, path: &str) -> String {
+    let asks = format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    let mut stream = TcpStream::connect(at).expect("somebody listens");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time");
+    stream.write_all(asks.as_bytes()).expect("it is taken");
+    let mut says = String::new();
+    stream.read_to_string(&mut says).expect("an answer");
+    says
+}
+
+/// `kernel/examples/http.rs`, by QEMU's user-mode network.
+#[test]
+fn pages_are_served() {
+    for cpus in [1, 2, 4] {
+        let port = free_port();
+        let forward = format!("user,id=n,hostfwd=tcp:127.0.0.1:{port}-:80");
+        let card = "virtio-net-pci,netdev=n,romfile=";
+        let machine =
+            boots().example("http").smp(cpus).qemu(&["-netdev", &forward, "-device", card]);
+        let _machine = machine.started("a page is served");
+        for _ in 0..20 {
+            let page = fetch(("127.0.0.1", port), "/");
+            assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
+            assert!(page.contains("\r\n\r\nhello from goroutine "), "{page}");
+        }
+        let none = fetch(("127.0.0.1", port), "/none");
+        assert!(none.starts_with("HTTP/1.1 404 Not Found\r\n"), "{none}");
+    }
+}
+
+/// What stands at the top of `kernel/examples/http.rs`, as a person types it.
+#[test]
+fn one_command_serves_a_page() {
+    in_a_namespace("the_http_example");
+}
+
+/// A program that is ended with its test, and its group with it.
+struct Started(Child);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let group = self.0.id().to_string();
+        let _ = Command::new("kill").args(["-TERM", "--", &format!("-{group}")]).status();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts it, and waits until it says this.
+fn started(command: &mut Command, words: &str) -> Started {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository");
+    let command = command.current_dir(root).process_group(0).stdin(Stdio::null());
+    let mut child = Started(command.stdout(Stdio::piped()).spawn().expect("it starts"));
+    let mut lines = BufReader::new(child.0.stdout.take().expect("a pipe")).lines();
+    assert!(
+        lines.any(|line| line.is_ok_and(|line| line.contains(words))),
+        "it does not say {words}"
+    );
+    child
+}
+
+/// The page, by curl, or without it.
+fn curl(url: &str, at: &str) -> String {
+    match Command::new("curl").args(["--silent", "--show-error", "--max-time", "30", url]).output()
+    {
+        Ok(done) => String::from_utf8(done.stdout).expect("text"),
+        Err(_) => fetch(at, "/"),
+    }
+}
+
+#[test]
+#[ignore = "needs a network of its own: one_command_serves_a_page runs it"]
+fn the_http_example() {
+    let mut kernel = Command::new("./qemu-run.sh");
+    let kernel = kernel.args(["--smp", "2", "--timeout", "100", "--net", "--example", "http"]);
+    let kernel = started(kernel, "a page is served");
+    let page = curl("http://localhost:8080/", "127.0.0.1:8080");
+    assert!(page.contains("hello from goroutine "), "{page}");
+    drop(kernel);
+
+    let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
+    let mut process = Command::new(cargo);
+    let process = process.args(["run", "--quiet", "-p", "hosted", "--example", "http"]);
+    let process = started(process, "a page is served");
+    let page = curl("http://10.0.3.2/", "10.0.3.2:80");
+    assert!(page.contains("hello from goroutine "), "{page}");
+    drop(process);
 }

@@ -11,6 +11,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use executive::Builder;
 use executive::lock::{Lock, Rank};
 use kernel::device::{self, Function, Place};
@@ -65,6 +66,34 @@ fn attach(stack: &Stack, name: &'static str, card: Arc<dyn Card>) {
     let interface = stack.attach(name, card.clone());
     card.clone().watch();
     CARDS.lock().push((interface, card));
+}
+
+/// Gives the first card an address, such as `10.0.2.15/24`, in place of those that it has of that
+/// kind; and the gateway, if it is not empty, for all other networks.
+pub fn up(address: &str, gateway: &str) -> Result<Stack, &'static str> {
+    const WRONG: &str = "an address such as 10.0.2.15/24 is needed, and a gateway's";
+    let (address, bits) = address.split_once('/').ok_or(WRONG)?;
+    let address: IpAddr = address.parse().map_err(|_| WRONG)?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let bits = bits.parse().ok().filter(|bits| (1..=most).contains(bits)).ok_or(WRONG)?;
+    let gateway = match gateway {
+        "" => None,
+        gateway => Some(gateway.parse().map_err(|_| WRONG)?),
+    };
+    let stack = Stack::get_default().map_err(|_| "there is no network card")?;
+    let first = stack.interfaces().into_iter().find(|interface| card(interface).is_some());
+    let interface = first.ok_or("no network card could be started")?;
+    for (old, _) in interface.addresses() {
+        if old.is_ipv4() == address.is_ipv4() {
+            interface.remove_address(old);
+        }
+    }
+    interface.add_address(address, bits);
+    if let Some(gateway) = gateway {
+        interface.set_gateway(gateway);
+    }
+    println!("{}: {address}/{bits}", interface.name());
+    Ok(stack)
 }
 
 fn new_stack() -> Stack {

@@ -25,7 +25,7 @@ pub fn net(args: &Args) -> Outcome {
     let stack = stack()?;
     match args.word(0) {
         None => show(&stack),
-        Some("up") => up(&stack, args),
+        Some("up") => up(args),
         Some(word) => Err(format!("`net`, or `net up ADDRESS/BITS GATEWAY`, not '{word:.40}'")),
     }
 }
@@ -99,27 +99,9 @@ impl fmt::Display for Dropped<'_> {
 }
 
 /// The first card gets an address.
-fn up(stack: &Stack, args: &Args) -> Outcome {
-    let wrong = || String::from("an address such as 10.0.2.15/24 is needed, and a gateway's");
-    let (address, bits) = args.word(1).and_then(|word| word.split_once('/')).ok_or_else(wrong)?;
-    let address: IpAddr = address.parse().map_err(|_| wrong())?;
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    let bits = bits.parse().ok().filter(|bits| (1..=most).contains(bits)).ok_or_else(wrong)?;
-    let gateway: Option<IpAddr> =
-        args.word(2).map(|word| word.parse().map_err(|_| wrong())).transpose()?;
-    let first = stack.interfaces().into_iter().find(|i| network::card(i).is_some());
-    let interface = first.ok_or("no card could be started")?;
-    for (old, _) in interface.addresses() {
-        if old.is_ipv4() == address.is_ipv4() {
-            interface.remove_address(old);
-        }
-    }
-    interface.add_address(address, bits);
-    if let Some(gateway) = gateway {
-        interface.set_gateway(gateway);
-    }
-    println!("{}: {address}/{bits}", interface.name());
-    Ok(())
+fn up(args: &Args) -> Outcome {
+    let word = |nth| args.word(nth).unwrap_or_default();
+    network::up(word(1), word(2)).map(drop).map_err(String::from)
 }
 
 /// How long `ping` waits for an answer, and from one to the next question.
