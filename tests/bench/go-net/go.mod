@@ -1,0 +1,3 @@
+module net-race
+
+go 1.24
