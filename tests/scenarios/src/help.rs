@@ -26,6 +26,20 @@ pub fn until_waits<T>(h: &JoinHandle<T>, reason: WaitReason) {
     until(|| h.waiting() == Some(reason));
 }
 
+/// xorshift64: the same every run, for the same seed.
+pub struct Random(pub u64);
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % n
+    }
+}
+
 /// Counts its drops.
 pub struct Counted(pub &'static AtomicUsize);
 

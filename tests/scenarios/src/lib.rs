@@ -31,6 +31,7 @@ mod goroutines;
 mod interrupts;
 mod memory;
 mod network;
+mod panics;
 mod points;
 mod procs;
 mod recover;
@@ -46,7 +47,7 @@ mod web;
 /// A name, and what panics if its claim is wrong.
 pub type Scenario = (&'static str, fn());
 
-const LISTS: [&[Scenario]; 20] = [
+const LISTS: [&[Scenario]; 21] = [
     goroutines::LIST,
     channels::LIST,
     close::LIST,
@@ -57,6 +58,7 @@ const LISTS: [&[Scenario]; 20] = [
     cancel::LIST,
     futures::LIST,
     recover::LIST,
+    panics::LIST,
     affinity::LIST,
     procs::LIST,
     interrupts::LIST,

@@ -1,7 +1,7 @@
 //! Everything at once, for as long as one likes: senders, receivers, closers, selecters, deadlines
 //! and cancellations at random, with sums that prove that nothing was lost and nothing came twice.
 
-use crate::help::MS;
+use crate::help::{MS, Random};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -17,17 +17,6 @@ scenarios! { stress:
 fn everything_at_once_for_a_moment() {
     stress(Duration::from_millis(300));
 }
-}
-
-/// xorshift64: the same every run, for the same seed.
-struct Random(u64);
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % n
-    }
 }
 
 /// What went in and what came out: number and sum of the values.
@@ -61,7 +50,7 @@ pub fn stress(how_long: Duration) -> u64 {
 }
 
 fn one_round(seed: u64) -> u64 {
-    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut random = Random::new(seed);
     let ledger = Arc::new(Ledger::default());
     let (txs, rxs): (Vec<_>, Vec<_>) =
         (0..4).map(|_| chan::<u64>(random.below(4) as usize)).unzip();
