@@ -36,6 +36,10 @@ mod usb_keys;
 mod usb_descriptors;
 
 #[allow(dead_code)]
+#[path = "../../kernel/drivers/src/xhci/place.rs"]
+mod usb_place;
+
+#[allow(dead_code)]
 #[path = "../../kernel/src/calendar.rs"]
 mod calendar;
 

@@ -133,17 +133,40 @@ fn a_controller_that_is_pulled_out_is_told_of_and_the_rest_goes_on() {
     screen.until("prime 100 is 541");
 }
 
-/// A hub is told of, and the rest goes on.
+/// Two hubs in a row, a keyboard at each and another device: all are there from the start. Then
+/// they are plugged out and in, and the first hub too, with what is behind it and a key held.
 #[test]
-fn a_keyboard_behind_a_hub_is_told_of() {
-    let machine = with_controller(boots().smp(1), "qemu-xhci")
-        .qemu(&["-device", "usb-hub,bus=usb.0,port=1", "-device", "usb-kbd,bus=usb.0,port=1.1"])
-        .qemu(&["-device", "usb-mouse,bus=usb.0", "-device", "usb-kbd,bus=usb.0"]);
+fn keyboards_behind_hubs_come_and_go() {
+    let qmp = Socket::new("usb-hub-qmp");
+    let hub = "usb-hub,bus=usb.0,port=1,id=first";
+    let keyboard = "usb-kbd,bus=usb.0,port=1.8.2,id=far";
+    let machine = with_controller(boots(), "qemu-xhci")
+        .qemu(&["-device", hub, "-device", "usb-hub,bus=usb.0,port=1.8,id=second"])
+        .qemu(&["-device", "usb-mouse,bus=usb.0,port=1.3", "-device", keyboard])
+        .qemu(&["-qmp", &qmp.place()]);
     let mut screen = started(machine, "usb-hub");
-    let seen = screen.text();
-    assert!(seen.contains("is not used: it is a hub"), "{seen}");
+    assert!(!screen.text().contains("none is plugged in"), "{}", screen.text());
     screen.types("sieve 100\r");
     screen.until("prime 100 is 541");
+    screen.asks("device_del far");
+    screen.asks("device_add usb-kbd,bus=usb.0,port=1.2,id=near");
+    until_a_key_is_seen(&mut screen);
+    screen.types("sieve 200\r");
+    screen.until("prime 200 is 1223");
+    let _held = holds(&qmp, "a");
+    screen.until("> aaaa");
+    screen.asks("device_del near");
+    screen.asks("device_del second");
+    screen.asks("device_del first");
+    screen.asks(&format!("device_add {hub}"));
+    screen.asks("device_add usb-kbd,bus=usb.0,port=1.5,id=last");
+    while !screen.text().contains("\n>\n") {
+        screen.press("ctrl-c");
+        thread::sleep(Duration::from_millis(100)); // from a look to the next
+    }
+    screen.types("sieve 300\r");
+    screen.until("prime 300 is 1987");
+    assert!(!screen.text().contains("USB: "), "{}", screen.text());
 }
 
 /// Nobody can type any more, so goroutines that all wait are a deadlock.

@@ -44,6 +44,13 @@ pub const USB_DEVICE_PATIENCE: Duration = Duration::from_secs(5);
 /// 7.1.7.3).
 pub const USB_SETTLES: Duration = Duration::from_millis(100);
 
+/// From power to a hub's ports until they are looked at. A port whose power takes longer to be good
+/// tells of its device when that is seen.
+pub const HUB_SETTLES: Duration = Duration::from_millis(200);
+
+/// How often a port that is being reset is looked at, which takes at least 10 ms.
+pub const USB_LOOKS: Duration = Duration::from_millis(5);
+
 /// From the reset of a port until its device must answer (USB 2.0, 7.1.7.5).
 pub const USB_RECOVERS: Duration = Duration::from_millis(10);
 

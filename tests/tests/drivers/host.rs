@@ -51,6 +51,8 @@ struct Controller {
     gone: AtomicBool,
     gone_reads: AtomicU32,
     line: &'static Line,
+    /// The slot context that was told last.
+    slot: [AtomicU32; 3],
     /// Where the next command, the next transfer and the next event are, each with its cycle bit.
     commands: AtomicU32,
     control: AtomicU32,
@@ -136,6 +138,7 @@ impl Controller {
         let code = match what >> 10 & 0x3f {
             9 | 10 => SUCCESS,
             11 => self.address(input),
+            12 => self.endpoint(input),
             _ => BAD_PARAMETER,
         };
         self.tell(at, code, 33 << 10 | 1 << 24);
@@ -146,12 +149,21 @@ impl Controller {
     fn address(&self, input: u32) -> u32 {
         let context = |n: usize| input + (n * self.context) as u32;
         let (slot, endpoint) = (context(1), context(2));
-        let right = load(input + 4) == 0b11
-            && load(slot) == 1 << 27 | 3 << 20 // one endpoint; high speed
-            && load(slot + 4) == 2 << 16 // at port 2
-            && load(endpoint + 4) == 64 << 16 | 4 << 3 | 3 << 1; // a control endpoint; three tries
+        let packet = if load(slot) >> 20 & 0xf == 3 { 64 } else { 8 }; // by its speed
+        let right = load(input + 4) == 0b11 && load(endpoint + 4) == packet << 16 | 4 << 3 | 3 << 1; // a control endpoint; three tries
+        self.keep(slot);
         self.control.store(load(endpoint + 8), SeqCst);
         if right { SUCCESS } else { BAD_PARAMETER }
+    }
+
+    /// Its slot's context is told anew, and one endpoint's.
+    fn endpoint(&self, input: u32) -> u32 {
+        self.keep(input + self.context as u32);
+        if load(input + 4).count_ones() == 2 { SUCCESS } else { BAD_PARAMETER }
+    }
+
+    fn keep(&self, slot: u32) {
+        self.slot.iter().zip(0..).for_each(|(word, n)| word.store(load(slot + 4 * n), SeqCst));
     }
 
     /// Setup, data, and status.
@@ -183,6 +195,7 @@ impl Host {
             gone: AtomicBool::new(false),
             gone_reads: AtomicU32::new(0),
             line: Box::leak(Box::new(Line::new())),
+            slot: [const { AtomicU32::new(0) }; 3],
             commands: AtomicU32::new(0),
             control: AtomicU32::new(0),
             events: AtomicU32::new(0),
@@ -224,6 +237,9 @@ impl Host {
     }
     pub fn legacy(&self) -> [u32; 2] {
         [self.0.get(LEGACY), self.0.get(LEGACY + 4)]
+    }
+    pub fn slot_context(&self) -> [u32; 3] {
+        [0, 1, 2].map(|n| self.0.slot[n].load(SeqCst))
     }
     pub fn is_stopped(&self) -> bool {
         self.0.get(STATUS) & HALTED != 0

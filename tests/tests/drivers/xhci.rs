@@ -19,6 +19,9 @@ mod host;
 #[allow(dead_code)]
 #[path = "../../../kernel/drivers/src/param.rs"]
 mod param;
+#[allow(dead_code, unused_imports)] // and its tests, which kernel_units.rs runs
+#[path = "../../../kernel/drivers/src/xhci/place.rs"]
+mod place;
 #[path = "../../../kernel/drivers/src/xhci/ring.rs"]
 mod ring;
 #[path = "../../../kernel/hosted/tests/suite/mod.rs"]
@@ -31,10 +34,11 @@ mod device {
     pub use crate::host::{Device, Function, Irq, Registers};
 }
 
-use controller::Controller;
+use controller::{Controller, FULL, HIGH, LOW};
 use dma::is_in_use;
 use error::Error;
 use host::{DESCRIPTOR, Host};
+use place::Place;
 
 const GET_DESCRIPTOR: [u8; 2] = [0x80, 6];
 
@@ -44,7 +48,8 @@ fn contexts_and_scratchpads() {
     for (context, pages) in [(32, 0), (64, 0), (32, 1), (64, 35)] {
         let host = Host::new(context, pages);
         let mut controller = Controller::open(host.function()).expect("it starts");
-        let mut slot = controller.enable(2).expect("an address");
+        let mut slot = controller.enable(Place::at(2), HIGH, None).expect("an address");
+        assert_eq!(host.slot_context(), [1 << 27 | HIGH << 20, 2 << 16, 0]);
         let said = controller.request(&mut slot, GET_DESCRIPTOR, [0x100, 0], DESCRIPTOR.len());
         assert_eq!(said.as_deref(), Ok(&DESCRIPTOR[..]), "contexts of {context} bytes");
         controller.disable(slot).expect("it is the only one");
@@ -88,11 +93,47 @@ fn nonsense_and_a_controller_that_is_gone() {
     }
 }
 
+/// Of a device behind hubs the controller is told the way, and, if it is slower than the last fast
+/// hub, who translates for it. Of a hub it is told how many ports it has, and how long it thinks.
+fn what_is_told_of_hubs() {
+    let host = Host::new(64, 0);
+    let mut controller = Controller::open(host.function()).expect("it starts");
+    let below = |at: Place, port| at.below(port).expect("a port");
+    let mut enable = |at, speed, hub| {
+        let slot = controller.enable(at, speed, hub).expect("an address");
+        (slot, host.slot_context())
+    };
+    let entries = 1 << 27;
+    let (mut fast, told) = enable(Place::at(2), HIGH, None);
+    assert_eq!(told, [entries | HIGH << 20, 2 << 16, 0]);
+    // The model's only slot is 1.
+    let (keyboard, told) = enable(below(Place::at(2), 7), LOW, Some(&fast));
+    assert_eq!(told, [entries | LOW << 20 | 7, 2 << 16, 7 << 8 | 1]);
+    let (slow, told) = enable(below(Place::at(2), 3), FULL, Some(&fast));
+    assert_eq!(told, [entries | FULL << 20 | 3, 2 << 16, 3 << 8 | 1]);
+    // Behind that hub, too, the fast one translates.
+    let (other, told) = enable(below(slow.at, 4), LOW, Some(&slow));
+    assert_eq!(told, [entries | LOW << 20 | 0x43, 2 << 16, 3 << 8 | 1]);
+    let (disk, told) = enable(below(Place::at(2), 5), HIGH, Some(&fast));
+    assert_eq!(told, [entries | HIGH << 20 | 5, 2 << 16, 0]);
+    // At a slow hub of the controller's own port nobody translates.
+    let (alone, _) = enable(Place::at(4), FULL, None);
+    let (last, told) = enable(below(Place::at(4), 1), LOW, Some(&alone));
+    assert_eq!(told, [entries | LOW << 20 | 1, 4 << 16, 0]);
+    fast.is_hub(9, 2);
+    controller.configure(&mut fast, 1, 2, 12).expect("an endpoint");
+    assert_eq!(host.slot_context(), [3 << 27 | 1 << 26 | HIGH << 20, 9 << 24 | 2 << 16, 2 << 16]);
+    for slot in [fast, keyboard, slow, other, disk, alone, last] {
+        controller.disable(slot).expect("it is there");
+    }
+}
+
 fn main() {
     hosted::run_with(2, || {
         suite::run(&[
             ("contexts and scratchpads", contexts_and_scratchpads),
             ("the firmware gives it away or not", the_firmware_gives_it_away_or_not),
+            ("what is told of hubs", what_is_told_of_hubs),
             ("nonsense, and a controller that is gone", nonsense_and_a_controller_that_is_gone),
         ]);
     })

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)] // What the kernel wants promised of a device that reaches memory.
 
 use super::error::Error;
+use super::place::Place;
 use super::ring::{self, ENTRIES, Events, Ring, Trb};
 use crate::param::{USB_DEVICE_PATIENCE, USB_EVENTS_AT_A_TIME, USB_PATIENCE};
 use alloc::vec::Vec;
@@ -112,10 +113,14 @@ const CONTROL_ENDPOINT: u32 = 4 << 3;
 const INTERRUPT_IN: u32 = 7 << 3;
 const THREE_TRIES: u32 = 3 << 1;
 
-/// Speeds (7.2.2.1.1).
-const FULL: u32 = 1;
-const LOW: u32 = 2;
-const HIGH: u32 = 3;
+/// Speeds (7.2.2.1.1), and where they are in a port's register.
+pub const FULL: u32 = 1;
+pub const LOW: u32 = 2;
+pub const HIGH: u32 = 3;
+pub const SPEED: u32 = 10;
+
+/// Of a slot's context: the device is a hub.
+const IS_HUB: u32 = 1 << 26;
 
 /// Where the table of event segments is in the page of the device contexts' addresses.
 const SEGMENT_TABLE_AT: usize = 0x840;
@@ -164,8 +169,12 @@ pub struct Controller {
 /// A device, as the controller knows it.
 pub struct Slot {
     id: u8,
-    pub port: u8,
-    speed: u32,
+    pub at: Place,
+    pub speed: u32,
+    /// Who translates for a slow device behind a fast hub: that hub's slot, and its port.
+    translator: [u8; 2],
+    /// Of a hub: how many ports it has, and how long it thinks between two slow transfers.
+    hub: Option<(u8, u8)>,
     memory: Dma,
     control: Ring,
     /// The transfers of the one endpoint that is read at intervals, and which is under way.
@@ -437,20 +446,39 @@ impl Controller {
         Ok(())
     }
 
-    /// Gives the device at this port, which is reset, a slot and an address.
-    pub fn enable(&mut self, port: u8) -> Result<Slot, Error> {
-        let speed = self.port(port) >> 10 & 0xf;
+    /// Gives the device at this place, which is reset, a slot and an address. `hub` is the one it
+    /// is plugged into.
+    pub fn enable(&mut self, at: Place, speed: u32, hub: Option<&Slot>) -> Result<Slot, Error> {
+        let translator = match hub {
+            Some(hub) if matches!(speed, FULL | LOW) => match hub.speed {
+                HIGH => [hub.id, at.port()],
+                _ => hub.translator,
+            },
+            _ => [0, 0],
+        };
         let (memory, control, reports) = (Dma::new(SLOT_BYTES)?, Ring::new()?, Ring::new()?);
-        let of_port = |(ports, _): &&(Range<u32>, u32)| ports.contains(&u32::from(port));
+        let of_port = |(ports, _): &&(Range<u32>, u32)| ports.contains(&u32::from(at.root()));
         let slot_type = self.slot_types.iter().find(of_port).map_or(0, |&(_, kind)| kind);
         let id = self.command("a slot", [0, 0, 0, ENABLE_SLOT | slot_type << 16])?;
         if id == 0 || id > self.slots {
             return Err(Error::Nonsense);
         }
-        let at = memory.address() as u32 + OUTPUT as u32;
-        ring::write(&self.tables, 8 * usize::from(id), &[at, 0]);
-        let (waits_for, endpoint, length) = (0, 0, 0);
-        let slot = Slot { id, port, speed, memory, control, reports, waits_for, endpoint, length };
+        let output = memory.address() as u32 + OUTPUT as u32;
+        ring::write(&self.tables, 8 * usize::from(id), &[output, 0]);
+        let (hub, waits_for, endpoint, length) = (None, 0, 0, 0);
+        let slot = Slot {
+            id,
+            at,
+            speed,
+            translator,
+            hub,
+            memory,
+            control,
+            reports,
+            waits_for,
+            endpoint,
+            length,
+        };
         let packet = match speed {
             FULL | LOW => 8,
             HIGH => 64,
@@ -582,10 +610,24 @@ impl Controller {
 }
 
 impl Slot {
+    /// The controller is told, when the endpoint is, that this is a hub.
+    pub fn is_hub(&mut self, ports: u8, thinks: u8) {
+        self.hub = Some((ports, thinks));
+    }
+
     /// The slot's context (6.2.2), whose last endpoint is `last`. (The fifth word is the
     /// controller's.)
     fn context(&self, last: u8) -> [u32; 5] {
-        [u32::from(last) << 27 | self.speed << 20, u32::from(self.port) << 16, 0, 0, 0]
+        let (is_hub, (ports, thinks)) = match self.hub {
+            Some(hub) => (IS_HUB, hub),
+            None => (0, (0, 0)),
+        };
+        // Only a fast hub translates, and so thinks.
+        let thinks = if self.speed == HIGH { thinks } else { 0 };
+        let first = u32::from(last) << 27 | is_hub | self.speed << 20 | self.at.route();
+        let second = u32::from(ports) << 24 | u32::from(self.at.root()) << 16;
+        let third = u32::from(thinks) << 16 | u32::from(u16::from_le_bytes(self.translator));
+        [first, second, third, 0, 0]
     }
 
     /// The control endpoint's context (6.2.3).

@@ -1,5 +1,5 @@
-//! What a USB device says of itself (USB 2.0, 9.6): whether it is a keyboard. Read, and not
-//! believed. Pure: nothing here touches a device.
+//! What a USB device says of itself (USB 2.0, 9.6 and 11.23): whether it is a keyboard or a hub.
+//! Read, and not believed. Pure: nothing here touches a device.
 
 /// The class of hubs, in a device's descriptor.
 pub const HUB: u8 = 9;
@@ -9,11 +9,12 @@ pub const DEVICE: u8 = 1;
 pub const CONFIGURATION: u8 = 2;
 const INTERFACE: u8 = 4;
 const ENDPOINT: u8 = 5;
+pub const HUB_PORTS: u8 = 0x29;
 
-/// How to read a keyboard: an interface of a configuration that knows the boot protocol, and its
-/// endpoint that tells what is held.
+/// How to read a keyboard or a hub: an interface of a configuration, and its endpoint that tells
+/// what is held, or has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Boot {
+pub struct Reports {
     pub configuration: u8,
     pub interface: u8,
     /// 1 to 15.
@@ -24,8 +25,19 @@ pub struct Boot {
     pub interval: u8,
 }
 
-/// The keyboard in a configuration's descriptors, if there is one.
-pub fn keyboard(bytes: &[u8]) -> Option<Boot> {
+/// The keyboard in a configuration's descriptors, if there is one: one that knows the boot
+/// protocol.
+pub fn keyboard(bytes: &[u8]) -> Option<Reports> {
+    interface(bytes, |[class, subclass, protocol]| [class, subclass, protocol] == [3, 1, 1])
+}
+
+/// The hub in a configuration's descriptors, if it is one.
+pub fn hub(bytes: &[u8]) -> Option<Reports> {
+    interface(bytes, |[class, ..]| class == HUB)
+}
+
+/// The first interface of that class, subclass and protocol that has such an endpoint.
+fn interface(bytes: &[u8], is: fn([u8; 3]) -> bool) -> Option<Reports> {
     let mut configuration = None;
     let mut interface = None;
     let mut rest = bytes;
@@ -34,10 +46,10 @@ pub fn keyboard(bytes: &[u8]) -> Option<Boot> {
         rest = behind;
         match (kind, descriptor) {
             (CONFIGURATION, [_, _, _, _, _, value, ..]) => configuration = Some(*value),
-            // Human interface, boot interface, keyboard; not an alternate setting.
+            // Not an alternate setting.
             (INTERFACE, [_, _, number, setting, _, class, subclass, protocol, ..]) => {
-                let boot = [*setting, *class, *subclass, *protocol] == [0, 3, 1, 1];
-                interface = boot.then_some(*number);
+                let found = *setting == 0 && is([*class, *subclass, *protocol]);
+                interface = found.then_some(*number);
             }
             (ENDPOINT, &[_, _, address, attributes, low, high, interval, ..]) => {
                 let packet = u16::from_le_bytes([low, high]) & 0x7ff;
@@ -48,7 +60,7 @@ pub fn keyboard(bytes: &[u8]) -> Option<Boot> {
                     && endpoint != 0
                     && packet != 0
                 {
-                    return Some(Boot { configuration, interface, endpoint, packet, interval });
+                    return Some(Reports { configuration, interface, endpoint, packet, interval });
                 }
             }
             _ => {}
@@ -72,8 +84,19 @@ mod tests {
     #[test]
     fn a_keyboard_is_found_behind_a_mouse() {
         let all = [&CONFIG[..], &MOUSE, &HID, &IN, &KEYBOARD, &HID, &OUT, &IN_2].concat();
-        let found = Boot { configuration: 7, interface: 1, endpoint: 2, packet: 16, interval: 4 };
+        let found =
+            Reports { configuration: 7, interface: 1, endpoint: 2, packet: 16, interval: 4 };
         assert_eq!(keyboard(&all), Some(found));
+    }
+
+    #[test]
+    fn a_hub_is_one_and_no_keyboard() {
+        const INTERFACE_OF_HUB: [u8; 9] = [9, INTERFACE, 0, 0, 1, HUB, 0, 0, 0];
+        let all = [&CONFIG[..], &INTERFACE_OF_HUB, &IN].concat();
+        let found =
+            Reports { configuration: 7, interface: 0, endpoint: 1, packet: 8, interval: 10 };
+        assert_eq!((hub(&all), keyboard(&all)), (Some(found), None));
+        assert_eq!(hub(&[&CONFIG[..], &KEYBOARD, &HID, &IN].concat()), None);
     }
 
     #[test]

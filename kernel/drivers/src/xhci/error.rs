@@ -27,8 +27,8 @@ pub enum Error {
     Odd,
     /// The reset of its port has not enabled the device.
     Port,
-    /// The device is a hub.
-    Hub,
+    /// The device is a hub, behind as many hubs as may be.
+    TooDeep,
     /// The device was pulled out.
     PulledOut,
 }
@@ -53,7 +53,7 @@ impl fmt::Display for Error {
             Error::Failed(code) => write!(f, "it has not answered well: code {code}"),
             Error::Odd => f.write_str("the device says of itself what cannot be"),
             Error::Port => f.write_str("the reset of its port does not enable it"),
-            Error::Hub => f.write_str("it is a hub: a keyboard is used at the PC itself alone"),
+            Error::TooDeep => f.write_str("it is a hub behind five others"),
             Error::PulledOut => f.write_str("it was pulled out"),
         }
     }
