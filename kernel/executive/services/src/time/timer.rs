@@ -16,8 +16,8 @@ use executive_core::atomic::{AtomicU64, Ordering};
 struct Ticks {
     /// The channel that it feeds.
     to: Weak<Chan<Instant>>,
-    /// For a ticker, the period, and when the next tick is due (ns); else 0. Relaxed: written while
-    /// the timer is in no heap, and used under the heap's lock.
+    /// For a ticker, the period, and when its first tick is due (ns); else 0. Relaxed: written
+    /// while the timer is in no heap, and used under the heap's lock.
     period: AtomicU64,
     due: AtomicU64,
 }
@@ -33,10 +33,8 @@ impl Fire for Ticks {
         if period == 0 {
             return None;
         }
-        // A whole number of periods after this tick was due: late ticks do not make the next ones
-        // late.
+        // A whole number of periods after the first was due: late ticks make no later ones late.
         let next = due.saturating_add(((now - due) / period + 1).saturating_mul(period));
-        ticks.due.store(next, Ordering::Relaxed);
         Some((timed, next))
     }
 }
