@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering::SeqCst;
 use core::time::Duration;
 use executive::chan::TrySendError;
+use executive::irq::Irq;
 use executive::select::{Recv, Select, Send};
 use executive::time::Instant;
 use executive::{chan, go, select, yield_now};
@@ -677,6 +678,19 @@ fn a_built_select_drops_what_is_not_taken() {
     assert_eq!(DROPS.load(SeqCst), 1);
     drop(arm);
     assert_eq!(DROPS.load(SeqCst), 2);
+}
+
+/// Each kind of arm is told its number, whichever came before.
+fn the_arms_of_a_built_select_are_numbered_in_order() {
+    let (tx, rx) = chan(1);
+    let (a, b) = (Recv::new(&rx), Send::new(&tx, 7));
+    let line = Irq::new(58);
+    let mut select = Select::new();
+    for n in [0, 4] {
+        assert_eq!([select.recv(&a), select.after(MS)], [n, n + 1]);
+        assert_eq!([select.send(&b), select.irq(&line)], [n + 2, n + 3]);
+    }
+    assert_eq!(select.len(), 8);
 }
 
 /// What a built select has sent is the receiver's: its arm drops only what was not sent.
