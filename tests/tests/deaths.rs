@@ -45,6 +45,16 @@ fn a_panic_in_a_handler_is_not_recovered() {
         .dies(2);
 }
 
+/// (On Linux std aborts there.)
+#[test]
+fn a_panic_of_a_panic_s_message_is_not_recovered() {
+    boots()
+        .run("scenario recover_of_a_message_that_panics")
+        .says("panic: from within a message")
+        .says("cannot be recovered: it was raised by a panic's message")
+        .dies(2);
+}
+
 #[test]
 fn a_wild_access_is_a_page_fault_at_an_address() {
     dies_saying("fault", "page fault at ");
