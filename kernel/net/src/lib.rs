@@ -51,6 +51,7 @@ mod state;
 mod input;
 mod stack;
 mod tcp;
+mod asynchronous;
 mod udp;
 mod ping;
 

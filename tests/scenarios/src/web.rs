@@ -9,6 +9,8 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use core::time::Duration;
+use edge_http::io::server::Connection;
+use embedded_io_async::Write;
 use executive::cancel::Token;
 use executive::{JoinHandle, chan, go};
 use http::{Client, Error, Limits, Request, Response, Server};
@@ -112,6 +114,18 @@ fn hear(stream: &TcpStream) -> String {
         all.extend_from_slice(&buffer[..n]);
     }
     String::from_utf8(all).unwrap()
+}
+
+/// By package `edge-http`: answers three requests, each with its path.
+async fn three_answers(mut stream: TcpStream) {
+    for _ in 0..3 {
+        let mut buffer = [0; 2048];
+        let mut connection = Connection::<_, 16>::new(&mut buffer, &mut stream).await.unwrap();
+        let path = connection.headers().unwrap().path.to_string();
+        connection.initiate_response(200, None, &[("X-Server", "edge")]).await.unwrap();
+        connection.write_all(path.as_bytes()).await.unwrap();
+        connection.complete().await.unwrap();
+    }
 }
 
 scenarios! { web:
@@ -265,6 +279,26 @@ fn connections_have_a_limit() {
     }
     assert!(MOST.load(Relaxed) <= 2);
     served.ends(stack);
+}
+
+/// A server that nobody here wrote, `async` and made for other machines, runs on our streams.
+fn a_server_of_others_answers() {
+    let stack = alone();
+    let listener = stack.listen(AT).unwrap();
+    let server = go(move || {
+        let (stream, _) = listener.accept().unwrap();
+        executive::block_on(three_answers(stream));
+    });
+    let mut client = client(&stack);
+    for path in ["/one", "/two", "/three"] {
+        let mut answer = client.get(path).unwrap();
+        assert_eq!(answer.header("x-server"), Some("edge"));
+        assert_eq!(answer.text(100).unwrap(), path);
+    }
+    drop(client);
+    server.join();
+    until(|| stack.report().open == 0);
+    stack.shut_down();
 }
 
 /// A refusal arrives, although more has come than was read: it is not overtaken by a reset.
