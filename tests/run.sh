@@ -38,7 +38,8 @@ bare=(--release "${goroutine[@]}")
 unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
 
 format() {
-    cargo fmt --all --check && rustfmt --edition 2024 --check tests/outside/*/src/*.rs
+    cargo fmt --all --check && rustfmt --edition 2024 --check tests/outside/*/src/*.rs &&
+        rustfmt --edition 2024 --check course/harness/src/*.rs course/labs/*/src/lib.rs course/labs/*/claims/src/main.rs
 }
 
 # The example that brings its own heap is a kernel without ours.
@@ -99,6 +100,7 @@ step miri cargo miri test --target-dir "$target/miri" -p executive-core --lib
 # Without the network, whose scenarios have wires with seeds of their own: each minute of them is many schedules of one kind.
 step fuzz env SCENARIO="-network -web" tests/fuzz.sh 1000
 step fuzz-kernel tests/fuzz-kernel.sh
+step course env CARGO_TARGET_DIR="$target" tests/course.sh
 step qemu in_qemu
 step outside env CARGO_TARGET_DIR="$target" tests/outside.sh
 

@@ -1,0 +1,171 @@
+"""What skeleton, grade and check share: a lab's manifest, and the tree that its student gets.
+
+A lab is a folder in labs/: the handout (README.md), the manifest (lab.json), the package of its
+claims (claims/), and perhaps a package for the student to complete. The manifest has:
+
+  title    one line
+  package  the package of the claims
+  files    what the student writes, and all that is taken from a submission
+  empty    functions that a skeleton leaves out: file, function, body
+  forbid   words that a submitted file may not have, each with the reason
+  seconds  how long the grading of all claims may take
+  claims   name, points, the sentence that must hold, and how it is asked:
+             "cpus": [1, 2, 4]    a process on each number of CPUs
+             "seeds": 50          a process on one CPU under each of these fuzzed schedules
+             "loom": true         a model: every order of steps
+           Those without seeds and models stand first: if none of them holds, the others are not
+           asked.
+             "file", "matches"    a file that the student hands in beside the code
+"""
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# What a lab's tree has of this repository, beside the lab.
+PARTS = [
+    "Cargo.lock",
+    "rust-toolchain.toml",
+    "rustfmt.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    ".cargo/config.toml",
+    "course/labs.py",
+    "course/grade",
+    "course/harness",
+    "kernel/executive",
+    "kernel/hosted",
+]
+# Tests of main's own, which a lab does without; they hold more than a skeleton should.
+LEFT_OUT = ["kernel/executive/core/tests", "kernel/hosted/tests", "kernel/hosted/examples"]
+
+
+def fail(words):
+    print(words, file=sys.stderr)
+    sys.exit(2)
+
+
+def labs():
+    return sorted(path.parent for path in (ROOT / "course/labs").glob("*/lab.json"))
+
+
+class Lab:
+    def __init__(self, folder, manifest=None):
+        self.folder = folder
+        self.name = folder.name
+        self.manifest = json.loads((manifest or folder / "lab.json").read_text())
+
+    def __getattr__(self, key):
+        try:
+            return self.manifest[key]
+        except KeyError:
+            raise AttributeError(key) from None
+
+
+def find(name):
+    """A lab by its number, its name, or both (`6`, `lock`, `6-lock`)."""
+    for folder in labs():
+        if name in (folder.name, *folder.name.split("-", 1)):
+            return Lab(folder)
+    fail(f"no lab is called '{name}'; there are: {', '.join(f.name for f in labs())}")
+
+
+def without_sections(manifest, unwanted):
+    """A Cargo.toml without the sections whose heads match."""
+    kept, keep = [], True
+    for line in manifest.splitlines():
+        if line.startswith("["):
+            keep = not re.search(unwanted, line)
+        if keep:
+            kept.append(line)
+    return "\n".join(kept) + "\n"
+
+
+# What only main's tests, examples and models need; and the model checker.
+OF_TESTS = r"dev-dependencies\]$|^\[\[(test|example|bench)\]\]|cfg\(loom\)"
+OF_MODELS = r"'cfg\(loom\)'"
+
+
+def workspace(lab):
+    """The Cargo.toml of the lab's tree: main's, with these members."""
+    members = ["kernel/executive/core", "kernel/executive/services", "kernel/executive"]
+    members += ["kernel/hosted", "course/harness"]
+    members += [str(p.parent.relative_to(ROOT)) for p in sorted(lab.folder.rglob("Cargo.toml"))]
+    text = (ROOT / "Cargo.toml").read_text()
+    text = re.sub(r"(?m)^members = .*", "members = " + json.dumps(members), text)
+    text = re.sub(r"(?m)^(default-members|exclude) = .*\n", "", text)
+    others = r"(?m)^(?!executive|hosted)[\w-]+ = \{ path = .*\n"
+    text = re.sub(others, "", text)
+    text = re.sub(r"(?m)^\[profile\.dev\.package\.embedded.*\n.*\n", "", text)
+    return re.sub(r"(?m)^# As in the kernel: what it does with a damaged disk.*\n", "", text)
+
+
+def with_body(text, function, body):
+    """The text with another body for the one function of this name; its braces pair up."""
+    at = re.search(r"\bfn " + re.escape(function) + r"\b[^{;]*", text)
+    if not at:
+        fail(f"no function is called '{function}'")
+    depth, end = 0, at.end()
+    while True:
+        depth += {"{": 1, "}": -1}.get(text[end], 0)
+        end += 1
+        if depth == 0:
+            return text[: at.end()] + body + text[end:]
+
+
+def tree(lab):
+    """The files of the lab's tree: path -> (contents, mode)."""
+    files = {}
+
+    def add(path):
+        name = str(path.relative_to(ROOT))
+        if any(name == out or name.startswith(out + "/") for out in LEFT_OUT):
+            return
+        if "__pycache__" in name or name == f"course/labs/{lab.name}/answers.md":
+            return
+        files[name] = (path.read_bytes(), path.stat().st_mode & 0o777)
+
+    for part in [*PARTS, str(lab.folder.relative_to(ROOT))]:
+        path = ROOT / part
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                add(file)
+
+    def change(name, to):
+        contents, mode = files.get(name, (b"", 0o644))
+        files[name] = (to(contents.decode()).encode(), mode)
+
+    change("Cargo.toml", lambda _: workspace(lab))
+    for name in list(files):
+        if name.startswith("kernel/") and name.endswith("Cargo.toml"):
+            change(name, lambda text: without_sections(text, OF_TESTS))
+    if not any("loom" in claim for claim in lab.claims):
+        change("course/harness/Cargo.toml", lambda text: without_sections(text, OF_MODELS))
+    for gap in lab.manifest.get("empty", []):
+        change(gap["file"], lambda text: with_body(text, gap["function"], gap["body"]))
+    return files
+
+
+def put(directory, files, keep=()):
+    """Makes `directory` have exactly these files, and those below the folders in `keep`. What is
+    the same already is left alone; what is not is new, by its time too. So cargo builds what
+    changed, and nothing else."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, (contents, mode) in files.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_symlink() or not path.is_file() or path.read_bytes() != contents:
+            if path.is_symlink():
+                path.unlink()
+            path.write_bytes(contents)
+        path.chmod(mode)
+    for folder, folders, names in os.walk(directory):
+        here = Path(folder).relative_to(directory)
+        folders[:] = [f for f in folders if str(here / f) not in keep]
+        for name in names:
+            if str(here / name) not in files:
+                (Path(folder) / name).unlink()

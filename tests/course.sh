@@ -1,0 +1,156 @@
+#!/usr/bin/env bash
+# Does the course's grader give points to who has earned them, and to nobody else?
+#
+#   tests/course.sh
+#
+# Skeletons get no points, the warm-up's public answer gets all; hostile submissions get none, with
+# words, and do no harm. What needs the encrypted answers is course/check's.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+asked=0 failed=0
+
+# holds WHAT COMMAND...: does the command succeed? If not, what was said last is shown.
+holds() {
+    local what=$1
+    shift
+    asked=$((asked + 1))
+    if "$@"; then
+        echo "ok     $what"
+    else
+        echo "FAILED $what; it said:"
+        cat "$work/said"
+        failed=$((failed + 1))
+    fi
+}
+
+# graded STATUS WORDS COMMAND...: ends with this status, and says these words.
+graded() {
+    local status=$1 words=$2 got=0
+    shift 2
+    "$@" >"$work/said" 2>&1 || got=$?
+    ((got == status)) && grep -qF -- "$words" "$work/said"
+}
+
+# --- skeletons
+for lab in course/labs/*/; do
+    lab=$(basename "$lab")
+    holds "$lab: the skeleton builds, and has no points" \
+        graded 0 "it builds, and fails as it should" course/skeleton "$lab" "$work/$lab" --offline
+done
+holds "no skeleton into a folder that has something" graded 2 "not empty" course/skeleton 1 "$work"
+switch=kernel/executive/core/src/switch.rs
+has_no_gogo() { grep -q '"jmp rcx"' $switch && ! grep -q '"jmp rcx"' "$work/1-switch/$switch"; }
+holds "no skeleton has main's switch" has_no_gogo
+
+# --- the warm-up, which has a public answer
+mkdir "$work/answer"
+cp kernel/executive/core/src/switch.rs "$work/answer"
+echo 3.5 >"$work/answer/time.txt"
+holds "the public answer has all points" graded 0 "100 of 100 points" course/grade 1 "$work/answer"
+perl -0pi -e 's/"pop r13",\s*"pop r12",/"pop r12", "pop r13",/' "$work/answer/switch.rs"
+holds "two registers exchanged lose 20 points" graded 1 "FAIL   0/20  registers_are_kept" course/grade 1 "$work/answer"
+
+# --- formats, by what their schemas require
+cat >"$work/formats.py" <<'python'
+import json, re, sys
+given, name = json.load(sys.stdin), sys.argv[1]
+if name == "gradescope":
+    assert set(given) <= {"score", "execution_time", "output", "output_format", "visibility",
+                          "stdout_visibility", "extra_data", "tests", "leaderboard"}
+    shown = {"visible", "hidden", "after_due_date", "after_published"}
+    assert isinstance(given["execution_time"], int) and given["visibility"] in shown
+    for test in given["tests"]:
+        assert set(test) <= {"score", "max_score", "status", "name", "number", "output", "tags",
+                             "visibility", "extra_data", "name_format", "output_format"}
+        assert 0 <= test["score"] <= test["max_score"] and test["visibility"] in shown
+        assert test["status"] in ("passed", "failed")
+    assert all({"name", "value"} <= set(row) for row in given["leaderboard"])
+    tests, of = given["tests"], "max_score"
+else:
+    assert set(given) == {"schema", "classroom", "assignment", "assignment_type", "owner", "submission",
+                          "commit", "release", "review", "datetime", "score", "max-score", "tests"}
+    assert given["schema"] == "classroom50/result/v1"
+    assert given["assignment_type"] in ("individual", "group")
+    assert given["submission"].startswith("submit/")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", given["datetime"])
+    for test in given["tests"]:
+        assert {"test-name", "passed", "score", "max-score"} <= set(test)
+        assert isinstance(test["passed"], bool) and isinstance(test["score"], int)
+        assert 0 <= test["score"] <= test["max-score"]
+    assert given["score"] == 1 and given["max-score"] == 1
+    tests, of = given["tests"], "max-score"
+assert sum(test["score"] for test in tests) == sum(test[of] for test in tests) == 1
+python
+for format in gradescope classroom50; do
+    course/grade 1 "$work/answer" --only time --format "$format" >"$work/said" || true
+    holds "--format $format is as its schema says" python3 "$work/formats.py" "$format" <"$work/said"
+done
+holds "--format xv6 ends with the score" graded 0 "Score: 1/1" course/grade 1 "$work/answer" --only time --format xv6
+mkdir -p "$work/hidden/1-switch"
+sed 's/"time",/"secret",/' course/labs/1-switch/lab.json >"$work/hidden/1-switch/lab.json"
+rm "$work/answer/time.txt"
+holds "a hidden claim says nothing" graded 1 "hidden: ask your teacher" \
+    course/grade 1 "$work/answer" --only secret --hidden "$work/hidden"
+
+# --- hostile submissions: no points, words, and no harm
+lock=course/labs/6-lock
+hostile() { # NAME WORDS CODE: a lock whose `read` does this
+    mkdir "$work/$1"
+    cat >"$work/$1/preferring.rs" <<end
+use executive::g::WaitReason;
+use executive::wait::Monitor;
+pub const REASON: WaitReason = WaitReason::Monitor;
+pub struct ReaderLock(Monitor<()>);
+pub struct ReadGuard<'a>(pub &'a ReaderLock);
+pub struct WriteGuard<'a>(pub &'a ReaderLock);
+impl ReaderLock {
+    pub const fn new() -> Self {
+        ReaderLock(Monitor::new(()))
+    }
+    pub fn read(&self) -> ReadGuard<'_> {
+        $3;
+        #[allow(unreachable_code)]
+        ReadGuard(self)
+    }
+    pub fn write(&self) -> WriteGuard<'_> {
+        WriteGuard(self)
+    }
+}
+end
+    holds "hostile: $1: $2" graded 1 "$2" \
+        course/grade 6 "$work/$1" --only a_free_lock_lets_in --patience "${patience:-60}"
+    holds "hostile: $1 has no points" grep -q "^0 of 5 points" "$work/said"
+}
+patience=3 hostile loops "it hangs: ended after 3 s" 'loop { core::hint::spin_loop() }'
+hostile waits "all goroutines are asleep" 'self.0.lock().wait(REASON);'
+hostile spawns "out of memory for a goroutine's stack" \
+    'fn more() { loop { let child = executive::go(more); core::mem::forget(child); executive::yield_now(); } } more();'
+hostile floods "it printed more than 1 MiB" 'loop { executive::println!("a flood of words, a flood of words") }'
+hostile panics "its status is 2" 'panic!("a bad day")'
+hostile leaves "it ended before the claim was answered" 'executive::println!("holds 0"); executive::machine::exit(0)'
+hostile unsafes "the word \`unsafe\`" 'unsafe { core::hint::unreachable_unchecked() }'
+hostile reads "the word \`include_str\`" 'let _ = include_str!("/etc/passwd");'
+mkdir "$work/links"
+ln -s /etc/passwd "$work/links/preferring.rs"
+holds "hostile: a link is not followed" graded 1 "is a link" course/grade 6 "$work/links"
+
+# Whatever else is in the submission is never used: claims that always hold, a build script.
+cp -r "$work/6-lock" "$work/edits"
+printf 'fn main() { println!("holds {}", std::env::var("COURSE_TOKEN").unwrap()) }\n' >"$work/edits/$lock/claims/src/main.rs"
+printf 'fn main() { std::fs::write("%s/harm", "").unwrap() }\n' "$work" |
+    tee "$work/edits/$lock/build.rs" "$work/edits/$lock/claims/build.rs" "$work/edits/build.rs" >/dev/null
+sed -i 's/"points": [0-9]*/"points": 0/' "$work/edits/$lock/lab.json"
+holds "hostile: edited claims and build scripts are not used" graded 1 "0 of 5 points" \
+    course/grade 6 "$work/edits" --only a_free_lock_lets_in
+holds "hostile: no harm is done" eval '[[ ! -e $work/harm ]]'
+
+# --- last, for it builds all of it anew: a tree that has its crates in it
+holds "a tree with its crates in it needs nothing else" \
+    graded 0 "it builds, and fails as it should" course/skeleton 6 "$work/vendored"
+holds "its cargo looks nowhere else" grep -q 'directory = "vendor"' "$work/vendored/.cargo/config.toml"
+
+echo "$asked questions, $failed wrong"
+((failed == 0))
