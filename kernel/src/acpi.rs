@@ -8,6 +8,7 @@ use crate::frames;
 use crate::param::LOW_MEMORY;
 use crate::tables::{self, Physical};
 use crate::window::phys_to_virt;
+use alloc::vec::Vec;
 use bootloader_api::info::{MemoryRegion, MemoryRegionKind};
 use core::arch::x86_64::__cpuid;
 use core::slice;
@@ -59,6 +60,28 @@ fn address_bits() -> u32 {
 /// Before `init`.
 pub fn is_device(at: u64, length: u64) -> bool {
     Memory { map: frames::map(), address_bits: address_bits() }.device(at, length)
+}
+
+/// The firmware's code (AML), each table's without its header, the DSDT first.
+pub fn code() -> Vec<&'static [u8]> {
+    let Some(found) = known() else { return Vec::new() };
+    let named = |name: [u8; 4]| found.tables.iter().filter(move |t| t.signature == name);
+    let tables = named(*b"DSDT").take(1).chain(named(*b"SSDT"));
+    let bytes = tables.filter_map(|table| {
+        let at = firmware(table.address, table.length)?;
+        // SAFETY: memory of the firmware's, which the window maps for good and nobody of us
+        // writes.
+        let table = unsafe { slice::from_raw_parts(at, table.length) };
+        table.get(tables::HEADER..)
+    });
+    bytes.collect()
+}
+
+/// Where the firmware's memory is seen, `length` bytes at the physical address `at`. `None`: it is
+/// none of its, or below 1 MiB, where some is ours.
+pub fn firmware(at: u64, length: usize) -> Option<*mut u8> {
+    let memory = Memory { map: frames::map(), address_bits: address_bits() };
+    (at >= LOW_MEMORY && memory.bytes(at, length).is_some()).then(|| phys_to_virt(at))
 }
 
 fn is_ours(region: &MemoryRegion) -> bool {

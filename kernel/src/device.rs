@@ -32,6 +32,11 @@ mod config;
 mod registers;
 mod dma;
 mod irq;
+// The firmware's code is run where its panic is caught.
+#[cfg_attr(not(panic = "unwind"), allow(dead_code))]
+mod aml;
+#[cfg_attr(not(panic = "unwind"), allow(dead_code))]
+mod pins;
 mod pci;
 
 pub use config::is_ecam;

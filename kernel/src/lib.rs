@@ -25,6 +25,7 @@ pub mod screen;
 pub mod outgoing;
 pub mod serial;
 // The CPU and what surrounds it.
+pub mod given_up;
 pub mod xsave;
 pub mod cpu;
 pub mod mtrr;

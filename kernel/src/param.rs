@@ -1,6 +1,8 @@
 //! Every tunable number of the kernel, with its reason. (The executive has its own; layout.rs has
 //! addresses.)
 
+use core::time::Duration;
+
 // Frames.
 
 /// Below, memory belongs to the firmware, or starts CPUs.
@@ -80,6 +82,11 @@ pub const DMA_RUN: usize = 512 * 1024;
 /// until the driver looks. A driver that is only late has seen fewer: at a million a second it
 /// would be late by 10 ms.
 pub const STORM: u32 = 10_000;
+/// How long the firmware's code may take to say where pins lead. It takes milliseconds; a host
+/// that is busy makes it longer.
+pub const AML_PATIENCE: Duration = Duration::from_secs(5);
+/// The stack on which it is run, in bytes.
+pub const AML_STACK: usize = 256 * 1024;
 
 // The keyboard and the screen.
 

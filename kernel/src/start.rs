@@ -158,5 +158,8 @@ pub static CONFIG: [u8; BootloaderConfig::SERIALIZED_LEN] = BOOT.serialize();
 
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo) -> ! {
+    if executive::recover::is_out_of_memory(info.location()) {
+        crate::given_up::out_of_memory();
+    }
     executive::crash::panicked(info)
 }

@@ -142,7 +142,7 @@ const MOST_ECAMS: usize = 64;
 /// The longest table that is believed.
 const LONGEST: usize = 16 << 20;
 /// The header that every table has (ACPI specification 5.2.6).
-const HEADER: usize = 36;
+pub const HEADER: usize = 36;
 /// Where the MP specification's default configurations have the I/O APIC (MPS 1.4, chapter 5).
 const DEFAULT_IO_APIC: IoApic = IoApic { address: 0xfec0_0000, first_gsi: 0 };
 const IO_APIC_BYTES: u64 = 0x20;
@@ -534,7 +534,8 @@ fn register(bytes: [u8; 12]) -> Option<Register> {
 /// The two values of `Name (\_S5, Package () {..})` in AML (ACPI specification 7.4.2 and 20.2).
 ///
 /// It is looked for as bytes: `NameOp`, the name, `PackageOp`, a length, the number of elements,
-/// and the elements, which are constants. docs/decisions/0010 tells why AML is not run.
+/// and the elements, which are constants. docs/decisions/0010 tells why the code is not run
+/// for it.
 fn soft_off(aml: &[u8]) -> Option<[u8; 2]> {
     const NAME_OP: u8 = 0x08;
     const PACKAGE_OP: u8 = 0x12;

@@ -9,10 +9,10 @@
 //! instruction is an invalid opcode.
 #![allow(unsafe_code)] // Naked functions and control registers.
 
+use crate::given_up::yield_or_stay;
 use core::arch::x86_64::{__cpuid, __cpuid_count};
 use core::arch::{asm, naked_asm};
 use core::sync::atomic::{AtomicUsize, Ordering};
-use executive::preempt_yield;
 
 /// Whether the kernel's code uses vector registers: it was built for `x86_64-goroutine.json`.
 pub const USED: bool = cfg!(target_feature = "sse2");
@@ -117,17 +117,17 @@ unsafe extern "C" fn keep_by_fxsave() {
         "fxsave64 [rsp]",
         "fninit", // as a function expects it
         "ldmxcsr [rip + {mxcsr}]",
-        "call {preempt_yield}",
+        "call {yield_or_stay}",
         "fxrstor64 [rsp]",
         "mov rsp, rbp",
         "pop rbp",
         "ret",
         mxcsr = sym MXCSR,
-        preempt_yield = sym preempt_yield,
+        yield_or_stay = sym yield_or_stay,
     )
 }
 
-/// Saves all that XCR0 has on, calls `preempt_yield`, and restores it: on whatever CPU, all of
+/// Saves all that XCR0 has on, calls `yield_or_stay`, and restores it: on whatever CPU, all of
 /// which have the same XCR0. XRSTOR wants zeros in what XSAVE leaves of its header.
 ///
 /// Rejected: XSAVEOPT, which leaves out what has not changed since XRSTOR read it from the same
@@ -158,7 +158,7 @@ unsafe extern "C" fn keep_by_xsave() {
         "jbe 2f",
         "vzeroupper", // upper halves that are not 0 make SSE's instructions slow
         "2:",
-        "call {preempt_yield}",
+        "call {yield_or_stay}",
         "mov eax, -1",
         "mov edx, -1",
         "xrstor64 [rsp]",
@@ -168,6 +168,6 @@ unsafe extern "C" fn keep_by_xsave() {
         area = sym AREA,
         x87_sse = const X87_SSE_AREA,
         mxcsr = sym MXCSR,
-        preempt_yield = sym preempt_yield,
+        yield_or_stay = sym yield_or_stay,
     )
 }

@@ -36,8 +36,11 @@ impl Drop for File {
 
 /// A machine with a disk, and a virtio device for random numbers which the CPU does not have.
 fn machine(board: &str, disk: &File, device: &str) -> Boot {
-    boots()
-        .bare()
+    with(boots().bare(), board, disk, device)
+}
+
+fn with(machine: Boot, board: &str, disk: &File, device: &str) -> Boot {
+    machine
         .qemu(&["-machine", board, "-cpu", "max,rdrand=off", "-vga", "std"])
         .qemu(&["-device", "ide-hd,drive=image,bootindex=0"])
         .qemu(&["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"])
@@ -97,12 +100,55 @@ fn goroutines_write_a_disk_on_pc() {
     writes_the_disk("pc-4", "MSI-X", |disk| machine("pc", disk, "").smp(4));
 }
 
+/// The firmware's code leads q35's pins to inputs that no function's line register names.
 #[test]
 fn a_disk_without_messages_interrupts_by_its_pin() {
-    for board in ["q35", "pc"] {
-        writes_the_disk(&format!("pin-{board}"), "pin at input", |disk| {
-            machine(board, disk, ",vectors=0").smp(2)
+    let pin = ",vectors=0";
+    writes_the_disk("pin-q35", "pin at input 2", |disk| machine("q35", disk, pin).smp(2));
+    writes_the_disk("pin-pc", "pin at input 1", |disk| machine("pc", disk, pin).smp(2).uefi());
+}
+
+/// Behind two bridges, of which the firmware's code does not know.
+#[test]
+fn a_pin_behind_bridges_interrupts() {
+    let bridges = ["-device", "pci-bridge,id=a,chassis_nr=1,addr=5"];
+    let inner = ["-device", "pci-bridge,id=b,chassis_nr=2,addr=3,bus=a"];
+    let device = ",vectors=0,bus=b,addr=6";
+    for (name, board, input) in [("q35", "q35", "pin at input 2"), ("pc", "pc", "pin at input 1")] {
+        writes_the_disk(&format!("bridge-{name}"), input, |disk| {
+            let machine = boots().bare().qemu(&bridges).qemu(&inner);
+            with(machine, board, disk, device).smp(1)
         });
+    }
+}
+
+/// Code that does not end, by itself or for the crate that runs it, and code that wants more memory
+/// than there is: it is told of, and the pin is taken to lead where the firmware has written.
+#[test]
+fn damaged_code_of_the_firmware_is_told_of_and_the_rest_goes_on() {
+    let disk = File::new("code", 64);
+    for (n, cpus, code) in [
+        (0, 2, &[0xa2, 2, 1][..]), // While (One) {}
+        // Name (X, Package (1) { Add () }): an operation without its operands.
+        (1, 1, b"\x08X___\x12\x03\x01\x72"),
+        (2, 4, b"\x08X___\x12\x03\x01\x72"),
+        // Name (X, Buffer (0x7fffffffffff) {})
+        (3, 2, b"\x08X___\x11\x0a\x0e\xff\xff\xff\xff\xff\x7f\0\0"),
+    ] {
+        let table = File::new(&format!("code-{n}"), 0);
+        fs::write(table.path(), code).expect("a file can be written");
+        let table = format!("sig=SSDT,data={}", table.path().display());
+        machine("q35", &disk, ",vectors=0")
+            .smp(cpus)
+            .qemu(&["-acpitable", &table])
+            .run("disk-overwrite 0 20; disks; sieve 100; crash deadlock")
+            .says("AML: the firmware's code ")
+            .says("; pins are taken to lead where the firmware has written")
+            .says("64 blocks written, read and found the same, by 20 goroutines")
+            .says("pin at input 1")
+            .says("prime 100 is 541")
+            .says("all goroutines are asleep - deadlock!")
+            .dies(2);
     }
 }
 

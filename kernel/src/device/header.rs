@@ -123,6 +123,13 @@ fn bus_below(space: &impl Space, address: PciAddress) -> Option<u8> {
     bridge.then(|| (space.get(address, 0x18) >> 8) as u8)
 }
 
+/// The bridge that leads to the bus of this address.
+pub fn bridge_to(space: &impl Space, below: PciAddress) -> Option<PciAddress> {
+    let bridges = functions(space).into_iter().map(|function| function.address);
+    let mut of_segment = bridges.filter(|at| at.segment() == below.segment());
+    of_segment.find(|&at| bus_below(space, at) == Some(below.bus()))
+}
+
 /// A function's capabilities; none if their list does not end. (`pci_types` follows it for ever.)
 pub fn capabilities(space: &impl Space, address: PciAddress) -> Vec<PciCapability> {
     let Some(endpoint) = EndpointHeader::from_header(PciHeader::new(address), space) else {

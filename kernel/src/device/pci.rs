@@ -5,6 +5,7 @@ use super::config::Config;
 use super::error::Error;
 use super::header::{self, Bar, Function, Space};
 use super::irq::Irq;
+use super::pins;
 use super::registers::Registers;
 use crate::ioapic;
 use alloc::vec;
@@ -188,19 +189,17 @@ impl Device {
         Ok(irqs)
     }
 
-    /// The interrupt that its pin is wired to. The firmware has written down how the pins were
-    /// wired to the interrupt controllers of the first PCs, of which the I/O APIC has the inputs
+    /// The interrupt that its pin is wired to: as the firmware's code says; else as the firmware has
+    /// written, for the interrupt controllers of the first PCs, of which the I/O APIC has the inputs
     /// too.
     fn pin(&self) -> Result<Irq, Error> {
-        let interrupt = self.config(0x3c);
-        let (pin, line) = (interrupt >> 8 & 0xff, interrupt & 0xff);
-        match (pin, u8::try_from(line)) {
-            (1..=4, Ok(irq @ 1..16)) => {
-                let (gsi, active_low) = ioapic::isa_input(irq);
-                Irq::pin(gsi, active_low)
-            }
-            _ => Err(Error::NoPin),
-        }
+        let [line, pin, ..] = self.config(0x3c).to_le_bytes();
+        let Some(pin @ 0..4) = pin.checked_sub(1) else { return Err(Error::NoPin) };
+        let said = pins::input(self.function.address, pin);
+        let written = (1..16).contains(&line).then(|| ioapic::isa_input(line));
+        let mut irqs = said.into_iter().chain(written).map(|(gsi, low)| Irq::pin(gsi, low));
+        let first = irqs.next().unwrap_or(Err(Error::NoPin));
+        first.or_else(|error| irqs.next().unwrap_or(Err(error)))
     }
 }
 

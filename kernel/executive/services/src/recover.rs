@@ -306,8 +306,7 @@ pub fn begin(
     if state & (ARMED | EXITING) == 0 {
         return Err(None);
     }
-    let no_memory = place.is_some_and(|place| place.file().ends_with(OUT_OF_MEMORY_AT));
-    let why = why_not(g, state).or(no_memory.then_some("memory has run out"));
+    let why = why_not(g, state).or(is_out_of_memory(place).then_some("memory has run out"));
     g.catching.store(state | PANICKING | TELLING, Relaxed);
     if let Some(why) = why {
         let met = why == IN_A_DESTRUCTOR && is(message, CANNOT_UNWIND);
@@ -328,6 +327,12 @@ pub fn begin(
     let parts = Parts { message, place, backtrace, payload: None, is_goexit: false };
     g.catching.store(state | PANICKING, Relaxed);
     Ok(Panic(Box::new(parts)))
+}
+
+/// For the machine's panic handler: whether a panic at this place says that memory has run out in a
+/// collection, which cannot be recovered.
+pub fn is_out_of_memory(place: Option<&Location<'_>>) -> bool {
+    place.is_some_and(|place| place.file().ends_with(OUT_OF_MEMORY_AT))
 }
 
 /// Where Rust panics when memory runs out, in a function that must not unwind. (On Linux std aborts
