@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Can the models fail? Each line below breaks the executive in one place, in a copy, and names the model that must notice (or the
-# unit test, or the scenario under seeded schedules).
+# unit test, or the scenario under seeded schedules, or the hosted scenario or death).
 #
 #   tests/mutations.sh [WORD...]          all of them (some minutes), or those whose line contains one of the words
 #   tests/mutations.sh --list [WORD...]   tells them: file, what is broken, who notices
@@ -31,9 +31,15 @@ units() { # [ARGUMENT...]
         cargo test -q --offline --manifest-path "$work/Cargo.toml" -p executive-core --lib "$@"
 }
 
+hosted() { # [ARGUMENT...]
+    RUSTFLAGS="-Cforce-frame-pointers=yes -Awarnings" CARGO_TARGET_DIR=$CARGO_TARGET_DIR/hosted CARGO_PROFILE_DEV_DEBUG=0 \
+        cargo test -q --offline --manifest-path "$work/Cargo.toml" -p hosted --test scenarios "$@"
+}
+
 builds() { # TEST
     case $1 in
     unit) units --no-run ;;
+    hosted) hosted --no-run ;;
     fuzz)
         RUSTFLAGS="-Cforce-frame-pointers=yes --cfg fuzz -Awarnings " cargo build -q --offline --manifest-path "$work/Cargo.toml" \
             --target-dir "$CARGO_TARGET_DIR/fuzz" -p hosted --example fuzz
@@ -45,6 +51,7 @@ builds() { # TEST
 passes() { # TEST MODEL
     case $1 in
     unit) timeout 120 bash -c "$(declare -f units); work='$work'; units '$2'" ;;
+    hosted) timeout 120 bash -c "$(declare -f hosted); work='$work'; hosted -- --cpus 1,2 '$2'" ;;
     fuzz) RUSTFLAGS='' SCENARIO=$2 CARGO_NET_OFFLINE=true "$work/tests/fuzz.sh" 20 ;;
     *) timeout 120 bash -c "$(declare -f models); work='$work'; models -- --exact 'models::$1::$2'" ;;
     esac
@@ -390,6 +397,52 @@ mutation "who tries to read does so without acquire" readers.rs locks who_tries_
     's/try_update\(Ordering::Acquire/try_update(Ordering::Relaxed/'
 mutation "who tries to write does so without acquire" readers.rs locks who_tries_reads_or_writes_as_others \
     's/compare_exchange\(0, none, Ordering::AcqRel/compare_exchange(0, none, Ordering::Release/'
+
+# --- panics that are recovered
+mutation "whether it unwinds is kept by CPU" recover.rs fuzz a_destructor_may_park_while_unwinding \
+    's/\b(g|getg\(\))\.catching\./CATCHING[executive_core::percpu::cpu()]./g; s/\z/\nstatic CATCHING: [core::sync::atomic::AtomicU8; 64] = [const { core::sync::atomic::AtomicU8::new(0) }; 64];\n/'
+mutation "a recover forgets the one around it" recover.rs fuzz recovers_nest \
+    's/g\.catching\.store\(around, Relaxed\)/g.catching.store(0, Relaxed)/'
+mutation "a recover leaves the goroutine unwinding" recover.rs fuzz recovers_nest \
+    's/g\.catching\.store\(around, Relaxed\);//'
+mutation "within a destructor's recover nothing unwinds" recover.rs fuzz a_destructor_may_recover_while_unwinding \
+    's/let inside = if .*?;/let inside = 0;/'
+mutation "a recover stops goexit" recover.rs fuzz goexit_ends_the_goroutine \
+    's/Err\(_\) => goexit\(\),/Err(_) => Panic::of_goexit(),/'
+mutation "who has exited still exits" proc/birth.rs fuzz goexit_ends_the_goroutine \
+    's/g\.catching\.store\(0, Relaxed\);//'
+mutation "who exits leaves a result" proc/birth.rs hosted recover::goexit_ends_the_goroutine \
+    's/g\.body\.set\(null_mut\(\)\); .*?\n//'
+mutation "a panic resumed is another" recover.rs fuzz recovers_nest \
+    's/if !on_g0\(\) && state & ARMED != 0/if false \&\& state != 0/'
+mutation "a panic in a destructor is caught further out" recover.rs hosted deaths::recover_of_a_panic_in_a_destructor \
+    's/if state & \(PANICKING \| EXITING\) != 0/if false/'
+mutation "a panic in a destructor of who exits is caught" recover.rs hosted deaths::panic_in_a_destructor_of_who_exits \
+    's/if state & \(PANICKING \| EXITING\) != 0/if state & PANICKING != 0/'
+mutation "who is pinned unwinds" recover.rs hosted deaths::recover_pinned \
+    's/!can_park\(\)/false/'
+mutation "who holds a spin lock unwinds" recover.rs hosted deaths::recover_with_a_spin_lock_held \
+    's/!can_park\(\)/false/'
+mutation "what is raised on g0 is nobody's" recover.rs hosted deaths::recover_on_g0 \
+    's/if on_g0\(\) \{/if false {/'
+mutation "a panic that nobody catches unwinds" recover.rs hosted deaths::panic_beside_a_recover_in_another_goroutine \
+    's/if state & \(ARMED \| EXITING\) == 0/if false/'
+mutation "a scope that is unwound leaves its children" scope.rs hosted recover::a_scope_is_unwound_when_all_have_ended \
+    's/(for AtEnd<F> \{\s*fn drop\(&mut self\) \{)/$1 if crate::recover::panicking() { return; }/'
+mutation "a child's panic is lost" scope.rs fuzz a_scope_panics_when_all_have_ended \
+    's/scope\.rest\.resume\(\);//'
+mutation "of several panics the last is the scope's" scope.rs fuzz the_first_panic_is_the_scope_s \
+    's/get_or_insert\(panic\)/insert(panic)/'
+mutation "who panics keeps the lock" sync/guard.rs fuzz at_random_points \
+    's/self\.of\.lock\.unlock\(\);/if !crate::recover::panicking() { self.of.lock.unlock(); }/'
+mutation "who panics closes no channel" chan/ends.rs fuzz at_random_points \
+    's/self\.chan\.close\(\);(\s*\}\s*\}\s*\}\s*impl<T> Drop for Receiver)/if !crate::recover::panicking() { self.chan.close(); }$1/'
+mutation "a task that is unwound is not done" sync/waitgroup.rs fuzz scopes_and_groups_count_who_exits \
+    's/let _task = task;\s*f\(\)/let task = core::mem::ManuallyDrop::new(task); f(); drop(core::mem::ManuallyDrop::into_inner(task))/'
+mutation "a Once whose function panics is called again" sync/once.rs fuzz what_is_done_once_may_panic \
+    's/let _at_end = done;\s*f\(\);/let done = ManuallyDrop::new(done); f(); drop(ManuallyDrop::into_inner(done));/'
+mutation "a cell whose function panics counts as full" sync/once.rs fuzz what_is_done_once_may_panic \
+    's/let done = ManuallyDrop::new\(done\);\s*f\(\);\s*drop\(ManuallyDrop::into_inner\(done\)\);/let _at_end = done; f();/'
 
 # --- free lists
 mutation "what is given away is kept too" freelist.rs free the_freed_is_reused_by_one \

@@ -325,6 +325,18 @@ fn a_scope_panics_when_all_have_ended() {
     assert_eq!(ENDED.load(SeqCst), 10);
 }
 
+/// Of several panics the first goes on in the parent.
+fn the_first_panic_is_the_scope_s() {
+    let panic = recover(|| scope(|s| {
+        let first = s.go(|| panic!("first"));
+        s.go(move || {
+            until(|| first.is_finished());
+            panic!("second")
+        });
+    }));
+    assert_eq!(panic.unwrap_err().message(), "first");
+}
+
 fn the_join_of_a_child_that_panicked_panics() {
     counter!(ENDED);
     let panic = recover(|| scope(|s| {
