@@ -377,6 +377,10 @@ mutation "a result that borrows is left to its goroutine" scope.rs fuzz unjoined
     's/if !needs_drop/if needs_drop/'
 mutation "a scope does not wait until a result is there" scope.rs fuzz a_lone_result_is_dropped_in_time \
     's/self\.0\.take\(\)\.map\(JoinHandle::join\);//'
+mutation "a place is free before its timer is stopped" cancel.rs fuzz the_deadline_of_a_token_that_is_gone_cancels_nobody \
+    's/self\.timer = None; \/\/ stops it//'
+mutation "who switches its own CPU off stays" affinity.rs hosted procs::who_switches_its_own_cpu_off_leaves \
+    's/(procs::set_procs\(n\);\s*)leave_if_off\(\);/$1/'
 mutation "a reader comes without acquire" readers.rs locks a_reader_and_a_writer \
     's/fetch_add\(1, Ordering::Acquire\)/fetch_add(1, Ordering::Relaxed)/'
 mutation "a reader goes without release" readers.rs locks a_reader_and_a_writer \

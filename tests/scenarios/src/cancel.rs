@@ -7,7 +7,7 @@ use executive::cancel::{Cause, Token};
 use executive::chan::TryRecvError;
 use executive::percpu::Pin;
 use executive::time::Instant;
-use executive::{chan, go, select};
+use executive::{chan, go, select, yield_now};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -206,6 +206,21 @@ fn cancels_race_with_deadlines_and_drops() {
 }
 
 /// The words are Go's.
+/// The place of a token that is gone becomes another's, which its deadline does not cancel.
+fn the_deadline_of_a_token_that_is_gone_cancels_nobody() {
+    let root = Token::new();
+    let droppers: Vec<_> = (0..4).map(|from| {
+        let root = root.clone();
+        let limits = (from..2000).step_by(8).map(Duration::from_nanos);
+        go(move || limits.for_each(|limit| drop(root.child_for(limit))))
+    }).collect();
+    while !droppers.iter().all(|h| h.is_finished()) {
+        let other = root.child();
+        yield_now();
+        assert_eq!(other.cause(), None);
+    }
+}
+
 fn causes_have_gos_words() {
     assert_eq!(alloc::format!("{}", Cause::Cancelled), "context canceled");
     assert_eq!(alloc::format!("{}", Cause::DeadlineExceeded), "context deadline exceeded");

@@ -201,6 +201,17 @@ fn who_is_unlocked_leaves() {
     }
 }
 
+/// So does whoever switches its own CPU off: at once.
+fn who_switches_its_own_cpu_off_leaves() {
+    let _all_on = AllOn;
+    for here in 1..num_cpus() {
+        drop(lock_to_cpu(here)); // and goes on there, unless it is preempted
+        let all = set_procs(1);
+        assert_eq!(cpu(), 0);
+        set_procs(all);
+    }
+}
+
 /// Channels, timers, locks, hand-overs and locked goroutines, while CPUs come and go.
 fn everything_goes_on() {
     let (_all_on, all) = (AllOn, num_cpus());
