@@ -178,6 +178,26 @@ fn with_a_network_a_deadlock_is_still_one() {
     }
 }
 
+/// QEMU gives an address, a gateway and a name server; nobody has to be told one.
+#[test]
+fn an_address_comes_by_itself() {
+    let port = free_port();
+    let mut console = machine("q35", "", port).smp(2).console();
+    console.does("net dhcp");
+    let said = console.does("net");
+    assert!(said.contains("10.0.2.15/24") && said.contains("names: 10.0.2.3"), "{said}");
+    assert!(console.does("lookup localhost").contains("127.0.0.1"));
+    assert!(console.does("lookup 10.0.2.2").contains("10.0.2.2"));
+    assert!(console.does("ping 10.0.2.2 1").contains("10.0.2.2: "));
+    calls_the_host(&mut console, "127.0.0.1", "10.0.2.2");
+    // One that was chosen takes its place.
+    console.does("net up 10.0.2.77/24 10.0.2.2");
+    let said = console.does("net");
+    assert!(said.contains("10.0.2.77/24") && !said.contains("10.0.2.15"), "{said}");
+    calls_the_host(&mut console, "127.0.0.1", "10.0.2.2");
+    console.ends_with("exit", 0);
+}
+
 /// A card older than virtio 1 is told of, and the rest goes on.
 #[test]
 fn a_card_that_cannot_be_used_is_told_of() {

@@ -16,7 +16,7 @@ use executive::Builder;
 use executive::lock::{Lock, Rank};
 use kernel::device::{self, Function, Place};
 use kernel::println;
-use net::{Config, Interface, Stack};
+use net::{Change, Config, Interface, Stack};
 
 /// The cards that were started, and their interfaces.
 static CARDS: Lock<Vec<(Interface, Arc<dyn Card>)>> = Lock::new(Rank::User, Vec::new());
@@ -65,7 +65,20 @@ fn attach(stack: &Stack, name: &'static str, card: Arc<dyn Card>) {
     println!("{name}: {card}");
     let interface = stack.attach(name, card.clone());
     card.clone().watch();
+    configure(&interface);
     CARDS.lock().push((interface, card));
+}
+
+/// The interface gets its addresses from whoever gives some: a DHCP server, routers. Each is told
+/// of in a line, also when it is lost.
+pub fn configure(interface: &Interface) {
+    let name = interface.name();
+    let tell = move |change| match change {
+        Change::Added(address, bits) => println!("{name}: {address}/{bits}"),
+        Change::Lost(address) => println!("{name}: {address} is lost"),
+    };
+    interface.dhcp(tell);
+    interface.slaac(tell);
 }
 
 /// Gives the first card an address, such as `10.0.2.15/24`, in place of those that it has of that
@@ -83,6 +96,7 @@ pub fn up(address: &str, gateway: &str) -> Result<Stack, &'static str> {
     let stack = Stack::get_default().map_err(|_| "there is no network card")?;
     let first = stack.interfaces().into_iter().find(|interface| card(interface).is_some());
     let interface = first.ok_or("no network card could be started")?;
+    interface.fixed();
     for (old, _) in interface.addresses() {
         if old.is_ipv4() == address.is_ipv4() {
             interface.remove_address(old);

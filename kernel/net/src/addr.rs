@@ -4,12 +4,18 @@ use crate::error::ErrorKind;
 use alloc::string::String;
 use core::net::{IpAddr, SocketAddr};
 
-/// What is an address with a port: `"10.0.0.1:80"`, `"[::1]:80"`, `(ip, 80)`, a [`SocketAddr`].
+/// What is an address with a port: `"10.0.0.1:80"`, `"[::1]:80"`, `(ip, 80)`, a [`SocketAddr`]. To
+/// connect to, also a name with one: `"example.org:80"`.
 /// `std`: `ToSocketAddrs`.
 #[doc(alias = "ToSocketAddrs")]
 pub trait ToAddr {
     /// The address.
     fn to_addr(&self) -> Result<SocketAddr, ErrorKind>;
+
+    /// If it is none: a host's name, and a port.
+    fn host(&self) -> Option<(&str, u16)> {
+        None
+    }
 }
 
 impl ToAddr for SocketAddr {
@@ -28,17 +34,31 @@ impl ToAddr for str {
     fn to_addr(&self) -> Result<SocketAddr, ErrorKind> {
         self.parse().map_err(|_| ErrorKind::InvalidInput)
     }
+
+    fn host(&self) -> Option<(&str, u16)> {
+        let (name, port) = self.rsplit_once(':')?;
+        let port = port.parse().ok()?;
+        (!name.is_empty() && !name.contains([':', '[', ']'])).then_some((name, port))
+    }
 }
 
 impl ToAddr for String {
     fn to_addr(&self) -> Result<SocketAddr, ErrorKind> {
         self.as_str().to_addr()
     }
+
+    fn host(&self) -> Option<(&str, u16)> {
+        self.as_str().host()
+    }
 }
 
 impl<A: ToAddr + ?Sized> ToAddr for &A {
     fn to_addr(&self) -> Result<SocketAddr, ErrorKind> {
         (**self).to_addr()
+    }
+
+    fn host(&self) -> Option<(&str, u16)> {
+        (**self).host()
     }
 }
 

@@ -1,6 +1,8 @@
 //! What a stack is made with.
 
 use crate::param;
+use alloc::vec::Vec;
+use core::net::IpAddr;
 use core::time::Duration;
 
 /// What a [`Stack`](crate::Stack) is made with.
@@ -22,6 +24,10 @@ pub struct Config {
     pub keep_alive: Option<Duration>,
     /// For how long a closed connection's addresses are kept.
     pub time_wait: Duration,
+    /// Who is asked for names. Empty: those that DHCP tells of.
+    pub name_servers: Vec<IpAddr>,
+    /// How long a name server may take for an answer.
+    pub lookup_timeout: Duration,
     /// TCP's clock goes so many times too fast. More than the usual makes it unfriendly to others:
     /// it is for tests, in which a lost segment shall not cost a second.
     pub clock: u32,
@@ -40,6 +46,8 @@ impl Config {
             backlog: param::BACKLOG,
             keep_alive: Some(param::KEEP_ALIVE),
             time_wait: param::TIME_WAIT,
+            name_servers: Vec::new(),
+            lookup_timeout: param::LOOKUP,
             clock: param::TCP_CLOCK,
             loopback: true,
         }

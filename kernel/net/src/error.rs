@@ -31,6 +31,12 @@ pub enum ErrorKind {
     InvalidInput,
     /// More than one datagram can be.
     MessageTooLong,
+    /// Nobody is called so, or has such an address.
+    NoSuchHost,
+    /// A name server has failed, or has said nonsense.
+    ServerMisbehaving,
+    /// Nobody can be asked for names.
+    NoNameServer,
     /// The memory for all sockets together is used up.
     OutOfMemory,
 }
@@ -50,6 +56,9 @@ impl ErrorKind {
             ErrorKind::UnexpectedEof => "unexpected EOF",
             ErrorKind::InvalidInput => "not an address with a port",
             ErrorKind::MessageTooLong => "message too long",
+            ErrorKind::NoSuchHost => "no such host",
+            ErrorKind::ServerMisbehaving => "server misbehaving",
+            ErrorKind::NoNameServer => "no name server is known",
             ErrorKind::OutOfMemory => "no buffer space available",
         }
     }
@@ -110,7 +119,10 @@ impl embedded_io::Error for Error {
             ErrorKind::AddrNotAvailable | ErrorKind::NetworkUnreachable => Io::AddrNotAvailable,
             ErrorKind::InvalidInput | ErrorKind::MessageTooLong => Io::InvalidInput,
             ErrorKind::OutOfMemory => Io::OutOfMemory,
-            ErrorKind::UnexpectedEof => Io::Other,
+            ErrorKind::NoSuchHost => Io::NotFound,
+            ErrorKind::UnexpectedEof | ErrorKind::ServerMisbehaving | ErrorKind::NoNameServer => {
+                Io::Other
+            }
         }
     }
 }

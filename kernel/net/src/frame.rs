@@ -4,8 +4,8 @@
 use crate::random::Random;
 use core::net::{IpAddr, SocketAddr};
 use smoltcp::wire::{
-    EthernetFrame, EthernetProtocol, IpProtocol, IpVersion, Ipv4Packet, Ipv6Packet, TcpPacket,
-    UdpPacket,
+    DHCP_CLIENT_PORT, DHCP_SERVER_PORT, EthernetFrame, EthernetProtocol, IpProtocol, IpVersion,
+    Ipv4Packet, Ipv6Packet, TcpPacket, UdpPacket,
 };
 
 /// The two ends of a connection: ours comes first.
@@ -71,6 +71,10 @@ pub(crate) enum Frame {
     Neighbours,
     /// The answer to a ping.
     EchoReply,
+    /// A DHCP server says something.
+    Lease(Flow),
+    /// A router announces itself.
+    Router,
     /// Whatever else is right: a ping, an error.
     Ip,
     /// A part of a packet. We never put them together.
@@ -83,6 +87,7 @@ pub(crate) enum Frame {
 
 const ECHO_REPLY: u8 = 0;
 const ECHO_REPLY_V6: u8 = 129;
+const ROUTER_ADVERTISEMENT: u8 = 134;
 const NEIGHBOUR_SOLICITATION: u8 = 135;
 const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 
@@ -146,10 +151,16 @@ fn try_read(bytes: &[u8], header: usize) -> Result<Frame, smoltcp::wire::Error> 
         }
         IpProtocol::Udp => {
             let udp = UdpPacket::new_checked(payload)?;
-            Frame::Udp(flow(udp.dst_port(), udp.src_port()))
+            let flow = flow(udp.dst_port(), udp.src_port());
+            let is_lease = udp.src_port() == DHCP_SERVER_PORT && udp.dst_port() == DHCP_CLIENT_PORT;
+            if is_lease { Frame::Lease(flow) } else { Frame::Udp(flow) }
         }
         IpProtocol::Icmp if payload.first() == Some(&ECHO_REPLY) => Frame::EchoReply,
-        IpProtocol::Icmpv6 if payload.first() == Some(&ECHO_REPLY_V6) => Frame::EchoReply,
+        IpProtocol::Icmpv6 => match payload.first() {
+            Some(&ECHO_REPLY_V6) => Frame::EchoReply,
+            Some(&ROUTER_ADVERTISEMENT) => Frame::Router,
+            _ => Frame::Ip,
+        },
         _ => Frame::Ip,
     })
 }

@@ -2,7 +2,7 @@
 
 use crate::conn::{Connection, Life};
 use crate::frame::{Flow, Frame, Segment, read};
-use crate::link::{Link, Port};
+use crate::link::{Care, Link, Port};
 use crate::param::BURST;
 use crate::state::State;
 use crate::table::Found;
@@ -48,6 +48,12 @@ impl State {
             Frame::Tcp(segment) => self.tcp(link, frame, &segment),
             Frame::Udp(flow) => self.udp(link, frame, &flow),
             Frame::Neighbours => link.learn(frame),
+            Frame::Lease(flow) => {
+                if !link.tell(Care::Lease, frame) {
+                    self.udp(link, frame, &flow);
+                }
+            }
+            Frame::Router => _ = link.tell(Care::Routers, frame),
             Frame::EchoReply => {
                 let waiting = self.pings.lock().clone();
                 waiting.into_iter().for_each(|ping| _ = ping.hear(link, frame));

@@ -53,11 +53,16 @@ mod stack;
 mod tcp;
 mod asynchronous;
 mod udp;
+mod dns;
+mod dial;
+mod auto;
 mod ping;
 
 pub use addr::ToAddr;
+pub use auto::Change;
 pub use config::Config;
 pub use device::{Capabilities, Device, Segmented};
+pub use dns::LookupError;
 pub use embedded_io;
 pub use error::{Error, ErrorKind};
 pub use link::Counts;

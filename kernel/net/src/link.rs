@@ -11,6 +11,7 @@ use crate::device::{Capabilities, Device, Segmented};
 use crate::frame::{acknowledge_at_next, asks_for_neighbour};
 use crate::param::RESOLVING;
 use crate::random::Random;
+use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -18,7 +19,9 @@ use core::mem;
 use core::net::IpAddr;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use core::time::Duration;
+use executive::JoinHandle;
 use executive::affinity::cpus;
+use executive::chan::Sender;
 use executive::lock::{Lock, LockGuard, Rank};
 use executive::percpu;
 use executive::time::Instant;
@@ -40,7 +43,25 @@ pub(crate) struct Link {
     resolving: Lock<Vec<Weak<dyn Driven>>>,
     /// Until then (ns) the answer to a question for a neighbour may come.
     asked_until: AtomicU64,
+    /// Who looks after its addresses.
+    kept: Lock<Vec<Kept>>,
     clock: u32,
+}
+
+/// What a goroutine that looks after addresses cares for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Care {
+    /// What DHCP servers say, and hardware addresses.
+    Lease,
+    /// What routers announce.
+    Routers,
+}
+
+/// Such a goroutine. It ends when nothing more can come.
+pub(crate) struct Kept {
+    pub(crate) care: Care,
+    pub(crate) to: Sender<Box<[u8]>>,
+    pub(crate) done: JoinHandle<()>,
 }
 
 /// What a CPU has of a link.
@@ -86,7 +107,10 @@ impl Link {
         let interfaces = interfaces.collect();
         let resolving = Lock::new(Rank::User, Vec::new());
         let asked_until = AtomicU64::new(0);
-        Arc::new(Link { name, device, capabilities, interfaces, resolving, asked_until, clock })
+        let kept = Lock::new(Rank::User, Vec::new());
+        let link =
+            Link { name, device, capabilities, interfaces, resolving, asked_until, kept, clock };
+        Arc::new(link)
     }
 
     /// The `Interface` of this CPU.
@@ -140,8 +164,29 @@ impl Link {
             there.interface.poll_ingress_single(now, &mut port, &mut nobody);
             there.counts.sent += u64::from(port.sent);
         }
+        self.tell(Care::Lease, frame);
         let waiting = mem::take(&mut *self.resolving.lock());
         waiting.iter().filter_map(Weak::upgrade).for_each(Driven::drive);
+    }
+
+    /// Gives the frame to who cares for it. `false`: nobody does. If it does not come to look it is
+    /// lost, as on any wire.
+    pub(crate) fn tell(&self, care: Care, frame: &[u8]) -> bool {
+        let to = self.kept.lock().iter().find(|it| it.care == care).map(|it| it.to.clone());
+        to.inspect(|to| _ = to.try_send(frame.into())).is_some()
+    }
+
+    pub(crate) fn is_kept(&self, care: Care) -> bool {
+        self.kept.lock().iter().any(|it| it.care == care)
+    }
+
+    pub(crate) fn keep(&self, kept: Kept) {
+        self.kept.lock().push(kept);
+    }
+
+    /// Nothing more comes to those who look after its addresses.
+    pub(crate) fn release(&self) -> Vec<Kept> {
+        mem::take(&mut *self.kept.lock())
     }
 
     /// Whether who could not send may be waiting for a neighbour.
@@ -208,7 +253,8 @@ impl Counts {
     }
 }
 
-fn now_for(clock: u32) -> smoltcp::time::Instant {
+/// The time for smoltcp, if its clock goes so many times too fast.
+pub(crate) fn now_for(clock: u32) -> smoltcp::time::Instant {
     let micros = Instant::now().as_nanos() / 1000 * u64::from(clock);
     smoltcp::time::Instant::from_micros(micros as i64)
 }
@@ -220,7 +266,7 @@ pub(crate) struct Port<'a> {
     queue: usize,
     frame: Option<&'a [u8]>,
     /// What it says is not sent: another CPU says it.
-    mute: bool,
+    pub(crate) mute: bool,
     /// Frames that were sent, but for questions for neighbours.
     pub(crate) sent: u32,
     /// A question for a neighbour was sent.

@@ -66,6 +66,18 @@ pub const EPHEMERAL: core::ops::Range<u16> = 32_768..61_000;
 /// must do.
 pub const RESOLVING: usize = 1024;
 
+/// How long a name server may take for an answer. As Go.
+pub const LOOKUP: Duration = Duration::from_secs(5);
+
+/// Each name server is asked so often. As Go.
+pub const LOOKUP_ATTEMPTS: usize = 2;
+
+/// Aliases of aliases that are followed. Go leaves that to the name server, which stops at as many.
+pub const ALIASES: usize = 16;
+
+/// Frames that wait for who looks after an interface's addresses.
+pub const KEPT_FRAMES: usize = 16;
+
 /// Datagrams that a UDP socket keeps until they are read.
 pub const DATAGRAMS: usize = 64;
 

@@ -24,8 +24,8 @@ pub struct Stack(pub(crate) Arc<State>);
 /// An interface of a stack. A clone is the same one.
 #[derive(Clone)]
 pub struct Interface {
-    state: Arc<State>,
-    link: Arc<Link>,
+    pub(crate) state: Arc<State>,
+    pub(crate) link: Arc<Link>,
 }
 
 static DEFAULT: OnceLock<Stack> = OnceLock::new();
@@ -118,6 +118,7 @@ impl Stack {
             connection.abort(ErrorKind::Closed);
         }
         for link in self.0.links.lock().drain(..).collect::<Vec<_>>() {
+            drop(link.release());
             link.device.close();
         }
     }
@@ -177,6 +178,17 @@ impl Interface {
                 IpAddr::V4(v4) => routes.add_default_ipv4_route(v4).map(drop),
                 IpAddr::V6(v6) => routes.add_default_ipv6_route(v6).map(drop),
             }; // there is room for one of each
+        }
+    }
+
+    /// Nobody does, for this version of IP.
+    pub(crate) fn remove_gateway(&self, is_ipv4: bool) {
+        for mut there in self.link.each() {
+            let routes = there.interface.routes_mut();
+            let _ = match is_ipv4 {
+                true => routes.remove_default_ipv4_route(),
+                false => routes.remove_default_ipv6_route(),
+            };
         }
     }
 

@@ -22,6 +22,8 @@ pub(crate) struct State {
     pub(crate) ports: Ports,
     /// Who waits for answers to pings.
     pub(crate) pings: Lock<Vec<Arc<dyn Hears>>>,
+    /// Who is asked for names.
+    pub(crate) name_servers: Lock<Vec<IpAddr>>,
     pub(crate) memory: Arc<Memory>,
     pub(crate) drops: Drops,
     pub(crate) is_down: AtomicBool,
@@ -100,11 +102,21 @@ impl State {
             connections: Arc::new(Connections::new(table_key, config.time_wait)),
             ports: Ports::new(),
             pings: Lock::new(Rank::User, Vec::new()),
+            name_servers: Lock::new(Rank::User, config.name_servers.clone()),
             memory: Memory::new(config.all_buffers),
             drops: Drops::default(),
             is_down: AtomicBool::new(false),
             config,
         })
+    }
+
+    /// DHCP tells of other name servers. They count if none were chosen.
+    pub(crate) fn learn_name_servers(&self, gone: &[IpAddr], new: &[IpAddr]) {
+        if self.config.name_servers.is_empty() {
+            let mut all = self.name_servers.lock();
+            all.retain(|server| !gone.contains(server) && !new.contains(server));
+            all.extend_from_slice(new);
+        }
     }
 
     /// The link that leads to this address, and our address there.

@@ -58,12 +58,6 @@ impl Stack {
     pub fn listen(&self, at: impl ToAddr) -> Result<TcpListener, Error> {
         self.tcp().listen(at)
     }
-
-    /// Makes a connection; parks until it is made or refused. Go: `net.Dial`.
-    #[doc(alias = "net.Dial")]
-    pub fn connect(&self, to: impl ToAddr) -> Result<TcpStream, Error> {
-        self.tcp().connect(to)
-    }
 }
 
 impl TcpBuilder {
@@ -148,10 +142,14 @@ impl TcpBuilder {
         Ok(TcpListener { accept, open: Arc::new(open) })
     }
 
-    /// As [`Stack::connect`].
-    pub fn connect(self, to: impl ToAddr) -> Result<TcpStream, Error> {
+    /// The stack, and what may end a wait.
+    pub(crate) fn limits(&self) -> (Stack, Option<Instant>, Option<&Token>) {
+        (Stack(self.state.clone()), self.deadline, self.token.as_ref())
+    }
+
+    /// Connects to an address.
+    pub(crate) fn connect_to(self, remote: SocketAddr) -> Result<TcpStream, Error> {
         let error = |local, remote, kind| Error { op: "dial", net: "tcp", local, remote, kind };
-        let remote = to.to_addr().map_err(|kind| error(None, None, kind))?;
         let told = |kind| error(None, Some(remote), kind);
         if self.token.as_ref().is_some_and(Token::is_cancelled) {
             return Err(told(ErrorKind::Cancelled));
@@ -519,13 +517,6 @@ impl TcpStream {
             token,
             _outside: from_outside.then(Outside::new),
         }))
-    }
-
-    /// As [`Stack::connect`], on the [default](Stack::make_default) stack.
-    pub fn connect(to: impl ToAddr) -> Result<TcpStream, Error> {
-        let (op, net) = ("dial", "tcp");
-        let none = |kind| Error { op, net, local: None, remote: None, kind };
-        Stack::get_default().map_err(none)?.connect(to)
     }
 
     /// Reads what is there, at least a byte; parks until there is something. 0: the peer has shut

@@ -78,6 +78,13 @@ struct Held {
     _outside: Option<Outside>,
 }
 
+/// What a socket can keep, in each direction and for each interface.
+#[derive(Clone, Copy)]
+pub(crate) struct Room {
+    pub(crate) datagrams: usize,
+    pub(crate) bytes: usize,
+}
+
 struct Ends(Vec<Arc<End>>);
 
 impl Hears for Ends {
@@ -101,6 +108,17 @@ impl Stack {
         at: impl ToAddr,
         token: Option<&Token>,
     ) -> Result<UdpSocket, Error> {
+        let room = Room { datagrams: DATAGRAMS, bytes: UDP_BUFFER };
+        self.bind_udp_with(at, token, room)
+    }
+
+    /// As [`bind_udp_until`](Self::bind_udp_until), with buffers of this size.
+    pub(crate) fn bind_udp_with(
+        &self,
+        at: impl ToAddr,
+        token: Option<&Token>,
+        room: Room,
+    ) -> Result<UdpSocket, Error> {
         let error = |local, kind| Error { op: "listen", net: "udp", local, remote: None, kind };
         let at = at.to_addr().map_err(|kind| error(None, kind))?;
         let told = |kind| error(Some(at), kind);
@@ -111,13 +129,13 @@ impl Stack {
         if links.is_empty() {
             return Err(told(ErrorKind::AddrNotAvailable));
         }
-        let charge = state.memory.charge(2 * UDP_BUFFER * links.len());
+        let charge = state.memory.charge(2 * room.bytes * links.len());
         let charge = charge.ok_or(told(ErrorKind::OutOfMemory))?;
         let from_outside = links.iter().any(|link| link.capabilities.from_outside);
         let (readable, writable) = (Gate::new(), Gate::new());
         let end = |link: Arc<Link>, at: SocketAddr| {
-            let packets =
-                || PacketBuffer::new(vec![PacketMetadata::EMPTY; DATAGRAMS], buffer(UDP_BUFFER));
+            let metadata = || vec![PacketMetadata::EMPTY; room.datagrams];
+            let packets = || PacketBuffer::new(metadata(), buffer(room.bytes));
             let mut socket = Socket::new(packets(), packets());
             let addr = Some(at.ip()).filter(|ip| !ip.is_unspecified()).map(Into::into);
             let _ = socket.bind(IpListenEndpoint { addr, port: at.port() }); // it is new

@@ -80,12 +80,13 @@ static TABLE: &[Command] = &[
     command("files", "DIR [N] [KIB]", files::fill,
         "N goroutines write a file of KIB KiB each there, and read it again"),
     // The network.
-    command("net", "[up] [ADDRESS/BITS] [GATEWAY]", network::net,
+    command("net", "[up|dhcp] [ADDRESS/BITS] [GATEWAY]", network::net,
         "interfaces, frames and connections; `net up` gives the first card an address"),
-    command("ping", "ADDRESS [N]", network::ping, "asks whether somebody is there"),
+    command("lookup", "NAME", network::lookup, "the addresses of a host"),
+    command("ping", "HOST [N]", network::ping, "asks whether somebody is there"),
     command("listen", "PORT [KIND]", network::listen,
         "serves TCP: echo, discard or chargen, until Ctrl-C"),
-    command("tcp", "ADDRESS PORT TEXT...", network::tcp, "sends a line, and shows the answer"),
+    command("tcp", "HOST PORT TEXT...", network::tcp, "sends a line, and shows the answer"),
     // Goroutines at play.
     command("sieve", "N", playing::sieve, "the N-th prime, by a chain of N goroutines"),
     command("skynet", "N", playing::skynet,

@@ -21,6 +21,7 @@ macro_rules! scenarios {
 
 mod help;
 
+mod addresses;
 mod affinity;
 mod cancel;
 mod channels;
@@ -47,7 +48,7 @@ mod web;
 /// A name, and what panics if its claim is wrong.
 pub type Scenario = (&'static str, fn());
 
-const LISTS: [&[Scenario]; 21] = [
+const LISTS: [&[Scenario]; 22] = [
     goroutines::LIST,
     channels::LIST,
     close::LIST,
@@ -68,6 +69,7 @@ const LISTS: [&[Scenario]; 21] = [
     registers::LIST,
     network::LIST,
     web::LIST,
+    addresses::LIST,
     stress::LIST,
 ];
 

@@ -14,17 +14,17 @@ use net::wire::{Faults, Wire, WireEnd};
 use net::{Config, Device, ErrorKind, Shutdown, Stack, TcpListener, TcpStream, ToAddr};
 
 /// Two machines on a wire.
-struct Pair {
-    wire: Wire,
-    client: Stack,
-    server: Stack,
+pub(crate) struct Pair {
+    pub(crate) wire: Wire,
+    pub(crate) client: Stack,
+    pub(crate) server: Stack,
 }
 
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
-const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
+pub(crate) const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
 const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 99));
 const CLIENT6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1));
-const SERVER6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2));
+pub(crate) const SERVER6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2));
 
 /// TCP's second lasts a few milliseconds: a lost segment costs little.
 const FAST: u32 = 100;
@@ -32,7 +32,7 @@ const FAST: u32 = 100;
 /// Long enough for everything that comes at all.
 const LONG: Duration = Duration::from_secs(3600);
 
-fn config(seed: u64) -> Config {
+pub(crate) fn config(seed: u64) -> Config {
     Config { clock: FAST, loopback: false, ..Config::new([seed; 4]) }
 }
 
@@ -41,7 +41,7 @@ impl Pair {
         Self::with(Faults::default(), 1, |config| config)
     }
 
-    fn with(faults: Faults, queues: usize, how: fn(Config) -> Config) -> Self {
+    pub(crate) fn with(faults: Faults, queues: usize, how: fn(Config) -> Config) -> Self {
         Self::on(faults, |wire| wire.plug(queues), how)
     }
 

@@ -3,7 +3,7 @@
 use super::files::text;
 use super::{Args, Outcome, words};
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
@@ -26,7 +26,10 @@ pub fn net(args: &Args) -> Outcome {
     match args.word(0) {
         None => show(&stack),
         Some("up") => up(args),
-        Some(word) => Err(format!("`net`, or `net up ADDRESS/BITS GATEWAY`, not '{word:.40}'")),
+        Some("dhcp") => dhcp(&stack, args),
+        Some(word) => {
+            Err(format!("`net`, `net dhcp`, or `net up ADDRESS/BITS GATEWAY`, not '{word:.40}'"))
+        }
     }
 }
 
@@ -41,6 +44,10 @@ fn show(stack: &Stack) -> Outcome {
             println!("    {address}/{bits}");
         }
         frames(&interface);
+    }
+    let servers: Vec<_> = stack.name_servers().iter().map(IpAddr::to_string).collect();
+    if !servers.is_empty() {
+        println!("names: {}", servers.join(", "));
     }
     let report = stack.report();
     println!(
@@ -98,6 +105,40 @@ impl fmt::Display for Dropped<'_> {
     }
 }
 
+fn first_card(stack: &Stack) -> Result<Interface, String> {
+    let first = stack.interfaces().into_iter().find(|i| network::card(i).is_some());
+    first.ok_or_else(|| "no card could be started".into())
+}
+
+/// How long `net dhcp` waits for an address.
+const LEASE: Duration = Duration::from_secs(15);
+
+/// The first card gets the addresses that it is given, and keeps them.
+fn dhcp(stack: &Stack, args: &Args) -> Outcome {
+    let interface = first_card(stack)?;
+    interface.fixed();
+    for (old, _) in interface.addresses() {
+        interface.remove_address(old);
+    }
+    network::configure(&interface);
+    let begin = Instant::now();
+    while !interface.addresses().iter().any(|(address, _)| address.is_ipv4()) {
+        if args.stopped() || begin.elapsed() > LEASE {
+            return Err("no DHCP server has given an address yet".into());
+        }
+        time::sleep(LOOKS);
+    }
+    Ok(())
+}
+
+/// The addresses of a host.
+pub fn lookup(args: &Args) -> Outcome {
+    for address in stack()?.lookup_host(args.words[0]).map_err(words)? {
+        println!("{address}");
+    }
+    Ok(())
+}
+
 /// The first card gets an address.
 fn up(args: &Args) -> Outcome {
     let word = |nth| args.word(nth).unwrap_or_default();
@@ -108,7 +149,8 @@ fn up(args: &Args) -> Outcome {
 const ANSWER: Duration = Duration::from_secs(1);
 
 pub fn ping(args: &Args) -> Outcome {
-    let (stack, to) = (stack()?, address(args)?);
+    let stack = stack()?;
+    let to = address(&stack, args)?;
     let questions = args.number(1, 4, 1..=1_000_000)?;
     let mut answers = 0;
     for nth in 1..=questions {
@@ -133,8 +175,9 @@ pub fn ping(args: &Args) -> Outcome {
     }
 }
 
-fn address(args: &Args) -> Result<IpAddr, String> {
-    args.words[0].parse().map_err(|_| "an IP address is needed".into())
+/// The first word is an address, or a name that has one.
+fn address(stack: &Stack, args: &Args) -> Result<IpAddr, String> {
+    Ok(stack.lookup_host(args.words[0]).map_err(words)?[0])
 }
 
 /// A number from 1 to 65535.
@@ -220,7 +263,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Sends a line, and shows the answer.
 pub fn tcp(args: &Args) -> Outcome {
     let (stack, port) = (stack()?, port(args, 1)?);
-    let host = address(args)?;
+    let host = address(&stack, args)?;
     let stream = stack.tcp().timeout(PATIENCE).connect((host, port)).map_err(words)?;
     stream.set_deadline(Some(Instant::now() + PATIENCE));
     let line = args.words[2..].join(" ") + "\n";
