@@ -16,6 +16,7 @@
 #![no_std]
 #![warn(missing_docs)]
 #![deny(unsafe_code)] // allowed in the files that say why at their top
+#![debugger_visualizer(gdb_script_file = "../gdb.py")] // programs bring it along
 extern crate alloc;
 
 pub mod param;

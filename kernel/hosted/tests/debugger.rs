@@ -2,10 +2,12 @@
 //! about this program while it runs, and about core files of it (debugger.py, beside this file).
 //! Without a gdb it is skipped.
 
+use executive::percpu::Pin;
 use executive::{Builder, JoinHandle, chan};
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
@@ -58,12 +60,15 @@ fn me() -> PathBuf {
     std::env::current_exe().expect("a test knows where it is")
 }
 
+/// gdb loads what the program brings along.
+const ALLOWED: &str = "set auto-load safe-path /";
+
 /// What debugger.py claims; with what gdb said if a claim is wrong, or the end was not reached.
 fn ask(how: &str, cpus: &str, core: &Path) -> Result<(), String> {
     let end = if how == "live" { UNHARMED } else { "ok   a core file will do" };
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut gdb = Command::new("timeout");
-    gdb.args(["-k", "5", "100", "gdb", "--batch", "--nx", "-x"])
+    gdb.args(["-k", "5", "100", "gdb", "--batch", "--nx", "-iex", ALLOWED, "-x"])
         .arg(here.join("tests/debugger.py"))
         .arg(me());
     gdb.env("HOW", how)
@@ -97,19 +102,46 @@ fn core_file(cpus: &str, at: &Path) -> Option<PathBuf> {
 fn leave_a_core_file() -> ! {
     hosted::run(|| {
         let _it_waits = start_the_receiver();
+        let _it_runs = start_the_hog();
         std::process::abort()
     })
 }
 
-/// Goroutine 1: one goroutine waits, deep down; then gdb looks. What it does afterwards needs every
-/// register.
+/// Goroutine 1: one goroutine waits, deep down, and one runs; then gdb looks. What it does
+/// afterwards needs every register.
 fn be_looked_at() {
     let (tx, receiver) = start_the_receiver();
+    let hog = start_the_hog();
     let sums: [u64; 5] = std::array::from_fn(|n| stop_here(black_box(n as u64)) * 10);
     assert_eq!(sums, [10, 20, 30, 40, 50]);
+    STOP.store(true, Ordering::Relaxed);
+    hog.join();
+    step_here(1);
+    executive::go(|| {}).join();
     tx.send(sums.iter().sum()).expect("it waits");
+    step_here(2); // the receiver runs next, and ends
     assert_eq!(receiver.join(), 153);
     println!("{UNHARMED}");
+}
+
+static STOP: AtomicBool = AtomicBool::new(false);
+static TURNS: AtomicU64 = AtomicU64::new(0);
+
+/// It runs. On the only CPU it has been preempted when this returns: here that happens at an unpin.
+fn start_the_hog() -> JoinHandle<()> {
+    let hog = Builder::new().name("hog").spawn(|| black_box(spin_here())).expect("memory");
+    while TURNS.load(Ordering::Relaxed) == 0 {
+        executive::yield_now();
+    }
+    hog
+}
+
+#[inline(never)]
+fn spin_here() {
+    while !STOP.load(Ordering::Relaxed) {
+        TURNS.fetch_add(1, Ordering::Relaxed);
+        drop(Pin::new());
+    }
 }
 
 fn start_the_receiver() -> (chan::Sender<u64>, JoinHandle<u64>) {
@@ -127,6 +159,13 @@ fn start_the_receiver() -> (chan::Sender<u64>, JoinHandle<u64>) {
 #[inline(never)]
 extern "C" fn stop_here(n: u64) -> u64 {
     black_box(n) + 1
+}
+
+/// Another, from which gdb goes on instruction by instruction.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn step_here(n: u64) {
+    black_box(n);
 }
 
 #[inline(never)]

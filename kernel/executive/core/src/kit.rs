@@ -7,12 +7,13 @@
 
 pub use crate::ground::chaos;
 pub use crate::nouns::g::{G, Seen, curg, on_g0};
-pub use crate::nouns::m::{m_of, p_of};
-pub use crate::nouns::p::Stats;
-pub use crate::nouns::sched::SCHED;
+pub use crate::nouns::m::{M, MS, m_of, p_of};
+pub use crate::nouns::p::{P, Stats};
+pub use crate::nouns::runq::Runq;
+pub use crate::nouns::sched::{SCHED, Sched};
 pub use crate::proc::boot::set_up;
 pub use crate::switch::{contains as in_switch, left_at, own_frame, systemstack};
-pub use crate::tools::percpu::{is_foreign, pin as pin_for_good};
+pub use crate::tools::percpu::{PerCpu, is_foreign, pin as pin_for_good};
 
 use crate::ground::machine::{self, Stack};
 use crate::nouns::g::Status;
@@ -24,8 +25,6 @@ use core::sync::atomic::Ordering::Relaxed;
 
 /// Where nobody is preempted. A machine tells `on_tick` this for such places of its own.
 pub const NEVER_PREEMPTED: *const () = crate::switch::ASYNC_PREEMPT;
-/// Where a debugger finds the newest g: an address of an address.
-pub const ALLGS: *const () = SCHED.allgs.as_ptr();
 
 // --- the contract's questions, and the faults that tests provoke
 

@@ -153,11 +153,6 @@ impl<T: Sync> AtomicRef<T> {
             }
         }
     }
-
-    /// Where it lies, for debuggers.
-    pub(crate) const fn as_ptr(&self) -> *const () {
-        core::ptr::from_ref(self).cast()
-    }
 }
 
 /// A mark, or a `&'static T`.
@@ -229,6 +224,11 @@ macro_rules! with_new {
         }
 
         impl$(<$T: $Bound>)? $Name $(<$T>)? {
+            /// Its fields' names, and the offsets at which a debugger finds them.
+            #[allow(dead_code)]
+            pub const FIELDS: (&[&str], &[usize]) =
+                (&[$(stringify!($field)),*], &[$(core::mem::offset_of!(Self, $field)),*]);
+
             $crate::const_fn! {
                 pub(crate) fn new() -> Self {
                     Self { $($field: $value,)* }

@@ -23,7 +23,8 @@ pub(crate) fn is_g0(_: *const ()) -> bool {
     true
 }
 
-pub(crate) struct PerCpu(());
+/// Stands for a CPU's block.
+pub struct PerCpu(());
 impl PerCpu {
     pub(crate) const fn new() -> Self {
         PerCpu(())

@@ -24,7 +24,6 @@ use crate::nouns::joiner::Joiner;
 use crate::nouns::runq::Linked;
 use crate::tools::fatal::throw;
 use crate::tools::percpu;
-use core::mem::offset_of;
 use core::panic::Location;
 use core::ptr::null_mut;
 
@@ -201,17 +200,6 @@ impl Linked for G {
 }
 
 impl G {
-    /// For debugger.rs and gdb.py.
-    pub const FIELDS: [usize; 7] = [
-        offset_of!(G, alllink),
-        offset_of!(G, id),
-        offset_of!(G, status),
-        offset_of!(G, wait_reason),
-        offset_of!(G, name),
-        offset_of!(G, started_at),
-        offset_of!(G, sched_sp),
-    ];
-
     /// Its number: 1 is main; never used again.
     #[doc(alias = "goid")]
     pub fn id(&self) -> u64 {

@@ -30,6 +30,7 @@ pub enum CpuState {
 }
 
 with_new! {
+/// See the head of this file.
 #[repr(C, align(128))]
 pub struct M {
     /// What GS points at on its CPU.
@@ -90,7 +91,8 @@ impl Inbox {
     }
 }
 
-static MS: [M; MAX_CPUS] = [const { M::new() }; MAX_CPUS];
+/// Each CPU's m, by its number.
+pub static MS: [M; MAX_CPUS] = [const { M::new() }; MAX_CPUS];
 
 /// That CPU's m.
 pub fn m_of(cpu: usize) -> &'static M {
