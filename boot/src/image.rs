@@ -7,11 +7,13 @@
 //! second kernel, and nobody asks for it: installation sticks of other systems have the same type.
 //!
 //! The BIOS reads the disk in small pieces, so the image must be small: debug information stays
-//! out. The symbol table stays in, because the kernel reads its own names when it crashes.
+//! out. What the kernel reads when it crashes comes in: the symbol table, and a line table of our
+//! own (lines.rs).
 //!
 //! Rejected: the rewriter of the crate `object`, which moves sections of an executable. The
 //! toolchain's llvm-objcopy, which `bootloader` needs anyway, does not.
 
+use crate::lines;
 use crate::medium::Medium;
 use anyhow::{Context, Result, ensure};
 use bootloader::{BootConfig, DiskImageBuilder};
@@ -60,9 +62,10 @@ pub fn make<T>(
 ) -> Result<T> {
     let part = |what: &str| beside(kernel, &format!("{}.{what}", std::process::id()));
     let (small, whole, loaded) = (part("elf"), part("part"), part("ramdisk"));
-    let uefi = part("uefi");
+    let (table, uefi) = (part("lines"), part("uefi"));
     let taken = (|| {
-        strip_debug(kernel, &small)?;
+        fs::write(&table, lines::table(kernel)?)?;
+        strip_debug(kernel, &small, &table)?;
         let mut builder = DiskImageBuilder::new(small.clone());
         builder.set_boot_config(&quiet());
         if let Some(bytes) = ramdisk {
@@ -75,7 +78,7 @@ pub fn make<T>(
         builder.create_bios_image(&whole)?;
         take(&whole)
     })();
-    for leftover in [small, whole, loaded] {
+    for leftover in [table, small, whole, loaded] {
         let _ = fs::remove_file(leftover); // some were not made, or were moved
     }
     let _ = fs::remove_dir_all(uefi);
@@ -89,14 +92,16 @@ fn quiet() -> BootConfig {
     config
 }
 
-/// Copies an ELF file without its debug information, but with its symbols.
-pub fn strip_debug(from: &Path, to: &Path) -> Result<()> {
+/// Copies an ELF file without its debug information, but with its symbols, and with this file as
+/// its line table.
+pub fn strip_debug(from: &Path, to: &Path, lines: &Path) -> Result<()> {
     ensure!(from.is_file(), "there is no kernel at {}", from.display());
     let objcopy = llvm_tools::LlvmTools::new()
         .ok()
         .and_then(|tools| tools.tool(&llvm_tools::exe("llvm-objcopy")))
         .context("llvm-objcopy is missing: `rustup component add llvm-tools`")?;
-    let done = Command::new(objcopy).arg("--strip-debug").args([from, to]).output()?;
+    let lines = format!("--add-section=.executive_lines={}", lines.display());
+    let done = Command::new(objcopy).args(["--strip-debug", &lines]).args([from, to]).output()?;
     ensure!(done.status.success(), "llvm-objcopy: {}", String::from_utf8_lossy(&done.stderr));
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! outcome  how a run ended, and what status that is for the caller
 //! medium   where an image is put: a file, or a disk
 //! ramdisk  what the bootloader loads beside the kernel
+//! lines    file and line for crash reports, from the debug information
 //! image    ELF -> disk image for BIOS and UEFI, kept while the ELF is unchanged
 //! firmware where this host keeps its UEFI firmware
 //! qemu     the machine: QEMU's command line
@@ -18,6 +19,7 @@ pub mod outcome;
 pub mod medium;
 
 pub mod ramdisk;
+pub mod lines;
 pub mod image;
 
 pub mod firmware;

@@ -59,6 +59,7 @@ pub mod idt;
 pub mod trampoline;
 pub mod smp;
 pub mod fwcfg;
+pub mod lines;
 pub mod symbols;
 pub mod report;
 // The machine, and its start.

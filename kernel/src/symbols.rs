@@ -1,10 +1,11 @@
-//! Function names for backtraces: read from the kernel's own ELF file, which the bootloader left in
-//! memory.
+//! Function names, files and lines for backtraces: read from the kernel's own ELF file, which the
+//! bootloader left in memory.
 //!
 //! Each address is looked up by a linear walk over the symbol table. That is slow and simple,
 //! allocates nothing, and works as long as memory can be read. Every offset in the file is checked,
 //! because a crash report must not crash.
 
+use crate::lines;
 use crate::window::phys_to_virt;
 use core::fmt::{self, Write};
 use spin::Once;
@@ -25,14 +26,15 @@ pub fn init(phys: u64, length: u64, offset: u64) {
     IMAGE.call_once(|| Image { file, offset });
 }
 
-/// Writes the name of the function around `pc`, and how far into it; `false` if there is none.
+/// Writes the name of the function around `pc`, how far into it, and file and line if they are
+/// known; `false` if there is no function.
 pub fn name(pc: usize, out: &mut dyn Write) -> bool {
     let Some(image) = IMAGE.get() else { return false };
     let address = (pc as u64).wrapping_sub(image.offset);
-    match lookup(image.file, address) {
-        Some((name, start)) => write_name(name, address - start, out).is_ok(),
-        None => false,
-    }
+    let Some((name, start)) = lookup(image.file, address) else { return false };
+    let known = named(image.file, lines::SECTION).and_then(|table| lines::lookup(table, address));
+    write_name(name, address - start, out).is_ok()
+        && known.is_none_or(|(file, line)| write!(out, " at {file}:{line}").is_ok())
 }
 
 fn write_name(name: &str, offset: u64, out: &mut dyn Write) -> fmt::Result {
@@ -44,6 +46,7 @@ fn write_name(name: &str, offset: u64, out: &mut dyn Write) -> fmt::Result {
 mod elf {
     pub const SECTION_OFFSET: usize = 0x28; // e_shoff
     pub const SECTION_COUNT: usize = 0x3c; // e_shnum
+    pub const SECTION_NAMES: usize = 0x3e; // e_shstrndx
     pub const SECTION_SIZE: usize = 64;
     pub const SECTION_TYPE: usize = 4;
     pub const SECTION_AT: usize = 0x18;
@@ -76,6 +79,19 @@ fn section(file: &[u8], index: usize) -> Option<(&[u8], u32, usize)> {
     let link = u32_at(file, header + elf::SECTION_LINK)? as usize;
     // A section without bytes in the file (.bss) may point past its end.
     Some((file.get(at..at.checked_add(length)?).unwrap_or(&[]), kind, link))
+}
+
+/// The bytes of the section of this name.
+fn named<'a>(file: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let (names, ..) = section(file, u16_at(file, elf::SECTION_NAMES)?)?;
+    let has_name = |index: &usize| {
+        let header = u64_at(file, elf::SECTION_OFFSET)? as usize + index * elf::SECTION_SIZE;
+        let rest = names.get(u32_at(file, header)? as usize..)?.strip_prefix(name.as_bytes())?;
+        Some(rest.first() == Some(&0))
+    };
+    let index =
+        (0..u16_at(file, elf::SECTION_COUNT)?).find(|index| has_name(index) == Some(true))?;
+    Some(section(file, index)?.0)
 }
 
 /// The function that contains `address`, and where it starts.

@@ -60,6 +60,37 @@ fn a_wild_access_is_a_page_fault_at_an_address() {
     dies_saying("fault", "page fault at ");
 }
 
+/// The first frame of the backtrace: its function, and its file and line.
+fn first_frame(report: &str) -> (&str, &str) {
+    let (_, frames) = report.split_once(" [running on CPU ").expect("a goroutine died");
+    let frame = frames.lines().nth(1).unwrap_or_else(|| panic!("no frame\n{report}"));
+    frame.split_once(" at ").unwrap_or_else(|| panic!("no line\n{report}"))
+}
+
+#[test]
+fn a_panic_s_frames_begin_with_the_line_that_panicked() {
+    let said = boots().run("crash panic").says("panic: as you wish").dies(2);
+    let (function, line) = first_frame(&said.text);
+    assert!(function.contains("commands::crash::crash+"), "{said}");
+    // The panic itself knows its column, too.
+    assert!(said.text.contains(&format!("\n\tat {line}:")), "{line}\n{said}");
+    assert!(line.starts_with("kernel/shell/src/commands/crash.rs:"), "{said}");
+}
+
+#[test]
+fn a_fault_names_its_line() {
+    let source = include_str!("../../kernel/shell/src/commands/crash.rs");
+    let at = source.lines().position(|line| line.contains("NOWHERE as *const u64).read_volatile"));
+    let at = at.expect("it is there") + 1;
+    let said = boots().run("crash fault").says("page fault at ").dies(2);
+    let (_, line) = first_frame(&said.text);
+    assert_eq!(line, format!("kernel/shell/src/commands/crash.rs:{at}"), "{said}");
+    // A goroutine that waits is told where it called what it waits in.
+    let mut screen = said.text.lines().skip_while(|line| !line.contains("(screen) [IRQ wait"));
+    let frame = screen.nth(1).expect("its first frame");
+    assert!(frame.contains(" at kernel/src/screen.rs:"), "{frame}\n{said}");
+}
+
 #[test]
 fn a_wild_jump_names_who_jumped() {
     let words = "page fault at 0x0: executing a page that is not there";

@@ -38,7 +38,7 @@ impl Write for Out {
 extern "C" fn _executive_throw(words: &'static str) -> ! {
     let mut out = begin();
     let _ = writeln!(out, "fatal error: {words}");
-    report(&mut out, None)
+    report(&mut out, None, false)
 }
 
 /// A bug of the caller's: a goroutine panicked. Called by the machine's panic handler.
@@ -69,14 +69,14 @@ pub fn panicked_with(
     if let Some(why) = why {
         let _ = writeln!(out, "\tcannot be recovered: {why}");
     }
-    report(&mut out, None)
+    report(&mut out, None, true)
 }
 
 /// A CPU exception that nothing handles. Called by the machine.
 pub fn fault(what: fmt::Arguments<'_>, at: &Interrupted) -> ! {
     let mut out = begin();
     let _ = writeln!(out, "{what}");
-    report(&mut out, Some((at, false)))
+    report(&mut out, Some((at, false)), false)
 }
 
 /// A page fault that nothing handles. If `address` lies just below the current goroutine's stack,
@@ -95,7 +95,7 @@ pub fn page_fault(address: usize, what: fmt::Arguments<'_>, at: &Interrupted) ->
         );
     }
     let _ = writeln!(out, "{what}");
-    report(&mut out, Some((at, at.pc == address)))
+    report(&mut out, Some((at, at.pc == address)), false)
 }
 
 /// Where CPUs stood when they were stopped for a report: pc (0: the CPU was not stopped), stack
@@ -151,7 +151,8 @@ fn begin() -> Out {
 }
 
 /// `at`: where the CPU was interrupted, and whether it had jumped to where no code can be.
-fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
+/// `panicked`: the frames begin where the code stands that panicked.
+fn report(out: &mut Out, at: Option<(&Interrupted, bool)>, panicked: bool) -> ! {
     let here = if on_g0() { None } else { Some(getg()) };
     match here.or(curg()).and_then(G::seen) {
         Some(seen) => {
@@ -166,6 +167,7 @@ fn report(out: &mut Out, at: Option<(&Interrupted, bool)>) -> ! {
         }
     }
     let mut frames = Frames::of(out);
+    frames.in_machinery = panicked;
     let fp = match at {
         Some((at, jumped)) => {
             frames.tell(at.pc);
@@ -292,7 +294,8 @@ fn saved_frames(g: &G, mut tell: impl FnMut(usize) -> bool) {
     }
     // SAFETY: within its stack. If it runs meanwhile, nonsense is printed.
     let (pc, fp) = unsafe { kit::left_at(sp) };
-    tell(pc);
+    // A return address: the call is before it. A newborn was called from nowhere.
+    tell(if kit::in_switch(pc) { pc } else { pc - 1 });
     walk_on(stack, sp, fp, tell);
 }
 
@@ -368,15 +371,22 @@ struct Frames<'a> {
     last: Option<usize>,
     named: bool,
     again: usize,
+    /// So far all were a panic's machinery, and were left out.
+    in_machinery: bool,
 }
 
 impl<'a> Frames<'a> {
     fn of(out: &'a mut Out) -> Self {
-        Frames { out, last: None, named: false, again: 0 }
+        Frames { out, last: None, named: false, again: 0, in_machinery: false }
     }
 
-    /// Prints where `pc` is. `false`: it is where the last one is, and is only counted.
+    /// Prints where `pc` is. `false`: it is where the last one is, and is only counted; or it is
+    /// left out.
     fn tell(&mut self, pc: usize) -> bool {
+        self.in_machinery = self.in_machinery && is_machinery(pc);
+        if self.in_machinery {
+            return false;
+        }
         if self.last == Some(pc) {
             self.again += 1;
             return false;
@@ -400,5 +410,42 @@ impl<'a> Frames<'a> {
 impl Drop for Frames<'_> {
     fn drop(&mut self) {
         self.tell_again();
+    }
+}
+
+/// What runs between a panic and its report: ours, the panic handler, and Rust's library.
+const MACHINERY: &[&str] = &[
+    "executive::report::",
+    "executive_services::recover::",
+    "kernel::report::",
+    "hosted::crash::",
+    "__rustc::",
+    "core::",
+    "alloc::",
+    "std::",
+];
+
+/// Whether a function that belongs to a panic's machinery is at `pc`.
+fn is_machinery(pc: usize) -> bool {
+    let mut name = Beginning { bytes: [0; 32], len: 0 };
+    machine::symbol(pc, &mut name)
+        && MACHINERY.iter().any(|machinery| {
+            let name = &name.bytes[..name.len];
+            name.strip_prefix(b"<").unwrap_or(name).starts_with(machinery.as_bytes())
+        })
+}
+
+/// The first bytes of what is written to it.
+struct Beginning {
+    bytes: [u8; 32],
+    len: usize,
+}
+impl Write for Beginning {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        let room = &mut self.bytes[self.len..];
+        let len = room.len().min(s.len());
+        room[..len].copy_from_slice(&s.as_bytes()[..len]);
+        self.len += len;
+        Ok(())
     }
 }
