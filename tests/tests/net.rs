@@ -1,5 +1,5 @@
-//! The network: cards of virtio and of Intel (package `drivers`), at QEMU's user-mode network, which
-//! needs no rights. The kernel is 10.0.2.15 there, and this machine 10.0.2.2.
+//! The network: cards of virtio and of Intel (package `drivers`), at QEMU's user-mode network,
+//! which needs no rights. The kernel is 10.0.2.15 there, and this machine 10.0.2.2.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};

@@ -324,8 +324,8 @@ impl<F: FnMut(Change)> Listener<F> {
 }
 
 /// How often it is looked whether routers are to be asked again, or what they have said is over.
-/// smoltcp 0.14 does not tell when: its `poll_at` takes the lesser of two options, and `None`, which
-/// is what no socket says, is less than any time.
+/// smoltcp 0.14 does not tell when: its `poll_at` takes the lesser of two options, and `None`,
+/// which is what no socket says, is less than any time.
 const LOOKS: Duration = Duration::from_secs(1);
 
 /// smoltcp asks routers so often (RFC 4861: `MAX_RTR_SOLICITATIONS`).

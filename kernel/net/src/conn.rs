@@ -96,9 +96,9 @@ impl Protocol for Tcp {
             }
     }
 
-    /// When nothing but our FIN is missing, an acknowledgement that does not tell of it says nothing
-    /// new. And smoltcp must not see three of them: it would take its timer away to send again at
-    /// once, would find no data to send, and would never send the FIN again.
+    /// When nothing but our FIN is missing, an acknowledgement that does not tell of it says
+    /// nothing new. And smoltcp must not see three of them: it would take its timer away to send
+    /// again at once, would find no data to send, and would never send the FIN again.
     fn heeds(socket: &Socket<'static>, next: Option<u32>, segment: &Segment) -> bool {
         let only_fin = matches!(socket.state(), State::FinWait1 | State::Closing | State::LastAck)
             && socket.send_queue() == 0;

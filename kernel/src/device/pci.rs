@@ -189,9 +189,9 @@ impl Device {
         Ok(irqs)
     }
 
-    /// The interrupt that its pin is wired to: as the firmware's code says; else as the firmware has
-    /// written, for the interrupt controllers of the first PCs, of which the I/O APIC has the inputs
-    /// too.
+    /// The interrupt that its pin is wired to: as the firmware's code says; else as the firmware
+    /// has written, for the interrupt controllers of the first PCs, of which the I/O APIC has the
+    /// inputs too.
     fn pin(&self) -> Result<Irq, Error> {
         let [line, pin, ..] = self.config(0x3c).to_le_bytes();
         let Some(pin @ 0..4) = pin.checked_sub(1) else { return Err(Error::NoPin) };

@@ -150,7 +150,9 @@ impl Controller {
         let context = |n: usize| input + (n * self.context) as u32;
         let (slot, endpoint) = (context(1), context(2));
         let packet = if load(slot) >> 20 & 0xf == 3 { 64 } else { 8 }; // by its speed
-        let right = load(input + 4) == 0b11 && load(endpoint + 4) == packet << 16 | 4 << 3 | 3 << 1; // a control endpoint; three tries
+        // A control endpoint; three tries.
+        let kind = packet << 16 | 4 << 3 | 3 << 1;
+        let right = load(input + 4) == 0b11 && load(endpoint + 4) == kind;
         self.keep(slot);
         self.control.store(load(endpoint + 8), SeqCst);
         if right { SUCCESS } else { BAD_PARAMETER }

@@ -23,7 +23,8 @@ pub fn pipelined() {
 
 pub fn bodies() {
     let post = "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello";
-    let expected = "HTTP/1.1 200 OK\r\nContent-Length: 15\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n<POST /p hello>";
+    let expected = "HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\
+                    Content-Type: text/plain; charset=utf-8\r\n\r\n<POST /p hello>";
     assert_eq!(answers(post), expected);
     assert_eq!(answers(&post.repeat(2)), expected.repeat(2));
     // Cut off in the middle: the handler may say what it likes, and that is the end.
@@ -40,7 +41,8 @@ pub fn long_bodies() {
         (0..3).for_each(|n| response.write(&[b'a' + n; 3000]).unwrap());
     };
     let (a, b, c) = ("a".repeat(3000), "b".repeat(3000), "c".repeat(3000));
-    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: text/plain; charset=utf-8\r\n";
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\
+                Content-Type: text/plain; charset=utf-8\r\n";
     let chunked = format!("{head}\r\n1770\r\n{a}{b}\r\nbb8\r\n{c}\r\n0\r\n\r\n");
     assert_eq!(by(handler, &GET.repeat(2)), chunked.repeat(2));
     // An old client knows no chunks, and reads to the end.

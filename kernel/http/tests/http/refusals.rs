@@ -240,7 +240,8 @@ pub fn too_much() {
 
 /// Whatever a byte is changed to: an answer or two, or none, and every one is an answer.
 pub fn damaged() {
-    let whole = "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\n01234\r\n0\r\nX: y\r\n\r\n\
+    let whole = "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n\
+                 5;x=y\r\n01234\r\n0\r\nX: y\r\n\r\n\
                  GET /b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
     for at in 0..whole.len() {
         for byte in *b"\0\r\n\t :;,0f\x7f\xffX/" {

@@ -289,8 +289,8 @@ fn hogs() -> bool {
     hogs.into_iter().fold(true, |right, hog| hog.join() & right)
 }
 
-/// Each panic is its handle's, and what the goroutine owned is given back. Some park in a destructor
-/// meanwhile, until there is room in the channel.
+/// Each panic is its handle's, and what the goroutine owned is given back. Some park in a
+/// destructor meanwhile, until there is room in the channel.
 fn panics() -> bool {
     const PANICS: u64 = 50;
     struct Tells(Sender<u64>, u64);

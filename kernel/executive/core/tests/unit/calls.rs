@@ -10,8 +10,8 @@ use std::{fs, vec};
 const TOOLS: [&str; 9] =
     ["machine", "param", "percpu", "lock", "atomic", "irq", "print", "println", "kit"];
 
-/// Drivers with goroutines of their own: they call what goroutines call.
-const DRIVERS: [&str; 2] = ["screen.rs", "serial.rs"];
+/// What has goroutines of its own: it calls what goroutines call.
+const DRIVERS: [&str; 4] = ["screen.rs", "serial.rs", "device/pins.rs", "given_up.rs"];
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
