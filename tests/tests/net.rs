@@ -182,7 +182,7 @@ fn with_a_network_a_deadlock_is_still_one() {
 #[test]
 fn an_address_comes_by_itself() {
     let port = free_port();
-    let mut console = machine("q35", "", port).smp(2).console();
+    let mut console = machine("q35", VIRTIO, port).smp(2).console();
     console.does("net dhcp");
     let said = console.does("net");
     assert!(said.contains("10.0.2.15/24") && said.contains("names: 10.0.2.3"), "{said}");

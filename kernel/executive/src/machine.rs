@@ -37,6 +37,7 @@ pub mod up {
     //! | memory is short (optional) | [`on_low_memory`], in the handler |
     //! | it wants memory back (optional) | [`give_back`]; [`resting`] for more of parked stacks |
     //! | a panic | [`panicked`]; or [`begin`], and if nobody catches it [`panicked_with`] |
+    //! | a panic of a goroutine that can be spared (optional) | [`is_out_of_memory`] |
     //! | `raise` comes to a stack's end | [`unwound`] |
     //! | an exception, a page fault | [`fault`], [`page_fault`] |
     //! | `freeze_others` has stopped a CPU | [`stopped`] |
@@ -55,6 +56,6 @@ pub mod up {
     };
     pub use executive_services::{
         irq::on_irq,
-        recover::{Panic, begin},
+        recover::{Panic, begin, is_out_of_memory},
     };
 }

@@ -54,11 +54,9 @@ fn up_lists_what_machines_call_and_nothing_else() {
     let mut called_by_some = vec![];
     for src in ["../../src", "../../hosted/src"] {
         for file in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(src)) {
-            if DRIVERS.iter().any(|driver| file.ends_with(driver)) {
-                continue;
-            }
+            let drives = DRIVERS.iter().any(|driver| file.ends_with(driver));
             for name in called(&fs::read_to_string(&file).unwrap()) {
-                let told = listed.contains(&&name[..]) || name == "Outside";
+                let told = drives || listed.contains(&&name[..]) || name == "Outside";
                 assert!(told, "{} calls {name}, which machine::up does not list", file.display());
                 called_by_some.push(name);
             }
