@@ -141,6 +141,7 @@ fn number(out: &mut Vec<u8>, mut value: u64) {
 }
 
 #[cfg(test)]
+#[allow(dead_code)] // the section's name, which image.rs has, too
 #[path = "../../kernel/src/lines.rs"]
 mod reader;
 

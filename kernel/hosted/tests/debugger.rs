@@ -129,7 +129,7 @@ static TURNS: AtomicU64 = AtomicU64::new(0);
 
 /// It runs. On the only CPU it has been preempted when this returns: here that happens at an unpin.
 fn start_the_hog() -> JoinHandle<()> {
-    let hog = Builder::new().name("hog").spawn(|| black_box(spin_here())).expect("memory");
+    let hog = Builder::new().name("hog").spawn(spin_here).expect("memory");
     while TURNS.load(Ordering::Relaxed) == 0 {
         executive::yield_now();
     }

@@ -96,7 +96,7 @@ impl<T: Linked> List<T> {
 }
 
 with_new! {
-/// The queue itself; what one may do with it is in [`Owner`] and [`Thief`].
+/// The queue itself; what one may do with it is in `Owner` and `Thief`.
 #[repr(C, align(64))]
 pub struct Runq<T: Linked> {
     head: AtomicU32 = AtomicU32::new(0),
