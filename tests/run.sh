@@ -98,7 +98,8 @@ step units units
 step loom loom
 step miri cargo miri test --target-dir "$target/miri" -p executive-core --lib
 # Without the network, whose scenarios have wires with seeds of their own: each minute of them is many schedules of one kind.
-step fuzz env SCENARIO="-network -web" tests/fuzz.sh 1000
+# And without leases (`addresses`): by a seed's clock one may be over before its server has run.
+step fuzz env SCENARIO="-network -web -addresses" tests/fuzz.sh 1000
 step fuzz-kernel tests/fuzz-kernel.sh
 step book docs/book
 step course env CARGO_TARGET_DIR="$target" tests/course.sh
