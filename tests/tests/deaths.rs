@@ -85,10 +85,18 @@ fn a_fault_names_its_line() {
     let said = boots().run("crash fault").says("page fault at ").dies(2);
     let (_, line) = first_frame(&said.text);
     assert_eq!(line, format!("kernel/shell/src/commands/crash.rs:{at}"), "{said}");
-    // A goroutine that waits is told where it called what it waits in.
-    let mut screen = said.text.lines().skip_while(|line| !line.contains("(screen) [IRQ wait"));
-    let frame = screen.nth(1).expect("its first frame");
-    assert!(frame.contains(" at kernel/src/screen.rs:"), "{frame}\n{said}");
+}
+
+/// A goroutine that waits is told where it has called the switch, and not what stands behind.
+#[test]
+fn a_parked_goroutine_names_the_line_of_its_call() {
+    let source = include_str!("../../kernel/executive/core/src/switch.rs");
+    let call = source.lines().position(|line| line.contains("\"call {mcall}\"")).expect("a call");
+    let said = boots().run("crash deadlock").says("all goroutines are asleep").dies(2);
+    let mut main = said.text.lines().skip_while(|line| !line.contains("1 (main) [chan receive"));
+    let frame = main.nth(1).expect("its first frame");
+    let expected = format!(" at kernel/executive/core/src/switch.rs:{call}"); // where `asm!` begins
+    assert!(frame.ends_with(&expected), "{frame}\n{said}");
 }
 
 #[test]
