@@ -200,6 +200,7 @@ fn a_stack_overflow_is_read_on_the_screen() {
 
 #[test]
 fn a_deadlock_is_read_on_the_screen() {
-    let words = ["fatal error: all goroutines are asleep - deadlock!", "chan receive", "halted"];
+    let words =
+        ["fatal error: all goroutines are asleep - deadlock!", "goroutines:", "chan receive"];
     dies_showing("crash deadlock", "screen-deadlock", &words);
 }
