@@ -18,7 +18,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::mem;
-use core::sync::atomic::{AtomicBool, Ordering, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering, Ordering::Relaxed};
 use core::time::Duration;
 use executive::lock::{Lock, Rank};
 use executive::time::{Instant, sleep};
@@ -129,8 +129,8 @@ pub struct Card {
     irq: Irq,
     causes: u32,
     address: [u8; 6],
-    incoming: Lock<Incoming>,
-    outgoing: Lock<Outgoing>,
+    incoming: Lock<Ring>,
+    outgoing: Lock<Ring>,
     counts: Counters,
     link: AtomicBool,
     /// The interface was taken down, or the card is broken. Stored before who waits is woken.
@@ -144,17 +144,8 @@ struct Ring {
     buffers: Dma,
     /// The next one: to be filled by the card, or by us.
     next: usize,
-}
-
-struct Incoming {
-    ring: Ring,
-    /// Where a frame that has come is copied to. Whoever serves the queue has it meanwhile.
-    frame: Vec<u8>,
-}
-
-struct Outgoing {
-    ring: Ring,
-    /// Where a frame is written.
+    /// Where a frame that has come is copied to (whoever serves the queue has it meanwhile), or one
+    /// that goes is written.
     frame: Vec<u8>,
 }
 
@@ -164,6 +155,7 @@ impl Ring {
             descriptors: Dma::new(RING * DESCRIPTOR)?,
             buffers: Dma::new(RING * BUFFER)?,
             next: 0,
+            frame: Vec::with_capacity(BUFFER),
         };
         for nth in 0..RING {
             let address = ring.buffers.address() + (nth * BUFFER) as u64;
@@ -183,7 +175,7 @@ impl Ring {
     }
 
     /// A word of a descriptor.
-    fn word(&self, nth: usize, word: usize) -> &core::sync::atomic::AtomicU32 {
+    fn word(&self, nth: usize, word: usize) -> &AtomicU32 {
         self.descriptors.word(nth % RING * DESCRIPTOR + word)
     }
 
@@ -194,6 +186,12 @@ impl Ring {
 
     fn is_done(&self, nth: usize) -> bool {
         self.status(nth) & DD != 0
+    }
+
+    /// Whether one more can be sent. If all were the card's the head would be the tail, and none
+    /// were.
+    fn has_room(&self) -> bool {
+        self.is_done(self.next) && self.is_done(self.next + 1)
     }
 }
 
@@ -239,14 +237,8 @@ impl Card {
             name,
             irq,
             causes,
-            incoming: Lock::new(
-                Rank::User,
-                Incoming { ring: incoming, frame: Vec::with_capacity(BUFFER) },
-            ),
-            outgoing: Lock::new(
-                Rank::User,
-                Outgoing { ring: outgoing, frame: Vec::with_capacity(BUFFER) },
-            ),
+            incoming: Lock::new(Rank::User, incoming),
+            outgoing: Lock::new(Rank::User, outgoing),
             counts: Counters::default(),
             link: AtomicBool::new(registers.read::<u32>(at::STATUS) & LU != 0),
             registers,
@@ -347,15 +339,7 @@ impl fmt::Display for Card {
 
 impl Device for Card {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            address: Some(self.address),
-            mtu: MTU,
-            queues: 1,
-            checksums_sent: false,
-            checksums_received: false,
-            segments: None,
-            from_outside: true,
-        }
+        Capabilities::plain(self.address, MTU)
     }
 
     fn send(
@@ -365,22 +349,20 @@ impl Device for Card {
         _segmented: Segmented,
         fill: &mut dyn FnMut(&mut [u8]),
     ) -> bool {
-        let mut outgoing = self.outgoing.lock();
-        let Outgoing { ring, frame } = &mut *outgoing;
+        let mut ring = self.outgoing.lock();
         let nth = ring.next;
         let is_lost = self.is_over() || !self.link.load(Relaxed) || length > BUFFER;
-        // If all were the card's the head would be the tail, and none were.
-        if !is_lost && !(ring.is_done(nth) && ring.is_done(nth + 1)) {
+        if !is_lost && !ring.has_room() {
             count(&self.counts.no_room, 1);
             return false;
         }
-        frame.resize(length, 0);
-        fill(frame);
+        ring.frame.resize(length, 0);
+        fill(&mut ring.frame);
         if is_lost {
             count(&self.counts.lost, 1);
             return true;
         }
-        ring.buffers.write(nth * BUFFER, frame);
+        ring.buffers.write(nth * BUFFER, &ring.frame);
         ring.word(nth, STATUS).store(0, Relaxed);
         ring.word(nth, LENGTH).store(COMMAND | length as u32, Ordering::Release);
         ring.next = (nth + 1) % RING;
@@ -391,16 +373,14 @@ impl Device for Card {
     }
 
     fn has_room(&self, _queue: usize) -> bool {
-        let ring = &self.outgoing.lock().ring;
-        self.is_over() || ring.is_done(ring.next) && ring.is_done(ring.next + 1)
+        self.is_over() || self.outgoing.lock().has_room()
     }
 
     fn receive(&self, _queue: usize, take: &mut dyn FnMut(&[u8])) -> bool {
         if self.is_over() {
             return false;
         }
-        let mut incoming = self.incoming.lock();
-        let Incoming { ring, frame } = &mut *incoming;
+        let mut ring = self.incoming.lock();
         let nth = ring.next;
         let status = ring.status(nth);
         if status & DD == 0 {
@@ -411,11 +391,11 @@ impl Device for Card {
         }
         let length = (ring.word(nth, LENGTH).load(Relaxed) & 0xffff) as usize;
         if length > BUFFER {
-            drop(incoming);
+            drop(ring);
             self.break_down(Error::Nonsense);
             return false;
         }
-        let mut frame = mem::take(frame);
+        let mut frame = mem::take(&mut ring.frame);
         frame.resize(length, 0);
         ring.buffers.read(nth * BUFFER, &mut frame);
         ring.word(nth, STATUS).store(0, Ordering::Release);
@@ -423,7 +403,7 @@ impl Device for Card {
         if nth % GIVE_BACK == GIVE_BACK - 1 {
             self.registers.write(at::RX + at::TAIL, nth as u32);
         }
-        drop(incoming);
+        drop(ring);
         count(&self.counts.frames_received, 1);
         count(&self.counts.bytes_received, length);
         if status & EOP == 0 {
@@ -449,7 +429,7 @@ impl Device for Card {
             let irq = self.irq.armed();
             self.registers.write(at::IMS, self.causes);
             let has_come = {
-                let ring = &self.incoming.lock().ring;
+                let ring = self.incoming.lock();
                 ring.is_done(ring.next)
             };
             if has_come {

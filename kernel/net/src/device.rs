@@ -67,6 +67,20 @@ pub struct Capabilities {
 pub type Segmented = Option<NonZeroU16>;
 
 impl Capabilities {
+    /// A device with this Ethernet address that carries frames from and to the outside, by one
+    /// queue, and does nothing else with them. `mtu`: the largest IP packet.
+    pub fn plain(address: [u8; 6], mtu: usize) -> Self {
+        Capabilities {
+            address: Some(address),
+            mtu,
+            queues: 1,
+            checksums_sent: false,
+            checksums_received: false,
+            segments: None,
+            from_outside: true,
+        }
+    }
+
     /// How many bytes stand before an IP packet.
     pub(crate) fn header(&self) -> usize {
         if self.address.is_some() { 14 } else { 0 }

@@ -83,15 +83,7 @@ fn choose(file: &File, name: &str, more: i32) -> Result<(), Error> {
 impl Device for Tap {
     fn capabilities(&self) -> Capabilities {
         let [_, _, a, b] = std::process::id().to_be_bytes();
-        Capabilities {
-            address: Some([2, 0, 0, 1, a, b]), // locally administered
-            mtu: FRAME - 14,
-            queues: 1,
-            checksums_sent: false,
-            checksums_received: false,
-            segments: None,
-            from_outside: true,
-        }
+        Capabilities::plain([2, 0, 0, 1, a, b], FRAME - 14) // locally administered
     }
 
     fn send(
