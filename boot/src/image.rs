@@ -94,13 +94,13 @@ fn quiet() -> BootConfig {
 
 /// Copies an ELF file without its debug information, but with its symbols, and with this file as
 /// its line table.
-pub fn strip_debug(from: &Path, to: &Path, lines: &Path) -> Result<()> {
+pub fn strip_debug(from: &Path, to: &Path, table: &Path) -> Result<()> {
     ensure!(from.is_file(), "there is no kernel at {}", from.display());
     let objcopy = llvm_tools::LlvmTools::new()
         .ok()
         .and_then(|tools| tools.tool(&llvm_tools::exe("llvm-objcopy")))
         .context("llvm-objcopy is missing: `rustup component add llvm-tools`")?;
-    let lines = format!("--add-section=.executive_lines={}", lines.display());
+    let lines = format!("--add-section={}={}", lines::SECTION, table.display());
     let done = Command::new(objcopy).args(["--strip-debug", &lines]).args([from, to]).output()?;
     ensure!(done.status.success(), "llvm-objcopy: {}", String::from_utf8_lossy(&done.stderr));
     Ok(())

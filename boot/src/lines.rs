@@ -17,6 +17,12 @@
 //! Rejected: `.debug_line` itself, read in the kernel by `gimli`. It is four times as large, and it
 //! does not know what was inlined where.
 
+#[allow(dead_code)] // only the tests read a table here
+#[path = "../../kernel/src/lines.rs"]
+mod reader;
+
+pub use reader::SECTION;
+
 use anyhow::{Context, Result};
 use object::{Object, ObjectSection};
 use std::collections::HashMap;
@@ -139,11 +145,6 @@ fn number(out: &mut Vec<u8>, mut value: u64) {
     }
     out.push(value as u8);
 }
-
-#[cfg(test)]
-#[allow(dead_code)] // the section's name, which image.rs has, too
-#[path = "../../kernel/src/lines.rs"]
-mod reader;
 
 #[cfg(test)]
 mod tests {
