@@ -81,6 +81,11 @@ pub fn configure(interface: &Interface) {
     interface.slaac(tell);
 }
 
+/// The interface of the first card that could be started.
+pub fn first_card(stack: &Stack) -> Option<Interface> {
+    stack.interfaces().into_iter().find(|interface| card(interface).is_some())
+}
+
 /// Gives the first card an address, such as `10.0.2.15/24`, in place of those that it has of that
 /// kind; and the gateway, if it is not empty, for all other networks.
 pub fn up(address: &str, gateway: &str) -> Result<Stack, &'static str> {
@@ -94,8 +99,7 @@ pub fn up(address: &str, gateway: &str) -> Result<Stack, &'static str> {
         gateway => Some(gateway.parse().map_err(|_| WRONG)?),
     };
     let stack = Stack::get_default().map_err(|_| "there is no network card")?;
-    let first = stack.interfaces().into_iter().find(|interface| card(interface).is_some());
-    let interface = first.ok_or("no network card could be started")?;
+    let interface = first_card(&stack).ok_or("no network card could be started")?;
     interface.fixed();
     for (old, _) in interface.addresses() {
         if old.is_ipv4() == address.is_ipv4() {

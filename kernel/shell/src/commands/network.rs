@@ -105,17 +105,12 @@ impl fmt::Display for Dropped<'_> {
     }
 }
 
-fn first_card(stack: &Stack) -> Result<Interface, String> {
-    let first = stack.interfaces().into_iter().find(|i| network::card(i).is_some());
-    first.ok_or_else(|| "no card could be started".into())
-}
-
 /// How long `net dhcp` waits for an address.
 const LEASE: Duration = Duration::from_secs(15);
 
 /// The first card gets the addresses that it is given, and keeps them.
 fn dhcp(stack: &Stack, args: &Args) -> Outcome {
-    let interface = first_card(stack)?;
+    let interface = network::first_card(stack).ok_or("no card could be started")?;
     interface.fixed();
     for (old, _) in interface.addresses() {
         interface.remove_address(old);
