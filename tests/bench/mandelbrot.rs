@@ -1,6 +1,6 @@
-//! The Mandelbrot set in plain Rust, by a thread for each CPU: the same function as the goroutines',
-//! and that function with floating point in software. Prints the nanoseconds that a point takes.
-//! For tests/bench/mandelbrot.sh, which compiles it twice.
+//! The Mandelbrot set in plain Rust, by a thread for each CPU: the same function as the
+//! goroutines', and that function with floating point in software. Prints the nanoseconds that a
+//! point takes. For tests/bench/mandelbrot.sh, which compiles it twice.
 #![cfg_attr(feature = "soft", no_std)]
 
 #[path = "../../kernel/demos/src/mandelbrot/point.rs"]

@@ -58,6 +58,14 @@ fn without_messages_the_pin_does() {
     can_be_talked_to(machine, "usb-pin");
 }
 
+/// Presses Ctrl-C until the console has a new line.
+fn until_a_line_is_given_up(screen: &mut Screen) {
+    while !screen.text().contains("\n>\n") {
+        screen.press("ctrl-c");
+        thread::sleep(Duration::from_millis(100)); // from a look to the next
+    }
+}
+
 /// Presses a key until it is seen on the screen: a keyboard that was just plugged in takes none.
 fn until_a_key_is_seen(screen: &mut Screen) {
     while !screen.text().contains("> z") {
@@ -125,10 +133,7 @@ fn a_controller_that_is_pulled_out_is_told_of_and_the_rest_goes_on() {
     }
     screen.until("USB: the controller 01:00.0 is not used: it is not there any more");
     screen.asks("device_add usb-kbd,bus=other.0");
-    while !screen.text().contains("\n>\n") {
-        screen.press("ctrl-c");
-        thread::sleep(Duration::from_millis(100)); // from a look to the next
-    }
+    until_a_line_is_given_up(&mut screen);
     screen.types("sieve 100\r");
     screen.until("prime 100 is 541");
 }
@@ -160,10 +165,7 @@ fn keyboards_behind_hubs_come_and_go() {
     screen.asks("device_del first");
     screen.asks(&format!("device_add {hub}"));
     screen.asks("device_add usb-kbd,bus=usb.0,port=1.5,id=last");
-    while !screen.text().contains("\n>\n") {
-        screen.press("ctrl-c");
-        thread::sleep(Duration::from_millis(100)); // from a look to the next
-    }
+    until_a_line_is_given_up(&mut screen);
     screen.types("sieve 300\r");
     screen.until("prime 300 is 1987");
     assert!(!screen.text().contains("USB: "), "{}", screen.text());

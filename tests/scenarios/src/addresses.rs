@@ -190,6 +190,15 @@ impl Drop for Guest {
     }
 }
 
+/// A guest that has its first address from a server.
+fn leased() -> (Wire, Arc<Server>, Guest) {
+    let wire = Wire::new(Faults::default());
+    let server = Server::start(&wire);
+    let guest = Guest::with_dhcp(&wire);
+    has_only(&guest, ip(50));
+    (wire, server, guest)
+}
+
 /// The guest is told that it has this address, and no other.
 fn has_only(guest: &Guest, address: Ipv4Addr) {
     assert_eq!(guest.changes.recv(), Some(Change::Added(address.into(), 24)));
@@ -314,10 +323,7 @@ scenarios! { addresses:
 /// A DHCP server gives an address, a gateway and name servers, and renews the lease again and
 /// again.
 fn a_lease_is_given_and_renewed() {
-    let wire = Wire::new(Faults::default());
-    let server = Server::start(&wire);
-    let guest = Guest::with_dhcp(&wire);
-    has_only(&guest, ip(50));
+    let (_wire, server, guest) = leased();
     until(|| guest.stack.name_servers() == [IpAddr::V4(ip(7)), IpAddr::V4(ip(8))]);
     // By the gateway: it answers nothing there, but the way is known.
     let beyond = guest.stack.tcp().timeout(MS).connect("192.168.7.7:7").unwrap_err();
@@ -340,10 +346,7 @@ fn a_lease_is_given_and_renewed() {
 
 /// A server that does not answer any more: all are asked, and another one may renew the lease.
 fn any_server_may_renew_a_lease() {
-    let wire = Wire::new(Faults::default());
-    let server = Server::start(&wire);
-    let guest = Guest::with_dhcp(&wire);
-    has_only(&guest, ip(50));
+    let (_wire, server, guest) = leased();
     server.rules.lock().deaf = true;
     until(|| server.heard.lock().rebinds >= 2);
     assert_eq!(guest.interface.addresses(), [(IpAddr::V4(ip(50)), 24)]);
@@ -354,10 +357,7 @@ fn any_server_may_renew_a_lease() {
 /// When nobody renews it the lease is lost, and the address taken away. A server that comes later
 /// gives another.
 fn a_lease_is_lost_without_a_server() {
-    let wire = Wire::new(Faults::default());
-    let server = Server::start(&wire);
-    let guest = Guest::with_dhcp(&wire);
-    has_only(&guest, ip(50));
+    let (_wire, server, guest) = leased();
     server.rules.lock().silent = true;
     assert_eq!(guest.changes.recv(), Some(Change::Lost(ip(50).into())));
     assert!(guest.interface.addresses().is_empty());
@@ -371,10 +371,7 @@ fn a_lease_is_lost_without_a_server() {
 
 /// A server that refuses a lease ends it at once; the next one is another's.
 fn a_server_takes_a_lease_back() {
-    let wire = Wire::new(Faults::default());
-    let server = Server::start(&wire);
-    let guest = Guest::with_dhcp(&wire);
-    has_only(&guest, ip(50));
+    let (_wire, server, guest) = leased();
     *server.rules.lock() = Rules { gives: ip(51), silent: false, deaf: false, strict: true };
     assert_eq!(guest.changes.recv(), Some(Change::Lost(ip(50).into())));
     has_only(&guest, ip(51));
