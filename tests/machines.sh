@@ -169,6 +169,8 @@ row "q35, SMM off" board=q35,smm=off
 row "q35, no SATA" board=q35,sata=off disk=nvme,drive=image,serial=1
 # Screens. The bootloader wants one.
 row "q35, cirrus" vga=cirrus
+row "q35, ati-vga" vga=none cheap=1 -- -device ati-vga # its BIOS leaves other segments behind
+row "q35, bochs-display" vga=none -- -device bochs-display
 row "q35, UEFI, virtio-vga" vga=virtio uefi=1
 row "q35, UEFI, no screen" vga=none uefi=1
 row "q35, UEFI, bochs-display" vga=none uefi=1 -- -device bochs-display

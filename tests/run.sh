@@ -42,6 +42,11 @@ format() {
         rustfmt --edition 2024 --check course/harness/src/*.rs course/labs/*/src/lib.rs course/labs/*/claims/src/main.rs
 }
 
+clippy() {
+    build_boot && # as it is to be, before cargo builds it
+        cargo clippy --target-dir "$target" "${host[@]}" -p tests --all-targets -- -D warnings
+}
+
 # The example that brings its own heap is a kernel without ours.
 clippy_kernel() {
     cargo clippy --target-dir "$target" "${bare[@]}" -p kernel -p drivers -p shell --lib --bins --examples -- -D warnings &&
@@ -49,7 +54,8 @@ clippy_kernel() {
 }
 
 units() {
-    cargo test --target-dir "$target" --no-fail-fast "${host[@]}"
+    build_boot && # as it is to be, before cargo builds it
+        cargo test --target-dir "$target" --no-fail-fast "${host[@]}"
 }
 
 # The models of the executive's protocols. They want optimised code, but not minutes of linking.
@@ -90,7 +96,7 @@ in_qemu() {
 
 step format format
 step kernel kernel
-step clippy cargo clippy --target-dir "$target" "${host[@]}" -p tests --all-targets -- -D warnings
+step clippy clippy
 step clippy-kernel clippy_kernel
 step docs docs
 step oldest oldest

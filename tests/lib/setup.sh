@@ -17,6 +17,7 @@ need_rust() {
         has_components || missing "the toolchain could not be installed" "rustup toolchain install"
     fi
     command -v cc >/dev/null || need_packages gcc libc6-dev # the linker of everything that runs on the host
+    command -v patch >/dev/null || need_packages patch # boot/loader/rustc
 }
 
 has_components() {
