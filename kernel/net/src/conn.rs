@@ -6,7 +6,7 @@
 
 use crate::endpoint::{Endpoint, Protocol, Why};
 use crate::error::ErrorKind;
-use crate::frame::{Flow, Segment, is_after};
+use crate::frame::{Flow, Numbers, Segment, is_after};
 use crate::link::{Driven, Link};
 use crate::param::{ACCEPT, CONNECT, KEEP_ALIVES, ORPHAN, SILENCE};
 use crate::table::Table;
@@ -70,7 +70,7 @@ pub(crate) enum After {
     Nothing,
     Established(Arc<dyn Accepts>),
     Failed(Option<Arc<dyn Accepts>>),
-    TimeWait(u32),
+    TimeWait(Numbers),
 }
 
 impl Protocol for Tcp {
@@ -99,15 +99,15 @@ impl Protocol for Tcp {
     /// When nothing but our FIN is missing, an acknowledgement that does not tell of it says
     /// nothing new. And smoltcp must not see three of them: it would take its timer away to send
     /// again at once, would find no data to send, and would never send the FIN again.
-    fn heeds(socket: &Socket<'static>, next: Option<u32>, segment: &Segment) -> bool {
+    fn heeds(socket: &Socket<'static>, numbers: Option<Numbers>, segment: &Segment) -> bool {
         let only_fin = matches!(socket.state(), State::FinWait1 | State::Closing | State::LastAck)
             && socket.send_queue() == 0;
         !(only_fin
             && segment.is_acknowledgement()
-            && next.is_some_and(|next| is_after(next, segment.acknowledges)))
+            && numbers.is_some_and(|it| is_after(it.next, segment.acknowledges)))
     }
 
-    fn settle(socket: &mut Socket<'static>, life: &mut Life) -> After {
+    fn settle(socket: &mut Socket<'static>, life: &mut Life, numbers: Option<Numbers>) -> After {
         let state = socket.state();
         if matches!(state, State::FinWait1 | State::FinWait2) {
             socket.set_ack_delay(None); // the last answer must go out in the touch that ends it
@@ -128,7 +128,10 @@ impl Protocol for Tcp {
                 }
                 After::Failed(None)
             }
-            (_, State::TimeWait) => After::TimeWait(life.end),
+            (_, State::TimeWait) => {
+                let next = numbers.map_or(0, |it| it.next); // it has sent its FIN
+                After::TimeWait(Numbers { next, expected: life.end })
+            }
             (Stage::Accepting(listener), _) => {
                 let listener = listener.clone();
                 life.stage = Stage::Open;
@@ -224,9 +227,21 @@ impl Connection {
                 self.table.remove(&self.flow, self);
                 listener.inspect(|listener| listener.failed());
             }
-            After::TimeWait(end) => self.table.ends(&self.flow, self, end),
+            After::TimeWait(numbers) => self.table.ends(&self.flow, self, numbers),
         }
         result
+    }
+
+    /// What a SYN is answered by (RFC 9293, 3.10.7.4): `None` if this is not so far that its peer
+    /// knows it. smoltcp would not answer, and a peer that has forgotten the connection and calls
+    /// again would never learn why nobody answers.
+    pub(crate) fn challenge(&self) -> Option<Numbers> {
+        let known = |state| {
+            use State::{Closed, Listen, SynReceived, SynSent, TimeWait};
+            !matches!(state, Closed | Listen | SynReceived | SynSent | TimeWait)
+        };
+        let known = self.end.peek(|socket, _| known(socket.state()));
+        known.then(|| self.end.numbers()).flatten()
     }
 
     /// A segment has come for it.

@@ -8,7 +8,7 @@
 //! under the lock. Whoever finds, after a touch, that there is something opens it. So nobody waits
 //! at a gate while there is something.
 
-use crate::frame::Segment;
+use crate::frame::{Numbers, Segment};
 use crate::link::{Driven, Link};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -31,12 +31,16 @@ pub(crate) trait Protocol: 'static {
     type After;
     fn is_readable(socket: &Self::Socket, own: &Self::Own) -> bool;
     fn is_writable(socket: &Self::Socket, own: &Self::Own) -> bool;
-    /// Whether the socket is shown a segment. `next`: as in the endpoint's body.
-    fn heeds(_: &Self::Socket, _next: Option<u32>, _: &Segment) -> bool {
+    /// Whether the socket is shown a segment.
+    fn heeds(_: &Self::Socket, _: Option<Numbers>, _: &Segment) -> bool {
         true
     }
     /// The end of a touch. What may send has been sent.
-    fn settle(socket: &mut Self::Socket, own: &mut Self::Own) -> Self::After;
+    fn settle(
+        socket: &mut Self::Socket,
+        own: &mut Self::Own,
+        numbers: Option<Numbers>,
+    ) -> Self::After;
 }
 
 pub(crate) struct Endpoint<P: Protocol> {
@@ -54,8 +58,8 @@ struct Body<P: Protocol> {
     /// When that fires (ns), at the latest.
     due: u64,
     waits_for_neighbour: bool,
-    /// Behind all that was ever sent, if this is TCP.
-    next: Option<u32>,
+    /// How far it has come, if this is TCP and has sent something.
+    numbers: Option<Numbers>,
     _protocol: PhantomData<P>,
 }
 
@@ -141,7 +145,7 @@ impl<P: Protocol> Endpoint<P> {
             timer: None,
             due: u64::MAX,
             waits_for_neighbour: false,
-            next: None,
+            numbers: None,
             _protocol: PhantomData,
         };
         let body = Lock::new(Rank::User, body);
@@ -153,6 +157,11 @@ impl<P: Protocol> Endpoint<P> {
         let mut body = self.body.lock();
         let body = &mut *body;
         look(body.sockets.get_mut(body.handle), &mut body.own)
+    }
+
+    /// How far it has come, if this is TCP and has sent something.
+    pub(crate) fn numbers(&self) -> Option<Numbers> {
+        self.body.lock().numbers
     }
 
     /// Something happens: a frame has come, or `act`. `owner` has this endpoint.
@@ -171,12 +180,12 @@ impl<P: Protocol> Endpoint<P> {
         let frame = match why {
             Why::Frame(frame) => Some(frame),
             Why::Segment(frame, segment) => {
-                P::heeds(body.sockets.get(body.handle), body.next, segment).then_some(frame)
+                P::heeds(body.sockets.get(body.handle), body.numbers, segment).then_some(frame)
             }
             Why::Call | Why::Time => None,
         };
         let (now, mut port) = (self.link.now(), self.link.port(frame));
-        port.next = body.next;
+        port.numbers = body.numbers;
         let mut here = self.link.here();
         let interface = &mut here.interface;
         if frame.is_some() {
@@ -191,11 +200,11 @@ impl<P: Protocol> Endpoint<P> {
             self.link.wait_for_neighbour(waiter);
         }
         let socket = body.sockets.get_mut(body.handle);
-        let after = P::settle(socket, &mut body.own);
+        let after = P::settle(socket, &mut body.own, port.numbers);
         let next = interface.poll_at(now, &body.sockets);
         here.counts.received += u64::from(frame.is_some());
         here.counts.add(&port);
-        body.next = port.next;
+        body.numbers = port.numbers;
         drop(here);
 
         let socket = body.sockets.get_mut(body.handle);

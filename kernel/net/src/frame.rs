@@ -55,6 +55,15 @@ pub(crate) struct Segment {
     pub(crate) end: u32,
 }
 
+/// How far a connection has come, as its own last segment said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Numbers {
+    /// Behind all that was ever sent: SND.NXT.
+    pub(crate) next: u32,
+    /// What is expected of the peer: RCV.NXT.
+    pub(crate) expected: u32,
+}
+
 impl Segment {
     /// It has nothing but an acknowledgement.
     pub(crate) fn is_acknowledgement(&self) -> bool {
@@ -171,12 +180,16 @@ pub(crate) fn asks_for_neighbour(bytes: &[u8], header: usize) -> bool {
 }
 
 /// Gives an outgoing TCP segment that has nothing but an acknowledgement the number behind all that
-/// was ever sent, which `next` keeps. `checksum`: it has one already.
+/// was ever sent, which `numbers` keeps. `checksum`: it has one already.
 ///
 /// When smoltcp sends again what was lost, it goes back in its numbers, and its acknowledgements go
 /// with it. The peer has seen those numbers, and drops the segment with its acknowledgement; and if
 /// both ends have gone back, nothing moves ever again. RFC 9293 (3.10.7.4) says SND.NXT.
-pub(crate) fn acknowledge_at_next(packet: &mut [u8], next: &mut Option<u32>, checksum: bool) {
+pub(crate) fn acknowledge_at_next(
+    packet: &mut [u8],
+    numbers: &mut Option<Numbers>,
+    checksum: bool,
+) {
     let Some(at) = tcp_at(packet) else { return };
     let mut tcp = TcpPacket::new_unchecked(&mut packet[at]);
     let (length, sequence) = (tcp.segment_len(), tcp.seq_number().0 as u32);
@@ -184,13 +197,15 @@ pub(crate) fn acknowledge_at_next(packet: &mut [u8], next: &mut Option<u32>, che
         return;
     }
     let end = sequence.wrapping_add(length as u32);
-    let highest = *next.get_or_insert(end);
-    if is_after(end, highest) {
-        *next = Some(end);
-    } else if length == 0 && is_after(highest, sequence) {
-        tcp.set_seq_number(smoltcp::wire::TcpSeqNumber(highest as i32));
+    let expected = tcp.ack_number().0 as u32;
+    let numbers = numbers.get_or_insert(Numbers { next: end, expected });
+    numbers.expected = expected;
+    if is_after(end, numbers.next) {
+        numbers.next = end;
+    } else if length == 0 && is_after(numbers.next, sequence) {
+        tcp.set_seq_number(smoltcp::wire::TcpSeqNumber(numbers.next as i32));
         if checksum {
-            tcp.set_checksum(patched(tcp.checksum(), sequence, highest));
+            tcp.set_checksum(patched(tcp.checksum(), sequence, numbers.next));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A frame has come: whose is it?
 
 use crate::conn::{Connection, Life};
-use crate::frame::{Flow, Frame, Segment, read};
+use crate::frame::{Flow, Frame, Numbers, Segment, read};
 use crate::link::{Care, Link, Port};
 use crate::param::BURST;
 use crate::state::State;
@@ -68,8 +68,24 @@ impl State {
     fn tcp(&self, link: &Arc<Link>, frame: &[u8], segment: &Segment) {
         let syn = (segment.syn && !segment.ack && !segment.rst).then_some(segment.sequence);
         match self.connections.find(&segment.flow, syn) {
-            Found::Connection(connection) => connection.input(frame, segment),
-            Found::TimeWait => acknowledge(link, frame, segment),
+            Found::Connection(connection) => {
+                let syn = segment.syn && !segment.rst;
+                match syn.then(|| connection.challenge()).flatten() {
+                    Some(numbers) => acknowledge(link, frame, &segment.flow, numbers),
+                    None => connection.input(frame, segment),
+                }
+            }
+            Found::TimeWait(numbers) if segment.rst => {
+                if segment.sequence == numbers.expected {
+                    self.connections.forget(&segment.flow, numbers);
+                }
+            }
+            // Bare acknowledgements are not answered: two that disagree would do so for ever.
+            Found::TimeWait(numbers) => {
+                if segment.end != segment.sequence {
+                    acknowledge(link, frame, &segment.flow, numbers);
+                }
+            }
             Found::Nobody => link.answer(frame), // by a reset
             Found::Listener(listener) => {
                 if !link.has(segment.flow.local.ip()) {
@@ -95,26 +111,23 @@ impl State {
     }
 
     fn udp(&self, link: &Arc<Link>, frame: &[u8], flow: &Flow) {
-        match self.ports.find(flow.local) {
-            Some(socket) => _ = socket.hear(link, frame),
-            None => link.answer(frame), // by an error, unless it was for everybody
+        let socket = self.ports.find(flow.local);
+        if !socket.is_some_and(|socket| socket.hear(link, frame)) {
+            link.answer(frame); // by an error, unless it was for everybody
         }
     }
 }
 
-/// Answers what comes for a connection that has ended, if it takes up sequence space: its last
-/// answer was lost. What the peer expects is all in its own segment.
-fn acknowledge(link: &Arc<Link>, frame: &[u8], segment: &Segment) {
-    if segment.rst || segment.end == segment.sequence || !segment.ack {
-        return;
-    }
-    let (source, target) = (segment.flow.local, segment.flow.remote);
+/// Answers what a connection does not expect, or comes after its end, by telling how far it has
+/// come.
+fn acknowledge(link: &Arc<Link>, frame: &[u8], flow: &Flow, numbers: Numbers) {
+    let (source, target) = (flow.local, flow.remote);
     let tcp = TcpRepr {
         src_port: source.port(),
         dst_port: target.port(),
         control: TcpControl::None,
-        seq_number: TcpSeqNumber(segment.acknowledges as i32),
-        ack_number: Some(TcpSeqNumber(segment.end as i32)),
+        seq_number: TcpSeqNumber(numbers.next as i32),
+        ack_number: Some(TcpSeqNumber(numbers.expected as i32)),
         window_len: 0,
         window_scale: None,
         max_seg_size: None,

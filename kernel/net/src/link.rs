@@ -8,7 +8,7 @@
 //! list of those who wait for a neighbour. A shard of the table is locked alone.
 
 use crate::device::{Capabilities, Device, Segmented};
-use crate::frame::{acknowledge_at_next, asks_for_neighbour};
+use crate::frame::{Numbers, acknowledge_at_next, asks_for_neighbour};
 use crate::param::RESOLVING;
 use crate::random::Random;
 use alloc::boxed::Box;
@@ -272,8 +272,8 @@ pub(crate) struct Port<'a> {
     /// A question for a neighbour was sent.
     pub(crate) asked: bool,
     pub(crate) no_room: u32,
-    /// Behind all that a TCP connection has ever sent.
-    pub(crate) next: Option<u32>,
+    /// How far the TCP connection has come that is served.
+    pub(crate) numbers: Option<Numbers>,
     header: usize,
 }
 
@@ -294,7 +294,7 @@ impl<'a> Port<'a> {
             sent: 0,
             asked: false,
             no_room: 0,
-            next: None,
+            numbers: None,
         }
     }
 
@@ -349,12 +349,12 @@ impl phy::TxToken for Tx<'_, '_> {
         let port = self.port;
         let (mut f, mut result, mut asks) = (Some(f), None, false);
         let checksum = port.capabilities.checksum.tcp.tx();
-        let (next, header) = (&mut port.next, port.header);
+        let (numbers, header) = (&mut port.numbers, port.header);
         let mut fill = |frame: &mut [u8]| {
             if let Some(f) = f.take() {
                 result = Some(f(frame));
                 asks = length <= SHORT && asks_for_neighbour(frame, header);
-                acknowledge_at_next(&mut frame[header..], next, checksum);
+                acknowledge_at_next(&mut frame[header..], numbers, checksum);
             }
         };
         let sent = !port.mute && port.device.send(port.queue, length, self.segmented, &mut fill);

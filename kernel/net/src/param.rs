@@ -47,7 +47,7 @@ pub const KEEP_ALIVES: u32 = 9;
 /// What a closed connection's addresses are kept for. smoltcp: 10 s; Linux: 60 s.
 pub const TIME_WAIT: Duration = Duration::from_secs(10);
 
-/// Closed connections whose addresses are kept; beyond that the oldest are forgotten. Of 80 bytes.
+/// Closed connections whose addresses are kept; beyond that the oldest are forgotten. Of 88 bytes.
 pub const TIME_WAITS: usize = 16 << 10;
 
 /// An answer to a segment waits this long for data to go with it. Linux: 40 ms.

@@ -2,6 +2,7 @@
 
 use crate::endpoint::{Endpoint, Protocol, Why, Woken, buffer};
 use crate::error::{Error, ErrorKind};
+use crate::frame::Numbers;
 use crate::link::{Driven, Link};
 use crate::stack::Stack;
 use crate::state::{Hears, State};
@@ -30,7 +31,7 @@ impl Protocol for Icmp {
         socket.can_send()
     }
 
-    fn settle(_: &mut Socket<'static>, _: &mut ()) {}
+    fn settle(_: &mut Socket<'static>, _: &mut (), _: Option<Numbers>) {}
 }
 
 struct Ping(Endpoint<Icmp>);

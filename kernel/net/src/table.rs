@@ -9,7 +9,7 @@
 //! one takes away those that are over.
 
 use crate::addr::{collide, takes};
-use crate::frame::{Flow, is_after};
+use crate::frame::{Flow, Numbers, is_after};
 use crate::param::{SHARDS, TIME_WAITS};
 use crate::random::Random;
 use alloc::collections::VecDeque;
@@ -41,14 +41,14 @@ struct Entry<C> {
 
 enum Who<C> {
     Open(Arc<C>),
-    TimeWait { until: Instant, end: u32 },
+    TimeWait { until: Instant, numbers: Numbers },
 }
 
 /// Whose a segment is.
 pub(crate) enum Found<C, L: ?Sized> {
     Connection(Arc<C>),
-    /// It was this connection's, which has ended.
-    TimeWait,
+    /// It was for a connection that has ended, and had come so far.
+    TimeWait(Numbers),
     /// A SYN may begin a connection here.
     Listener(Arc<L>),
     Nobody,
@@ -73,10 +73,11 @@ impl<C, L: ?Sized> Table<C, L> {
         match shard.entries.find(hash, |entry| entry.flow == *flow).map(|entry| &entry.who) {
             Some(Who::Open(connection)) => return Found::Connection(connection.clone()),
             // A new connection of the same addresses is told by its number (RFC 1122, 4.2.2.13).
-            Some(Who::TimeWait { until, end })
-                if *until > Instant::now() && !syn.is_some_and(|number| is_after(number, *end)) =>
+            Some(Who::TimeWait { until, numbers })
+                if *until > Instant::now()
+                    && !syn.is_some_and(|number| is_after(number, numbers.expected)) =>
             {
-                return Found::TimeWait;
+                return Found::TimeWait(*numbers);
             }
             _ => {}
         }
@@ -132,8 +133,18 @@ impl<C, L: ?Sized> Table<C, L> {
         drop(removed); // perhaps the last count: its buffers are freed
     }
 
-    /// The connection is replaced by a small entry. `end` is behind the peer's FIN.
-    pub(crate) fn ends(&self, flow: &Flow, connection: &Arc<C>, end: u32) {
+    /// The small entry of a connection that has come so far is taken away.
+    pub(crate) fn forget(&self, flow: &Flow, so_far: Numbers) {
+        let (hash, mut shard) = self.shard(flow);
+        let is_it = |entry: &Entry<C>| {
+            entry.flow == *flow
+                && matches!(entry.who, Who::TimeWait { numbers, .. } if numbers == so_far)
+        };
+        let _ = shard.entries.find_entry(hash, is_it).map(|entry| entry.remove().0);
+    }
+
+    /// The connection is replaced by a small entry.
+    pub(crate) fn ends(&self, flow: &Flow, connection: &Arc<C>, numbers: Numbers) {
         let (hash, mut shard) = self.shard(flow);
         let now = Instant::now();
         let until = now + self.time_wait;
@@ -142,7 +153,7 @@ impl<C, L: ?Sized> Table<C, L> {
         if !matches!(&entry.who, Who::Open(it) if Arc::ptr_eq(it, connection)) {
             return;
         }
-        let was = core::mem::replace(&mut entry.who, Who::TimeWait { until, end });
+        let was = core::mem::replace(&mut entry.who, Who::TimeWait { until, numbers });
         shard.over.push_back((until, *flow));
         while let Some(&(until, flow)) = shard.over.front()
             && (until <= now || shard.over.len() > TIME_WAITS / SHARDS)

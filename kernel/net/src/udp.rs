@@ -4,6 +4,7 @@ use crate::addr::ToAddr;
 use crate::conn::Charge;
 use crate::endpoint::{Context, Endpoint, Gate, Protocol, Why, Woken, buffer};
 use crate::error::{Error, ErrorKind};
+use crate::frame::Numbers;
 use crate::link::{Driven, Link};
 use crate::param::{DATAGRAMS, UDP_BUFFER};
 use crate::stack::Stack;
@@ -38,7 +39,7 @@ impl Protocol for Udp {
         *closed || socket.can_send()
     }
 
-    fn settle(_: &mut Socket<'static>, _: &mut bool) {}
+    fn settle(_: &mut Socket<'static>, _: &mut bool, _: Option<Numbers>) {}
 }
 
 /// What a socket has of one link.

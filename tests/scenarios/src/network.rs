@@ -175,7 +175,47 @@ fn reply(to: &[u8], sequence: u32, acknowledges: u32, flags: u8) -> Vec<u8> {
 
 const FIN: u8 = 1;
 const SYN: u8 = 2;
+const RST: u8 = 4;
+const PSH: u8 = 8;
 const ACK: u8 = 16;
+
+/// The number of a segment, and what it acknowledges.
+fn numbers(frame: &[u8]) -> (u32, u32) {
+    let word = |at: usize| u32::from_be_bytes(frame[at..at + 4].try_into().unwrap());
+    (word(38), word(42))
+}
+
+/// A stack at 10.0.0.2 that listens at port 7, and a peer that is played, on a wire of their own.
+fn played() -> (Stack, TcpListener, WireEnd) {
+    let wire = Wire::new(Faults::default());
+    let stack = Stack::new(config(1));
+    let end = Arc::new(wire.plug(1).without_checksums());
+    stack.attach("eth0", end).add_address(SERVER, 16);
+    let listener = stack.listen((SERVER, 7)).unwrap();
+    (stack, listener, wire.plug(1))
+}
+
+/// The peer calls, with this number: the server's end, and its last frame, to be answered.
+fn called(
+    stack: &Stack,
+    listener: &TcpListener,
+    peer: &WireEnd,
+    number: u32,
+) -> (TcpStream, Vec<u8>) {
+    peer.inject(&syn_with(number, stack, peer));
+    let (frame, first) = await_segment(peer, SYN);
+    assert_eq!(numbers(&frame).1, number.wrapping_add(1));
+    peer.inject(&reply(&frame, number.wrapping_add(1), first.wrapping_add(1), ACK));
+    (listener.accept().unwrap().0, frame)
+}
+
+/// A SYN with this number, always from the same port of the peer's.
+fn syn_with(number: u32, stack: &Stack, peer: &WireEnd) -> Vec<u8> {
+    let mut frame = syn(0, stack.interfaces()[0].hardware_address().unwrap());
+    frame[6..12].copy_from_slice(&peer.capabilities().address.unwrap());
+    frame[38..42].copy_from_slice(&number.to_be_bytes());
+    frame
+}
 
 /// A peer that is played here, at 10.0.0.2: the next segment that comes with this flag, and its
 /// number. Questions for the peer's hardware address are answered.
@@ -185,7 +225,7 @@ fn await_segment(peer: &WireEnd, flag: u8) -> (Vec<u8>, u32) {
         if frame[12..14] == [8, 6] {
             peer.inject(&tell_address(&frame, peer));
         } else if frame[12..14] == [8, 0] && frame[47] & flag != 0 {
-            let number = u32::from_be_bytes(frame[38..42].try_into().unwrap());
+            let number = numbers(&frame).0;
             return (frame, number);
         }
     }
@@ -638,6 +678,152 @@ fn a_lost_fin_is_sent_again() {
     peer.close();
 }
 
+/// A connection that has ended answers what comes late, and does not stand in the way of a newer
+/// one of the same addresses.
+fn what_has_ended_answers_and_makes_room() {
+    let (stack, listener, peer) = played();
+    let number = 0xffff_fff0; // and its numbers begin anew on the way
+    let (stream, frame) = called(&stack, &listener, &peer, number);
+    let behind = number.wrapping_add(1);
+    drop(stream);
+    let (_, fin) = await_segment(&peer, FIN);
+    let next = fin.wrapping_add(1);
+    peer.inject(&reply(&frame, behind, next, FIN | ACK));
+    let said = (next, behind.wrapping_add(1));
+    assert_eq!(numbers(&await_segment(&peer, ACK).0), said);
+    until(|| stack.report().time_wait == 1);
+    // Its last answer was lost; an older SYN of the same port comes; and the oldest of all.
+    for late in [
+        reply(&frame, behind, next, FIN | ACK),
+        syn_with(number, &stack, &peer),
+        syn_with(said.1, &stack, &peer),
+        syn_with(said.1.wrapping_sub(1 << 31).wrapping_add(1), &stack, &peer),
+    ] {
+        peer.inject(&late);
+        let (answer, _) = await_segment(&peer, ACK);
+        assert_eq!((numbers(&answer), answer[47]), (said, ACK));
+    }
+    // A reset with any other number says nothing.
+    peer.inject(&reply(&frame, said.1.wrapping_add(1), 0, RST));
+    // A newer SYN opens a connection.
+    let newer = said.1.wrapping_add(1);
+    let (stream, frame) = called(&stack, &listener, &peer, newer);
+    assert_eq!((stack.report().open, stack.report().time_wait), (1, 0));
+    drop(stream);
+    let (_, fin) = await_segment(&peer, FIN);
+    let behind = newer.wrapping_add(1);
+    peer.inject(&reply(&frame, behind, fin.wrapping_add(1), FIN | ACK));
+    await_segment(&peer, ACK);
+    until(|| stack.report().time_wait == 1);
+    // The right reset, which is what the answer to an older SYN leads to, ends it: the SYN that is
+    // sent again then opens a connection.
+    peer.inject(&syn_with(number, &stack, &peer));
+    let (answer, _) = await_segment(&peer, ACK);
+    peer.inject(&reply(&answer, numbers(&answer).1, 0, RST));
+    until(|| stack.report().time_wait == 0);
+    drop(called(&stack, &listener, &peer, number));
+    stack.shut_down();
+    peer.close();
+}
+
+/// A peer that has forgotten a connection and calls again from the same port is answered, whatever
+/// its number is (RFC 5961, 4.2): so it resets the old connection, and its next call gets in.
+fn a_peer_that_has_forgotten_may_call_again() {
+    let (stack, listener, peer) = played();
+    let number = 5000;
+    let (mut stream, mut frame) = called(&stack, &listener, &peer, number);
+    for again in [number, number + 1, number + 2000, number - 2000] {
+        for flags in [SYN, SYN | ACK] {
+            let mut syn = syn_with(again, &stack, &peer);
+            syn[47] = flags;
+            peer.inject(&syn);
+            let (answer, _) = await_segment(&peer, ACK);
+            let says = (numbers(&frame).0.wrapping_add(1), number + 1);
+            assert_eq!((numbers(&answer), answer[47]), (says, ACK));
+        }
+    }
+    // It goes on if the peer has not forgotten it ..
+    stream.write_all(b"still").unwrap();
+    let (_, first) = await_segment(&peer, PSH);
+    peer.inject(&reply(&frame, number + 1, first.wrapping_add(5), ACK));
+    // .. and is reset otherwise, also after one of both ends was shut down.
+    for shut in [false, true] {
+        if shut {
+            stream.shutdown(Shutdown::Write);
+            let (_, fin) = await_segment(&peer, FIN);
+            peer.inject(&reply(&frame, number + 1, fin.wrapping_add(1), ACK));
+        }
+        peer.inject(&syn_with(77, &stack, &peer));
+        let (answer, _) = await_segment(&peer, ACK);
+        peer.inject(&reply(&answer, numbers(&answer).1, 0, RST));
+        assert_eq!(stream.read(&mut [0]).unwrap_err().kind, ErrorKind::ConnectionReset);
+        (stream, frame) = called(&stack, &listener, &peer, number);
+    }
+    drop(stream);
+    stack.shut_down();
+    peer.close();
+}
+
+/// A reset ends a connection in each of its states, and nothing of it is left.
+fn a_reset_ends_each_state() {
+    let (stack, listener, peer) = played();
+    let number = 5000;
+    // Half open: nobody is told of it, and the next one is accepted.
+    peer.inject(&syn_with(number, &stack, &peer));
+    let (frame, _) = await_segment(&peer, SYN);
+    peer.inject(&reply(&frame, number + 1, 0, RST));
+    until(|| stack.report().open == 0);
+    type Brings = fn(&TcpStream, &Stack, &WireEnd, &[u8]) -> u32;
+    // ESTABLISHED, FIN-WAIT-1, FIN-WAIT-2, CLOSING, CLOSE-WAIT, LAST-ACK: the number to come.
+    let states: [Brings; 6] = [
+        |_, _, _, _| 5001,
+        |stream, _, peer, _| {
+            stream.shutdown(Shutdown::Write);
+            await_segment(peer, FIN);
+            5001
+        },
+        |stream, _, peer, frame| {
+            stream.shutdown(Shutdown::Write);
+            let (_, fin) = await_segment(peer, FIN);
+            peer.inject(&reply(frame, 5001, fin.wrapping_add(1), ACK));
+            5001
+        },
+        |stream, _, peer, frame| {
+            stream.shutdown(Shutdown::Write);
+            let (_, fin) = await_segment(peer, FIN);
+            peer.inject(&reply(frame, 5001, fin, FIN | ACK));
+            await_segment(peer, ACK);
+            5002
+        },
+        |stream, _, peer, frame| {
+            peer.inject(&reply(frame, 5001, numbers(frame).0.wrapping_add(1), FIN | ACK));
+            assert_eq!(stream.read(&mut [0]), Ok(0));
+            5002
+        },
+        |stream, _, peer, frame| {
+            peer.inject(&reply(frame, 5001, numbers(frame).0.wrapping_add(1), FIN | ACK));
+            assert_eq!(stream.read(&mut [0]), Ok(0));
+            stream.shutdown(Shutdown::Write);
+            await_segment(peer, FIN);
+            5002
+        },
+    ];
+    for brings in states {
+        let (stream, frame) = called(&stack, &listener, &peer, number);
+        let expected = brings(&stream, &stack, &peer, &frame);
+        peer.inject(&reply(&frame, expected, 0, RST));
+        until(|| stack.report().open == 0);
+        let e = stream.write(b"x").unwrap_err().kind;
+        assert_eq!(e, ErrorKind::ConnectionReset);
+        drop(stream);
+        until(|| stack.report().buffers == 0);
+        assert_eq!(stack.report().time_wait, 0);
+    }
+    drop(listener);
+    stack.shut_down();
+    peer.close();
+}
+
 /// While the cable is out nothing arrives; when it is back all goes on.
 fn a_cable_is_pulled_and_put_back() {
     let pair = Pair::new();
@@ -739,6 +925,36 @@ fn datagrams_arrive_one_by_one() {
     assert_eq!(h.join(), ErrorKind::Closed);
     drop((client, server));
     pair.nothing_is_left();
+}
+
+/// A datagram for a port that nobody has there is answered by an error (RFC 1122, 4.1.3.1), also if
+/// somebody has it on other interfaces.
+fn a_datagram_for_nobody_is_answered() {
+    let pair = Pair::new();
+    let _elsewhere = pair.server.bind_udp("0.0.0.0:53").unwrap();
+    let other = Wire::new(Faults::default());
+    let late = pair.server.attach("eth1", Arc::new(other.plug(1).without_checksums()));
+    late.add_address(Ipv4Addr::new(10, 1, 0, 2).into(), 16);
+    let peer = other.plug(1);
+    for port in [53, 54] {
+        let mut question = syn(0, late.hardware_address().unwrap());
+        question.truncate(14 + 28);
+        question[17] = 28;
+        question[23] = 17;
+        question[26..34].copy_from_slice(&[10, 1, 0, 1, 10, 1, 0, 2]);
+        question[34..42].copy_from_slice(&[0x80, 1, 0, port, 0, 8, 0, 0]);
+        peer.inject(&question);
+        let answer = loop {
+            let frame = peer.next_frame().unwrap();
+            if frame[12..14] == [8, 0] {
+                break frame;
+            }
+            peer.inject(&tell_address(&frame, &peer));
+            peer.inject(&question); // the first answer is lost: it had no address to go to
+        };
+        assert_eq!((answer[23], answer[34], answer[35]), (1, 3, 3), "port unreachable");
+    }
+    peer.close();
 }
 
 /// Who is there answers a ping, many at the same time; who is not does not.
