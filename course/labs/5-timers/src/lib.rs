@@ -1,0 +1,7 @@
+//! Timers of one's own: a wheel, and a goroutine that serves it. What you write is in `wheel.rs`
+//! and `alarms.rs`.
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod wheel;
+pub mod alarms;
