@@ -178,6 +178,14 @@ fn report_tells_all_about_the_machine() {
     assert!(said.text.lines().all(|line| line.len() < 400), "{said}");
 }
 
+/// The BIOS writes text to the serial line, too, if the board has no graphics.
+#[test]
+fn a_cpu_that_will_not_do_is_told_of() {
+    for (cpu, words) in [("max,-nx", "NX is off"), ("qemu32", "This CPU has no 64-bit mode")] {
+        boots().smp(1).qemu(&["-machine", "graphics=off", "-cpu", cpu]).started(words);
+    }
+}
+
 /// A few of the machines of docs/machines.md; the script has them all.
 #[test]
 fn the_cheap_machines_do_what_they_should() {
