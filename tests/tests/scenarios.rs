@@ -28,8 +28,12 @@ fn on_4_cpus_every_scenario_holds() {
 
 #[test]
 fn every_death_has_its_words() {
-    for (name, _, words) in DEATHS {
-        let said = boots().smp(2).run(&format!("scenario {name}")).dies(2);
-        assert!(says(&said.text, words), "it must say `{words}`\n{said}");
-    }
+    std::thread::scope(|all| {
+        for (name, _, words) in DEATHS {
+            all.spawn(move || {
+                let said = boots().smp(2).run(&format!("scenario {name}")).dies(2);
+                assert!(says(&said.text, words), "it must say `{words}`\n{said}");
+            });
+        }
+    });
 }
