@@ -1,6 +1,6 @@
 //! A web server: `./qemu-run.sh --net --example http`, then `curl localhost:8080`. As a Linux
 //! process, at a TAP device: `tests/lib/tap.sh cargo run -p hosted --example http`.
-#![cfg_attr(target_os = "none", no_std, no_main)]
+#![cfg_attr(not(unix), no_std, no_main)]
 
 use core::fmt::Write;
 use http::{Request, Response, Server};
@@ -18,16 +18,16 @@ fn serve(stack: net::Stack) {
     Server::new(page).serve(listener);
 }
 
-#[cfg(target_os = "none")]
+#[cfg(not(unix))]
 kernel::entry!(main);
 
-#[cfg(target_os = "none")]
+#[cfg(not(unix))]
 fn main() {
     drivers::start();
     serve(drivers::network::up("10.0.2.15/24", "10.0.2.2").expect("a network card"));
 }
 
-#[cfg(not(target_os = "none"))]
+#[cfg(unix)]
 fn main() {
     hosted::run(|| serve(tap::stack("tap0", "10.0.3.2/24").expect("a TAP device")));
 }

@@ -3,7 +3,7 @@
 //! command line: `./qemu-run.sh --tap tap0 --example netbench --run "10.0.3.2/24 10.0.3.1"`. As a
 //! Linux process, at a TAP device: `tests/lib/tap.sh cargo run --release -p hosted --example
 //! netbench`.
-#![cfg_attr(target_os = "none", no_std, no_main)]
+#![cfg_attr(not(unix), no_std, no_main)]
 
 use core::fmt::Write;
 use core::net::Ipv4Addr;
@@ -62,13 +62,13 @@ fn serve(stack: Stack) {
 }
 
 /// Bytes that are available, and bytes in use.
-#[cfg(target_os = "none")]
+#[cfg(not(unix))]
 fn memory() -> (u64, u64) {
     let usage = kernel::memory::usage();
     (usage.free + usage.heap - usage.heap_in_use, usage.heap_in_use + usage.stacks)
 }
 
-#[cfg(not(target_os = "none"))]
+#[cfg(unix)]
 fn memory() -> (u64, u64) {
     let kib = |file: &str, name: &str| {
         let text = std::fs::read_to_string(file).unwrap_or_default();
@@ -78,10 +78,10 @@ fn memory() -> (u64, u64) {
     (kib("/proc/meminfo", "MemAvailable:"), kib("/proc/self/status", "VmRSS:"))
 }
 
-#[cfg(target_os = "none")]
+#[cfg(not(unix))]
 kernel::entry!(main);
 
-#[cfg(target_os = "none")]
+#[cfg(not(unix))]
 fn main() {
     drivers::start();
     let line = kernel::command_line();
@@ -89,7 +89,7 @@ fn main() {
     serve(drivers::network::up(address, gateway).expect("a network card"));
 }
 
-#[cfg(not(target_os = "none"))]
+#[cfg(unix)]
 fn main() {
     hosted::run(|| serve(tap::stack("tap0", "10.0.3.2/24").expect("a TAP device")));
 }

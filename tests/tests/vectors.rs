@@ -6,16 +6,17 @@ use std::process::Command;
 use tests::{boots, kernel};
 
 /// On this CPU a preempted goroutine gets back every register and flag, of this kind too. A hundred
-/// times as often: tests/long.sh.
+/// times as often: tests/long.sh. And crates find what the CPU has.
 fn keeps(cpu: &str, cpus: usize, kind: &str) {
     let kept = format!("every register and flag was kept, {kind}");
     boots()
         .smp(cpus)
         .qemu(&["-cpu", cpu])
-        .run("registers 1000")
+        .run("registers 1000; scenario registers::")
         .within_secs(240)
         .says(&kept)
         .says("also over ")
+        .says("scenarios: all claims hold")
         .ok();
 }
 

@@ -15,7 +15,7 @@ pub fn until(mut event: impl FnMut() -> bool) {
 /// away: there each round is a point of preemption.)
 pub fn hog_until(mut event: impl FnMut() -> bool) {
     while !event() {
-        #[cfg(not(target_os = "none"))]
+        #[cfg(unix)]
         drop(executive::percpu::Pin::new());
         (0..20).for_each(|_| core::hint::spin_loop()); // so that a tick seldom finds it pinned
     }

@@ -101,7 +101,7 @@ fn an_interrupt_is_seen_beside_a_hog() {
     while Instant::now() < slices_are_over {}
     on_irq(58);
     while SEEN.load(SeqCst) == 0 {
-        if !cfg!(target_os = "none") {
+        if cfg!(unix) {
             drop(executive::percpu::Pin::new());
         }
         core::hint::spin_loop();

@@ -320,7 +320,7 @@ fn hog_on(n: usize, done: fn() -> bool) -> JoinHandle<()> {
 /// Yields to nobody. (A Linux process cannot preempt: there it yields at its unpin.)
 fn hog_until(mut done: impl FnMut() -> bool) {
     while !done() {
-        #[cfg(not(target_os = "none"))]
+        #[cfg(unix)]
         drop(executive::percpu::Pin::new());
         core::hint::spin_loop();
     }

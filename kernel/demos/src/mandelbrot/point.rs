@@ -46,37 +46,14 @@ fn one(cx: f64, cy: f64, most: u32) -> u32 {
 
 #[cfg(target_feature = "sse2")]
 mod lanes {
-    use core::arch::asm;
     use core::arch::x86_64::*;
-    use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-    /// Whether there are lanes: the CPU was asked (1: no, 2: yes). A hypervisor makes CPUID slow.
-    static ASKED: AtomicU8 = AtomicU8::new(0);
+    // Whether the CPU has AVX, and the kernel or Linux saves it.
+    cpufeatures::new!(avx, "avx");
 
-    /// Whether this CPU has four lanes, and the system saves them.
+    /// Whether this CPU has four lanes.
     pub fn has_lanes() -> bool {
-        match ASKED.load(Relaxed) {
-            0 => {
-                let has = ask();
-                ASKED.store(1 + u8::from(has), Relaxed);
-                has
-            }
-            answer => answer == 2,
-        }
-    }
-
-    /// Whether the CPU has AVX, and the kernel or Linux saves them (Intel SDM vol. 1, 14.3).
-    /// Asked of the CPU itself: the crate `cpufeatures` says no wherever there is no system.
-    fn ask() -> bool {
-        const OSXSAVE_AVX: u32 = 1 << 27 | 1 << 28;
-        const SSE_AVX: u32 = 0b110;
-        if __cpuid(1).ecx & OSXSAVE_AVX != OSXSAVE_AVX {
-            return false;
-        }
-        let saved: u32;
-        // SAFETY: OSXSAVE says that there is XCR0, and that it may be read.
-        unsafe { asm!("xgetbv", in("ecx") 0, out("eax") saved, out("edx") _, options(nomem)) };
-        saved & SSE_AVX == SSE_AVX
+        avx::get()
     }
 
     /// [`one`](super::one), four times.

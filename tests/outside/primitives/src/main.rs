@@ -1,6 +1,6 @@
 //! What the primitives promise, asked of them as a Linux process (`cargo run`) and in a kernel
 //! (`cargo run --target x86_64-unknown-none`).
-#![cfg_attr(target_os = "none", no_std, no_main)]
+#![cfg_attr(not(unix), no_std, no_main)]
 
 extern crate alloc;
 
@@ -15,9 +15,9 @@ use executive::{go, println, yield_now};
 use primitives::fair::FairLock;
 use primitives::latch::CountDownLatch;
 
-#[cfg(target_os = "none")]
+#[cfg(not(unix))]
 kernel::entry!(ask);
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 fn main() {
     hosted::run(ask)
 }
