@@ -4,9 +4,7 @@
 //!
 //! 1. This CPU's two chains of free blocks per size class: no lock, a few instructions.
 //! 2. The class's list of whole chains, under a lock of its own, which is taken once per chain.
-//! 3. `linked_list_allocator` over a range of addresses that grows by mapping fresh frames. It also
-//!    serves blocks larger than the largest class, up to 32 KiB. It searches a list, so small
-//!    blocks must not live there.
+//! 3. `linked_list_allocator` over a range of addresses that grows by mapping fresh frames.
 //!
 //! Larger blocks have pages of their own (large.rs).
 //!
@@ -39,11 +37,6 @@ const LARGEST: usize = 8192;
 /// What a class takes from the backing heap at a time. Aligned to the largest block.
 const CHUNK: usize = 32 * 1024;
 
-/// Whether large.rs serves the block.
-fn is_large(layout: Layout) -> bool {
-    layout.size().max(layout.align()) > CHUNK
-}
-
 /// Blocks in a chain: about 4 KiB of small ones, but at least 4, so that the lock is not taken at
 /// every step.
 const fn chain_length(class: usize) -> usize {
@@ -54,7 +47,7 @@ const fn chain_length(class: usize) -> usize {
     }
 }
 
-/// The class for a layout; `None` is for the backing heap.
+/// The class for a layout; `None`: large.rs serves the block.
 const fn class_of(layout: Layout) -> Option<usize> {
     let size = layout.size().next_multiple_of(layout.align());
     if size > LARGEST || layout.align() > LARGEST {
@@ -182,28 +175,24 @@ static BACKING: CountedLock<Backing> = CountedLock::counted(
 /// Bytes mapped for the backing heap, and bytes of them that it has given out, for reports.
 static MAPPED: AtomicUsize = AtomicUsize::new(0);
 static GIVEN: AtomicUsize = AtomicUsize::new(0);
-/// Bytes in use that are larger than the largest class.
+/// Bytes in use of blocks that are larger than the largest class, if they have their memory.
 static LARGE: AtomicUsize = AtomicUsize::new(0);
 
 impl Backing {
-    fn alloc(&mut self, layout: Layout, keep: usize) -> *mut u8 {
+    fn alloc(&mut self, layout: Layout) -> *mut u8 {
         let block = self.heap.allocate_first_fit(layout).or_else(|()| {
             let needed = layout.size() + layout.align() + 64;
             // Try even if neither mapped as much as it should: together with the free end of the
             // heap it may do.
-            let _ = self.grow(needed.max(GROWTH), keep) || self.grow(needed, keep);
+            let _ = self.grow(needed.max(GROWTH)) || self.grow(needed);
             self.heap.allocate_first_fit(layout)
         });
         GIVEN.store(self.heap.used(), Relaxed);
         block.map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 
-    /// Maps at least `bytes` more, if that leaves `keep`. `false`: it could not, though it may have
-    /// mapped some.
-    fn grow(&mut self, bytes: usize, keep: usize) -> bool {
-        if keep > 0 && !frames::has(bytes, keep) {
-            return false;
-        }
+    /// Maps at least `bytes` more. `false`: it could not, though it may have mapped some.
+    fn grow(&mut self, bytes: usize) -> bool {
         let wanted = self.end + (bytes as u64).next_multiple_of(frames::FRAME);
         if wanted > layout::HEAP_END {
             return false;
@@ -242,7 +231,7 @@ fn refill(class: usize) -> Chain {
     while chain.length < chain_length(class) {
         if shared.fresh + size > shared.fresh_end {
             let layout = Layout::from_size_align(CHUNK, LARGEST).expect("constants");
-            let chunk = BACKING.lock().alloc(layout, 0) as usize;
+            let chunk = BACKING.lock().alloc(layout) as usize;
             if chunk == 0 {
                 break; // what was cut so far is still good
             }
@@ -273,10 +262,7 @@ pub struct Heap;
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let Some(class) = class_of(layout) else {
-            let block = match is_large(layout) {
-                true => large::alloc(layout),
-                false => BACKING.lock().alloc(layout, frames::left_to_others()),
-            };
+            let block = large::alloc(layout);
             if !block.is_null() {
                 LARGE.fetch_add(layout.size(), Relaxed);
             }
@@ -299,18 +285,12 @@ unsafe impl GlobalAlloc for Heap {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         let Some(class) = class_of(layout) else {
             // SAFETY: not null.
-            let of = unsafe { NonNull::new_unchecked(block) };
-            if is_large(layout) {
-                // SAFETY: the caller got it from `alloc`, which took it from large.rs for this
-                // layout.
-                unsafe { large::free(of, layout) };
-            } else {
-                let mut backing = BACKING.lock();
-                // SAFETY: likewise, from the backing heap.
-                unsafe { backing.heap.deallocate(of, layout) };
-                GIVEN.store(backing.heap.used(), Relaxed);
+            let block = unsafe { NonNull::new_unchecked(block) };
+            if large::is_backed(block, layout.size()) {
+                LARGE.fetch_sub(layout.size(), Relaxed);
             }
-            LARGE.fetch_sub(layout.size(), Relaxed);
+            // SAFETY: the caller got it from `alloc`, which took it from large.rs for this layout.
+            unsafe { large::free(block, layout) };
             return;
         };
         let _pin = Pin::new();
@@ -348,6 +328,30 @@ unsafe impl GlobalAlloc for Heap {
     }
 }
 
+/// Takes the memory of a block that is in use: it keeps its addresses. What was in it is lost.
+/// `false`: it is not large, and keeps its memory. Now and then this interrupts every CPU.
+///
+/// # Safety
+/// The heap has given the block, for that layout, and nobody has freed it. Nobody looks into it, or
+/// writes there, before [`commit`] has succeeded. It may be freed without that.
+pub unsafe fn decommit(block: NonNull<u8>, layout: Layout) -> bool {
+    // SAFETY: the caller's promise.
+    let taken = large::is_ours(block) && unsafe { large::decommit(block, layout) };
+    if taken {
+        LARGE.fetch_sub(layout.size(), Relaxed);
+    }
+    taken
+}
+
+/// Backs a block again that [`decommit`] has taken the memory of. `false`: memory is short.
+pub fn commit(block: NonNull<u8>, layout: Layout) -> bool {
+    let has = large::back(block.addr().get(), layout.size());
+    if has {
+        LARGE.fetch_add(layout.size(), Relaxed);
+    }
+    has
+}
+
 /// Bytes in blocks that were given out and not freed; a block counts as large as its class. Exact
 /// while nobody allocates.
 pub fn in_use() -> usize {
@@ -382,9 +386,10 @@ pub const fn slack(cpus: usize) -> usize {
 }
 
 /// Bytes of memory that the heap has, and how many of them are given out: by the backing heap
-/// (chunks count whole), and in large blocks, among them free ones that keep their memory.
+/// (chunks count whole), and in large blocks, among them free ones that keep their memory,
+/// and pages that wait for a flush.
 pub fn usage() -> (usize, usize) {
-    let large = pages::HEAP.pages() * PAGE;
+    let large = (pages::HEAP.pages() + large::stale()) * PAGE;
     (MAPPED.load(Relaxed) + large, GIVEN.load(Relaxed) + large)
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A block is a slot of addresses whose size is a power of two; the pages that it needs are backed
 //! by memory. Slots are never cut or joined, so that no list has to be searched; a free one costs
-//! no more than its page tables.
+//! no more than its page tables. A block in use may give up its memory, too ([`decommit`]), and is
+//! freed with it or without.
 //!
 //! A free slot keeps its memory until memory is short ([`strip`]), or until it goes to a block that
 //! needs much less. slots.rs has the lists.
@@ -16,12 +17,13 @@
 use crate::frames;
 use crate::layout::{LARGE, LARGE_END};
 use crate::pages::{self, PAGE, Taken, absent, commit};
-use crate::param::MOST_KEPT;
+use crate::param::{MOST_KEPT, MOST_STALE};
 use crate::slots::{self, Slots};
 use core::alloc::Layout;
+use core::mem::replace;
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use executive::lock::Rank;
+use executive::lock::{CountedLock, Rank};
 
 /// Slots of 64 KiB, 128 KiB, .. 512 GiB.
 const SMALLEST: usize = 64 * 1024;
@@ -96,10 +98,69 @@ pub unsafe fn free(block: NonNull<u8>, layout: Layout) {
     }
 }
 
+/// Whether large.rs serves this block.
+pub fn is_ours(block: NonNull<u8>) -> bool {
+    (LARGE as usize..LARGE_END as usize).contains(&block.addr().get())
+}
+
+/// Whether a block in use has its memory: [`decommit`] takes all, and [`back`] begins with the first
+/// page.
+pub fn is_backed(block: NonNull<u8>, size: usize) -> bool {
+    pages::is_present(block.addr().get() + size - 1)
+}
+
+/// Takes the memory of a block in use. `false`: it had none. Now and then it interrupts every CPU.
+///
+/// # Safety
+/// [`alloc()`] gave the block for this layout. Nobody looks into it, or writes there, before it is
+/// [backed](back) again.
+pub unsafe fn decommit(block: NonNull<u8>, layout: Layout) -> bool {
+    let Some(class) = class_of(layout) else { return false };
+    let slot = block.addr().get();
+    let mut stale = STALE.lock();
+    // SAFETY: the caller's promise.
+    let pages = unsafe { stale.pages(&pages::HEAP, slot..backed_end(class, slot)) };
+    // Relaxed, here and in `forget`: written under the lock.
+    let all = STALE_PAGES.load(Relaxed) + pages;
+    STALE_PAGES.store(all, Relaxed);
+    drop(stale);
+    if all > MOST_STALE {
+        forget();
+    }
+    pages > 0
+}
+
+/// Pages of blocks in use that [`decommit`] has taken, and that TLBs may still have. Nobody uses
+/// their addresses; so one flush is enough for many of them, if it comes before the addresses are
+/// backed again.
+static STALE: CountedLock<Taken> = CountedLock::counted(Rank::Heap, Taken::NONE);
+static STALE_PAGES: AtomicUsize = AtomicUsize::new(0);
+
+/// How many wait for a flush.
+pub fn stale() -> usize {
+    STALE_PAGES.load(Relaxed)
+}
+
+/// Makes every CPU forget the stale pages, and gives their frames back; returns how many there
+/// were.
+fn forget() -> usize {
+    // Relaxed: an owner of addresses sees the count of those who took their pages, because the
+    // block came to it by a lock; or a later one, and that is 0 only after their flush.
+    if STALE_PAGES.load(Relaxed) == 0 {
+        return 0;
+    }
+    let mut stale = STALE.lock(); // others wait until all CPUs have forgotten
+    replace(&mut *stale, Taken::NONE).flush_and_free();
+    STALE_PAGES.swap(0, Relaxed)
+}
+
 /// Backs a block by memory.
-fn back(block: usize, size: usize) -> bool {
+pub fn back(block: usize, size: usize) -> bool {
     let pages = block..block + size;
     let missing = absent(pages.clone()).count() * PAGE;
+    if missing > 0 {
+        forget();
+    }
     missing == 0
         || has(missing) && absent(pages).all(|page| commit(&pages::HEAP, page, frames::alloc))
 }
@@ -137,10 +198,11 @@ fn has(bytes: usize) -> bool {
 /// Takes the memory of free slots, up to `most` pages; returns how many. Interrupts every CPU if
 /// there were any.
 pub fn strip(most: usize) -> usize {
-    slots::strip(&SLOTS, &pages::HEAP, most, |class, slot| slot..backed_end(class, slot))
+    forget() + slots::strip(&SLOTS, &pages::HEAP, most, |class, slot| slot..backed_end(class, slot))
 }
 
 /// How often the locks were taken, and how often someone had to spin for one.
 pub fn lock_stats() -> (u64, u64) {
-    slots::lock_stats(&SLOTS)
+    let ((slots, contended), stale) = (slots::lock_stats(&SLOTS), STALE.stats());
+    (slots + stale.0, contended + stale.1)
 }

@@ -1,7 +1,10 @@
 //! Where every page of RAM is, and how contended the machine's locks are: for the console's `mem`
 //! and `locks`.
+#![allow(unsafe_code)] // Memory that is in use is taken away.
 
-use crate::{frames, gdt, heap, pages, paging, serial, stacks};
+use crate::{frames, gdt, heap, pages, paging, reclaim, serial, stacks};
+use core::alloc::Layout;
+use core::ptr::NonNull;
 
 const FRAME: u64 = frames::FRAME;
 
@@ -58,6 +61,23 @@ pub fn usage() -> Memory {
         low: usable.saturating_sub(total),
         free: total.saturating_sub(used),
     }
+}
+
+/// Takes the memory of a block of the heap that is in use: it keeps its addresses. What was in it is
+/// lost. `false`: it has no pages of its own, being of 8 KiB or less, and keeps its memory.
+/// Now and then this interrupts every CPU.
+///
+/// # Safety
+/// The kernel's heap has given the block, for that layout, and nobody has freed it. Nobody looks
+/// into it, or writes there, before [`commit`] has succeeded. It may be freed without that.
+pub unsafe fn decommit(block: NonNull<u8>, layout: Layout) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { heap::decommit(block, layout) }
+}
+
+/// Gives it memory again; nobody knows what is in it. `false`: there is none.
+pub fn commit(block: NonNull<u8>, layout: Layout) -> bool {
+    reclaim::until(|| heap::commit(block, layout).then_some(())).is_some()
 }
 
 /// The machine's locks by name, with the number of acquisitions, and of those that had to spin.

@@ -41,6 +41,8 @@ pub const GROWTH: usize = 1024 * 1024;
 /// A new large block gives back what its slot has kept beyond the block's end, if it is more than
 /// this: that interrupts every CPU.
 pub const MOST_KEPT: usize = 2 * 1024 * 1024;
+/// So many pages of large blocks that gave up their memory may wait for one flush.
+pub const MOST_STALE: usize = 512;
 
 // Reclaiming: how much at a time, so that nobody waits long.
 
