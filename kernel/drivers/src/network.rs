@@ -1,4 +1,5 @@
 //! The machine's network: a stack (package `net`), with an interface for each card.
+#![allow(unsafe_code)] // Memory of idle connections' buffers is taken away.
 
 use crate::card::Card;
 use crate::e1000;
@@ -11,12 +12,34 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::alloc::Layout;
 use core::net::IpAddr;
+use core::ptr::NonNull;
 use executive::Builder;
 use executive::lock::{Lock, Rank};
 use kernel::device::{self, Function, Place};
-use kernel::println;
-use net::{Change, Config, Interface, Stack};
+use kernel::{memory, println};
+use net::{Change, Config, Interface, Pages, Stack};
+
+/// The kernel's heap: blocks of more than 8 KiB have pages of their own.
+#[derive(Debug)]
+pub struct HeapPages;
+
+fn layout(bytes: usize) -> Layout {
+    Layout::array::<u8>(bytes).expect("the block is there")
+}
+
+// With an allocator of the program's own nothing is taken: its blocks are not where the heap's are.
+impl Pages for HeapPages {
+    unsafe fn decommit(&self, block: NonNull<u8>, bytes: usize) -> bool {
+        // SAFETY: the caller's promise; a buffer is an array of bytes.
+        unsafe { memory::decommit(block, layout(bytes)) }
+    }
+
+    unsafe fn commit(&self, block: NonNull<u8>, bytes: usize) -> bool {
+        memory::commit(block, layout(bytes))
+    }
+}
 
 /// The cards that were started, and their interfaces.
 static CARDS: Lock<Vec<(Interface, Arc<dyn Card>)>> = Lock::new(Rank::User, Vec::new());
@@ -119,7 +142,7 @@ fn new_stack() -> Stack {
     random::fill(&mut seed);
     let (words, _) = seed.as_chunks::<8>();
     let seed = core::array::from_fn(|nth| u64::from_le_bytes(words[nth]));
-    let stack = Stack::new(Config::new(seed));
+    let stack = Stack::new(Config { pages: Some(&HeapPages), ..Config::new(seed) });
     stack.make_default();
     stack
 }

@@ -1,5 +1,6 @@
 //! What a stack is made with.
 
+use crate::memory::Pages;
 use crate::param;
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -15,8 +16,10 @@ pub struct Config {
     pub receive_buffer: usize,
     /// Bytes that a connection can have been given and the peer has not acknowledged.
     pub send_buffer: usize,
-    /// Bytes of the buffers of all sockets together.
+    /// Bytes of the buffers of all sockets together, while they have memory.
     pub all_buffers: usize,
+    /// Who takes the memory of an idle connection's buffers. `None`: they keep it.
+    pub pages: Option<&'static dyn Pages>,
     /// Connections of a listener that nobody has accepted yet.
     pub backlog: usize,
     /// After this time without a word the peer of a connection is asked whether it is there; after
@@ -40,9 +43,10 @@ impl Config {
     pub fn new(seed: [u64; 4]) -> Self {
         Config {
             seed,
-            receive_buffer: param::TCP_BUFFER,
-            send_buffer: param::TCP_BUFFER,
+            receive_buffer: param::RECEIVE_BUFFER,
+            send_buffer: param::SEND_BUFFER,
             all_buffers: param::ALL_BUFFERS,
+            pages: None,
             backlog: param::BACKLOG,
             keep_alive: Some(param::KEEP_ALIVE),
             time_wait: param::TIME_WAIT,

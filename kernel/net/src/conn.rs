@@ -8,11 +8,11 @@ use crate::endpoint::{Endpoint, Protocol, Why};
 use crate::error::ErrorKind;
 use crate::frame::{Flow, Numbers, Segment, is_after};
 use crate::link::{Driven, Link};
+use crate::memory::Buffers;
 use crate::param::{ACCEPT, CONNECT, KEEP_ALIVES, ORPHAN, SILENCE};
 use crate::table::Table;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use executive::time::Duration;
+use executive::time::{Duration, Instant};
 use smoltcp::socket::tcp::{RecvError, Socket, State};
 
 /// TCP, as an endpoint's protocol.
@@ -25,14 +25,13 @@ pub(crate) struct Connection {
     pub(crate) end: Endpoint<Tcp>,
     pub(crate) flow: Flow,
     table: Arc<Connections>,
-    _charge: Charge,
 }
 
 /// A listener, as its connections see it.
 pub(crate) trait Accepts: Send + Sync {
-    /// A SYN has come: its socket, and the memory for that. `None`: the backlog is full, or memory
+    /// A SYN has come: its socket, and the buffers of that. `None`: the backlog is full, or memory
     /// is, and the SYN is dropped without a word. The peer will repeat it.
-    fn begin(&self, link: &Link) -> Option<(Socket<'static>, Charge)>;
+    fn begin(&self, link: &Link) -> Option<(Socket<'static>, Buffers)>;
     /// How its connections ask whether their peers are there.
     fn keep_alive(&self) -> Option<Duration>;
     /// The connection is half open.
@@ -55,6 +54,8 @@ pub(crate) struct Life {
     keep_alive: Option<Duration>,
     /// Behind the peer's FIN.
     end: u32,
+    /// Those of the socket, which is dropped first.
+    buffers: Buffers,
     state: State,
     link: Arc<Link>,
 }
@@ -99,12 +100,27 @@ impl Protocol for Tcp {
     /// When nothing but our FIN is missing, an acknowledgement that does not tell of it says
     /// nothing new. And smoltcp must not see three of them: it would take its timer away to send
     /// again at once, would find no data to send, and would never send the FIN again.
-    fn heeds(socket: &Socket<'static>, numbers: Option<Numbers>, segment: &Segment) -> bool {
+    ///
+    /// Data needs memory; without that it is dropped, and the peer will repeat it.
+    fn heeds(
+        socket: &Socket<'static>,
+        life: &mut Life,
+        numbers: Option<Numbers>,
+        segment: &Segment,
+    ) -> bool {
         let only_fin = matches!(socket.state(), State::FinWait1 | State::Closing | State::LastAck)
             && socket.send_queue() == 0;
-        !(only_fin
+        if only_fin
             && segment.is_acknowledgement()
-            && numbers.is_some_and(|it| is_after(it.next, segment.acknowledges)))
+            && numbers.is_some_and(|it| is_after(it.next, segment.acknowledges))
+        {
+            return false;
+        }
+        segment.data() == 0 || life.buffers.will_receive(socket, segment)
+    }
+
+    fn rest(socket: &Socket<'static>, life: &mut Life) -> Option<Instant> {
+        life.buffers.rest(socket)
     }
 
     fn settle(socket: &mut Socket<'static>, life: &mut Life, numbers: Option<Numbers>) -> After {
@@ -152,16 +168,26 @@ impl Protocol for Tcp {
 }
 
 impl Life {
-    pub(crate) fn connecting(link: Arc<Link>, keep_alive: Option<Duration>) -> Self {
-        Self::begin(Stage::Connecting, true, link, keep_alive)
+    pub(crate) fn connecting(
+        link: Arc<Link>,
+        keep_alive: Option<Duration>,
+        buffers: Buffers,
+    ) -> Self {
+        Self::begin(Stage::Connecting, true, link, keep_alive, buffers)
     }
 
-    pub(crate) fn accepting(listener: Arc<dyn Accepts>, link: Arc<Link>) -> Self {
+    pub(crate) fn accepting(listener: Arc<dyn Accepts>, link: Arc<Link>, buffers: Buffers) -> Self {
         let keep_alive = listener.keep_alive();
-        Self::begin(Stage::Accepting(listener), false, link, keep_alive)
+        Self::begin(Stage::Accepting(listener), false, link, keep_alive, buffers)
     }
 
-    fn begin(stage: Stage, held: bool, link: Arc<Link>, keep_alive: Option<Duration>) -> Self {
+    fn begin(
+        stage: Stage,
+        held: bool,
+        link: Arc<Link>,
+        keep_alive: Option<Duration>,
+        buffers: Buffers,
+    ) -> Self {
         Life {
             stage,
             cause: None,
@@ -170,6 +196,7 @@ impl Life {
             read_shut: false,
             keep_alive,
             end: 0,
+            buffers,
             state: State::Closed,
             link,
         }
@@ -205,12 +232,11 @@ impl Connection {
         flow: Flow,
         life: Life,
         table: Arc<Connections>,
-        charge: Charge,
     ) -> Arc<Self> {
         // It counts from the SYN on.
         socket.set_keep_alive(life.keep_alive.map(|d| life.link.span(d)));
         let end = Endpoint::new(life.link.clone(), socket, life);
-        Arc::new(Connection { end, flow, table, _charge: charge })
+        Arc::new(Connection { end, flow, table })
     }
 
     /// Something happens; what that leads to elsewhere is done.
@@ -250,6 +276,12 @@ impl Connection {
             if segment.fin {
                 life.end = segment.end;
             }
+            // The SYN that the socket has taken.
+            if segment.syn
+                && !matches!(socket.state(), State::Closed | State::Listen | State::SynSent)
+            {
+                life.buffers.begin(segment.sequence.wrapping_add(1));
+            }
             if socket.state() == State::Closed && segment.rst {
                 let refused = matches!(life.stage, Stage::Connecting);
                 life.cause.get_or_insert(match refused {
@@ -265,29 +297,49 @@ impl Connection {
     }
 
     pub(crate) fn try_read(self: &Arc<Self>, into: &mut [u8]) -> Now<usize> {
-        self.touch(Why::Call, |socket, life, _| {
-            if life.closed {
-                return Some(Err(ErrorKind::Closed));
+        // The peer is told of room that comes of it if that doubles what it knows of. So nothing is
+        // to be sent while it knows of half the buffer; and a read sets no timer.
+        let quick = self.end.peek(|socket, life| {
+            let quick = 2 * socket.recv_queue() < socket.recv_capacity();
+            let now = quick.then(|| self.read(socket, life, into))?;
+            if Tcp::is_readable(socket, life) {
+                self.end.readable.open();
             }
-            if life.read_shut {
-                return Some(Ok(0));
-            }
-            match socket.recv_slice(into) {
-                Ok(0) if !into.is_empty() => {
-                    self.end.readable.shut();
-                    None
-                }
-                Ok(read) => Some(Ok(read)),
-                Err(RecvError::Finished) => Some(Ok(0)),
-                Err(RecvError::InvalidState) => Some(life.cause.map_or(Ok(0), Err)),
-            }
+            Some(now)
+        });
+        quick.unwrap_or_else(|| {
+            self.touch(Why::Call, |socket, life, _| self.read(socket, life, into))
         })
+    }
+
+    fn read(&self, socket: &mut Socket<'static>, life: &mut Life, into: &mut [u8]) -> Now<usize> {
+        if life.closed {
+            return Some(Err(ErrorKind::Closed));
+        }
+        if life.read_shut {
+            return Some(Ok(0));
+        }
+        match socket.recv_slice(into) {
+            Ok(0) if !into.is_empty() => {
+                self.end.readable.shut();
+                None
+            }
+            Ok(read) => {
+                life.buffers.was_read(read);
+                Some(Ok(read))
+            }
+            Err(RecvError::Finished) => Some(Ok(0)),
+            Err(RecvError::InvalidState) => Some(life.cause.map_or(Ok(0), Err)),
+        }
     }
 
     pub(crate) fn try_write(self: &Arc<Self>, bytes: &[u8]) -> Now<usize> {
         self.touch(Why::Call, |socket, life, _| {
             if life.closed {
                 return Some(Err(ErrorKind::Closed));
+            }
+            if socket.can_send() && !life.buffers.will_send() {
+                return Some(Err(ErrorKind::OutOfMemory));
             }
             match socket.send_slice(bytes) {
                 Ok(0) if !bytes.is_empty() => {
@@ -301,15 +353,8 @@ impl Connection {
     }
 
     /// Opens and shuts the gates as they should be now.
-    pub(crate) fn refresh(self: &Arc<Self>) {
-        self.touch(Why::Call, |socket, life, _| {
-            if !Tcp::is_readable(socket, life) {
-                self.end.readable.shut();
-            }
-            if !Tcp::is_writable(socket, life) {
-                self.end.writable.shut();
-            }
-        });
+    pub(crate) fn refresh(&self) {
+        self.end.refresh();
     }
 
     /// Nothing more is read, or written, or both.
@@ -359,41 +404,5 @@ impl Connection {
 impl Driven for Connection {
     fn drive(self: Arc<Self>) {
         self.touch(Why::Time, |_, _, _| ());
-    }
-}
-
-/// The memory of all buffers together.
-pub(crate) struct Memory {
-    used: AtomicUsize,
-    most: usize,
-}
-
-/// A part of it, until this is dropped.
-pub(crate) struct Charge {
-    memory: Arc<Memory>,
-    bytes: usize,
-}
-
-impl Memory {
-    pub(crate) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Memory { used: AtomicUsize::new(0), most })
-    }
-
-    /// `None`: it is used up.
-    pub(crate) fn charge(self: &Arc<Self>, bytes: usize) -> Option<Charge> {
-        // Relaxed: a count, which guards nothing else.
-        let enough = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.most);
-        self.used.try_update(Relaxed, Relaxed, enough).ok()?;
-        Some(Charge { memory: self.clone(), bytes })
-    }
-
-    pub(crate) fn used(&self) -> usize {
-        self.used.load(Relaxed)
-    }
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        self.memory.used.fetch_sub(self.bytes, Relaxed);
     }
 }

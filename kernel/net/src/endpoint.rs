@@ -32,8 +32,13 @@ pub(crate) trait Protocol: 'static {
     fn is_readable(socket: &Self::Socket, own: &Self::Own) -> bool;
     fn is_writable(socket: &Self::Socket, own: &Self::Own) -> bool;
     /// Whether the socket is shown a segment.
-    fn heeds(_: &Self::Socket, _: Option<Numbers>, _: &Segment) -> bool {
+    fn heeds(_: &Self::Socket, _: &mut Self::Own, _: Option<Numbers>, _: &Segment) -> bool {
         true
+    }
+    /// What it needs only while something happens may be given back: now, or, if nothing happens
+    /// until then, at the time that is returned.
+    fn rest(_: &Self::Socket, _: &mut Self::Own) -> Option<Instant> {
+        None
     }
     /// The end of a touch. What may send has been sent.
     fn settle(
@@ -164,6 +169,19 @@ impl<P: Protocol> Endpoint<P> {
         self.body.lock().numbers
     }
 
+    /// Opens and shuts the gates as they should be now.
+    pub(crate) fn refresh(&self) {
+        let mut body = self.body.lock();
+        let body = &mut *body;
+        let socket = body.sockets.get(body.handle);
+        for (is_open, gate) in [
+            (P::is_readable(socket, &body.own), &self.readable),
+            (P::is_writable(socket, &body.own), &self.writable),
+        ] {
+            if is_open { gate.open() } else { gate.shut() }
+        }
+    }
+
     /// Something happens: a frame has come, or `act`. `owner` has this endpoint.
     pub(crate) fn touch<R, O: Driven + 'static>(
         &self,
@@ -180,7 +198,8 @@ impl<P: Protocol> Endpoint<P> {
         let frame = match why {
             Why::Frame(frame) => Some(frame),
             Why::Segment(frame, segment) => {
-                P::heeds(body.sockets.get(body.handle), body.numbers, segment).then_some(frame)
+                let socket = body.sockets.get(body.handle);
+                P::heeds(socket, &mut body.own, body.numbers, segment).then_some(frame)
             }
             Why::Call | Why::Time => None,
         };
@@ -210,8 +229,12 @@ impl<P: Protocol> Endpoint<P> {
         let socket = body.sockets.get_mut(body.handle);
         let readable = P::is_readable(socket, &body.own);
         let writable = P::is_writable(socket, &body.own);
+        let rests = P::rest(socket, &mut body.own);
         if let Some(at) = next {
             body.wake_at(owner, self.link.until(at).max(SOON));
+        }
+        if let Some(at) = rests {
+            body.wake_at(owner, at.remaining().as_nanos() as u64);
         }
         drop(guard);
         if readable {

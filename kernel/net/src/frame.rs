@@ -65,6 +65,12 @@ pub(crate) struct Numbers {
 }
 
 impl Segment {
+    /// Bytes of data in it.
+    pub(crate) fn data(&self) -> u32 {
+        let numbers = u32::from(self.syn) + u32::from(self.fin);
+        self.end.wrapping_sub(self.sequence).wrapping_sub(numbers)
+    }
+
     /// It has nothing but an acknowledgement.
     pub(crate) fn is_acknowledgement(&self) -> bool {
         self.ack && !self.rst && self.end == self.sequence

@@ -91,16 +91,16 @@ impl State {
                 if !link.has(segment.flow.local.ip()) {
                     return count(&self.drops.not_ours);
                 }
-                let Some((mut socket, charge)) = listener.begin(link) else {
+                let Some((mut socket, buffers)) = listener.begin(link) else {
                     return count(&self.drops.backlog);
                 };
                 let local = smoltcp::wire::IpEndpoint::from(segment.flow.local);
                 if socket.listen(local).is_err() {
                     return listener.failed();
                 }
-                let life = Life::accepting(listener.clone(), link.clone());
+                let life = Life::accepting(listener.clone(), link.clone(), buffers);
                 let table = self.connections.clone();
-                let connection = Connection::new(socket, segment.flow, life, table, charge);
+                let connection = Connection::new(socket, segment.flow, life, table);
                 if !self.connections.insert(segment.flow, &connection, true) {
                     return listener.failed(); // the same SYN, on another CPU
                 }

@@ -32,7 +32,7 @@
 //! The modules below stand in layer order, each using only those above it.
 #![no_std]
 #![warn(missing_docs)]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 extern crate alloc;
 
 pub mod param;
@@ -42,6 +42,7 @@ mod random;
 mod frame;
 mod device;
 pub mod wire;
+mod memory;
 mod config;
 mod link;
 mod endpoint;
@@ -66,6 +67,7 @@ pub use dns::LookupError;
 pub use embedded_io;
 pub use error::{Error, ErrorKind};
 pub use link::Counts;
+pub use memory::Pages;
 pub use stack::{Interface, Report, Stack};
 pub use tcp::{ReadHalf, Shutdown, TcpBuilder, TcpListener, TcpStream, WriteHalf};
 pub use udp::UdpSocket;

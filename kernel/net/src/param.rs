@@ -6,12 +6,19 @@ use core::time::Duration;
 /// sends a lost segment again (RFC 6298), Linux 200 ms: so we count five of its seconds for one.
 pub const TCP_CLOCK: u32 = 5;
 
-/// Bytes that a connection can have received and nobody has read; as many wait to be sent. Enough
-/// for 16 KiB a round trip: 1.3 Gbit/s at 100 us.
-pub const TCP_BUFFER: usize = 16 << 10;
+/// Bytes that a connection can have received and nobody has read. So much can come in a round trip:
+/// 5 Gbit/s at 100 us.
+pub const RECEIVE_BUFFER: usize = 64 << 10;
+
+/// Bytes that a connection can have been given and the peer has not acknowledged.
+pub const SEND_BUFFER: usize = 16 << 10;
 
 /// No buffer is smaller: two segments, or every second one would wait for a delayed answer.
 pub const LEAST_BUFFER: usize = 2 * 1460;
+
+/// After this time without data the memory of a connection's empty buffers is given back. That
+/// interrupts every CPU, so it is not done between the requests of a busy client.
+pub const BUFFERS_IDLE: Duration = Duration::from_millis(500);
 
 /// Bytes of buffers of all sockets together.
 pub const ALL_BUFFERS: usize = 256 << 20;

@@ -37,7 +37,7 @@ pub struct Report {
     pub open: usize,
     /// Connections that are over, and whose addresses are kept for a while.
     pub time_wait: usize,
-    /// Bytes of all sockets' buffers.
+    /// Bytes of all sockets' buffers that have memory.
     pub buffers: usize,
     /// Frames that were shorter than they said.
     pub malformed: u64,

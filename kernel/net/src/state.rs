@@ -2,9 +2,10 @@
 
 use crate::addr::{collide, takes};
 use crate::config::Config;
-use crate::conn::{Connections, Memory};
+use crate::conn::Connections;
 use crate::error::ErrorKind;
 use crate::link::Link;
+use crate::memory::Memory;
 use crate::param::EPHEMERAL;
 use crate::random::Random;
 use alloc::sync::Arc;
@@ -103,7 +104,7 @@ impl State {
             ports: Ports::new(),
             pings: Lock::new(Rank::User, Vec::new()),
             name_servers: Lock::new(Rank::User, config.name_servers.clone()),
-            memory: Memory::new(config.all_buffers),
+            memory: Memory::new(config.all_buffers, config.pages),
             drops: Drops::default(),
             is_down: AtomicBool::new(false),
             config,

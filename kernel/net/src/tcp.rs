@@ -1,11 +1,12 @@
 //! TCP for goroutines: [`TcpListener`], [`TcpStream`].
 
 use crate::addr::ToAddr;
-use crate::conn::{Accepts, Charge, Connection, Life, Now};
-use crate::endpoint::{Gate, Why, Woken, buffer, receive};
+use crate::conn::{Accepts, Connection, Life, Now};
+use crate::endpoint::{Gate, Why, Woken, receive};
 use crate::error::{Error, ErrorKind};
 use crate::frame::Flow;
 use crate::link::Link;
+use crate::memory::Buffers;
 use crate::param::{DELAYED_ACK, HALF_OPEN, LEAST_BUFFER};
 use crate::stack::Stack;
 use crate::state::State;
@@ -197,9 +198,9 @@ impl TcpBuilder {
                 table.is_free(&flow, tries > TRIES).then_some(flow)
             });
             let flow = flow.ok_or(ErrorKind::AddrNotAvailable)?;
-            let (socket, charge) = self.socket(link).ok_or(ErrorKind::OutOfMemory)?;
-            let life = Life::connecting(link.clone(), self.keep_alive);
-            let connection = Connection::new(socket, flow, life, table.clone(), charge);
+            let (socket, buffers) = self.socket(link).ok_or(ErrorKind::OutOfMemory)?;
+            let life = Life::connecting(link.clone(), self.keep_alive, buffers);
+            let connection = Connection::new(socket, flow, life, table.clone());
             if table.insert(flow, &connection, true) {
                 break connection;
             }
@@ -211,17 +212,16 @@ impl TcpBuilder {
         begun.map(|()| connection).map_err(|_| ErrorKind::AddrNotAvailable)
     }
 
-    /// A socket as it is wanted, and the memory for it.
-    fn socket(&self, link: &Link) -> Option<(Socket<'static>, Charge)> {
+    /// A socket as it is wanted, and its buffers.
+    fn socket(&self, link: &Link) -> Option<(Socket<'static>, Buffers)> {
         let receive = self.receive_buffer.max(LEAST_BUFFER);
         let send = self.send_buffer.max(LEAST_BUFFER);
-        let charge = self.state.memory.charge(receive + send)?;
-        let (receive, send) = (buffer(receive), buffer(send));
+        let (buffers, receive, send) = Buffers::new(&self.state.memory, receive, send)?;
         let mut socket = Socket::new(SocketBuffer::new(receive), SocketBuffer::new(send));
         socket.set_congestion_control(CongestionControl::Reno);
         socket.set_nagle_enabled(false); // as Go
         socket.set_ack_delay(Some(link.span(DELAYED_ACK)));
-        Some((socket, charge))
+        Some((socket, buffers))
     }
 }
 
@@ -286,7 +286,7 @@ struct Backlog {
 }
 
 impl Accepts for Backlog {
-    fn begin(&self, link: &Link) -> Option<(Socket<'static>, Charge)> {
+    fn begin(&self, link: &Link) -> Option<(Socket<'static>, Buffers)> {
         let most = self.how.backlog;
         let mut tried = false;
         loop {

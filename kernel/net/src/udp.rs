@@ -1,11 +1,11 @@
 //! UDP for goroutines: [`UdpSocket`].
 
 use crate::addr::ToAddr;
-use crate::conn::Charge;
 use crate::endpoint::{Context, Endpoint, Gate, Protocol, Why, Woken, buffer};
 use crate::error::{Error, ErrorKind};
 use crate::frame::Numbers;
 use crate::link::{Driven, Link};
+use crate::memory::Charge;
 use crate::param::{DATAGRAMS, UDP_BUFFER};
 use crate::stack::Stack;
 use crate::state::{Hears, State};

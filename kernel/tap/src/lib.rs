@@ -1,14 +1,16 @@
 //! A TAP device of Linux, as an interface's device: so a Linux process that is a machine (package
 //! `hosted`) has a network of its own, with the address and the TCP of `net` and not Linux's.
 //!
-//! `tests/lib/tap.sh COMMAND` makes one, in a network namespace. Unsafe code: the two system calls.
+//! `tests/lib/tap.sh COMMAND` makes one, in a network namespace. Unsafe code: the system calls.
 #![deny(unsafe_code)]
 
 use executive::chan::{Receiver, Sender, TryRecvError, TrySendError, chan};
-use net::{Capabilities, Config, Device, Segmented, Stack};
+use libc::{MADV_DONTNEED, madvise};
+use net::{Capabilities, Config, Device, Pages, Segmented, Stack};
 use std::fs::{File, OpenOptions};
 use std::io::{Error, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
+use std::ptr::NonNull;
 use std::sync::{Arc, Mutex};
 
 /// An open TAP device. A thread waits for its frames, and puts them into a channel.
@@ -35,9 +37,31 @@ pub fn stack(name: &str, address: &str) -> Result<Stack, Error> {
     let mut seed = [0; 32];
     File::open("/dev/urandom")?.read_exact(&mut seed)?;
     let (words, _) = seed.as_chunks::<8>();
-    let stack = Stack::new(Config::new(std::array::from_fn(|n| u64::from_le_bytes(words[n]))));
+    let seed = std::array::from_fn(|n| u64::from_le_bytes(words[n]));
+    let stack = Stack::new(Config { pages: Some(&LinuxPages), ..Config::new(seed) });
     stack.attach("tap", Arc::new(Tap::open(name)?)).add_address(address, bits);
     Ok(stack)
+}
+
+/// Linux takes the memory of pages, and gives it back when they are touched.
+#[derive(Debug)]
+pub struct LinuxPages;
+
+const PAGE: usize = 4096;
+
+#[allow(unsafe_code)]
+impl Pages for LinuxPages {
+    unsafe fn decommit(&self, block: NonNull<u8>, bytes: usize) -> bool {
+        let before = block.align_offset(PAGE);
+        let whole = bytes.saturating_sub(before) & !(PAGE - 1);
+        // SAFETY: whole pages of the block; the caller promises that nobody looks there.
+        whole > 0
+            && unsafe { madvise(block.add(before).as_ptr().cast(), whole, MADV_DONTNEED) } == 0
+    }
+
+    unsafe fn commit(&self, _: NonNull<u8>, _: usize) -> bool {
+        true
+    }
 }
 
 impl Tap {

@@ -6,12 +6,14 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::ptr::NonNull;
 use core::time::Duration;
 use executive::cancel::Token;
 use executive::time::Instant;
 use executive::{JoinHandle, chan, go, select};
+use net::param;
 use net::wire::{Faults, Wire, WireEnd};
-use net::{Config, Device, ErrorKind, Shutdown, Stack, TcpListener, TcpStream, ToAddr};
+use net::{Config, Device, ErrorKind, Pages, Shutdown, Stack, TcpListener, TcpStream, ToAddr};
 
 /// Two machines on a wire.
 pub(crate) struct Pair {
@@ -85,6 +87,30 @@ impl Drop for Pair {
         self.client.shut_down();
         self.server.shut_down();
     }
+}
+
+/// A machine that takes the memory of blocks: what was in it is lost, and other bytes are there
+/// afterwards.
+#[derive(Debug)]
+pub(crate) struct Forgets;
+
+#[allow(unsafe_code)]
+impl Pages for Forgets {
+    unsafe fn decommit(&self, block: NonNull<u8>, bytes: usize) -> bool {
+        // SAFETY: the caller promises that the block is so long, and that nobody looks there.
+        unsafe { block.write_bytes(0xde, bytes) };
+        true
+    }
+    unsafe fn commit(&self, block: NonNull<u8>, bytes: usize) -> bool {
+        // SAFETY: as above.
+        unsafe { block.write_bytes(0xad, bytes) };
+        true
+    }
+}
+
+/// Two machines that forget.
+fn forgetful() -> Pair {
+    Pair::with(Faults::default(), 1, |config| Config { pages: Some(&Forgets), ..config })
 }
 
 /// Gives back what comes, until the end.
@@ -535,12 +561,13 @@ fn a_flood_of_syns_leaves_the_established_alone() {
     let flood = pair.wire.plug(1).without_checksums();
     let to = pair.server.interfaces()[0].hardware_address().unwrap();
     let buffers = pair.server.report().buffers;
+    let half_open = 16 * (param::RECEIVE_BUFFER + param::SEND_BUFFER);
     for nth in 0..2000 {
         flood.inject(&syn(nth, to));
         if nth % 100 == 0 {
             before.write_all(b"still").unwrap();
             before.read_exact(&mut [0; 5]).unwrap();
-            assert!(pair.server.report().buffers <= buffers + 16 * (32 << 10));
+            assert!(pair.server.report().buffers <= buffers + half_open);
         }
     }
     assert!(pair.server.report().backlog_full > 0);
@@ -820,6 +847,70 @@ fn a_reset_ends_each_state() {
         assert_eq!(stack.report().time_wait, 0);
     }
     drop(listener);
+    stack.shut_down();
+    peer.close();
+}
+
+/// A connection with nothing to do keeps no memory for its buffers, on both ends, and goes on when
+/// there is something.
+fn an_idle_connection_has_no_buffers() {
+    let pair = forgetful();
+    let listener = pair.server.listen((SERVER, 7)).unwrap();
+    let served = echo(listener.clone());
+    let streams: Vec<_> = (0..20).map(|_| pair.client.connect((SERVER, 7)).unwrap()).collect();
+    for round in 1..4 {
+        for stream in &streams {
+            // So many that the next round begins somewhere else in the buffers.
+            let bytes: Vec<u8> = (0..round * 3001).map(byte).collect();
+            stream.write_all(&bytes).unwrap();
+            let mut got = vec![0; bytes.len()];
+            stream.read_exact(&mut got).unwrap();
+            assert!(got == bytes, "other bytes came back");
+        }
+        for stack in [&pair.client, &pair.server] {
+            until(|| stack.report().buffers == 0);
+            assert_eq!(stack.report().open, streams.len());
+        }
+    }
+    drop(streams);
+    listener.close();
+    served.join();
+    pair.nothing_is_left();
+}
+
+/// What has come early, and waits for what is missing before it, is kept however long that takes.
+fn what_came_early_is_kept() {
+    let wire = Wire::new(Faults::default());
+    let stack = Stack::new(Config { pages: Some(&Forgets), ..config(1) });
+    let end = Arc::new(wire.plug(1).without_checksums());
+    stack.attach("eth0", end).add_address(CLIENT, 24);
+    let peer = wire.plug(1);
+    let connect = || {
+        let h = go({
+            let stack = stack.clone();
+            move || stack.connect((SERVER, 7)).unwrap()
+        });
+        let (syn, first) = await_segment(&peer, SYN);
+        peer.inject(&reply(&syn, 1000, first.wrapping_add(1), SYN | ACK));
+        (h.join(), syn, first.wrapping_add(1))
+    };
+    let (stream, syn, next) = connect();
+    let data = |sequence, bytes: &[u8]| {
+        let mut frame = reply(&syn, sequence, next, ACK);
+        frame[17] += bytes.len() as u8;
+        frame.extend_from_slice(bytes);
+        peer.inject(&frame);
+    };
+    data(1006, b"world");
+    // One that begins later and has nothing to do has given its buffers back.
+    let both = stack.report().buffers;
+    let later = connect();
+    until(|| stack.report().buffers == both);
+    data(1001, b"hello");
+    let mut got = [0; 10];
+    stream.read_exact(&mut got).unwrap();
+    assert_eq!(&got, b"helloworld");
+    drop((stream, later));
     stack.shut_down();
     peer.close();
 }
