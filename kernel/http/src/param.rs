@@ -14,6 +14,14 @@ pub const READ_HEAD: Duration = Duration::from_secs(10);
 /// How long a connection is kept when there is nothing to do. nginx: 75 s.
 pub const IDLE: Duration = Duration::from_secs(75);
 
+/// After this time without a word from its client a connection goes over to a goroutine that has
+/// used little of its stack.
+pub const DOZE: Duration = Duration::from_millis(500);
+
+/// Bytes of that goroutine's stack. They are not the usual number: a free goroutine keeps a stack of
+/// that, and what it has used of it.
+pub const DOZE_STACK: usize = 32 << 10;
+
 /// How long one read of a body may wait.
 pub const READ: Duration = Duration::from_secs(30);
 

@@ -104,47 +104,73 @@ impl<H: Fn(&mut Request<'_, '_>, &mut Response<'_>) + Send + Sync + 'static> Ser
             all.add(1);
             let place = Place { given_back: given_back.clone(), all: all.clone() };
             let server = server.clone();
-            let serve = move || server.serve_connection(&stream, place);
-            // Without memory for a goroutine the connection is dropped.
-            let _ = Builder::new().name("http").spawn(serve);
+            let patience = server.limits.read_head;
+            go_on(move || server.serve_connection(stream, place, patience));
         }
         listener.close();
         all.wait();
     }
 
-    fn serve_connection(&self, stream: &TcpStream, _place: Place) {
-        self.converse(stream);
-        stream.close();
+    /// Serves a connection until it ends. If it is idle for a while it goes over to another
+    /// goroutine: this one's stack has grown, and nobody needs it any more.
+    fn serve_connection(self: Arc<Self>, stream: TcpStream, place: Place, patience: Duration) {
+        match self.talk(&stream, patience, param::DOZE) {
+            Some(until) => {
+                let doze = move || self.doze(stream, place, until);
+                let _ = Builder::new().name("http").stack_bytes(param::DOZE_STACK).spawn(doze);
+            }
+            None => stream.close(),
+        }
+    }
+
+    /// Waits until an idle connection's client sends something. It uses little stack.
+    fn doze(self: Arc<Self>, stream: TcpStream, place: Place, until: Instant) {
+        match stream.wait(until, self.token.as_ref()) {
+            true => go_on(move || {
+                let patience = self.limits.idle;
+                self.serve_connection(stream, place, patience);
+            }),
+            false => stream.close(),
+        }
     }
 
     /// Serves a connection that was made elsewhere, to its end.
     pub fn converse(&self, stream: &dyn Stream) {
+        self.talk(stream, self.limits.read_head, Duration::MAX);
+    }
+
+    /// Serves a connection to its end; or until it has been idle for so long. Then it returns until
+    /// when the client is waited for.
+    fn talk(&self, stream: &dyn Stream, mut patience: Duration, doze: Duration) -> Option<Instant> {
         let mut reader = Reader::new(stream);
-        let mut patience = self.limits.read_head;
         loop {
             if reader.is_empty() {
                 reader.release();
-                if !stream.wait(Instant::now() + patience, self.token.as_ref()) {
-                    return;
+                let now = Instant::now();
+                if !stream.wait(now + patience.min(doze), self.token.as_ref()) {
+                    let goes_on = doze < patience && !self.is_cancelled();
+                    return goes_on.then_some(now + patience);
                 }
             }
             patience = self.limits.idle;
             stream.set_read_deadline(Instant::now() + self.limits.read_head);
             let head = match reader.read_head(self.limits.head) {
                 Ok(Some(())) => Head::request(reader.head(), self.limits.fields),
-                Ok(None) => return,
+                Ok(None) => return None,
                 Err(error) => Err(error),
             };
             match head {
                 Ok(head) if self.answer(&mut reader, &head) => {}
-                Ok(_) => return linger(&mut reader),
+                Ok(_) => break,
                 Err(Error::Refused(status, why)) => {
                     self.refuse(stream, status, why);
-                    return linger(&mut reader);
+                    break;
                 }
-                Err(_) => return,
+                Err(_) => return None,
             }
         }
+        linger(&mut reader);
+        None
     }
 
     /// Answers a request. `false`: the connection is over.
@@ -164,12 +190,16 @@ impl<H: Fn(&mut Request<'_, '_>, &mut Response<'_>) + Send + Sync + 'static> Ser
             }
             return false;
         }
-        response.keeps &= self.token.as_ref().is_none_or(|token| !token.is_cancelled());
+        response.keeps &= !self.is_cancelled();
         // What nobody has read is in the way of the next request.
         if response.keeps && !request.body.is_over() && !request.waits_for_a_word() {
             response.keeps = request.discard(param::LEFT_OVER);
         }
         response.end().is_ok() && response.failure().is_none() && response.keeps
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.token.as_ref().is_some_and(Token::is_cancelled)
     }
 
     fn refuse(&self, stream: &dyn Stream, status: u16, why: &str) {
@@ -180,6 +210,11 @@ impl<H: Fn(&mut Request<'_, '_>, &mut Response<'_>) + Send + Sync + 'static> Ser
         response.status(status).text(&text);
         let _ = response.end(); // or the client is gone
     }
+}
+
+/// Starts a goroutine for a connection. Without memory for one the connection is dropped.
+fn go_on(serve: impl FnOnce() + Send + 'static) {
+    let _ = Builder::new().name("http").spawn(serve);
 }
 
 /// A connection counts, until this is dropped.

@@ -1,6 +1,7 @@
 //! HTTP over connections: what `http` promises, on every machine.
 
 use crate::help::until;
+use crate::network::Forgets;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -218,6 +219,22 @@ fn it_ends_in_order() {
     let heard = hear(&busy);
     assert!(heard.contains("Connection: close") && heard.ends_with("done"), "{heard}");
     drop((new, idle, busy));
+    served.ends(stack);
+}
+
+/// A connection that has been idle for so long that it has no buffers, and another goroutine, goes
+/// on; and ends with the server.
+fn an_idle_connection_goes_on() {
+    let stack = Stack::new(Config { pages: Some(&Forgets), ..Config::new([7; 4]) });
+    let served = Served::by(&stack, PATIENT, |_, response| response.text("done"));
+    let mut idle = client(&stack);
+    for _ in 0..3 {
+        assert_eq!(idle.get("/").unwrap().text(10).unwrap(), "done");
+        until(|| stack.report().buffers == 0);
+    }
+    served.token.cancel();
+    until(|| idle.get("/").is_err());
+    drop(idle);
     served.ends(stack);
 }
 
