@@ -2,20 +2,21 @@
 # The race of networks: our kernel (kernel/examples/netbench.rs) against Linux with Go's net and net/http
 # (tests/bench/go-net), in the same QEMU, at the same TAP device, measured by the same client, alternating.
 #
-#   tests/bench/net.sh [--smp "1 2"] [--boots N] [--seconds N] [--idle N] [--only "ROWS"] [--ours]
+#   tests/bench/net.sh [--smp "1 2"] [--boots N] [--seconds N] [--idle N] [--only "ROWS"] [--ours] [--floor]
 #
 # Prints a table: per row and number of CPUs the median of each over the boots (default 2), and ours/theirs.
 #   --seconds N     of each measurement by wrk (default 4); the others take half of it
 #   --idle N        idle connections whose memory is asked for (default 5000)
 #   --only "ROWS"   of http1 http16 http256 new echo send receive idle
 #   --ours          without Linux and Go
+#   --floor         and the round trip of a bare loop without TCP (kernel/examples/netfloor.rs): what the emulator and the card take
 # As it stands it takes eight minutes on a quiet machine of two CPUs. Needs root (a network namespace, which it makes and which
 # ends with it), Go (on PATH, or GO=), and by apt: wrk iproute2 cpio, and a kernel of Debian's for the cloud, which is fetched
 # into target/net-race and installed nowhere. What is missing it says, with status 77. What boots said is kept in target/net-race.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-smp="1 2" boots=2 seconds=4 idle=5000 only= ours=
+smp="1 2" boots=2 seconds=4 idle=5000 only= ours= floor=
 arguments=("$@")
 while (($#)); do
     case $1 in
@@ -25,7 +26,8 @@ while (($#)); do
     --idle) idle=$2 && shift ;;
     --only) only=$2 && shift ;;
     --ours) ours=1 ;;
-    --help | -h) sed -n '2,14s/^# \{0,1\}//p' "$0" && exit ;;
+    --floor) floor=1 ;;
+    --help | -h) sed -n '2,15s/^# \{0,1\}//p' "$0" && exit ;;
     *) echo "net.sh: unknown option $1 (--help tells the options)" >&2 && exit 2 ;;
     esac
     shift
@@ -57,7 +59,10 @@ if [[ ! ${NET_RACE-} ]]; then # once, outside of the namespace
     fi
     source tests/lib/build.sh
     build_boot
+    [[ ! $floor ]] || build_kernel netfloor
+    NET_FLOOR="$boot --kernel ${kernel-}"
     build_kernel netbench
+    export NET_FLOOR
     NET_RACE="$boot --kernel $kernel" exec tests/lib/tap.sh "$0" "${arguments[@]}"
 fi
 
@@ -94,6 +99,10 @@ for ((nth = 1; nth <= boots; nth++)); do
         queues=$((cpus > 2 ? cpus : 2)) # a TAP device of several queues is not opened for one
         # shellcheck disable=SC2086 # NET_RACE is a command
         measure ours "$cpus" "$nth" $NET_RACE --smp "$cpus" --mem 1G --timeout 600 --tap tap0 --run "10.0.3.2/24 10.0.3.1"
+        if [[ $floor ]]; then
+            # shellcheck disable=SC2086 # a command, too
+            only=floor measure ours "$cpus" "$nth.floor" $NET_FLOOR --smp "$cpus" --timeout 600 --tap tap0
+        fi
         [[ $ours ]] || measure theirs "$cpus" "$nth" qemu-system-x86_64 -accel tcg,thread=multi -machine q35 -cpu max -smp "$cpus" -m 1G \
             -nodefaults -display none -no-reboot -serial stdio -kernel "$out/vmlinuz" -initrd "$out/initrd" \
             -append "console=ttyS0 quiet tsc=reliable clocksource=tsc panic=-1" \

@@ -4,10 +4,12 @@ package main
 
 import (
 	"bufio"
+	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -34,6 +36,13 @@ type row struct {
 
 func main() {
 	flag.Parse()
+	if *only == "floor" { // another machine, without HTTP
+		if err := floor(); err != nil {
+			fmt.Println("# floor failed:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := wait(); err != nil {
 		fmt.Println("# it does not answer:", err)
 		os.Exit(1)
@@ -151,10 +160,63 @@ func echo() error {
 		}
 		trips = append(trips, time.Since(begun))
 	}
+	sayTrips("echo", trips)
+	return nil
+}
+
+func sayTrips(row string, trips []time.Duration) {
 	slices.Sort(trips)
 	micros := func(nth int) float64 { return float64(trips[nth].Nanoseconds()) / 1e3 }
-	say("echo_p50", micros(len(trips)/2), "us")
-	say("echo_p99", micros(len(trips)*99/100), "us")
+	say(row+"_p50", micros(len(trips)/2), "us")
+	say(row+"_p99", micros(len(trips)*99/100), "us")
+}
+
+// floor: as echo, with datagrams, which a bare loop sends back
+// (kernel/examples/netfloor.rs).
+func floor() error {
+	address := syscall.SockaddrInet4{Port: 7}
+	copy(address.Addr[:], net.ParseIP(*host).To4())
+	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM, 0)
+	if err != nil {
+		return err
+	}
+	defer syscall.Close(socket)
+	patience := syscall.Timeval{Usec: 200_000}
+	syscall.SetsockoptTimeval(socket, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &patience)
+	if err := syscall.Connect(socket, &address); err != nil {
+		return err
+	}
+	var buffer, answer [64]byte
+	var number uint64
+	trip := func() error { // answers to earlier ones may come late
+		number++
+		binary.LittleEndian.PutUint64(buffer[:], number)
+		if _, err := syscall.Write(socket, buffer[:]); err != nil {
+			return err
+		}
+		for {
+			if _, err := syscall.Read(socket, answer[:]); err != nil {
+				return err
+			}
+			if answer == buffer {
+				return nil
+			}
+		}
+	}
+	for begun := time.Now(); trip() != nil; {
+		if time.Since(begun) > *ready {
+			return errors.New("no answer")
+		}
+	}
+	var trips []time.Duration
+	for end := time.Now().Add(half()); time.Now().Before(end); {
+		begun := time.Now()
+		if err := trip(); err != nil {
+			return fmt.Errorf("after %d round trips: %w", len(trips), err)
+		}
+		trips = append(trips, time.Since(begun))
+	}
+	sayTrips("floor", trips)
 	return nil
 }
 
@@ -204,6 +266,9 @@ func receive() error {
 	return nil
 }
 
+// told is all that /mem has told last.
+var told = map[string]float64{}
+
 // memory asks for what is available, in bytes.
 func memory() (bytes float64, err error) {
 	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
@@ -212,10 +277,15 @@ func memory() (bytes float64, err error) {
 		return 0, err
 	}
 	defer answer.Body.Close()
+	clear(told)
 	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
-		if _, err := fmt.Sscanf(lines.Text(), "available %f", &bytes); err == nil {
-			return bytes, nil
+		var name string
+		if _, err := fmt.Sscanf(lines.Text(), "%s %f", &name, &bytes); err == nil {
+			told[name] = bytes
 		}
+	}
+	if bytes, ok := told["available"]; ok {
+		return bytes, nil
 	}
 	return 0, errors.New("/mem does not tell what is available")
 }
@@ -227,6 +297,7 @@ func idleMemory() error {
 	if err != nil {
 		return err
 	}
+	toldBefore := maps.Clone(told)
 	var lock sync.Mutex
 	var open []net.Conn
 	var failed error
@@ -265,6 +336,9 @@ func idleMemory() error {
 		return err
 	}
 	say("idle_memory", (before-after)/float64(len(open)), "B")
+	for name, bytes := range told {
+		fmt.Printf("# idle: %s %.0f B each\n", name, (bytes-toldBefore[name])/float64(len(open)))
+	}
 	say("idle_opened", float64(len(open))/took.Seconds(), "1/s")
 	return nil
 }
