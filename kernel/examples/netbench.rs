@@ -16,7 +16,16 @@ fn page(request: &mut Request, response: &mut Response) {
         "/" => response.text("hello, world\n"),
         "/mem" => {
             let (available, resident) = memory();
-            _ = write!(response, "available {available}\nrss {resident}\n");
+            let buffers = Stack::get_default().map_or(0, |stack| stack.report().buffers);
+            _ = write!(response, "available {available}\nrss {resident}\nbuffers {buffers}\n");
+            #[cfg(target_os = "none")]
+            {
+                let usage = kernel::memory::usage();
+                let (heap, tables) = (usage.heap_in_use, usage.stack_tables + usage.tables);
+                let (stacks, free) = (usage.stacks, kernel::stacks::usage().free);
+                _ = write!(response, "heap {heap}\nstacks {stacks}\ntables {tables}\n");
+                _ = write!(response, "free_stacks {free}\n");
+            }
         }
         _ => response.error(404),
     }
@@ -61,11 +70,14 @@ fn serve(stack: Stack) {
     Server::new(page).limits(limits).serve(many);
 }
 
-/// Bytes that are available, and bytes in use.
+/// Bytes that are available, and bytes in use. The first pages of free stacks are available: any
+/// stack takes them, and the heap when memory is short. So are free blocks of the heap.
 #[cfg(not(unix))]
 fn memory() -> (u64, u64) {
-    let usage = kernel::memory::usage();
-    (usage.free + usage.heap - usage.heap_in_use, usage.heap_in_use + usage.stacks)
+    let (usage, stacks) = (kernel::memory::usage(), kernel::stacks::usage());
+    let free_stacks = ((stacks.free - stacks.bare) * kernel::pages::PAGE) as u64;
+    let available = usage.free + usage.heap - usage.heap_in_use + free_stacks;
+    (available, usage.heap_in_use + usage.stacks - free_stacks)
 }
 
 #[cfg(unix)]

@@ -134,6 +134,24 @@ fn a_plain_card_does_too() {
     both_ways("q35", 2, &format!("{VIRTIO},{without}"), |boot| boot);
 }
 
+/// A goroutine with a page of stack, no buffers, and what the two ends have in the heap.
+fn idle_connections_take_little(cpus: usize) {
+    let said = boots().smp(cpus).mem("512M").within_secs(120).run("connections 1000").ok();
+    let told = said.text.lines().find_map(|line| line.strip_prefix("1000 idle connections: "));
+    let bytes = told.and_then(|told| told.split(' ').next()?.parse::<usize>().ok());
+    assert!(bytes.is_some_and(|bytes| bytes < 12_000), "{said}");
+}
+
+#[test]
+fn an_idle_connection_takes_little_on_one_cpu() {
+    idle_connections_take_little(1);
+}
+
+#[test]
+fn an_idle_connection_takes_little_on_4_cpus() {
+    idle_connections_take_little(4);
+}
+
 /// The cable is pulled, and put back.
 fn plugged_out_and_in(card: &str) {
     let port = free_port();

@@ -21,6 +21,7 @@ pub mod count;
 mod floor;
 mod latency;
 mod million;
+pub mod network;
 mod panics;
 mod selects;
 mod switch;

@@ -3,6 +3,7 @@
 
 use super::{Args, Outcome};
 use bench::count::{GROWING, Meter, OPERATIONS, OthersHeld, PERIODS};
+use bench::network::{PACKETS, TIMES};
 use executive::affinity::cpus;
 use kernel::{frames, println, screen, tsc};
 use x86_64::instructions::hlt;
@@ -26,6 +27,11 @@ pub fn count(_: &Args) -> Outcome {
         for o in &OPERATIONS {
             screen::settle(); // the row before is still being drawn
             row(o.name, METER.cost_of(o));
+        }
+        let packets = Meter { times: TIMES, ..METER };
+        for o in &PACKETS {
+            screen::settle();
+            row(o.name, packets.cost_of(o));
         }
         screen::settle();
         row("wakep_nobody_idle", METER.ready(READIES, false).here);

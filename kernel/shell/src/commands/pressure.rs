@@ -6,12 +6,16 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use bench::network;
 use core::hint::black_box;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::time::Duration;
+use drivers::network::HeapPages;
 use executive::chan::Receiver;
-use executive::time::Instant;
+use executive::time::{Instant, sleep};
 use executive::{Builder, SpawnError, chan, go, yield_now};
 use kernel::println;
+use net::Stack;
 
 const MIB: usize = 1 << 20;
 
@@ -38,6 +42,38 @@ fn take_heap(mib: usize) -> Result<Vec<Vec<usize>>, String> {
         true => Ok(pieces),
         false => Err("wrong: it does not hold what was written".into()),
     }
+}
+
+/// N connections to a web server, each with a goroutine there. When they are idle: what one takes.
+/// Then each is used again.
+pub fn connections(args: &Args) -> Outcome {
+    let n = args.number(0, 1000, 1..=3000)? as usize;
+    let used = || {
+        let (memory, stacks) = (kernel::memory::usage(), kernel::stacks::usage());
+        let free_stacks = (stacks.free - stacks.bare) * kernel::pages::PAGE;
+        memory.heap_in_use as usize + memory.stacks as usize - free_stacks
+    };
+    let stacks = network::pair(Some(&HeapPages));
+    let [client, server] = &stacks;
+    network::served(server, || {
+        let before = used();
+        let mut streams = Vec::with_capacity(n);
+        for _ in 0..n {
+            let stream = network::connect(client);
+            network::ask(&stream);
+            streams.push(stream);
+        }
+        let with_memory = || client.report().buffers + server.report().buffers;
+        while with_memory() > 0 && !args.stopped() {
+            sleep(Duration::from_millis(10));
+        }
+        sleep(Duration::from_secs(1)); // the server's goroutines doze by then
+        let bytes = used().saturating_sub(before) / n;
+        streams.iter().for_each(network::ask);
+        println!("{n} idle connections: {bytes} bytes each, both ends together");
+    });
+    stacks.iter().for_each(Stack::shut_down);
+    Ok(())
 }
 
 /// Room for `n` handles of goroutines, taken before the goroutines take all memory.
