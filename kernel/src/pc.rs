@@ -14,6 +14,7 @@ use executive::machine::Raised;
 use executive::machine::{Machine, NEVER, Stack};
 use executive::param::MAX_CPUS;
 use executive::percpu::cpu;
+use executive::sampling;
 use x86_64::instructions::interrupts;
 
 /// The PC this kernel runs on.
@@ -64,6 +65,7 @@ unsafe impl Machine for Pc {
             interrupts::enable();
         }
         halted.store(false, Ordering::Relaxed);
+        sampling::has_slept(clock::arm_timer);
     }
 
     fn wake(cpu: usize, _word: &AtomicU32) {
@@ -81,7 +83,7 @@ unsafe impl Machine for Pc {
     }
 
     fn tick_at(deadline: u64) -> bool {
-        clock::arm_timer(deadline);
+        sampling::tick_at(deadline, clock::arm_timer);
         true
     }
 

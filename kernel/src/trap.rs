@@ -7,7 +7,7 @@
 use crate::pages::PAGE;
 use crate::stacks::{self, Growth};
 use crate::vectors;
-use crate::{apic, device, flush, frames, hold, power, serial};
+use crate::{apic, clock, device, flush, frames, hold, power, serial};
 use core::arch::asm;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -121,7 +121,9 @@ fn interrupt(vector: u8, frame: &mut Frame) {
             // Before the call: if the goroutine is made to yield, the next timer interrupt must not
             // wait for it.
             apic::eoi();
+            executive::sampling::interrupted(&frame.interrupted());
             frame.may_yield(executive::on_tick);
+            executive::sampling::goes_on(clock::arm_timer);
         }
         // It has ended the `hlt`, which was its purpose.
         vectors::WAKE => apic::eoi(),

@@ -32,6 +32,7 @@ pub mod up {
     //! | everything is ready, on CPU 0 | [`start`] |
     //! | the timer of `tick_at`, or a `kick`, interrupts | [`on_tick`] |
     //! | what it preempts may use vector registers | [`preempt_by`], before [`start`] |
+    //! | around `on_tick`, and for `tick_at` and `wait` (optional) | [`sampling`], for profiles |
     //! | a device interrupts | [`on_irq`] |
     //! | a stack grows (optional) | [`on_growth`], for reports of how deep stacks went |
     //! | memory is short (optional) | [`on_low_memory`], in the handler |
@@ -49,6 +50,7 @@ pub mod up {
         crash::{fault, page_fault, panicked, panicked_with, reporter, stopped},
         depth::on_growth,
         resting::{Resting, resting},
+        sampling,
     };
     pub use executive_core::{
         fatal::throw, foreign::Foreign, on_low_memory, on_tick, percpu::percpu_block, preempt_by,

@@ -5,6 +5,7 @@ use crate::{cpu, crash, fuzz, sleep, stack, symbols, tick, unwind};
 use core::fmt;
 use executive::atomic::AtomicU32;
 use executive::machine::{Machine, Raised, Stack};
+use executive::sampling;
 
 /// This process.
 pub struct Linux;
@@ -26,7 +27,9 @@ unsafe impl Machine for Linux {
     }
     fn wait(word: &AtomicU32, expect: u32, deadline: u64) {
         if !fuzz::wait(word, expect, deadline) {
-            sleep::wait(word, expect, deadline)
+            sampling::sleeps(tick::arm);
+            sleep::wait(word, expect, deadline);
+            sampling::has_slept(tick::arm);
         }
     }
     fn wake(cpu: usize, word: &AtomicU32) {

@@ -14,6 +14,7 @@ use crate::{cpu, sleep};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use executive::machine::{Interrupted, NEVER};
+use executive::sampling;
 
 const SIGNAL: libc::c_int = libc::SIGURG;
 
@@ -77,16 +78,24 @@ extern "C" fn on_signal(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut l
     }
     // SAFETY: errno is this thread's; the interrupted code may be about to read it.
     let errno = unsafe { *libc::__errno_location() };
-    executive::on_tick(&mut interrupted(context)); // a copy, which is dropped
+    let mut at = interrupted(context);
+    sampling::interrupted(&at);
+    executive::on_tick(&mut at); // a copy, which is dropped
+    sampling::goes_on(arm);
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
+}
+
+/// Asks for the scheduler's next tick.
+pub fn tick_at(deadline: u64) {
+    sampling::tick_at(deadline, arm);
 }
 
 /// Arms (or with [`NEVER`] disarms) this thread's timer.
 ///
 /// Never inlined: see [`cpu::this`]. The caller is pinned or on g0, and so stays on its thread.
 #[inline(never)]
-pub fn tick_at(deadline: u64) {
+pub fn arm(deadline: u64) {
     let timer = match TIMER.get() {
         Some(timer) => timer,
         None if deadline == NEVER => return,

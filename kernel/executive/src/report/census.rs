@@ -270,16 +270,29 @@ pub struct CpuReport {
     pub stats: &'static Stats,
     /// Goroutines queued there.
     pub queued: usize,
+    /// For how long it has slept so far (ns).
+    pub idle_ns: u64,
 }
 
 /// One for each CPU. Takes no lock; a snapshot.
 pub fn cpu_reports() -> impl Iterator<Item = CpuReport> {
-    (0..SCHED.cpus()).map(|cpu| CpuReport {
-        cpu,
-        state: m_of(cpu).state(),
-        stats: &p_of(cpu).stats,
-        queued: p_of(cpu).runq_len(),
+    (0..SCHED.cpus()).map(|cpu| {
+        let (state, stats) = (m_of(cpu).state(), &p_of(cpu).stats);
+        let (queued, idle_ns) = (p_of(cpu).runq_len(), idle_ns(stats, machine::now()));
+        CpuReport { cpu, state, stats, queued, idle_ns }
     })
+}
+
+/// While a CPU sleeps its counter lacks the time now: it is far below zero, for no CPU has slept
+/// longer than there was time.
+pub(super) fn idle_ns(stats: &Stats, now: u64) -> u64 {
+    let ns = stats.idle_ns.get();
+    if ns.cast_signed() < 0 { ns.wrapping_add(now) } else { ns }
+}
+
+/// How many goroutines wait in the global queue. Takes no lock; a snapshot.
+pub fn global_queue() -> usize {
+    SCHED.global_len()
 }
 
 /// Calls `tell` with a line for each of the first `most` groups of goroutines that are alike, the

@@ -312,6 +312,15 @@ fn stopped_backtrace(out: &mut Out, cpu: usize, g: Option<&G>) {
     }
 }
 
+/// Tells where a goroutine that was interrupted on this CPU stands, and the frames on its stack. In
+/// the handler.
+pub(super) fn frames_at(at: &Interrupted, mut tell: impl FnMut(usize) -> bool) {
+    tell(at.pc);
+    if let Some(seen) = curg().and_then(G::seen) {
+        walk_on(seen.stack, at.sp, at.fp, tell);
+    }
+}
+
 /// Follows frame pointers on this stack, but not below its stack pointer, where there may be no
 /// memory: code that was built without frame pointers may have anything in rbp.
 fn walk_on(stack: Stack, sp: usize, fp: usize, tell: impl FnMut(usize) -> bool) {

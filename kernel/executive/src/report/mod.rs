@@ -6,3 +6,4 @@ pub mod census;
 pub mod trace;
 mod debugger;
 pub mod crash;
+pub mod sampling;

@@ -56,6 +56,8 @@ pub struct Stats {
     pub wakes_sent: Owned<u64> = Owned::new(),
     /// Times this one was claimed and woken.
     pub wakes_received: Owned<u64> = Owned::new(),
+    /// For how long it has slept (ns), less the time now while it sleeps.
+    pub idle_ns: Owned<u64> = Owned::new(),
     /// Times it went to sleep.
     pub halts: Owned<u64> = Owned::new(),
     /// Timer interrupts and kicks.

@@ -77,9 +77,14 @@ impl Sched {
         self.runq_len.load(Ordering::Acquire) != 0 // partner: `put_batch`
     }
 
+    /// The global queue's length: a snapshot.
+    pub fn global_len(&self) -> usize {
+        self.runq_len.load(Ordering::Relaxed)
+    }
+
     /// Each CPU's part if the global queue were handed out now; the rest is for those that run dry.
     pub(crate) fn global_share(&self) -> usize {
-        self.runq_len.load(Ordering::Relaxed) / self.procs.get() // a hint
+        self.global_len() / self.procs.get() // a hint
     }
 
     /// A fair share of the global queue: its length over the number of P's, but at most `max`.

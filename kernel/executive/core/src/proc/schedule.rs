@@ -420,8 +420,11 @@ impl Here<'_> {
     /// Waits; tells whether it was woken. The wait may have used the timer up, so all that was
     /// requested of it, a slice's end too, is requested anew.
     fn wait(&self, deadline: u64) -> bool {
+        let idle_ns = &self.m.p.stats.idle_ns;
         trace::record(Event::Halt, || 0);
+        idle_ns.set(idle_ns.get().wrapping_sub(machine::now()));
         let woken = self.m.park.sleep(&Cpu(percpu::cpu()), deadline);
+        idle_ns.set(idle_ns.get().wrapping_add(machine::now()));
         trace::record(Event::Wake, || 0);
         self.m.tick_is_gone();
         self.m.slice_end.store(NEVER, Relaxed);
