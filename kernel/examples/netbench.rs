@@ -18,7 +18,7 @@ fn page(request: &mut Request, response: &mut Response) {
             let (available, resident) = memory();
             let buffers = Stack::get_default().map_or(0, |stack| stack.report().buffers);
             _ = write!(response, "available {available}\nrss {resident}\nbuffers {buffers}\n");
-            #[cfg(target_os = "none")]
+            #[cfg(not(unix))]
             {
                 let usage = kernel::memory::usage();
                 let (heap, tables) = (usage.heap_in_use, usage.stack_tables + usage.tables);

@@ -1,0 +1,138 @@
+//! `/debug/pprof/` over HTTP, path for path as Go's `net/http/pprof`; and `/debug/trace`.
+//!
+//! It tells everything to whoever asks. So a program serves it only if it wants to, by a server and
+//! on an address of its own, never beside what it serves to others.
+//!
+//! ```
+//! # hosted::run(|| {
+//! use http::{Client, Server};
+//! use net::{Config, Stack};
+//! let stack = Stack::new(Config::new([1, 2, 3, 4]));
+//! let listener = stack.listen("127.0.0.1:6060").unwrap();
+//! executive::go(move || Server::new(diagnostics::handler::serve).serve(listener));
+//! let mut client = Client::connect(&stack, "127.0.0.1:6060").unwrap();
+//! let profile = client.get("/debug/pprof/goroutine").unwrap().read_all(1 << 20).unwrap();
+//! assert!(!profile.is_empty());
+//! # stack.shut_down();
+//! # });
+//! ```
+
+use crate::place::Place;
+use crate::{cpu, goroutine};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write;
+use core::time::Duration;
+use executive::cancel::Token;
+use executive::sync::Mutex;
+use executive::{census, time, trace};
+use http::{Request, Response};
+
+/// What there is: under `/debug/pprof/`, and what it tells.
+const PROFILES: [(&str, &str); 3] = [
+    ("goroutine", "all goroutines, by where they were started and what they do; ?debug=1: text"),
+    ("profile", "where CPUs spend their time: samples for ?seconds=30"),
+    ("symbol", "the functions at the addresses that are posted"),
+];
+
+/// Go's defaults (s).
+const PROFILE_SECONDS: u64 = 30;
+const TRACE_SECONDS: u64 = 1;
+const MOST_SECONDS: u64 = 24 * 60 * 60;
+/// Bytes of addresses that may be posted.
+const MOST_POSTED: usize = 64 << 10;
+
+/// One trace at a time.
+static TRACING: Mutex<()> = Mutex::new(());
+
+/// Serves what is asked for below `/debug/`; status 404 for anything else. A handler for
+/// [`http::Server`].
+pub fn serve(request: &mut Request<'_, '_>, response: &mut Response<'_>) {
+    let path: String = request.path().into();
+    let Some(what) = path.strip_prefix("/debug/") else { return response.error(404) };
+    match what {
+        "trace" => chrome_trace(request, response),
+        "" | "pprof" | "pprof/" => index(response),
+        "pprof/goroutine" if number(request.query(), "debug") > Some(0) => goroutines(response),
+        "pprof/goroutine" => send(response, "goroutine", &goroutine::profile()),
+        "pprof/profile" => profile(request, response),
+        "pprof/symbol" => symbol(request, response),
+        "pprof/cmdline" => response.text("kernel"),
+        _ => response.error(404),
+    }
+}
+
+fn index(response: &mut Response<'_>) {
+    let mut page = String::from("<!doctype html><title>/debug/pprof/</title><table>\n");
+    for (name, tells) in PROFILES {
+        let _ = writeln!(page, "<tr><td><a href=\"/debug/pprof/{name}\">{name}</a><td>{tells}");
+    }
+    page.push_str("<tr><td><a href=\"/debug/trace\">/debug/trace</a><td>for Perfetto\n</table>\n");
+    response.header("Content-Type", "text/html; charset=utf-8").text(&page);
+}
+
+/// A file, as Go's handlers send it.
+fn send(response: &mut Response<'_>, name: &str, bytes: &[u8]) {
+    let mut disposition = String::from("attachment; filename=\"");
+    disposition.extend([name, "\""]);
+    response
+        .header("Content-Type", "application/octet-stream")
+        .header("X-Content-Type-Options", "nosniff")
+        .header("Content-Disposition", &disposition);
+    let _ = response.write(bytes); // or the client is gone
+}
+
+/// `name=NUMBER` of a query; `None`: it is not there, or no number.
+fn number(query: &str, name: &str) -> Option<u64> {
+    let of = |pair: &str| pair.split_once('=').filter(|(key, _)| *key == name)?.1.parse().ok();
+    query.split('&').find_map(of)
+}
+
+fn seconds(request: &Request<'_, '_>, default: u64) -> Duration {
+    let seconds = number(request.query(), "seconds").filter(|&seconds| seconds > 0);
+    Duration::from_secs(seconds.unwrap_or(default).min(MOST_SECONDS))
+}
+
+fn profile(request: &mut Request<'_, '_>, response: &mut Response<'_>) {
+    match cpu::profile(seconds(request, PROFILE_SECONDS), &Token::new()) {
+        Some(profiled) => send(response, "profile", &profiled.pprof),
+        None => response.status(500).text("Could not enable CPU profiling: it is in use already\n"),
+    }
+}
+
+fn goroutines(response: &mut Response<'_>) {
+    let mut page = String::new();
+    let _ = writeln!(page, "goroutine profile: total {}", census::take().goroutines);
+    census::goroutines(usize::MAX, |line| writeln!(page, "{line}").is_ok());
+    response.text(&page);
+}
+
+/// As in Go: `pprof` posts addresses, with `+` between them, and a line names each.
+fn symbol(request: &mut Request<'_, '_>, response: &mut Response<'_>) {
+    let asked: Vec<u8> = match request.method() {
+        "POST" => match request.read_all(MOST_POSTED) {
+            Ok(body) => body,
+            Err(_) => return response.error(413),
+        },
+        _ => request.query().into(),
+    };
+    let mut page = String::from("num_symbols: 1\n"); // more than none
+    for word in core::str::from_utf8(&asked).unwrap_or_default().split('+') {
+        if let Ok(pc) = usize::from_str_radix(word.trim_start_matches("0x"), 16) {
+            let _ = writeln!(page, "{pc:#x} {}", Place::of(pc).function);
+        }
+    }
+    response.text(&page);
+}
+
+/// What each CPU does from now on, for that many seconds, as Chrome's JSON.
+fn chrome_trace(request: &mut Request<'_, '_>, response: &mut Response<'_>) {
+    let Some(_alone) = TRACING.try_lock() else {
+        return response.status(500).text("Could not enable tracing: it is in use already\n");
+    };
+    trace::start();
+    time::sleep(seconds(request, TRACE_SECONDS));
+    trace::stop();
+    response.header("Content-Type", "application/json");
+    let _ = trace::dump(response); // or the client is gone
+}

@@ -1,0 +1,155 @@
+//! A decoder of profiles: enough of protocol buffers, and of `profile.proto`.
+
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug, Default)]
+pub struct Frame {
+    pub function: String,
+    pub file: String,
+    pub line: u64,
+}
+
+#[derive(Debug, Default)]
+pub struct Sample {
+    /// The innermost first.
+    pub stack: Vec<Frame>,
+    pub values: Vec<u64>,
+    /// A name, and a text or a number.
+    pub labels: Vec<(String, String, u64)>,
+}
+
+#[derive(Debug, Default)]
+pub struct Profile {
+    pub types: Vec<(String, String)>,
+    pub samples: Vec<Sample>,
+    pub period_type: (String, String),
+    pub period: u64,
+}
+
+enum Value<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Value<'a> {
+    fn number(&self) -> u64 {
+        match self {
+            Value::Number(number) => *number,
+            Value::Bytes(_) => panic!("a number is needed"),
+        }
+    }
+    fn bytes(&self) -> &'a [u8] {
+        match self {
+            Value::Bytes(bytes) => bytes,
+            Value::Number(_) => panic!("bytes are needed"),
+        }
+    }
+    /// Of a field that may come again, or packed.
+    fn numbers(&self) -> Vec<u64> {
+        match self {
+            &Value::Number(number) => vec![number],
+            &Value::Bytes(mut rest) => {
+                let mut all = Vec::new();
+                while !rest.is_empty() {
+                    all.push(varint(&mut rest));
+                }
+                all
+            }
+        }
+    }
+}
+
+fn varint(rest: &mut &[u8]) -> u64 {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (&byte, tail) = rest.split_first().expect("a number that ends");
+        *rest = tail;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return value;
+        }
+    }
+    panic!("a number of more than 64 bits")
+}
+
+fn fields(mut rest: &[u8]) -> Vec<(u64, Value<'_>)> {
+    let mut all = Vec::new();
+    while !rest.is_empty() {
+        let key = varint(&mut rest);
+        let value = match key & 7 {
+            0 => Value::Number(varint(&mut rest)),
+            2 => {
+                let length = varint(&mut rest) as usize;
+                let (bytes, tail) = rest.split_at(length);
+                rest = tail;
+                Value::Bytes(bytes)
+            }
+            wire => panic!("wire type {wire}"),
+        };
+        all.push((key >> 3, value));
+    }
+    all
+}
+
+/// The fields of a message that are numbers.
+fn numbers(message: &[u8]) -> BTreeMap<u64, u64> {
+    let number = |(field, value): (u64, Value<'_>)| match value {
+        Value::Number(number) => Some((field, number)),
+        Value::Bytes(_) => None,
+    };
+    fields(message).into_iter().filter_map(number).collect()
+}
+
+pub fn profile(bytes: &[u8]) -> Profile {
+    let all = fields(bytes);
+    let of = |field: u64| all.iter().filter(move |(is, _)| *is == field).map(|(_, value)| value);
+    let strings: Vec<String> =
+        of(6).map(|text| String::from_utf8(text.bytes().to_vec()).expect("UTF-8")).collect();
+    assert_eq!(strings[0], "", "the first string is empty");
+    let string = |number: Option<&u64>| strings[*number.unwrap_or(&0) as usize].clone();
+    let value_type = |message: &[u8]| {
+        let numbers = numbers(message);
+        (string(numbers.get(&1)), string(numbers.get(&2)))
+    };
+    let functions: BTreeMap<u64, (String, String)> = of(5)
+        .map(|function| {
+            let numbers = numbers(function.bytes());
+            (numbers[&1], (string(numbers.get(&2)), string(numbers.get(&4))))
+        })
+        .collect();
+    let locations: BTreeMap<u64, Frame> = of(4)
+        .map(|location| {
+            let line = fields(location.bytes()).into_iter().find(|(field, _)| *field == 4);
+            let line = numbers(line.expect("a line").1.bytes());
+            let (function, file) = functions[&line[&1]].clone();
+            let frame = Frame { function, file, line: *line.get(&2).unwrap_or(&0) };
+            (numbers(location.bytes())[&1], frame)
+        })
+        .collect();
+    let sample = |message: &Value<'_>| {
+        let mut sample = Sample::default();
+        for (field, value) in fields(message.bytes()) {
+            match field {
+                1 => {
+                    let stack = value.numbers().into_iter().map(|id| locations[&id].clone());
+                    sample.stack.extend(stack);
+                }
+                2 => sample.values.extend(value.numbers()),
+                3 => {
+                    let label = numbers(value.bytes());
+                    let number = *label.get(&3).unwrap_or(&0);
+                    sample.labels.push((string(label.get(&1)), string(label.get(&2)), number));
+                }
+                _ => panic!("field {field} of a sample"),
+            }
+        }
+        sample
+    };
+    let single = |field| of(field).next().map_or(0, Value::number);
+    Profile {
+        types: of(1).map(|one| value_type(one.bytes())).collect(),
+        samples: of(2).map(sample).collect(),
+        period_type: of(11).next().map(|one| value_type(one.bytes())).unwrap_or_default(),
+        period: single(12),
+    }
+}
