@@ -9,7 +9,7 @@ use crate::error::ErrorKind;
 use crate::frame::{Flow, Numbers, Segment, is_after};
 use crate::link::{Driven, Link};
 use crate::memory::Buffers;
-use crate::param::{ACCEPT, CONNECT, KEEP_ALIVES, ORPHAN, SILENCE};
+use crate::param::{ACCEPT, CONNECT, DELAYED_ACK, KEEP_ALIVES, ORPHAN, SEGMENT, SILENCE};
 use crate::table::Table;
 use alloc::sync::Arc;
 use executive::time::{Duration, Instant};
@@ -101,9 +101,11 @@ impl Protocol for Tcp {
     /// nothing new. And smoltcp must not see three of them: it would take its timer away to send
     /// again at once, would find no data to send, and would never send the FIN again.
     ///
-    /// Data needs memory; without that it is dropped, and the peer will repeat it.
+    /// Data needs memory; without that it is dropped, and the peer will repeat it. What has several
+    /// segments in it, which were put together on the way, is answered at once: smoltcp lets the
+    /// first frame wait, however long it is, and the peer may be allowed to send no other.
     fn heeds(
-        socket: &Socket<'static>,
+        socket: &mut Socket<'static>,
         life: &mut Life,
         numbers: Option<Numbers>,
         segment: &Segment,
@@ -115,6 +117,10 @@ impl Protocol for Tcp {
             && numbers.is_some_and(|it| is_after(it.next, segment.acknowledges))
         {
             return false;
+        }
+        if segment.data() > 0 && socket.ack_delay().is_some() {
+            let waits = if segment.data() > SEGMENT { Duration::ZERO } else { DELAYED_ACK };
+            socket.set_ack_delay(Some(life.link.span(waits)));
         }
         segment.data() == 0 || life.buffers.will_receive(socket, segment)
     }

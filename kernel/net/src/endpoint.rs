@@ -32,7 +32,7 @@ pub(crate) trait Protocol: 'static {
     fn is_readable(socket: &Self::Socket, own: &Self::Own) -> bool;
     fn is_writable(socket: &Self::Socket, own: &Self::Own) -> bool;
     /// Whether the socket is shown a segment.
-    fn heeds(_: &Self::Socket, _: &mut Self::Own, _: Option<Numbers>, _: &Segment) -> bool {
+    fn heeds(_: &mut Self::Socket, _: &mut Self::Own, _: Option<Numbers>, _: &Segment) -> bool {
         true
     }
     /// What it needs only while something happens may be given back: now, or, if nothing happens
@@ -198,7 +198,7 @@ impl<P: Protocol> Endpoint<P> {
         let frame = match why {
             Why::Frame(frame) => Some(frame),
             Why::Segment(frame, segment) => {
-                let socket = body.sockets.get(body.handle);
+                let socket = body.sockets.get_mut(body.handle);
                 P::heeds(socket, &mut body.own, body.numbers, segment).then_some(frame)
             }
             Why::Call | Why::Time => None,

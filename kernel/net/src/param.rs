@@ -60,6 +60,9 @@ pub const TIME_WAITS: usize = 16 << 10;
 /// An answer to a segment waits this long for data to go with it. Linux: 40 ms.
 pub const DELAYED_ACK: Duration = Duration::from_millis(10);
 
+/// Bytes of a full segment, on Ethernet. What has more is answered at once.
+pub const SEGMENT: u32 = 1460;
+
 /// Shards of the table of connections, a lock each: so that two CPUs seldom meet at one.
 pub const SHARDS: usize = 64;
 

@@ -915,6 +915,27 @@ fn what_came_early_is_kept() {
     peer.close();
 }
 
+/// Segments that were put together on the way are acknowledged at once: before what comes after
+/// them is looked at.
+fn several_segments_in_one_are_acknowledged_at_once() {
+    let (stack, listener, peer) = played();
+    let (stream, frame) = called(&stack, &listener, &peer, 1000);
+    let mut large = reply(&frame, 1001, numbers(&frame).0.wrapping_add(1), ACK);
+    large[16..18].copy_from_slice(&(40 + 4000_u16).to_be_bytes());
+    large.resize(large.len() + 4000, b'x');
+    peer.inject(&large);
+    let mut refused = syn_with(77, &stack, &peer);
+    refused[36..38].copy_from_slice(&[0, 9]); // nobody listens there
+    peer.inject(&refused);
+    let (answer, _) = await_segment(&peer, ACK);
+    assert_eq!((numbers(&answer).1, answer[47]), (5001, ACK));
+    let (answer, _) = await_segment(&peer, RST);
+    assert_eq!(numbers(&answer).1, 78);
+    drop((stream, listener));
+    stack.shut_down();
+    peer.close();
+}
+
 /// While the cable is out nothing arrives; when it is back all goes on.
 fn a_cable_is_pulled_and_put_back() {
     let pair = Pair::new();
