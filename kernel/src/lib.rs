@@ -49,8 +49,8 @@ pub mod slots;
 pub mod stacks;
 pub mod large;
 pub mod heap;
-pub mod memory;
 pub mod reclaim;
+pub mod memory;
 pub mod device;
 #[cfg(panic = "unwind")]
 pub mod unwind;
