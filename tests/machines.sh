@@ -8,7 +8,7 @@
 # skipped where it cannot be.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
-[[ ${1-} != -h && ${1-} != --help ]] || { sed -n '2,7s/^# //p' tests/machines.sh && exit 0; }
+[[ ${1-} != -h && ${1-} != --help ]] || { sed -n '2,8s/^# //p' tests/machines.sh && exit 0; }
 
 cheap=
 [[ ${1-} != --cheap ]] || { cheap=1 && shift; }
