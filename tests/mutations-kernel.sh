@@ -61,8 +61,13 @@ mutation "a message that panics is a destructor" recover.rs max \
     's/PANICKING \| TELLING, /PANICKING, /'
 mutation "goexit runs no destructors" ./src/unwind.rs max "scenario goexit_ends_the_goroutine" \
     's/_Unwind_ForcedUnwind\(exception, stop, null_mut\(\)\);/let _ = stop; executive::unwound(executive::kit::NEVER_PREEMPTED.addr());/'
+
+# --- where preemption comes
 # -singlestep: QEMU takes interrupts behind each instruction, and not only behind a block of them.
 mutation "preempted in the unwinder's last step" ./src/unwind.rs "max -singlestep" "scenario recover::ten_thousand_panics" \
     's/steps\.iter\(\)\.any\(\|step\| step\.contains\(&pc\)\)/steps.contains(&(pc..pc))/'
+mutation "preempted between a CPU's number and the lock to it" affinity.rs "max -singlestep" \
+    "scenario$(printf ' affinity::it_stays_where_it_was%.0s' {1..20})" \
+    's/let _pin = Pin::new\(\);//'
 
 summary

@@ -37,6 +37,20 @@ fn it_stays_there() {
     handles.into_iter().for_each(|h| h.join());
 }
 
+/// It is locked to the CPU on which it is, also if it was preempted on the way there.
+fn it_stays_where_it_was() {
+    let lockers: Vec<_> = (0..3 * cpus()).map(|_| go(|| for _ in 0..20_000 {
+        let before = cpu();
+        let _here = lock_to_this_cpu();
+        let locked_at = cpu();
+        if locked_at != before {
+            yield_now();
+            assert_eq!(cpu(), locked_at);
+        }
+    })).collect();
+    lockers.into_iter().for_each(|h| h.join());
+}
+
 /// Others run on that CPU too.
 fn others_run_beside_it() {
     counter!(RAN);
