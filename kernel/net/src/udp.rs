@@ -18,7 +18,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use executive::cancel::Token;
 use executive::chan::Receiver;
 use executive::foreign::Outside;
-use executive::time::Instant;
+use executive::time::{Duration, Instant};
 use smoltcp::socket::udp::{PacketBuffer, PacketMetadata, RecvError, SendError, Socket};
 use smoltcp::wire::IpListenEndpoint;
 
@@ -27,29 +27,63 @@ struct Udp;
 
 impl Protocol for Udp {
     type Socket = Socket<'static>;
-    /// It was closed.
-    type Own = bool;
+    type Own = Own;
     type After = ();
 
-    fn is_readable(socket: &Socket<'static>, closed: &bool) -> bool {
-        *closed || socket.can_recv()
+    fn is_readable(socket: &Socket<'static>, own: &Own) -> bool {
+        own.closed || socket.can_recv()
     }
 
-    fn is_writable(socket: &Socket<'static>, closed: &bool) -> bool {
-        *closed || socket.can_send()
+    fn is_writable(socket: &Socket<'static>, own: &Own) -> bool {
+        own.closed || socket.can_send()
     }
 
-    fn settle(_: &mut Socket<'static>, _: &mut bool, _: Option<Numbers>) {}
+    /// What cannot be sent, because its neighbour does not answer, is dropped after a while: or
+    /// it would be in the way of all others for ever, and whoever can make us answer to an address
+    /// that nobody has could stop us.
+    fn settle(socket: &mut Socket<'static>, own: &mut Own, _: Option<Numbers>) {
+        let sent = own.queued - socket.send_queue() as u64;
+        let now = Instant::now();
+        let is_idle = socket.send_queue() == 0 && socket.can_send();
+        if is_idle || sent != own.sent {
+            (own.sent, own.since) = (sent, now);
+        } else if now >= own.since + PATIENCE {
+            let at = socket.endpoint();
+            socket.close();
+            let _ = socket.bind(at); // it was bound so
+            (own.queued, own.sent, own.since) = (0, 0, now);
+        }
+    }
 }
 
-/// What a socket has of one link.
+/// What else is under the lock of a socket.
+struct Own {
+    closed: bool,
+    /// Bytes that were put into smoltcp's queue, and those that have left it.
+    queued: u64,
+    sent: u64,
+    /// When the last ones did.
+    since: Instant,
+}
+
+impl Own {
+    fn new() -> Self {
+        Own { closed: false, queued: 0, sent: 0, since: Instant::now() }
+    }
+}
+
+/// A datagram waits so long for its neighbour's hardware address. Linux: three seconds.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a socket has of one link: it sends, or it receives. So what is dropped of one is not
+/// dropped of the other.
 struct End(Endpoint<Udp>);
 
 impl End {
     fn touch<R>(
         self: &Arc<Self>,
         why: Why<'_>,
-        act: impl FnOnce(&mut Socket<'static>, &mut bool, &mut Context) -> R,
+        act: impl FnOnce(&mut Socket<'static>, &mut Own, &mut Context) -> R,
     ) -> R {
         self.0.touch(self, why, act).0
     }
@@ -71,6 +105,7 @@ struct Held {
     state: Arc<State>,
     at: SocketAddr,
     ends: Arc<Ends>,
+    senders: Vec<Arc<End>>,
     readable: Arc<Gate>,
     writable: Arc<Gate>,
     read_deadline: AtomicU64,
@@ -134,19 +169,22 @@ impl Stack {
         let charge = charge.ok_or(told(ErrorKind::OutOfMemory))?;
         let from_outside = links.iter().any(|link| link.capabilities.from_outside);
         let (readable, writable) = (Gate::new(), Gate::new());
-        let end = |link: Arc<Link>, at: SocketAddr| {
-            let metadata = || vec![PacketMetadata::EMPTY; room.datagrams];
-            let packets = || PacketBuffer::new(metadata(), buffer(room.bytes));
-            let mut socket = Socket::new(packets(), packets());
+        let end = |link: &Arc<Link>, at: SocketAddr, receives: bool| {
+            let packets = |is_used: bool| {
+                let many = if is_used { room.datagrams } else { 0 };
+                let bytes = if is_used { room.bytes } else { 0 };
+                PacketBuffer::new(vec![PacketMetadata::EMPTY; many], buffer(bytes))
+            };
+            let mut socket = Socket::new(packets(receives), packets(!receives));
             let addr = Some(at.ip()).filter(|ip| !ip.is_unspecified()).map(Into::into);
             let _ = socket.bind(IpListenEndpoint { addr, port: at.port() }); // it is new
             let (readable, writable) = (readable.clone(), writable.clone());
-            Arc::new(End(Endpoint::with_gates(link, socket, false, readable, writable)))
+            let own = Own::new();
+            Arc::new(End(Endpoint::with_gates(link.clone(), socket, own, readable, writable)))
         };
         let bind = |port| {
             let at = SocketAddr::new(at.ip(), port);
-            let ends = links.iter().map(|link| end(link.clone(), at)).collect();
-            let ends = Arc::new(Ends(ends));
+            let ends = Arc::new(Ends(links.iter().map(|link| end(link, at, true)).collect()));
             state.ports.bind(at, ends.clone()).then_some((at, ends))
         };
         let bound = match at.port() {
@@ -154,10 +192,12 @@ impl Stack {
             port => bind(port).ok_or(ErrorKind::AddrInUse),
         };
         let (at, ends) = bound.map_err(told)?;
+        let senders = links.iter().map(|link| end(link, at, false)).collect();
         Ok(UdpSocket(Arc::new(Held {
             state: state.clone(),
             at,
             ends,
+            senders,
             readable,
             writable,
             read_deadline: AtomicU64::new(u64::MAX),
@@ -194,8 +234,8 @@ impl UdpSocket {
             }
             held.readable.shut();
             for end in &held.ends.0 {
-                let received = end.touch(Why::Call, |socket, closed, _| {
-                    if *closed {
+                let received = end.touch(Why::Call, |socket, own, _| {
+                    if own.closed {
                         return Some(Err(ErrorKind::Closed));
                     }
                     match socket.recv_slice(into) {
@@ -223,16 +263,19 @@ impl UdpSocket {
         let to = to.to_addr().map_err(|kind| self.error("write", None, kind))?;
         let told = |kind| self.error("write", Some(to), kind);
         let held = &*self.0;
+        if held.at.is_ipv4() != to.is_ipv4() {
+            return Err(told(ErrorKind::NetworkUnreachable)); // from there
+        }
         let (link, source) = held.state.route(to.ip()).map_err(told)?;
-        let end = held.ends.0.iter().find(|end| Arc::ptr_eq(&end.0.link, &link));
+        let end = held.senders.iter().find(|end| Arc::ptr_eq(&end.0.link, &link));
         let end = end.ok_or(told(ErrorKind::NetworkUnreachable))?;
         if bytes.len() > UDP_BUFFER || bytes.len() + HEADERS > link.capabilities.mtu {
             return Err(told(ErrorKind::MessageTooLong)); // packets are not cut
         }
         loop {
             held.writable.shut();
-            let sent = end.touch(Why::Call, |socket, closed, _| {
-                if *closed {
+            let sent = end.touch(Why::Call, |socket, own, _| {
+                if own.closed {
                     return Some(Err(ErrorKind::Closed));
                 }
                 let mut meta = smoltcp::socket::udp::UdpMetadata::from(to);
@@ -240,7 +283,10 @@ impl UdpSocket {
                     meta.local_address = Some(source.into());
                 }
                 match socket.send_slice(bytes, meta) {
-                    Ok(()) => Some(Ok(bytes.len())),
+                    Ok(()) => {
+                        own.queued += bytes.len() as u64;
+                        Some(Ok(bytes.len()))
+                    }
                     Err(SendError::BufferFull) => None,
                     Err(SendError::Unaddressable) => Some(Err(ErrorKind::AddrNotAvailable)),
                 }
@@ -290,8 +336,8 @@ impl UdpSocket {
 impl Held {
     fn close(&self) {
         self.state.ports.unbind(self.at, &(self.ends.clone() as Arc<dyn Hears>));
-        for end in &self.ends.0 {
-            end.touch(Why::Call, |_, closed, _| *closed = true);
+        for end in self.ends.0.iter().chain(&self.senders) {
+            end.touch(Why::Call, |_, own, _| own.closed = true);
         }
     }
 }

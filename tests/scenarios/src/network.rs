@@ -1024,6 +1024,10 @@ fn datagrams_arrive_one_by_one() {
     }
     let e = client.send_to(&[0; 1500], (SERVER, 53)).unwrap_err();
     assert_eq!(e.kind, ErrorKind::MessageTooLong);
+    for socket in [&client, &server] {
+        let e = socket.send_to(b"of the other version", (SERVER6, 53)).unwrap_err();
+        assert_eq!(e.kind, ErrorKind::NetworkUnreachable);
+    }
     select! {
         recv(client.readable()) -> _ => unreachable!("nothing came"),
         default => {}
@@ -1037,6 +1041,32 @@ fn datagrams_arrive_one_by_one() {
     assert_eq!(h.join(), ErrorKind::Closed);
     drop((client, server));
     pair.nothing_is_left();
+}
+
+/// Datagrams for a neighbour who does not answer are dropped after a while, and those that wait
+/// behind them: so nobody waits for ever. What was received meanwhile is kept.
+fn a_datagram_for_a_silent_neighbour_stops_nobody() {
+    let pair = Pair::new();
+    let server = pair.server.bind_udp((SERVER, 53)).unwrap();
+    let client = pair.client.bind_udp((CLIENT, 0)).unwrap();
+    client.send_to(b"first", (SERVER, 53)).unwrap();
+    let mut buffer = [0; 100];
+    let (_, from) = server.recv_from(&mut buffer).unwrap();
+    for bytes in [&b"for nobody"[..], b""] {
+        // More than there is room for.
+        let (sends, several) = (server.clone(), bytes.to_vec());
+        let h = go(move || (0..100).for_each(|_| _ = sends.send_to(&several, (NOBODY, 9)).unwrap()));
+        until_waits(&h, WaitReason::ChanReceive);
+        client.send_to(b"second", (SERVER, 53)).unwrap();
+        h.join();
+        assert_eq!(server.recv_from(&mut buffer), Ok((6, from)));
+        client.set_read_deadline(Some(Instant::now()));
+        while client.recv_from(&mut buffer).is_err() {
+            client.set_read_deadline(Some(Instant::now() + 100 * MS));
+            assert_eq!(server.send_to(b"third", from), Ok(5));
+        }
+        client.set_read_deadline(None);
+    }
 }
 
 /// A datagram for a port that nobody has there is answered by an error (RFC 1122, 4.1.3.1), also if
