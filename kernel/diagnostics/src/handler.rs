@@ -18,7 +18,7 @@
 //! ```
 
 use crate::place::Place;
-use crate::{cpu, goroutine};
+use crate::{cpu, goroutine, gotrace};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
@@ -29,9 +29,10 @@ use executive::{census, time, trace};
 use http::{Request, Response};
 
 /// What there is: under `/debug/pprof/`, and what it tells.
-const PROFILES: [(&str, &str); 3] = [
+const PROFILES: [(&str, &str); 4] = [
     ("goroutine", "all goroutines, by where they were started and what they do; ?debug=1: text"),
     ("profile", "where CPUs spend their time: samples for ?seconds=30"),
+    ("trace", "what each CPU does from now on, for ?seconds=1, for `go tool trace`"),
     ("symbol", "the functions at the addresses that are posted"),
 ];
 
@@ -56,6 +57,7 @@ pub fn serve(request: &mut Request<'_, '_>, response: &mut Response<'_>) {
         "pprof/goroutine" if number(request.query(), "debug") > Some(0) => goroutines(response),
         "pprof/goroutine" => send(response, "goroutine", &goroutine::profile()),
         "pprof/profile" => profile(request, response),
+        "pprof/trace" => go_trace(request, response),
         "pprof/symbol" => symbol(request, response),
         "pprof/cmdline" => response.text("kernel"),
         _ => response.error(404),
@@ -125,14 +127,28 @@ fn symbol(request: &mut Request<'_, '_>, response: &mut Response<'_>) {
     response.text(&page);
 }
 
-/// What each CPU does from now on, for that many seconds, as Chrome's JSON.
-fn chrome_trace(request: &mut Request<'_, '_>, response: &mut Response<'_>) {
+/// Records what each CPU does from now on, for so long as the query says. Then `write` tells it.
+fn record(
+    request: &mut Request<'_, '_>,
+    response: &mut Response<'_>,
+    write: impl FnOnce(&mut Response<'_>),
+) {
     let Some(_alone) = TRACING.try_lock() else {
         return response.status(500).text("Could not enable tracing: it is in use already\n");
     };
     trace::start();
     time::sleep(seconds(request, TRACE_SECONDS));
     trace::stop();
-    response.header("Content-Type", "application/json");
-    let _ = trace::dump(response); // or the client is gone
+    write(response);
+}
+
+fn chrome_trace(request: &mut Request<'_, '_>, response: &mut Response<'_>) {
+    record(request, response, |response| {
+        response.header("Content-Type", "application/json");
+        let _ = trace::dump(response); // or the client is gone
+    });
+}
+
+fn go_trace(request: &mut Request<'_, '_>, response: &mut Response<'_>) {
+    record(request, response, |response| send(response, "trace", &gotrace::encode().bytes));
 }

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`cpu::profile`], [`goroutine::profile`] | `go tool pprof` |
 //! | [`handler`]: `/debug/pprof/..`, as in Go's `net/http/pprof` | `go tool pprof http://..` |
+//! | [`gotrace::encode`] | `go tool trace` |
 //! | [`schedtrace::Line`] | whoever knows Go's `GODEBUG=schedtrace=1000` |
 //! | [`top::Top`] | a person at a console |
 //!
@@ -19,6 +20,7 @@ mod place;
 mod pprof;
 pub mod cpu;
 pub mod goroutine;
+pub mod gotrace;
 pub mod schedtrace;
 pub mod top;
 pub mod handler;

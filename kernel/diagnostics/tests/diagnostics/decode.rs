@@ -153,3 +153,44 @@ pub fn profile(bytes: &[u8]) -> Profile {
         period: single(12),
     }
 }
+
+/// An event of Go's execution trace: its number, and its words behind the time.
+pub type Event = (u8, Vec<u64>);
+
+/// The events of a trace of Go 1.22, by M, and its strings.
+pub fn go_trace(bytes: &[u8]) -> (BTreeMap<u64, Vec<Event>>, Vec<String>) {
+    let mut rest = bytes.strip_prefix(b"go 1.22 trace\0\0\0").expect("a header");
+    let (mut events, mut strings) = (BTreeMap::<u64, Vec<Event>>::new(), Vec::new());
+    while let Some((&number, tail)) = rest.split_first() {
+        rest = tail;
+        assert_eq!(number, 1, "a batch");
+        let [generation, m, _, size] = [(); 4].map(|()| varint(&mut rest));
+        assert_eq!(generation, 1);
+        assert!(size <= 64 << 10);
+        let (mut data, tail) = rest.split_at(size as usize);
+        rest = tail;
+        while let Some((&number, tail)) = data.split_first() {
+            data = tail;
+            // How many words each event has, with its time.
+            let words = match number {
+                2 | 4 => 0,
+                8 => 1,
+                3 => 6,
+                5 => {
+                    let [_, length] = [(); 2].map(|()| varint(&mut data));
+                    let (text, tail) = data.split_at(length as usize);
+                    data = tail;
+                    strings.push(String::from_utf8(text.to_vec()).expect("UTF-8"));
+                    continue;
+                }
+                11 | 17 => 1,
+                9 | 10 | 13 | 16 | 19 | 20 => 3,
+                14 | 21 | 25 => 4,
+                other => panic!("event {other}"),
+            };
+            let words: Vec<u64> = (0..words).map(|_| varint(&mut data)).collect();
+            events.entry(m).or_default().push((number, words.into_iter().skip(1).collect()));
+        }
+    }
+    (events, strings)
+}

@@ -10,17 +10,18 @@ use diagnostics::cpu::PERIOD_NS;
 use executive::cancel::Token;
 use executive::{Builder, affinity, census, chan, go, machine, yield_now};
 use std::hint::black_box;
-use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-const CLAIMS: [(&str, fn()); 4] = [
+const CLAIMS: [(&str, fn()); 6] = [
     ("goroutines_by_site_and_state", goroutines_by_site_and_state),
     ("a_profile_shows_who_takes_the_time", a_profile_shows_who_takes_the_time),
     ("one_profile_at_a_time", one_profile_at_a_time),
     ("a_sched_line_is_go_s", a_sched_line_is_go_s),
+    ("a_trace_is_go_s", a_trace_is_go_s),
+    ("a_trace_that_was_cut_is_go_s_too", a_trace_that_was_cut_is_go_s_too),
 ];
 
 fn main() -> ExitCode {
@@ -44,27 +45,26 @@ fn main() -> ExitCode {
     ExitCode::from((failed != 0) as u8)
 }
 
-/// What `go tool pprof -top` says of a profile; `None`: there is no Go here.
-fn go_top(profile: &[u8], options: &[&str]) -> Option<String> {
+/// What a tool of Go's says of a file; `None`: there is no Go here.
+fn go_tool(words: &[&str], file: &[u8]) -> Option<String> {
     let go = std::env::var("GO").unwrap_or("go".into());
     if Command::new(&go).arg("version").stdout(Stdio::null()).status().is_err() {
         println!("skipped: no Go here (GO=/path/to/go)");
         return None;
     }
-    let file = std::env::temp_dir().join(format!("profile-{}.pb", std::process::id()));
-    std::fs::write(&file, profile).expect("a file for the profile");
-    let said = pprof(&go, &file, options);
-    std::fs::remove_file(&file).expect("it was there");
-    Some(said)
+    let at = std::env::temp_dir().join(format!("diagnostics-{}", std::process::id()));
+    std::fs::write(&at, file).expect("a file for the tool");
+    let said = Command::new(go).arg("tool").args(words).arg(&at).output().expect("it starts");
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    let error = String::from_utf8_lossy(&said.stderr);
+    assert!(said.status.success(), "{error}{at:?}: {text:.2000}");
+    std::fs::remove_file(&at).expect("it was there");
+    Some(text)
 }
 
-fn pprof(go: &str, file: &Path, options: &[&str]) -> String {
-    let mut pprof = Command::new(go);
-    pprof.args(["tool", "pprof", "-top"]).args(options).arg(file);
-    let said = pprof.output().expect("it starts");
-    let text = String::from_utf8_lossy(&said.stdout).into_owned();
-    assert!(said.status.success(), "{text}{}", String::from_utf8_lossy(&said.stderr));
-    text
+/// What `go tool pprof -top` says of a profile.
+fn go_top(profile: &[u8], options: &[&str]) -> Option<String> {
+    go_tool(&[&["pprof", "-top"], options].concat(), profile)
 }
 
 fn goroutines_by_site_and_state() {
@@ -215,5 +215,77 @@ fn a_sched_line_is_go_s() {
         let line = diagnostics::schedtrace::Line.to_string();
         assert!(line.contains("idleprocs=0") && line.ends_with("[ 1 ]"), "{line}");
         parked.join();
+    }
+}
+
+/// Born, died: of all CPUs.
+fn counts() -> (u64, u64) {
+    census::cpu_reports().fold((0, 0), |(born, died), cpu| {
+        (born + cpu.stats.born.get(), died + cpu.stats.died.get())
+    })
+}
+
+/// So many goroutines wait for their turn, and wake the next.
+fn chain(length: u64) {
+    let (first, mut last) = chan::<u64>(0);
+    for _ in 0..length {
+        let (tx, rx) = chan(0);
+        let from = std::mem::replace(&mut last, rx);
+        go(move || tx.send(from.recv().unwrap() + 1).unwrap());
+    }
+    first.send(0).unwrap();
+    assert_eq!(last.recv(), Some(length));
+}
+
+/// `go tool trace` has read all of it: how often it says this.
+fn go_counts<const N: usize>(trace: &[u8], what: [&str; N]) -> Option<[usize; N]> {
+    let parsed = go_tool(&["trace", "-d=parsed"], trace)?;
+    Some(what.map(|what| parsed.lines().filter(|line| line.contains(what)).count()))
+}
+
+fn a_trace_is_go_s() {
+    const LONG: u64 = 100;
+    executive::trace::start();
+    let before = counts();
+    let joined = go(|| chain(LONG));
+    joined.join();
+    // Those of the chain have sent their words, and end.
+    while counts().1 - before.1 < LONG + 1 {
+        yield_now();
+    }
+    executive::trace::stop();
+    let born = counts().0 - before.0;
+    assert_eq!(born, LONG + 1);
+
+    let trace = diagnostics::gotrace::encode();
+    assert_eq!(trace.left_out, 0);
+    let (events, strings) = decode::go_trace(&trace.bytes);
+    let count = |number| events.values().flatten().filter(|event| event.0 == number).count() as u64;
+    let (creates, starts, destroys, blocks) = (count(14), count(16), count(17), count(20));
+    assert_eq!((creates, destroys), (born, born));
+    assert!(strings.iter().any(|text| text == "chan receive"), "{strings:?}");
+    assert!(strings.iter().any(|text| text.starts_with(&format!("go at {}", file!()))));
+    // A goroutine that starts has been created or stopped before, but for those that were there.
+    assert!(starts >= born && blocks > 0, "{starts} starts, {blocks} blocks");
+    let parsed =
+        ["NotExist->Runnable", "Runnable->Running", "Running->NotExist", "Running->Waiting"];
+    if let Some([all, go_starts, ends, waits]) = go_counts(&trace.bytes, parsed) {
+        assert_eq!([all, ends], [born as usize; 2]);
+        // (A goroutine that waits from the beginning is told as `Undetermined->`.)
+        assert_eq!((go_starts, waits), (starts as usize, blocks as usize));
+    }
+}
+
+fn a_trace_that_was_cut_is_go_s_too() {
+    executive::trace::start();
+    (0..20).for_each(|_| chain(500));
+    executive::trace::stop();
+    let trace = diagnostics::gotrace::encode();
+    let (events, _) = decode::go_trace(&trace.bytes);
+    let starts = events.values().flatten().filter(|event| event.0 == 16).count();
+    assert!(starts > 100, "{starts} starts");
+    assert!(trace.left_out * 10 < trace.events, "{} of {}", trace.left_out, trace.events);
+    if let Some([parsed]) = go_counts(&trace.bytes, ["Runnable->Running"]) {
+        assert_eq!(parsed, starts);
     }
 }

@@ -3,20 +3,26 @@
 //!
 //! The form is Chrome's trace events (JSON), which Perfetto and chrome://tracing open, with a row
 //! for each CPU. What lasts is a slice: a goroutine's run, and a CPU's halt from [`Event::Halt`] to
-//! [`Event::Wake`]. Go's own tracer has a format of its own and a tool that reads it; we have
-//! neither.
+//! [`Event::Wake`]. Others make other forms of what [`recorded`] tells: `diagnostics` that of Go.
 //!
-//! **Rule:** a ring is written by its own CPU, pinned or on g0, and read by anyone. An event is two
-//! words, so a reader may see a torn one at the place that is being overwritten, which is left out.
+//! **Rule:** a ring is written by its own CPU, pinned or on g0, and read by anyone. An event is
+//! three words, so a reader may see a torn one at the place that is being overwritten, which is
+//! left out.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::fmt::{self, Write};
-use executive_core::atomic::{AtomicU64, AtomicUsize, Ordering::*};
+use core::panic::Location;
+use executive_core::atomic::{AtomicRef, AtomicU64, AtomicUsize, Ordering::*};
+use executive_core::g::{G, WaitReason};
+use executive_core::kit::curg;
 use executive_core::machine;
 use executive_core::param::{MAX_CPUS, TRACE_EVENTS};
 use executive_core::percpu::cpu;
-use executive_core::trace::{self, Event};
+use executive_core::trace;
 use spin::Once;
+
+pub use executive_core::trace::Event;
 
 /// All events in the order of their numbers, and as traces print them.
 const EVENTS: [(Event, &str); 10] = {
@@ -42,7 +48,34 @@ fn name(event: Event) -> &'static str {
 /// What one CPU has recorded.
 struct Ring {
     next: AtomicUsize,
-    events: Box<[[AtomicU64; 2]]>,
+    slots: Box<[Slot]>,
+}
+
+struct Slot {
+    when: AtomicU64,
+    /// The event in the uppermost 8 bits, then as many for why it waits, then the goroutine.
+    what: AtomicU64,
+    /// Where a goroutine that runs was started.
+    started_at: AtomicRef<Location<'static>>,
+}
+const EVENT: u32 = 56;
+const REASON: u32 = 48;
+
+/// One event.
+#[derive(Clone, Copy, Debug)]
+pub struct Recorded {
+    /// Of this CPU.
+    pub cpu: usize,
+    /// When (ns).
+    pub when: u64,
+    /// What has happened.
+    pub event: Event,
+    /// To this goroutine; 0: to the CPU.
+    pub goid: u64,
+    /// Why it parks, if it does.
+    pub reason: WaitReason,
+    /// Where it was started, if it begins to run.
+    pub started_at: Option<&'static Location<'static>>,
 }
 
 /// When recording began, and when it ended (ns).
@@ -54,9 +87,13 @@ pub fn start() {
     trace::stop();
     for ring in &RINGS[..machine::cpus().min(MAX_CPUS)] {
         ring.call_once(|| {
-            let events =
-                (0..TRACE_EVENTS).map(|_| [AtomicU64::new(0), AtomicU64::new(0)]).collect();
-            Box::new(Ring { next: AtomicUsize::new(0), events })
+            let slot = || Slot {
+                when: AtomicU64::new(0),
+                what: AtomicU64::new(0),
+                started_at: AtomicRef::new(),
+            };
+            let slots = (0..TRACE_EVENTS).map(|_| slot()).collect();
+            Box::new(Ring { next: AtomicUsize::new(0), slots })
         })
         .next
         .store(0, Relaxed);
@@ -74,9 +111,17 @@ pub fn stop() {
 fn record(event: Event, goid: u64) {
     let Some(ring) = RINGS.get(cpu()).and_then(Once::get) else { return }; // a foreign thread's
     let n = ring.next.load(Relaxed);
-    let [when, what] = &ring.events[n % TRACE_EVENTS];
-    when.store(machine::now(), Relaxed);
-    what.store((event as u64) << 56 | goid, Relaxed);
+    let slot = &ring.slots[n % TRACE_EVENTS];
+    slot.when.store(machine::now(), Relaxed);
+    let mut what = (event as u64) << EVENT | goid;
+    match event {
+        Event::Run => {
+            slot.started_at.store(curg().and_then(G::seen).map(|g| g.started_at), Relaxed);
+        }
+        Event::Park => what |= curg().map_or(0, |g| g.wait_reason() as u64) << REASON,
+        _ => {}
+    }
+    slot.what.store(what, Relaxed);
     ring.next.store(n + 1, Release); // partner: the Acquire in `events`
 }
 
@@ -86,23 +131,48 @@ fn rings() -> impl Iterator<Item = (usize, &'static Ring)> {
 }
 
 impl Ring {
-    /// The events that are there: when (ns), what, and of which goroutine. The oldest place is left
-    /// out once the ring has gone round: its CPU may be writing there.
-    fn events(&self) -> impl Iterator<Item = (u64, Event, u64)> {
+    /// The events that are there. The oldest place is left out once the ring has gone round: its
+    /// CPU may be writing there.
+    fn events(&self, cpu: usize) -> impl Iterator<Item = Recorded> {
         let next = self.next.load(Acquire);
-        (next.saturating_sub(TRACE_EVENTS - 1)..next).filter_map(|n| {
-            let [when, what] =
-                self.events[n % TRACE_EVENTS].each_ref().map(|word| word.load(Relaxed));
-            let &(event, _) = EVENTS.get((what >> 56).checked_sub(1)? as usize)?;
-            Some((when, event, what & ((1 << 56) - 1)))
+        (next.saturating_sub(TRACE_EVENTS - 1)..next).filter_map(move |n| {
+            let slot = &self.slots[n % TRACE_EVENTS];
+            let (when, what) = (slot.when.load(Relaxed), slot.what.load(Relaxed));
+            let &(event, _) = EVENTS.get((what >> EVENT).checked_sub(1)? as usize)?;
+            let reason = (what >> REASON) as u8 as usize;
+            let reason = if reason < WaitReason::COUNT { reason as u8 } else { 0 };
+            Some(Recorded {
+                cpu,
+                when,
+                event,
+                goid: what & ((1 << REASON) - 1),
+                reason: WaitReason::from_u8(reason),
+                started_at: slot.started_at.load(Relaxed).filter(|_| event == Event::Run),
+            })
         })
     }
 
     /// The time before which it has not everything any more.
     fn lost_until(&self) -> Option<u64> {
         let lost = self.next.load(Acquire) >= TRACE_EVENTS;
-        lost.then(|| self.events().next()).flatten().map(|(when, ..)| when)
+        lost.then(|| self.events(0).next()).flatten().map(|first| first.when)
     }
+}
+
+/// From when to when there is everything, and whether a ring has lost what was before.
+fn span() -> (u64, u64, bool) {
+    let [started, to] = SPAN.each_ref().map(|time| time.load(Relaxed));
+    let from = rings().filter_map(|(_, ring)| ring.lost_until()).fold(started, u64::max);
+    (from, to, from > started)
+}
+
+/// What was recorded, in the order of its times; from when to when (ns). Cut as [`dump`] cuts it.
+pub fn recorded() -> (Vec<Recorded>, u64, u64) {
+    let (from, to, _) = span();
+    let mut all: Vec<Recorded> = rings().flat_map(|(cpu, ring)| ring.events(cpu)).collect();
+    all.retain(|one| (from..=to).contains(&one.when));
+    all.sort_by_key(|one| one.when); // stable: a CPU's events stay in their order
+    (all, from, to)
 }
 
 /// Writes what was recorded as a JSON object of Chrome trace events. Times are microseconds.
@@ -115,10 +185,8 @@ impl Ring {
 /// these. So `sed -n '/^{"displayTimeUnit"/,/^]}/p'` cuts the JSON out of whatever else was
 /// captured.
 pub fn dump(out: &mut dyn Write) -> fmt::Result {
-    let [started, to] = SPAN.each_ref().map(|time| time.load(Relaxed));
-    let from = rings().filter_map(|(_, ring)| ring.lost_until()).fold(started, u64::max);
-    let cut =
-        if from > started { "a busy CPU has overwritten what came before" } else { "nothing" };
+    let (from, to, is_cut) = span();
+    let cut = if is_cut { "a busy CPU has overwritten what came before" } else { "nothing" };
     write!(
         out,
         r#"{{"displayTimeUnit":"ns","otherData":{{"from_us":{},"to_us":{},"#,
@@ -172,7 +240,7 @@ fn dump_ring(ring: &Ring, out: &mut dyn Write, cpu: usize, from: u64, to: u64) -
         write!(out, r#""pid":0,"tid":{cpu},"args":{{"until":"{until}"}}}}"#)
     };
     let mut doing = None;
-    for (when, event, goid) in ring.events() {
+    for Recorded { when, event, goid, .. } in ring.events(cpu) {
         match (event, doing) {
             (Event::Run, _) => doing = Some((Doing::Goroutine(goid), when)),
             (Event::Halt, _) => doing = Some((Doing::Halt, when)),

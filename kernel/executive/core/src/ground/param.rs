@@ -49,7 +49,7 @@ pub const TIMERS_BATCH: usize = 64;
 /// cost memory.
 pub const STACK_BYTES: usize = 60 * 1024;
 
-/// Events that a CPU's trace keeps: some milliseconds of a busy CPU, 64 KiB each.
+/// Events that a CPU's trace keeps: some milliseconds of a busy CPU, 96 KiB each.
 pub const TRACE_EVENTS: usize = 4096;
 
 /// How much later than a sleeper's deadline a *running* CPU is interrupted for it, so that
