@@ -8,6 +8,7 @@
 mod counts;
 mod crash;
 mod devices;
+mod diagnosing;
 mod files;
 mod network;
 mod playing;
@@ -24,7 +25,9 @@ use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use core::time::Duration;
-use executive::{go, machine};
+use executive::chan::{Receiver, Sender};
+use executive::sync::Mutex;
+use executive::{chan, go, machine};
 use kernel::{frames, keyboard, println};
 
 type Outcome = Result<(), String>;
@@ -135,6 +138,12 @@ static TABLE: &[Command] = &[
     command("date", "", date, "the date and the time, UTC, by the machine's clock"),
     command("trace", "COMMAND...", suites::trace,
         "records what each CPU does during a command, for Perfetto or chrome://tracing"),
+    command("schedtrace", "MS [COMMAND...]", diagnosing::schedtrace,
+        "Go's SCHED line every MS milliseconds, while a command runs or until Ctrl-C"),
+    command("top", "[SECONDS] [TIMES]", diagnosing::top,
+        "a live screen: CPUs, and the busiest goroutines; t, n, w sort them, q stops"),
+    command("pprof", "ADDRESS [COMMAND...]", diagnosing::pprof,
+        "serves /debug/pprof/ at IP:PORT, while a command runs or until Ctrl-C"),
     #[cfg(fuzz)]
     command("seed", "N", seed,
         "from here on N decides the scheduler's free choices, and CPUs stand still now and then"),
@@ -153,6 +162,32 @@ pub struct Args<'a> {
     failed: bool,
     /// How many commands this one is within (`time trace sieve 10`: 2).
     depth: usize,
+}
+
+/// Keys that are typed while a command runs, for a command that wants them.
+pub struct Keys(Mutex<Option<Sender<u8>>>);
+pub static KEYS: Keys = Keys(Mutex::new(None));
+
+impl Keys {
+    /// From the console. `false`: no command wants it.
+    pub fn give(&self, key: u8) -> bool {
+        self.0.lock().as_ref().is_some_and(|to| to.try_send(key).is_ok())
+    }
+
+    /// From here on they come here; once this is dropped, they are for the console again.
+    fn take(&self) -> Taken {
+        let (to, keys) = chan(16);
+        *self.0.lock() = Some(to);
+        Taken(keys)
+    }
+}
+
+struct Taken(Receiver<u8>);
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        *KEYS.0.lock() = None;
+    }
 }
 
 /// The deepest nesting: each command within another takes some of the goroutine's stack.

@@ -119,6 +119,7 @@ fn perform(tty: &mut Tty, number: u64, line: String) -> bool {
                 patience = Some(tty.alarm_in(STOPS_WITHIN));
             }
             Event::Alarm(which) if Some(which) == patience => return left_behind(),
+            Event::Byte(byte) if commands::KEYS.give(byte) => tty.forget_keys(),
             _ => {}
         }
     }

@@ -121,7 +121,7 @@ pub fn beside_stress(args: &Args) -> Outcome {
 
 /// Does a command while another goroutine does `other`, which is to end when it is told that the
 /// command is over. Returns what has become of both.
-fn while_another<T: Send + 'static>(
+pub fn while_another<T: Send + 'static>(
     command: &Args,
     other: impl FnOnce(&AtomicBool) -> T + Send + 'static,
 ) -> (Outcome, T) {

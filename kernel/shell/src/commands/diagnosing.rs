@@ -1,0 +1,108 @@
+//! A look into the running system, as Go's tools show it (package `diagnostics`).
+
+use super::suites::while_another;
+use super::{Args, KEYS, Outcome, words};
+use alloc::format;
+use alloc::string::String;
+use core::net::SocketAddr;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use core::time::Duration;
+use diagnostics::handler;
+use diagnostics::schedtrace::Line;
+use diagnostics::top::{Sort, Top};
+use executive::cancel::Token;
+use executive::{go, select, time};
+use http::Server;
+use kernel::{memory, print, println};
+use net::Stack;
+
+/// From a look whether Ctrl-C was pressed to the next.
+const LOOKS: Duration = Duration::from_millis(100);
+
+/// Does the rest of the words as a command beside `other`; without a command until Ctrl-C.
+fn beside(args: &Args, other: impl FnOnce(&AtomicBool) -> Outcome + Send + 'static) -> Outcome {
+    if args.words.len() > 1 {
+        let (outcome, other) = while_another(&Args { words: &args.words[1..], ..*args }, other);
+        return outcome.and(other);
+    }
+    other(args.stop)
+}
+
+/// Sleeps, but not beyond the end.
+fn nap(span: Duration, over: &AtomicBool) {
+    let begin = time::Instant::now();
+    while let left = span.saturating_sub(begin.elapsed())
+        && !left.is_zero()
+        && !over.load(Relaxed)
+    {
+        time::sleep(left.min(LOOKS));
+    }
+}
+
+pub fn schedtrace(args: &Args) -> Outcome {
+    let every = Duration::from_millis(args.number(0, 1000, 1..=3_600_000)?);
+    beside(args, move |over| {
+        while !over.load(Relaxed) {
+            nap(every, over);
+            println!("{Line}");
+        }
+        Ok(())
+    })
+}
+
+/// Lines of a terminal, as far as one may count on it.
+const LINES: usize = 24;
+
+pub fn top(args: &Args) -> Outcome {
+    let every = args.seconds(0, 1)?;
+    let times = args.number(1, u64::MAX, 1..=u64::MAX)?;
+    let mut top = Top::new().ok_or("somebody takes a CPU profile")?;
+    let keys = KEYS.take();
+    let mut drawn = 0;
+    print!("\x1b[2J");
+    'screens: while drawn < times && !args.stopped() {
+        let begin = time::Instant::now();
+        while let left = every.saturating_sub(begin.elapsed())
+            && !left.is_zero()
+            && !args.stopped()
+        {
+            select! {
+                recv(keys.0) -> key => match key {
+                    Some(b'q') | None => break 'screens,
+                    Some(key) => top.sort = Sort::of_key(key).unwrap_or(top.sort),
+                },
+                after(left.min(LOOKS)) => {},
+            }
+        }
+        let usage = memory::usage();
+        let memory = format!("{} of {} MiB free", usage.free >> 20, usage.usable >> 20);
+        let screen = top.screen(LINES - 1, &memory);
+        // Home; each line to its end; what is below.
+        print!("\x1b[H{}\x1b[J", screen.replace('\n', "\x1b[K\n"));
+        drawn += 1;
+    }
+    Ok(())
+}
+
+/// Off unless asked for, and where one says: it tells everything.
+pub fn pprof(args: &Args) -> Outcome {
+    let stack = Stack::get_default()
+        .map_err(|_| String::from("there is no network card (./qemu-run.sh --net)"))?;
+    let at: SocketAddr = args.words[0]
+        .parse()
+        .map_err(|_| format!("an IP:PORT is needed, not '{:.40}'", args.words[0]))?;
+    let token = Token::new();
+    let listener = stack.tcp().cancelled_by(&token).listen(at).map_err(words)?;
+    println!("http://{at}/debug/pprof/");
+    let server = Server::new(handler::serve).cancelled_by(&token);
+    let served = go(move || server.serve(listener));
+    let outcome = beside(args, |over| {
+        while !over.load(Relaxed) {
+            time::sleep(LOOKS);
+        }
+        Ok(())
+    });
+    token.cancel();
+    served.join();
+    outcome
+}

@@ -1,0 +1,183 @@
+//! What Go's tools see of a booted kernel: profiles over HTTP, SCHED lines, and the console's top.
+
+#[path = "../../kernel/diagnostics/tests/diagnostics/decode.rs"]
+#[allow(dead_code, reason = "the crate's own test reads more of it")]
+mod decode;
+
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use tests::{Boot, boots};
+
+/// A port of this machine that nobody has: it may be forwarded.
+fn free_port() -> u16 {
+    let any = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    any.local_addr().expect("it has one").port()
+}
+
+fn machine(cpus: usize, port: u16) -> Boot {
+    let forward = format!("user,id=n,hostfwd=tcp:127.0.0.1:{port}-:6060");
+    boots()
+        .smp(cpus)
+        .qemu(&["-netdev", &forward, "-device", "virtio-net-pci,netdev=n,romfile="])
+        .within_secs(120)
+}
+
+/// Status and body.
+fn fetch(port: u16, path: &str) -> (u16, Vec<u8>) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("somebody listens");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a time");
+    // 1.0: no chunks.
+    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).expect("it is taken");
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).expect("an answer");
+    let end = all.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+    let head = String::from_utf8_lossy(&all[..end]);
+    let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).expect("a status");
+    (status, all.split_off(end + 4))
+}
+
+/// A Go, if there is one here.
+fn go() -> Option<Command> {
+    let go = std::env::var("GO").unwrap_or("go".into());
+    if Command::new(&go).arg("version").stdout(Stdio::null()).status().is_err() {
+        println!("skipped: no Go here (GO=/path/to/go)");
+        return None;
+    }
+    Some(Command::new(go))
+}
+
+fn says(mut tool: Command) -> String {
+    let said = tool.output().expect("it starts");
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.status.success(), "{}{text:.2000}", String::from_utf8_lossy(&said.stderr));
+    text
+}
+
+/// What `go tool pprof -top` says of what it fetches there; `None`: there is no Go here.
+fn go_top(port: u16, path: &str) -> Option<String> {
+    let (mut pprof, saved) = (go()?, std::env::temp_dir().join(format!("pprof-{port}")));
+    let url = format!("http://127.0.0.1:{port}/debug/pprof/{path}");
+    pprof.args(["tool", "pprof", "-top", &url]).env("PPROF_TMPDIR", &saved);
+    let text = says(pprof);
+    let _ = std::fs::remove_dir_all(saved);
+    Some(text)
+}
+
+/// What `go tool trace` reads.
+fn go_trace(bytes: &[u8]) -> Option<String> {
+    let (mut tool, at) =
+        (go()?, std::env::temp_dir().join(format!("{}.trace", std::process::id())));
+    std::fs::write(&at, bytes).expect("a file for the tool");
+    tool.args(["tool", "trace", "-d=parsed"]).arg(&at);
+    let text = says(tool);
+    std::fs::remove_file(at).expect("it was there");
+    Some(text)
+}
+
+#[test]
+fn go_s_tools_read_profiles_of_a_running_kernel() {
+    const HOGS: u64 = 6;
+    for cpus in [1, 2, 4] {
+        let port = free_port();
+        let mut console = machine(cpus, port).console();
+        console.does("net up 10.0.2.15/24 10.0.2.2");
+        console.types(&format!("pprof 10.0.2.15:6060 hogs {HOGS} 1000\n"));
+        console.until("/debug/pprof/\n");
+        let hogs_at = "kernel/shell/src/commands/proofs.rs";
+
+        // The hogs are there when the command has begun: `goroutine` shows them all.
+        let of_hogs = |profile: &decode::Profile| -> u64 {
+            let hogs = profile.samples.iter().filter(|sample| {
+                sample.stack.iter().any(|frame| frame.file == hogs_at && frame.line > 0)
+            });
+            hogs.map(|sample| sample.values[0]).sum()
+        };
+        loop {
+            let (status, bytes) = fetch(port, "/debug/pprof/goroutine");
+            assert_eq!(status, 200);
+            if of_hogs(&decode::profile(&bytes)) == HOGS {
+                break;
+            }
+        }
+        let (_, text) = fetch(port, "/debug/pprof/goroutine?debug=1");
+        let text = String::from_utf8(text).expect("text");
+        assert!(text.starts_with("goroutine profile: total "), "{text}");
+        assert!(text.contains(&format!("started at {hogs_at}:")), "{text}");
+
+        let (status, bytes) = fetch(port, "/debug/pprof/profile?seconds=1");
+        assert_eq!(status, 200);
+        let profile = decode::profile(&bytes);
+        let samples: u64 = profile.samples.iter().map(|sample| sample.values[0]).sum();
+        assert!(2 * of_hogs(&profile) > samples, "not half are hogs: {profile:#?}");
+        let leaf = profile.samples.iter().max_by_key(|sample| sample.values[0]).expect("samples");
+        assert!(leaf.stack[0].function.starts_with("kernel::commands::proofs::hogs"), "{leaf:?}");
+        if let Some(top) = go_top(port, "profile?seconds=1") {
+            assert!(top.contains("Type: cpu") && top.contains("proofs::hogs"), "{top}");
+        }
+        if let Some(top) = go_top(port, "goroutine") {
+            assert!(top.contains("go at kernel/shell/src/commands/proofs.rs"), "{top}");
+        }
+
+        let (status, trace) = fetch(port, "/debug/pprof/trace?seconds=1");
+        assert_eq!(status, 200);
+        let (events, strings) = decode::go_trace(&trace);
+        let count = |number| events.values().flatten().filter(|event| event.0 == number).count();
+        let (starts, stops) = (count(16), count(19));
+        assert!(starts > 0 && stops > 0, "{events:?}");
+        assert!(strings.iter().any(|text| text == "preempted"), "{strings:?}");
+        if let Some(parsed) = go_trace(&trace) {
+            let count = |what| parsed.lines().filter(|line| line.contains(what)).count();
+            assert_eq!(count("Runnable->Running"), starts);
+            assert_eq!(count("Running->Runnable"), stops);
+        }
+
+        let (status, trace) = fetch(port, "/debug/trace?seconds=1");
+        assert_eq!(status, 200);
+        let trace: Value = serde_json::from_slice(&trace).expect("JSON");
+        assert!(!trace["traceEvents"].as_array().expect("a list").is_empty());
+        assert_eq!(fetch(port, "/debug/pprof/none").0, 404);
+        assert_eq!(fetch(port, "/").0, 404);
+        console.types("\u{3}");
+        console.until("> ");
+        console.ends_with("exit 0", 0);
+    }
+}
+
+/// The numbers of a SCHED line: the global queue's and the P's.
+fn queued(line: &str) -> u64 {
+    let (head, queues) = line.split_once(" [ ").expect("a list");
+    let global: u64 = head.rsplit_once("runqueue=").expect("a length").1.parse().expect("a number");
+    let numbers = queues.trim_end_matches(']').split_whitespace();
+    global + numbers.map(|n| n.parse::<u64>().expect("a number")).sum::<u64>()
+}
+
+#[test]
+fn schedtrace_shows_who_waits_for_a_cpu() {
+    let said = boots().smp(1).run("schedtrace 100 hogs 8 2 1000").ok();
+    let lines: Vec<_> = said.text.lines().filter(|line| line.starts_with("SCHED ")).collect();
+    // All hogs but the one that runs; the others may come and go.
+    let most = lines.iter().map(|line| queued(line)).max().expect("a line");
+    assert!((6..=10).contains(&most), "{said}");
+    assert!(lines.iter().all(|line| line.contains("gomaxprocs=1 ")), "{said}");
+}
+
+#[test]
+fn top_is_live_and_takes_keys() {
+    let mut console = boots().smp(2).console();
+    console.types("top\n");
+    let screen = console.until("sorted by Time");
+    assert!(screen.contains("cpu state"), "{screen}");
+    assert!(screen.contains("(main)") && screen.contains("MiB free"), "{screen}");
+    console.types("n");
+    console.until("sorted by Number");
+    console.types("w");
+    console.until("sorted by Wait");
+    console.types("q");
+    console.until("> ");
+    // Its keys were its own.
+    assert!(console.does("layout").contains("us"));
+    console.ends_with("exit 0", 0);
+}
