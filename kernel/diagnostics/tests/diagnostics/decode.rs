@@ -46,9 +46,9 @@ impl<'a> Value<'a> {
     }
     /// Of a field that may come again, or packed.
     fn numbers(&self) -> Vec<u64> {
-        match self {
-            &Value::Number(number) => vec![number],
-            &Value::Bytes(mut rest) => {
+        match *self {
+            Value::Number(number) => vec![number],
+            Value::Bytes(mut rest) => {
                 let mut all = Vec::new();
                 while !rest.is_empty() {
                     all.push(varint(&mut rest));
