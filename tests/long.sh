@@ -39,5 +39,26 @@ done
 asks "panics" "recover::ten_thousand_panics" --smp 4 < <(yes "scenario recover::ten_thousand_panics" | head -n "$((times / 1000))")
 asks "stress" "no memory lost" --smp 4 --run "stress $((times * 6 / 1000))" </dev/null
 
+# runs NAME COMMAND...: does it end with status 0, here?
+runs() {
+    local name=$1 said status=0
+    shift
+    [[ $name == *"$wanted"* ]] || return 0
+    asked=$((asked + 1))
+    said=$("$@" 2>&1) || status=$?
+    if ((status == 0)); then
+        echo "ok     $name: $(tail -n1 <<<"$said")"
+    else
+        echo "FAILED $name (status $status):"
+        tail -n 30 <<<"$said"
+        failed=$((failed + 1))
+    fi
+}
+
+# The network: connections that leave nothing behind, over the wire in memory and from Linux's TCP; frames and streams.
+runs "connections" cargo run -q -p net --example connections $((times * 10))
+runs "net-peers" tests/net-peers $((times / 100)) $((times / 2))
+runs "fuzz-net" tests/fuzz-net.sh $((times * 100))
+
 echo "$asked asked, $failed failed"
 ((asked > 0 && failed == 0))

@@ -107,6 +107,7 @@ step miri cargo miri test --target-dir "$target/miri" -p executive-core --lib
 # And without leases (`addresses`): by a seed's clock one may be over before its server has run.
 step fuzz env SCENARIO="-network -web -addresses" tests/fuzz.sh 1000
 step fuzz-net tests/fuzz-net.sh 60000
+step net-peers env CARGO_TARGET_DIR="$target" tests/net-peers 8
 step fuzz-kernel tests/fuzz-kernel.sh
 step book docs/book
 step course env CARGO_TARGET_DIR="$target" tests/course.sh

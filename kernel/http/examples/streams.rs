@@ -19,9 +19,10 @@ const CORPUS: &[&str] = &[
     "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
     "GET /a?b=c HTTP/1.1\r\nHost: h:80\r\nAccept: */*\r\n\r\nGET /b HTTP/1.0\r\n\r\n",
     "HEAD http://h/x HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, close\r\n\r\n",
-    "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhelloGET / HTTP/1.1\r\nHost: h\r\n\r\n",
-    "POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n3\r\nabc\r\n\
-     0\r\nX: y\r\n\r\nGET /after HTTP/1.1\r\nHost: h\r\n\r\n",
+    "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello\
+     GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+    "POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n\
+     5;a=b\r\nhello\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\nGET /after HTTP/1.1\r\nHost: h\r\n\r\n",
     "PUT /e HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc",
 ];
 

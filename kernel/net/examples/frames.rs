@@ -1,5 +1,5 @@
-//! Frames that are damaged on purpose: a fuzzer of the stack. `tests/fuzz-net.sh` runs it under many
-//! seeds (`--cfg fuzz`; then a run is a function of its seed).
+//! Frames that are damaged on purpose: a fuzzer of the stack. `tests/fuzz-net.sh` runs it under
+//! many seeds (`--cfg fuzz`; then a run is a function of its seed).
 //!
 //!     cargo run -p net --example frames [MUTANTS]
 //!
@@ -236,7 +236,7 @@ impl Mutator {
                 let had = usize::from(frame[tcp + 12] >> 4) * 4;
                 let end = (tcp + had.max(20)).min(frame.len());
                 frame.splice(tcp + 20..end, options.iter().copied());
-                frame[tcp + 12] = ((20 + options.len()) / 4 << 4) as u8;
+                frame[tcp + 12] = (((20 + options.len()) / 4) << 4) as u8;
             }
             // Options of IP, other kinds of it, other headers.
             10 if frame.len() > tcp => {
@@ -542,7 +542,7 @@ fn fuzz(seed: u64, mutants: u64) {
     for stack in [&client, &server] {
         echo(stack, "0.0.0.0:7");
         echo(stack, "[::]:7");
-        [7, 53].map(|port| answer_datagrams(stack, port));
+        [7, 53].into_iter().for_each(|port| answer_datagrams(stack, port));
     }
     let kept = [&client, &server].map(|stack| stack.report().buffers);
     let rounds = AtomicU64::new(0);
