@@ -932,6 +932,35 @@ fn several_segments_in_one_are_acknowledged_at_once() {
     let (answer, _) = await_segment(&peer, RST);
     assert_eq!(numbers(&answer).1, 78);
     drop((stream, listener));
+/// A peer whose window is shut is asked again and again whether it is open, and when it is, all
+/// arrives; also if nothing but a probe's answer says so.
+fn a_window_that_is_shut_is_asked_about() {
+    let (stack, listener, peer) = played();
+    let (stream, frame) = called(&stack, &listener, &peer, 5000);
+    let first = numbers(&frame).0.wrapping_add(1);
+    let tell = |window: u16| {
+        let mut says = reply(&frame, 5001, first, ACK);
+        says[48..50].copy_from_slice(&window.to_be_bytes());
+        peer.inject(&says);
+    };
+    tell(0);
+    until(|| stack.interfaces()[0].counts().received >= 3);
+    stream.write_all(b"through").unwrap();
+    for _ in 0..5 {
+        let (probe, number) = await_segment(&peer, ACK);
+        assert_eq!((number, &probe[54..]), (first, &b"t"[..]));
+        tell(0);
+    }
+    await_segment(&peer, ACK);
+    tell(100);
+    let data = loop {
+        let (data, number) = await_segment(&peer, ACK);
+        if data.len() > 55 {
+            break (data[54..].to_vec(), number);
+        }
+    };
+    assert_eq!(data, (b"through".to_vec(), first));
+    drop(stream);
     stack.shut_down();
     peer.close();
 }
