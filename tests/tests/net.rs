@@ -136,8 +136,8 @@ fn a_plain_card_does_too() {
 
 /// A goroutine with a page of stack, no buffers, and what the two ends have in the heap.
 fn idle_connections_take_little(cpus: usize) {
-    let said = boots().smp(cpus).mem("512M").within_secs(120).run("connections 1000").ok();
-    let told = said.text.lines().find_map(|line| line.strip_prefix("1000 idle connections: "));
+    let said = boots().smp(cpus).mem("1G").within_secs(120).run("connections 3000").ok();
+    let told = said.text.lines().find_map(|line| line.strip_prefix("3000 idle connections: "));
     let bytes = told.and_then(|told| told.split(' ').next()?.parse::<usize>().ok());
     assert!(bytes.is_some_and(|bytes| bytes < 12_000), "{said}");
 }
