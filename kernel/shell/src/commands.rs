@@ -139,9 +139,9 @@ static TABLE: &[Command] = &[
     command("trace", "COMMAND...", suites::trace,
         "records what each CPU does during a command, for Perfetto or chrome://tracing"),
     command("schedtrace", "MS [COMMAND...]", diagnosing::schedtrace,
-        "Go's SCHED line every MS milliseconds, while a command runs or until Ctrl-C"),
-    command("top", "[SECONDS] [TIMES]", diagnosing::top,
-        "a live screen: CPUs, and the busiest goroutines; t, n, w sort them, q stops"),
+        "Go's SCHED line after MS milliseconds; every MS while a command runs"),
+    command("top", "[TIMES] [SECONDS]", diagnosing::top,
+        "CPUs, and the busiest goroutines: live (t, n, w sort them, q stops), or TIMES screens"),
     command("pprof", "ADDRESS [COMMAND...]", diagnosing::pprof,
         "serves /debug/pprof/ at IP:PORT, while a command runs or until Ctrl-C"),
     #[cfg(fuzz)]

@@ -39,8 +39,14 @@ fn nap(span: Duration, over: &AtomicBool) {
     }
 }
 
+/// A line, or one after the other while a command runs.
 pub fn schedtrace(args: &Args) -> Outcome {
     let every = Duration::from_millis(args.number(0, 1000, 1..=3_600_000)?);
+    if args.words.len() == 1 {
+        nap(every, args.stop);
+        println!("{Line}");
+        return Ok(());
+    }
     beside(args, move |over| {
         while !over.load(Relaxed) {
             nap(every, over);
@@ -54,10 +60,11 @@ pub fn schedtrace(args: &Args) -> Outcome {
 const LINES: usize = 24;
 
 pub fn top(args: &Args) -> Outcome {
-    let every = args.seconds(0, 1)?;
-    let times = args.number(1, u64::MAX, 1..=u64::MAX)?;
+    let times = args.number(0, u64::MAX, 1..=1000)?;
+    let every = args.seconds(1, 1)?;
     let mut top = Top::new().ok_or("somebody takes a CPU profile")?;
-    let keys = KEYS.take();
+    // Of a given number of screens nobody needs to type an end.
+    let keys = args.words.is_empty().then(|| KEYS.take());
     let mut drawn = 0;
     print!("\x1b[2J");
     'screens: while drawn < times && !args.stopped() {
@@ -67,7 +74,7 @@ pub fn top(args: &Args) -> Outcome {
             && !args.stopped()
         {
             select! {
-                recv(keys.0) -> key => match key {
+                recv(keys.as_ref().map(|keys| &keys.0)) -> key => match key {
                     Some(b'q') | None => break 'screens,
                     Some(key) => top.sort = Sort::of_key(key).unwrap_or(top.sort),
                 },
