@@ -15,6 +15,7 @@ tools() {
     need_rust
     need_qemu
     command -v python3 >/dev/null || need_packages python3
+    echo "$(cargo --version), $(qemu-system-x86_64 --version | head -1): all is here"
 }
 
 built() {
