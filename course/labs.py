@@ -13,9 +13,12 @@ claims (claims/), and perhaps a package for the student to complete. The manifes
              "cpus": [1, 2, 4]    a process on each number of CPUs
              "seeds": 50          a process on one CPU under each of these fuzzed schedules
              "loom": true         a model: every order of steps
+             "qemu": [1, 2]       a machine with each number of CPUs; the package is a kernel
            Those without seeds and models stand first: if none of them holds, the others are not
            asked.
+             "after": name        asked only if that other claim, which stands before it, holds
              "file", "matches"    a file that the student hands in beside the code
+  machine  what QEMU is told beside what every machine is; {disk} and {seed} are filled in
 """
 
 import json
@@ -25,6 +28,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve() / "course"
 
 # What a lab's tree has of this repository, beside the lab.
 PARTS = [
@@ -40,6 +44,10 @@ PARTS = [
     "kernel/executive",
     "kernel/hosted",
 ]
+# What a lab has besides whose claims are a kernel.
+OF_MACHINES = ["kernel/Cargo.toml", "kernel/src", "kernel/x86_64-goroutine.json"]
+# The tool that makes disk images. It takes minutes to build, so trees bring it along.
+BOOT = "course/prebuilt/boot"
 # Tests of main's own, which a lab does without; they hold more than a skeleton should.
 LEFT_OUT = ["kernel/executive/core/tests", "kernel/hosted/tests", "kernel/hosted/examples"]
 
@@ -58,6 +66,9 @@ class Lab:
         self.folder = folder
         self.name = folder.name
         self.manifest = json.loads((manifest or folder / "lab.json").read_text())
+
+    def is_kernel(self):
+        return "machine" in self.manifest
 
     def __getattr__(self, key):
         try:
@@ -93,12 +104,12 @@ OF_MODELS = r"'cfg\(loom\)'"
 def workspace(lab):
     """The Cargo.toml of the lab's tree: main's, with these members."""
     members = ["kernel/executive/core", "kernel/executive/services", "kernel/executive"]
-    members += ["kernel/hosted", "course/harness"]
+    members += ["kernel"] if lab.is_kernel() else ["kernel/hosted", "course/harness"]
     members += [str(p.parent.relative_to(ROOT)) for p in sorted(lab.folder.rglob("Cargo.toml"))]
     text = (ROOT / "Cargo.toml").read_text()
     text = re.sub(r"(?m)^members = .*", "members = " + json.dumps(members), text)
     text = re.sub(r"(?m)^(default-members|exclude) = .*\n", "", text)
-    others = r"(?m)^(?!executive|hosted)[\w-]+ = \{ path = .*\n"
+    others = r"(?m)^(?!executive|hosted |kernel )[\w-]+ = \{ path = .*\n"
     text = re.sub(others, "", text)
     text = re.sub(r"(?m)^\[profile\.dev\.package\.embedded.*\n.*\n", "", text)
     return re.sub(r"(?m)^# As in the kernel: what it does with a damaged disk.*\n", "", text)
@@ -129,7 +140,8 @@ def tree(lab):
             return
         files[name] = (path.read_bytes(), path.stat().st_mode & 0o777)
 
-    for part in [*PARTS, str(lab.folder.relative_to(ROOT))]:
+    parts = [*PARTS, *(OF_MACHINES if lab.is_kernel() else [])]
+    for part in [*parts, str(lab.folder.relative_to(ROOT))]:
         path = ROOT / part
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file():
@@ -143,7 +155,9 @@ def tree(lab):
     for name in list(files):
         if name.startswith("kernel/") and name.endswith("Cargo.toml"):
             change(name, lambda text: without_sections(text, OF_TESTS))
-    if not any("loom" in claim for claim in lab.claims):
+    for gone in ["kernel/hosted/", "course/harness/"] if lab.is_kernel() else []:
+        files = {name: file for name, file in files.items() if not name.startswith(gone)}
+    if "course/harness/Cargo.toml" in files and not any("loom" in c for c in lab.claims):
         change("course/harness/Cargo.toml", lambda text: without_sections(text, OF_MODELS))
     for gap in lab.manifest.get("empty", []):
         change(gap["file"], lambda text: with_body(text, gap["function"], gap["body"]))

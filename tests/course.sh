@@ -10,6 +10,8 @@ cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+source tests/lib/build.sh
+[[ -x $target/debug/boot ]] || build_boot # for the lab whose claims are a kernel
 asked=0 failed=0
 
 # holds WHAT COMMAND...: does the command succeed? If not, what was said last is shown.
@@ -146,6 +148,56 @@ sed -i 's/"points": [0-9]*/"points": 0/' "$work/edits/$lock/lab.json"
 holds "hostile: edited claims and build scripts are not used" graded 1 "0 of 5 points" \
     course/grade 6 "$work/edits" --only a_free_lock_lets_in
 holds "hostile: no harm is done" eval '[[ ! -e $work/harm ]]'
+
+# --- a lab in QEMU, whose claims are a kernel
+device=$work/hidden/7-device
+mkdir -p "$device/claims/src"
+cat >"$device/claims/src/main.rs" <<'end'
+#![no_std]
+#![no_main]
+extern crate alloc;
+kernel::entry!(main);
+fn main() {
+    let controller = nvme::find().expect("a controller");
+    assert!(controller.registers.read::<u32>(8) > 0x1_0000, "its version");
+    let disk = nvme::disk::Disk::start(controller);
+    assert!(disk.is_err(), "this one does not start");
+    let token = kernel::command_line().split(' ').nth(1).unwrap_or_default();
+    executive::println!("holds {token}");
+}
+end
+sed 's/"it_starts"/"it_refuses"/' course/labs/7-device/lab.json >"$device/lab.json"
+driver() { # NAME CODE: a driver whose `start` does this
+    mkdir "$work/$1"
+    sed "s|todo!(\"enable it\")|$2|" course/labs/7-device/src/disk.rs >"$work/$1/disk.rs"
+}
+driver refuses 'Err(Error::Failed)'
+holds "in QEMU: a claim that holds has its points" graded 0 "14 of 14 points" \
+    course/grade 7 "$work/refuses" --only it_refuses --hidden "$work/hidden" --patience 60
+driver endless 'loop { core::hint::spin_loop() }'
+holds "in QEMU: hostile: an endless loop ends, without points" graded 1 "it hangs: ended after 8 s" \
+    course/grade 7 "$work/endless" --only it_starts --patience 8
+driver switches-off 'executive::machine::exit(0)'
+holds "in QEMU: hostile: who powers off has not answered" graded 1 "it ended before the claim was answered" \
+    course/grade 7 "$work/switches-off" --only it_starts --patience 60
+
+# --- what a container is made of: here all of it is installed
+holds "container: the tools are there" graded 0 "all is here" tests/lib/container.sh tools
+
+# --- a picture of a trace
+cat >"$work/trace" <<'end'
+> trace pingpong
+{"displayTimeUnit":"ns","otherData":{"from_us":10.000,"to_us":30.000,"cut":"nothing"},"traceEvents":[
+{"name":"thread_name","ph":"M","pid":0,"tid":0,"args":{"name":"CPU 0"}},
+{"name":"ready 7","ph":"i","s":"t","ts":12.000,"pid":0,"tid":0},
+{"name":"goroutine 1","ph":"X","ts":11.000,"dur":3.000,"pid":0,"tid":0,"args":{"until":"park"}},
+{"name":"thread_name","ph":"M","pid":0,"tid":1,"args":{"name":"CPU 1"}},
+{"name":"goroutine 7","ph":"X","ts":15.000,"dur":9.000,"pid":0,"tid":1,"args":{"until":"end"}}
+]}
+end
+holds "draw: a row a CPU, an arrow from ready to start" graded 0 "2 runs, 1 arrows" course/draw "$work/trace"
+holds "draw: it is XML" python3 -c 'import sys, xml.dom.minidom as m; m.parse(sys.argv[1])' <(course/draw "$work/trace" 2>/dev/null)
+holds "draw: what is no trace is told" graded 1 "there is no trace in it" course/draw course/README.md
 
 # --- last, for it builds all of it anew: a tree that has its crates in it
 holds "a tree with its crates in it needs nothing else" \
