@@ -204,5 +204,24 @@ holds "a tree with its crates in it needs nothing else" \
     graded 0 "it builds, and fails as it should" course/skeleton 6 "$work/vendored"
 holds "its cargo looks nowhere else" grep -q 'directory = "vendor"' "$work/vendored/.cargo/config.toml"
 
+# Either service's archive, unpacked where nothing else is.
+unpacked() { # SERVICE
+    mkdir -p "$work/$1/source" "$work/$1/submission"
+    echo 3 >"$work/$1/submission/time.txt"
+    python3 -m zipfile -e "$work/zips/6-lock-$1.zip" "$work/$1/source"
+}
+on_gradescope() {
+    AUTOGRADER=$work/gradescope bash "$work/gradescope/source/run_autograder" &&
+        grep -q '"score": 1,' "$work/gradescope/results/results.json"
+}
+on_classroom50() {
+    (cd "$work/classroom50/submission" && python3 ../source/autograder.py) &&
+        grep -q '"score": 1,' "$work/classroom50/submission/result.json"
+}
+holds "both archives are made by one command" graded 0 "6-lock-classroom50.zip" course/zips 6 "$work/vendored" "$work/zips"
+unpacked gradescope && unpacked classroom50 && rm -r "$work/vendored"
+holds "Gradescope's grades in a bare folder" on_gradescope
+holds "Classroom 50's does, too" on_classroom50
+
 echo "$asked questions, $failed wrong"
 ((failed == 0))
