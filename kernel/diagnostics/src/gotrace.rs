@@ -189,8 +189,9 @@ impl Encoder {
             new.begin(cpu, events, from);
         }
         let procs = affinity::cpus() as u64;
-        if let Some(awake) = new.cpus.iter_mut().find(|cpu| cpu.is_awake) {
-            awake.tell(&mut new.out, from, ev::PROCS_CHANGE, &[procs, 0]);
+        // Readers take it from a goroutine only, so none may tell it.
+        if let Some(cpu) = new.cpus.iter_mut().find(|cpu| cpu.runs.is_some()) {
+            cpu.tell(&mut new.out, from, ev::PROCS_CHANGE, &[procs, 0]);
         }
         new
     }
@@ -203,7 +204,9 @@ impl Encoder {
         };
         let first = events.iter().find(ends);
         let cpu = &mut self.cpus[nth];
-        cpu.is_awake = first.is_some_and(|first| first.event != Wake);
+        // One goroutine may have had it all the time, and readied others.
+        let is_used = || events.iter().any(|one| one.cpu == nth);
+        cpu.is_awake = first.map_or_else(is_used, |first| first.event != Wake);
         let status = if cpu.is_awake { PROC_RUNNING } else { PROC_IDLE };
         cpu.tell(&mut self.out, from, ev::PROC_STATUS, &[nth as u64, status]);
         if let Some(first) = first

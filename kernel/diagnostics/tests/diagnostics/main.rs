@@ -269,6 +269,12 @@ fn a_trace_is_go_s() {
     assert!(starts >= born && blocks > 0, "{starts} starts, {blocks} blocks");
     let parsed =
         ["NotExist->Runnable", "Runnable->Running", "Running->NotExist", "Running->Waiting"];
+    // For Perfetto there is an arrow to each start of one that was readied or born.
+    let mut json = String::new();
+    executive::trace::dump(&mut json).unwrap();
+    let ends = |kind: &str| json.lines().filter(|line| line.contains(kind)).count() as u64;
+    assert_eq!(ends(r#""ph":"s""#), ends(r#""ph":"f""#));
+    assert!(ends(r#""ph":"s""#) >= born + LONG, "{json}"); // each is born, and readied
     if let Some([all, go_starts, ends, waits]) = go_counts(&trace.bytes, parsed) {
         assert_eq!([all, ends], [born as usize; 2]);
         // (A goroutine that waits from the beginning is told as `Undetermined->`.)

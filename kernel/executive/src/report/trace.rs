@@ -3,13 +3,15 @@
 //!
 //! The form is Chrome's trace events (JSON), which Perfetto and chrome://tracing open, with a row
 //! for each CPU. What lasts is a slice: a goroutine's run, and a CPU's halt from [`Event::Halt`] to
-//! [`Event::Wake`]. Others make other forms of what [`recorded`] tells: `diagnostics` that of Go.
+//! [`Event::Wake`]. An arrow leads from where a goroutine was readied to where it ran. Others make
+//! other forms of what [`recorded`] tells: `diagnostics` that of Go.
 //!
 //! **Rule:** a ring is written by its own CPU, pinned or on g0, and read by anyone. An event is
 //! three words, so a reader may see a torn one at the place that is being overwritten, which is
 //! left out.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
 use core::panic::Location;
@@ -204,7 +206,29 @@ pub fn dump(out: &mut dyn Write) -> fmt::Result {
         comma = ",";
         dump_ring(ring, out, cpu, from, to)?;
     }
+    dump_arrows(out)?;
     writeln!(out, "\n]}}")
+}
+
+/// Writes an arrow from where each goroutine was readied or started to where it ran then.
+fn dump_arrows(out: &mut dyn Write) -> fmt::Result {
+    let (mut readied, mut arrow) = (BTreeMap::new(), 0);
+    for one in recorded().0 {
+        match one.event {
+            Event::Ready | Event::Go => drop(readied.insert(one.goid, one)),
+            Event::Run => {
+                let Some(from) = readied.remove(&one.goid) else { continue };
+                arrow += 1;
+                for (end, at) in [(r#""s""#, from), (r#""f","bp":"e""#, one)] {
+                    writeln!(out, ",")?;
+                    write!(out, r#"{{"name":"readied","cat":"readied","ph":{end},"id":{arrow},"#)?;
+                    write!(out, r#""ts":{},"pid":0,"tid":{}}}"#, Micros(at.when), at.cpu)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// What a CPU does between two events.
