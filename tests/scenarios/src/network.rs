@@ -932,6 +932,10 @@ fn several_segments_in_one_are_acknowledged_at_once() {
     let (answer, _) = await_segment(&peer, RST);
     assert_eq!(numbers(&answer).1, 78);
     drop((stream, listener));
+    stack.shut_down();
+    peer.close();
+}
+
 /// A peer whose window is shut is asked again and again whether it is open, and when it is, all
 /// arrives; also if nothing but a probe's answer says so.
 fn a_window_that_is_shut_is_asked_about() {
