@@ -63,6 +63,9 @@ struct Body<P: Protocol> {
     /// When that fires (ns), at the latest.
     due: u64,
     waits_for_neighbour: bool,
+    /// The queue by which its last frame has come. It sends by that, on whatever CPU: by two queues
+    /// its frames would overtake each other.
+    queue: Option<usize>,
     /// How far it has come, if this is TCP and has sent something.
     numbers: Option<Numbers>,
     _protocol: PhantomData<P>,
@@ -150,6 +153,7 @@ impl<P: Protocol> Endpoint<P> {
             timer: None,
             due: u64::MAX,
             waits_for_neighbour: false,
+            queue: None,
             numbers: None,
             _protocol: PhantomData,
         };
@@ -205,6 +209,10 @@ impl<P: Protocol> Endpoint<P> {
         };
         let (now, mut port) = (self.link.now(), self.link.port(frame));
         port.numbers = body.numbers;
+        if frame.is_some() {
+            body.queue = Some(port.queue);
+        }
+        port.queue = body.queue.unwrap_or(port.queue);
         let mut here = self.link.here();
         let interface = &mut here.interface;
         if frame.is_some() {

@@ -263,7 +263,8 @@ pub(crate) fn now_for(clock: u32) -> smoltcp::time::Instant {
 pub(crate) struct Port<'a> {
     device: &'a dyn Device,
     capabilities: phy::DeviceCapabilities,
-    queue: usize,
+    /// By which it sends.
+    pub(crate) queue: usize,
     frame: Option<&'a [u8]>,
     /// What it says is not sent: another CPU says it.
     pub(crate) mute: bool,

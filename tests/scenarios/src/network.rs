@@ -7,13 +7,18 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use core::time::Duration;
+use executive::affinity::cpus;
 use executive::cancel::Token;
 use executive::time::Instant;
-use executive::{JoinHandle, chan, go, select};
+use executive::{JoinHandle, chan, go, lock_to_cpu, select};
 use net::param;
 use net::wire::{Faults, Wire, WireEnd};
-use net::{Config, Device, ErrorKind, Pages, Shutdown, Stack, TcpListener, TcpStream, ToAddr};
+use net::{
+    Capabilities, Config, Device, ErrorKind, Pages, Segmented, Shutdown, Stack, TcpListener,
+    TcpStream, ToAddr,
+};
 
 /// Two machines on a wire.
 pub(crate) struct Pair {
@@ -105,6 +110,44 @@ impl Pages for Forgets {
         // SAFETY: as above.
         unsafe { block.write_bytes(0xad, bytes) };
         true
+    }
+}
+
+/// Tells by which queue the last frame was sent, and by which one has come.
+struct Tells {
+    end: WireEnd,
+    sent_by: AtomicUsize,
+    came_by: AtomicUsize,
+}
+
+impl Device for Tells {
+    fn capabilities(&self) -> Capabilities {
+        self.end.capabilities()
+    }
+    fn send(
+        &self,
+        queue: usize,
+        length: usize,
+        segmented: Segmented,
+        fill: &mut dyn FnMut(&mut [u8]),
+    ) -> bool {
+        self.sent_by.store(queue, Relaxed);
+        self.end.send(queue, length, segmented, fill)
+    }
+    fn has_room(&self, queue: usize) -> bool {
+        self.end.has_room(queue)
+    }
+    fn receive(&self, queue: usize, take: &mut dyn FnMut(&[u8])) -> bool {
+        self.end.receive(queue, &mut |frame| {
+            self.came_by.store(queue, Relaxed);
+            take(frame);
+        })
+    }
+    fn wait(&self, queue: usize) -> bool {
+        self.end.wait(queue)
+    }
+    fn close(&self) {
+        self.end.close();
     }
 }
 
@@ -913,6 +956,34 @@ fn what_came_early_is_kept() {
     drop((stream, later));
     stack.shut_down();
     peer.close();
+}
+
+/// A connection sends by the queue by which it receives, on whatever CPU: by two queues its frames
+/// would overtake each other.
+fn a_connection_sends_by_the_queue_by_which_it_receives() {
+    let wire = Wire::new(Faults::default());
+    let (stack, other) = (Stack::new(config(1)), Stack::new(config(2)));
+    let queues = cpus().min(2);
+    let [sent_by, came_by] = [const { AtomicUsize::new(0) }; 2];
+    let tells = Arc::new(Tells { end: wire.plug(queues), sent_by, came_by });
+    stack.attach("eth0", tells.clone()).add_address(SERVER, 24);
+    other.attach("eth0", Arc::new(wire.plug(1))).add_address(CLIENT, 24);
+    let listener = stack.listen((SERVER, 7)).unwrap();
+    let client = other.connect((SERVER, 7)).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    client.write_all(b"by one").unwrap();
+    server.read_exact(&mut [0; 6]).unwrap();
+    let came_by = tells.came_by.load(Relaxed);
+    let last = go(move || {
+        let _stays = lock_to_cpu((came_by + 1) % queues);
+        server.write_all(b"too").unwrap();
+        server
+    });
+    client.read_exact(&mut [0; 3]).unwrap();
+    assert_eq!(tells.sent_by.load(Relaxed), came_by);
+    drop((client, last.join(), listener));
+    stack.shut_down();
+    other.shut_down();
 }
 
 /// Segments that were put together on the way are acknowledged at once: before what comes after
