@@ -9,8 +9,8 @@ use smoltcp::phy::{Checksum, ChecksumCapabilities, DeviceCapabilities, Medium};
 /// A device has one queue or several. Each has a goroutine of the interface's, the system's, which
 /// takes in what comes there: it calls [`receive`](Self::receive) until nothing is left, and then
 /// [`wait`](Self::wait). Frames of one connection should come by one queue, or they overtake each
-/// other. Any goroutine may send, on any queue: a
-/// connection's frames go by the queue by which they come.
+/// other. Any goroutine may send, on any queue: a connection's frames go by the queue by which they
+/// come.
 pub trait Device: Send + Sync + 'static {
     /// What it is and what it can do. Does not change.
     fn capabilities(&self) -> Capabilities;
