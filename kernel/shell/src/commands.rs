@@ -116,7 +116,7 @@ static TABLE: &[Command] = &[
         "N goroutines use most of their stacks and park; then MIB MiB are taken"),
     command("churn", "[SECONDS]", pressure::churn,
         "blocks of the heap and crowds of goroutines compete for all memory"),
-    command("connections", "[N]", pressure::connections,
+    command("connections", "[N] [MOST]", pressure::connections,
         "N idle connections to a web server, and what each takes"),
     command("full", "COMMAND...", pressure::full,
         "a command while parked goroutines hold all memory: some die of that"),

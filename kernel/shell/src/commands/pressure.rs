@@ -44,10 +44,11 @@ fn take_heap(mib: usize) -> Result<Vec<Vec<usize>>, String> {
     }
 }
 
-/// N connections to a web server, each with a goroutine there. When they are idle: what one takes.
-/// Then each is used again.
+/// N connections to a web server, each with a goroutine there. When they are idle and take no more
+/// than MOST bytes each, or 20 seconds have passed: what one takes. Then each is used again.
 pub fn connections(args: &Args) -> Outcome {
     let n = args.number(0, 1000, 1..=3000)? as usize;
+    let most = args.number(1, 12_000, 0..=u64::MAX)? as usize;
     let used = || {
         let (memory, stacks) = (kernel::memory::usage(), kernel::stacks::usage());
         let free_stacks = (stacks.free - stacks.bare) * kernel::pages::PAGE;
@@ -63,12 +64,12 @@ pub fn connections(args: &Args) -> Outcome {
             network::ask(&stream);
             streams.push(stream);
         }
-        let with_memory = || client.report().buffers + server.report().buffers;
-        while with_memory() > 0 && !args.stopped() {
+        let each = || used().saturating_sub(before) / n;
+        let late = Instant::now() + Duration::from_secs(20);
+        while each() > most && !late.remaining().is_zero() && !args.stopped() {
             sleep(Duration::from_millis(10));
         }
-        sleep(Duration::from_secs(1)); // the server's goroutines doze by then
-        let bytes = used().saturating_sub(before) / n;
+        let bytes = each();
         streams.iter().for_each(network::ask);
         println!("{n} idle connections: {bytes} bytes each, both ends together");
     });
