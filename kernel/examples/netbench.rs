@@ -17,14 +17,14 @@ fn page(request: &mut Request, response: &mut Response) {
         "/mem" => {
             let (available, resident) = memory();
             let buffers = Stack::get_default().map_or(0, |stack| stack.report().buffers);
-            _ = write!(response, "available {available}\nrss {resident}\nbuffers {buffers}\n");
+            _ = writeln!(response, "available {available}\nrss {resident}\nbuffers {buffers}");
             #[cfg(not(unix))]
             {
                 let usage = kernel::memory::usage();
                 let (heap, tables) = (usage.heap_in_use, usage.stack_tables + usage.tables);
                 let (stacks, free) = (usage.stacks, kernel::stacks::usage().free);
-                _ = write!(response, "heap {heap}\nstacks {stacks}\ntables {tables}\n");
-                _ = write!(response, "free_stacks {free}\n");
+                _ = writeln!(response, "heap {heap}\nstacks {stacks}\ntables {tables}");
+                _ = writeln!(response, "free_stacks {free}");
             }
         }
         _ => response.error(404),
