@@ -4,9 +4,9 @@
 //! [`touch`](Endpoint::touch): something is done, then what can be sent is sent, the timer is set
 //! anew, and whoever waits for what has become possible is woken.
 //!
-//! **Rule:** a gate is open when it is worth a look. Whoever finds that there is nothing shuts it,
-//! under the lock. Whoever finds, after a touch, that there is something opens it. So nobody waits
-//! at a gate while there is something.
+//! **Rule:** a gate is open when it is worth a look. Whoever finds that there is nothing shuts it.
+//! Whoever finds, after a touch, that there is something opens it, under the lock: so nobody waits at
+//! a gate while there is something, and no gate is opened for what has been taken since.
 
 use crate::frame::{Numbers, Segment};
 use crate::link::{Driven, Link};
@@ -193,8 +193,8 @@ impl<P: Protocol> Endpoint<P> {
         why: Why<'_>,
         act: impl FnOnce(&mut P::Socket, &mut P::Own, &mut Context) -> R,
     ) -> (R, P::After) {
-        let mut guard = self.body.lock();
-        let body = &mut *guard;
+        let mut body = self.body.lock();
+        let body = &mut *body;
         if let Why::Time = why {
             body.due = u64::MAX;
             body.waits_for_neighbour = false;
@@ -244,7 +244,6 @@ impl<P: Protocol> Endpoint<P> {
         if let Some(at) = rests {
             body.wake_at(owner, at.remaining().as_nanos() as u64);
         }
-        drop(guard);
         if readable {
             self.readable.open();
         }

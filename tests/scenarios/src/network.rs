@@ -12,7 +12,7 @@ use core::time::Duration;
 use executive::affinity::cpus;
 use executive::cancel::Token;
 use executive::time::Instant;
-use executive::{JoinHandle, chan, go, lock_to_cpu, select};
+use executive::{JoinHandle, chan, go, lock_to_cpu, select, yield_now};
 use net::param;
 use net::wire::{Faults, Wire, WireEnd};
 use net::{
@@ -1143,6 +1143,29 @@ fn datagrams_arrive_one_by_one() {
     until_waits(&h, WaitReason::ChanReceive);
     server.close();
     assert_eq!(h.join(), ErrorKind::Closed);
+    drop((client, server));
+    pair.nothing_is_left();
+}
+
+/// A socket whose last datagram was taken is not readable, also if whoever brought that is late.
+fn a_socket_that_was_emptied_is_not_readable() {
+    let pair = Pair::new();
+    let server = pair.server.bind_udp((SERVER, 53)).unwrap();
+    let client = pair.client.bind_udp((CLIENT, 53)).unwrap();
+    for _ in 0..50 {
+        for _ in 0..3 {
+            server.send_to(b"one of three", (CLIENT, 53)).unwrap();
+        }
+        for _ in 0..3 {
+            client.recv_from(&mut [0; 20]).unwrap();
+        }
+        for _ in 0..3 {
+            select! {
+                recv(client.readable()) -> _ => unreachable!("nothing came"),
+                default => yield_now(),
+            }
+        }
+    }
     drop((client, server));
     pair.nothing_is_left();
 }
