@@ -1,6 +1,6 @@
-//! What the emulator and the card cost, without TCP: a bare loop that sends each datagram for port 7
-//! back, and answers who asks for the address. `tests/bench/net.sh --floor` measures it; the round
-//! trips of `netbench`'s echo stand above these.
+//! What the emulator and the card cost, without TCP: a bare loop that sends each datagram for port
+//! 7 back, and answers who asks for the address. `tests/bench/net.sh --floor` measures it; the
+//! round trips of `netbench`'s echo stand above these.
 #![no_std]
 #![no_main]
 extern crate alloc;

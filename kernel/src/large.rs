@@ -103,8 +103,8 @@ pub fn is_ours(block: NonNull<u8>) -> bool {
     (LARGE as usize..LARGE_END as usize).contains(&block.addr().get())
 }
 
-/// Whether a block in use has its memory: [`decommit`] takes all, and [`back`] begins with the first
-/// page.
+/// Whether a block in use has its memory: [`decommit`] takes all, and [`back`] begins with the
+/// first page.
 pub fn is_backed(block: NonNull<u8>, size: usize) -> bool {
     pages::is_present(block.addr().get() + size - 1)
 }

@@ -63,8 +63,8 @@ pub fn usage() -> Memory {
     }
 }
 
-/// Takes the memory of a block of the heap that is in use: it keeps its addresses. What was in it is
-/// lost. `false`: it has no pages of its own, being of 8 KiB or less, and keeps its memory.
+/// Takes the memory of a block of the heap that is in use: it keeps its addresses. What was in it
+/// is lost. `false`: it has no pages of its own, being of 8 KiB or less, and keeps its memory.
 /// Now and then this interrupts every CPU.
 ///
 /// # Safety

@@ -13,6 +13,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use executive::machine::{self, Interrupted};
 use executive::percpu::cpu;
+use executive::sampling;
 use x86_64::registers::control::Cr2;
 
 /// The registers of the interrupted code, in the order in which the stubs push them. The CPU itself
@@ -121,9 +122,9 @@ fn interrupt(vector: u8, frame: &mut Frame) {
             // Before the call: if the goroutine is made to yield, the next timer interrupt must not
             // wait for it.
             apic::eoi();
-            executive::sampling::interrupted(&frame.interrupted());
+            sampling::interrupted(&frame.interrupted());
             frame.may_yield(executive::on_tick);
-            executive::sampling::goes_on(clock::arm_timer);
+            sampling::goes_on(clock::arm_timer);
         }
         // It has ended the `hlt`, which was its purpose.
         vectors::WAKE => apic::eoi(),

@@ -18,8 +18,8 @@ pub const IDLE: Duration = Duration::from_secs(75);
 /// used little of its stack.
 pub const DOZE: Duration = Duration::from_millis(500);
 
-/// Bytes of that goroutine's stack. They are not the usual number: a free goroutine keeps a stack of
-/// that, and what it has used of it.
+/// Bytes of that goroutine's stack. They are not the usual number: a free goroutine keeps a stack
+/// of that, and what it has used of it.
 pub const DOZE_STACK: usize = 32 << 10;
 
 /// How long one read of a body may wait.

@@ -5,8 +5,8 @@
 //! anew, and whoever waits for what has become possible is woken.
 //!
 //! **Rule:** a gate is open when it is worth a look. Whoever finds that there is nothing shuts it.
-//! Whoever finds, after a touch, that there is something opens it, under the lock: so nobody waits at
-//! a gate while there is something, and no gate is opened for what has been taken since.
+//! Whoever finds, after a touch, that there is something opens it, under the lock: so nobody waits
+//! at a gate while there is something, and no gate is opened for what has been taken since.
 
 use crate::frame::{Numbers, Segment};
 use crate::link::{Driven, Link};

@@ -1182,7 +1182,8 @@ fn a_datagram_for_a_silent_neighbour_stops_nobody() {
     for bytes in [&b"for nobody"[..], b""] {
         // More than there is room for.
         let (sends, several) = (server.clone(), bytes.to_vec());
-        let h = go(move || (0..100).for_each(|_| _ = sends.send_to(&several, (NOBODY, 9)).unwrap()));
+        let send = move || _ = sends.send_to(&several, (NOBODY, 9)).unwrap();
+        let h = go(move || (0..100).for_each(|_| send()));
         until_waits(&h, WaitReason::ChanReceive);
         client.send_to(b"second", (SERVER, 53)).unwrap();
         h.join();

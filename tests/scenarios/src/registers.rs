@@ -74,7 +74,7 @@ fn a_crate_computes_with_what_the_cpu_has() {
     let digest = Sha256::digest(b"abc");
     assert!(digest.starts_with(&[0xba, 0x78, 0x16, 0xbf]) && digest.ends_with(&[0x15, 0xad]));
     let digest = Sha512::digest(b"abc");
-    assert!(digest.starts_with(&[0xdd, 0xaf, 0x35, 0xa1]) && digest.ends_with(&[0xa5, 0x4c, 0xa4, 0x9f]));
+    assert!(digest.starts_with(&[0xdd, 0xaf, 0x35, 0xa1]) && digest.ends_with(&[0xa4, 0x9f]));
 }
 
 /// Each register that a function call keeps is kept over a switch, for each goroutine its own.
