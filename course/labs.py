@@ -109,7 +109,8 @@ def workspace(lab):
     text = (ROOT / "Cargo.toml").read_text()
     text = re.sub(r"(?m)^members = .*", "members = " + json.dumps(members), text)
     text = re.sub(r"(?m)^(default-members|exclude) = .*\n", "", text)
-    others = r"(?m)^(?!executive|hosted |kernel )[\w-]+ = \{ path = .*\n"
+    machine = "kernel" if lab.is_kernel() else "hosted"
+    others = rf"(?m)^(?!executive|{machine} )[\w-]+ = \{{ path = .*\n"
     text = re.sub(others, "", text)
     text = re.sub(r"(?m)^\[profile\.dev\.package\.embedded.*\n.*\n", "", text)
     return re.sub(r"(?m)^# As in the kernel: what it does with a damaged disk.*\n", "", text)

@@ -131,7 +131,7 @@ hostile waits "all goroutines are asleep" 'self.0.lock().wait(REASON);'
 hostile spawns "out of memory for a goroutine's stack" \
     'fn more() { loop { let child = executive::go(more); core::mem::forget(child); executive::yield_now(); } } more();'
 hostile floods "it printed more than 1 MiB" 'loop { executive::println!("a flood of words, a flood of words") }'
-hostile panics "its status is 2" 'panic!("a bad day")'
+hostile panics "it ended with status 2" 'panic!("a bad day")'
 hostile leaves "it ended before the claim was answered" 'executive::println!("holds 0"); executive::machine::exit(0)'
 hostile unsafes "the word \`unsafe\`" 'unsafe { core::hint::unreachable_unchecked() }'
 hostile reads "the word \`include_str\`" 'let _ = include_str!("/etc/passwd");'
