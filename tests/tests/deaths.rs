@@ -123,7 +123,7 @@ fn a_button_s_interrupt_tells_where_every_cpu_stands() {
     let (_, ours) = cpus
         .split_once("goroutine 1 (main)\n")
         .unwrap_or_else(|| panic!("main runs nowhere\n{said}"));
-    let (ours, _) = ours.split_once("  CPU ").expect("three more follow");
+    let ours = ours.split("  CPU ").next().expect("the first part"); // main may be on the last CPU
     assert!(ours.contains("commands::crash::nmi") && ours.contains("kernel::main"), "{said}");
     // One of the three others has written this; the other two stood still.
     let lines: Vec<_> = cpus.lines().collect();

@@ -48,7 +48,8 @@ fn take_heap(mib: usize) -> Result<Vec<Vec<usize>>, String> {
 /// than MOST bytes each, or 20 seconds have passed: what one takes. Then each is used again.
 pub fn connections(args: &Args) -> Outcome {
     let n = args.number(0, 1000, 1..=3000)? as usize;
-    let most = args.number(1, 12_000, 0..=u64::MAX)? as usize;
+    // Each has at least a page, of stack.
+    let most = args.number(1, 12_000, kernel::pages::PAGE as u64..=u64::MAX)? as usize;
     let used = || {
         let (memory, stacks) = (kernel::memory::usage(), kernel::stacks::usage());
         let free_stacks = (stacks.free - stacks.bare) * kernel::pages::PAGE;
