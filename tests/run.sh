@@ -104,8 +104,9 @@ step units units
 step loom loom
 step miri cargo miri test --target-dir "$target/miri" -p executive-core --lib
 # Without the network, whose scenarios have wires with seeds of their own: each minute of them is many schedules of one kind.
-# And without leases (`addresses`): by a seed's clock one may be over before its server has run.
-step fuzz env SCENARIO="-network -web -addresses" tests/fuzz.sh 1000
+# And without leases (`addresses`): by a seed's clock one may be over before its server has run. Ten thousand panics are
+# a fifth of a seed's time; `panics::at_random_points` is there for seeds.
+step fuzz env SCENARIO="-network -web -addresses -ten_thousand" tests/fuzz.sh 1000
 step fuzz-net tests/fuzz-net.sh 60000
 step net-peers env CARGO_TARGET_DIR="$target" tests/net-peers 8
 step fuzz-kernel tests/fuzz-kernel.sh
