@@ -25,13 +25,21 @@ def tell_names():
         frame = frame.older()
 
 
+def until_preempted(start, other=None):
+    """Goes on until a hog is preempted that is not this one. (Whoever echoes the line that starts
+    them may be before, if the host is slow.)"""
+    while True:
+        gdb.execute(f"tbreak *{start}")
+        gdb.execute("continue")
+        if "proofs::hogs" in where(running()) and running().id != other:
+            return running()
+
+
 def step_through_a_preemption():
     """From the first instruction of `async_preempt` on until it calls: at each, where does the
     goroutine stand?"""
     start = re.search(r"0x\w+", say("info functions async_preempt")).group()
-    gdb.execute(f"tbreak *{start}")
-    gdb.execute("continue")
-    hog, told = running(), 0
+    hog, told = until_preempted(start), 0
     while "call" not in say("x/i $pc"):
         if "proofs::hogs" not in where(hog):
             print(f"FAIL {say('x/i $pc')}{where(hog)}")
@@ -39,6 +47,4 @@ def step_through_a_preemption():
         say("stepi")
     print(f"told {told} times")
     # The other hog runs until it is preempted, too.
-    gdb.execute(f"tbreak *{start}")
-    gdb.execute("continue")
-    print(f"{hog.id} was preempted, {running().id} is")
+    print(f"{hog.id} was preempted, {until_preempted(start, hog.id).id} is")
