@@ -175,15 +175,18 @@ impl<P: Protocol> Endpoint<P> {
 
     /// Opens and shuts the gates as they should be now.
     pub(crate) fn refresh(&self) {
-        let mut body = self.body.lock();
-        let body = &mut *body;
-        let socket = body.sockets.get(body.handle);
-        for (is_open, gate) in [
-            (P::is_readable(socket, &body.own), &self.readable),
-            (P::is_writable(socket, &body.own), &self.writable),
-        ] {
+        for (is_open, gate) in self.gates(&self.body.lock()) {
             if is_open { gate.open() } else { gate.shut() }
         }
+    }
+
+    /// Each gate, and whether it should be open now.
+    fn gates(&self, body: &Body<P>) -> [(bool, &Gate); 2] {
+        let socket = body.sockets.get(body.handle);
+        [
+            (P::is_readable(socket, &body.own), &self.readable),
+            (P::is_writable(socket, &body.own), &self.writable),
+        ]
     }
 
     /// Something happens: a frame has come, or `act`. `owner` has this endpoint.
@@ -234,21 +237,17 @@ impl<P: Protocol> Endpoint<P> {
         body.numbers = port.numbers;
         drop(here);
 
-        let socket = body.sockets.get_mut(body.handle);
-        let readable = P::is_readable(socket, &body.own);
-        let writable = P::is_writable(socket, &body.own);
-        let rests = P::rest(socket, &mut body.own);
+        let rests = P::rest(body.sockets.get(body.handle), &mut body.own);
         if let Some(at) = next {
             body.wake_at(owner, self.link.until(at).max(SOON));
         }
         if let Some(at) = rests {
             body.wake_at(owner, at.remaining().as_nanos() as u64);
         }
-        if readable {
-            self.readable.open();
-        }
-        if writable {
-            self.writable.open();
+        for (is_open, gate) in self.gates(body) {
+            if is_open {
+                gate.open();
+            }
         }
         (result, after)
     }
