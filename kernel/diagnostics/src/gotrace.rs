@@ -11,6 +11,7 @@
 //! of goroutines and CPUs; one that cannot be is left out, and counted. (A ring of events loses its
 //! oldest ones while others are read.)
 
+use crate::proto::varint;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
@@ -76,14 +77,6 @@ struct Cpu {
     /// The batch's time, and the last event's.
     begun: u64,
     last: u64,
-}
-
-fn varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 fn batch(out: &mut Vec<u8>, m: u64, time: u64, data: &[u8]) {

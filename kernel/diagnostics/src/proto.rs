@@ -3,6 +3,15 @@
 
 use alloc::vec::Vec;
 
+/// Writes a number, seven bits in a byte, the lowest first. (Go's traces have them, too.)
+pub fn varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
 /// A message that is being written.
 #[derive(Default)]
 pub struct Message(pub Vec<u8>);
@@ -11,16 +20,16 @@ impl Message {
     /// A field that is a number. 0 is the default, and not written.
     pub fn number(&mut self, field: u32, value: u64) -> &mut Self {
         if value != 0 {
-            self.varint(u64::from(field) << 3);
-            self.varint(value);
+            varint(&mut self.0, u64::from(field) << 3);
+            varint(&mut self.0, value);
         }
         self
     }
 
     /// A field that is a string, or bytes, or a message.
     pub fn bytes(&mut self, field: u32, bytes: &[u8]) -> &mut Self {
-        self.varint(u64::from(field) << 3 | 2);
-        self.varint(bytes.len() as u64);
+        varint(&mut self.0, u64::from(field) << 3 | 2);
+        varint(&mut self.0, bytes.len() as u64);
         self.0.extend_from_slice(bytes);
         self
     }
@@ -34,14 +43,8 @@ impl Message {
 
     /// A field that is a list of numbers, packed.
     pub fn numbers(&mut self, field: u32, values: impl IntoIterator<Item = u64>) -> &mut Self {
-        self.message(field, |inner| values.into_iter().for_each(|value| inner.varint(value)))
-    }
-
-    fn varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.0.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        self.0.push(value as u8);
+        self.message(field, |inner| {
+            values.into_iter().for_each(|value| varint(&mut inner.0, value))
+        })
     }
 }
