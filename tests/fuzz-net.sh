@@ -12,31 +12,13 @@ cd "$(dirname "$0")/.."
 mutants=${1:-100000}
 first=${2:-1}
 each=$((mutants < 100000 ? mutants : 100000))
-cpus=${CPUS:-1}
-target=${CARGO_TARGET_DIR:-target}/fuzz
-[[ $target == /* ]] || target=$PWD/$target
-
-RUSTFLAGS="-Cforce-frame-pointers=yes --cfg fuzz -Awarnings ${RUSTFLAGS-}" cargo build -q --target-dir "$target" \
-    -p net --example frames -p http --example streams || exit
-logs=$(mktemp -d)
-trap 'rm -rf "$logs"' EXIT
-export programs=$target/debug/examples logs EXECUTIVE_CPUS=$cpus
-
-one() { # SEED COUNT PROGRAM
-    EXECUTIVE_SEED=$1 timeout 300 "$programs/$3" "$2" >"$logs/$3-$1" 2>&1
-    local status=$?
-    if ((status != 0)); then
-        echo "FAILED seed $1 (status $status; 124: it has hung):"
-        head -c 4000 "$logs/$3-$1"
-        echo "again: EXECUTIVE_SEED=$1 EXECUTIVE_CPUS=$EXECUTIVE_CPUS $programs/$3 $2"
-        return 1
-    fi
-}
-export -f one
+source tests/lib/seeds.sh
+build_seeded -p net --example frames -p http --example streams || exit
+programs=$target/debug/examples
 
 runs() { # PROGRAM COUNT
     seq "$first" $((first + (mutants + each - 1) / each - 1)) |
-        xargs -P "$(nproc)" -I{} bash -c "one {} $2 $1 || exit 255"
+        xargs -P "$(nproc)" -I{} bash -c 'one {} 300 "$0" "$1" || exit 255' "$programs/$1" "$2"
 }
 if runs frames "$each" && runs streams $((each / 10)); then
     tail -qn1 "$logs/frames-$first" "$logs/streams-$first"

@@ -10,29 +10,10 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 seeds=${1:-1000}
 first=${2:-1}
-cpus=${CPUS:-1}
-target=${CARGO_TARGET_DIR:-target}/fuzz
-[[ $target == /* ]] || target=$PWD/$target
-
-RUSTFLAGS="-Cforce-frame-pointers=yes --cfg fuzz -Awarnings ${RUSTFLAGS-}" cargo build -q --target-dir "$target" -p hosted --example fuzz || exit
+source tests/lib/seeds.sh
+build_seeded -p hosted --example fuzz || exit
 program=$target/debug/examples/fuzz
-logs=$(mktemp -d)
-trap 'rm -rf "$logs"' EXIT
-export program logs EXECUTIVE_CPUS=$cpus SCENARIO=${SCENARIO-}
-
-one() { # SEED
-    # shellcheck disable=SC2086 # SCENARIO is a list
-    EXECUTIVE_SEED=$1 timeout 60 "$program" $SCENARIO >"$logs/$1" 2>&1
-    local status=$?
-    if ((status != 0)); then
-        echo "FAILED seed $1 (status $status):"
-        head -c 4000 "$logs/$1"
-        echo "again: EXECUTIVE_SEED=$1 EXECUTIVE_CPUS=$EXECUTIVE_CPUS $program $SCENARIO"
-        return 1
-    fi
-    rm "$logs/$1"
-}
-export -f one
+export program SCENARIO=${SCENARIO-}
 
 # A seed is a run, and another seed another. (A run that fails tells nothing of this; below it is reported.)
 digest() { EXECUTIVE_SEED=$1 EXECUTIVE_DIGEST=1 timeout 60 "$program" $SCENARIO 2>&1 | grep '^digest'; }
@@ -48,7 +29,7 @@ if ((cpus == 1)); then
     fi
 fi
 
-if seq "$first" $((first + seeds - 1)) | xargs -P "$(nproc)" -I{} bash -c 'one {} || exit 255'; then
+if seq "$first" $((first + seeds - 1)) | xargs -P "$(nproc)" -I{} bash -c 'one {} 60 "$program" $SCENARIO || exit 255'; then
     echo "$seeds seeds from $first on, $cpus CPUs: no failure"
 else
     exit 1
