@@ -1,5 +1,5 @@
-//! A disk behind NVM Express: commands go into a ring in memory, answers come out of another, and an
-//! interrupt says that there are some.
+//! A disk behind NVM Express: commands go into a ring in memory, answers come out of another, and
+//! an interrupt says that there are some.
 //!
 //! **Rule:** (yours: who may touch the rings, and how does a goroutine learn that its command is
 //! done?)

@@ -1,5 +1,5 @@
-//! A driver for a solid-state disk (NVM Express). What you write is in `disk.rs`; what only `unsafe`
-//! can do is here: [`find`].
+//! A driver for a solid-state disk (NVM Express). What you write is in `disk.rs`; what only
+//! `unsafe` can do is here: [`find`].
 #![no_std]
 #![deny(unsafe_code)]
 
@@ -27,8 +27,8 @@ pub fn find() -> Result<Controller, Error> {
     let found = all.find(|f| (f.class, f.subclass, f.interface) == (1, 8, 2));
     let mut device = found.ok_or(Error::NotThere)?.take()?;
     let registers = device.bar(0)?;
-    // SAFETY: the driver tells it the addresses of `Dma` memory alone, and keeps that as long as the
-    // controller may use it: disk.rs's promise.
+    // SAFETY: the driver tells it the addresses of `Dma` memory alone, and keeps that as long as
+    // the controller may use it: disk.rs's promise.
     #[allow(unsafe_code)]
     unsafe {
         device.master()

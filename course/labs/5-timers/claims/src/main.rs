@@ -1,7 +1,7 @@
 //! What a timer wheel promises, and the goroutine that serves one.
 //!
-//! The wheel's time is a number, so nothing here waits for it. What sleeps by the machine's clock is
-//! asked that it does not come early, and that it comes.
+//! The wheel's time is a number, so nothing here waits for it. What sleeps by the machine's clock
+//! is asked that it does not come early, and that it comes.
 
 use executive::chan::TryRecvError;
 use executive::g::WaitReason;

@@ -1,7 +1,7 @@
 //! What a driver for a disk promises, asked of a machine that has one.
 //!
-//! The command line is `CLAIM TOKEN SEED`. The seed is in the disk's serial number, and says what its
-//! blocks hold, so who has not read them does not know.
+//! The command line is `CLAIM TOKEN SEED`. The seed is in the disk's serial number, and says what
+//! its blocks hold, so who has not read them does not know.
 #![no_std]
 #![no_main]
 
