@@ -11,7 +11,9 @@ goroutine=(--target kernel/x86_64-goroutine.json -Zjson-target-spec
 # The host tool, at $boot. In the dev profile and with no target directory in the environment: see boot/Cargo.toml.
 # By boot/loader/rustc, which mends the BIOS loader; what cargo built of it before is thrown away if the diff is newer.
 build_boot() {
-    [[ ! boot/loader/stage-2.diff -nt $target/debug/boot ]] || cargo clean --quiet --package bootloader --target-dir "$target"
+    if [[ -e $target/CACHEDIR.TAG && boot/loader/stage-2.diff -nt $target/debug/boot ]]; then
+        cargo clean --quiet --package bootloader --target-dir "$target"
+    fi
     env -u CARGO_TARGET_DIR -u CARGO_BUILD_TARGET_DIR RUSTC_WRAPPER="$PWD/boot/loader/rustc" \
         cargo build --quiet --package boot --target-dir "$target"
     boot=$target/debug/boot
