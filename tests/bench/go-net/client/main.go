@@ -195,7 +195,11 @@ func floor() error {
 			return err
 		}
 		for {
-			if _, err := syscall.Read(socket, answer[:]); err != nil {
+			_, err := syscall.Read(socket, answer[:])
+			if err == syscall.EINTR { // Go signals its own threads, and SO_RCVTIMEO forgoes SA_RESTART
+				continue
+			}
+			if err != nil {
 				return err
 			}
 			if answer == buffer {
