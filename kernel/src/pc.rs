@@ -71,9 +71,11 @@ unsafe impl Machine for Pc {
     fn wake(cpu: usize, _word: &AtomicU32) {
         // The caller changed the word. Partner of the fence in `wait`.
         full_fence();
-        // Clearing the flag makes one interrupt enough for several wakers.
+        // Clearing the flag makes one interrupt enough for several wakers. A handler on the very
+        // CPU that halts needs none: its own interrupt has ended the `hlt`.
         let halted = &HALTED[cpu].0;
-        if halted.load(Ordering::Relaxed) && halted.swap(false, Ordering::Relaxed) {
+        let halts = halted.load(Ordering::Relaxed) && halted.swap(false, Ordering::Relaxed);
+        if halts && cpu != executive::percpu::cpu() {
             apic::send_ipi(cpu, WAKE);
         }
     }
