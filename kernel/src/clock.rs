@@ -12,8 +12,11 @@ use crate::calibrate::{self, Rates};
 use crate::tsc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use executive::machine::NEVER;
+use executive::param::MAX_CPUS;
+use executive::percpu::cpu;
 use executive::println;
 use spin::Once;
+use x86_64::instructions::interrupts;
 
 /// How ticks become nanoseconds and back. Written by [`init`], before there is a second CPU.
 struct Scale {
@@ -88,24 +91,64 @@ pub fn ns_of_ticks(ticks: u64) -> u64 {
     scaled(ticks, &SCALE.ns_per_tick) as u64
 }
 
-/// Asks for one [`crate::vectors::TIMER`] interrupt on this CPU at `deadline_ns`: at once if that
-/// is past, never for [`NEVER`]. Replaces what was set before. An interrupt that is more than half
-/// a minute away may come early.
+/// When a CPU's timer interrupts it: used by that CPU alone, with interrupts off.
+#[repr(align(64))]
+struct Alarm {
+    /// What was asked for last (ns).
+    wanted: AtomicU64,
+    /// What the timer was set to: it fires then or earlier. [`NEVER`] if it has fired since.
+    set: AtomicU64,
+}
+static ALARMS: [Alarm; MAX_CPUS] =
+    [const { Alarm { wanted: AtomicU64::new(NEVER), set: AtomicU64::new(NEVER) } }; MAX_CPUS];
+
+/// Asks for one alarm on this CPU at `deadline_ns`: at once if that is past, never for [`NEVER`].
+/// Replaces what was asked for before. The alarm is a [`crate::vectors::TIMER`] interrupt for which
+/// [`rings`] is true.
+///
+/// A deadline that is later than what the timer is set to leaves the timer as it is, because to
+/// set it costs more than the interrupt that comes too early, once, and sets it then. Goroutines
+/// that sleep and wake move their CPU's deadline each time, mostly to a later one.
 ///
 /// With interrupts off, or pinned.
 pub fn arm_timer(deadline_ns: u64) {
+    // No handler between the two words and the timer, or they would not agree any more.
+    interrupts::without_interrupts(|| {
+        let alarm = &ALARMS[cpu()];
+        alarm.wanted.store(deadline_ns, Ordering::Relaxed);
+        if deadline_ns < alarm.set.load(Ordering::Relaxed) {
+            set_timer(alarm, deadline_ns);
+        }
+    });
+}
+
+/// For the handler of [`crate::vectors::TIMER`]: whether what was asked for is due. If it is not,
+/// the timer is set to it.
+pub fn rings() -> bool {
+    let alarm = &ALARMS[cpu()];
+    alarm.set.store(NEVER, Ordering::Relaxed);
+    let wanted = alarm.wanted.load(Ordering::Relaxed);
+    if wanted > now_ns() {
+        if wanted != NEVER {
+            set_timer(alarm, wanted);
+        }
+        return false;
+    }
+    alarm.wanted.store(NEVER, Ordering::Relaxed);
+    true
+}
+
+/// The timer counts at most half a minute: what is later it tells early.
+fn set_timer(alarm: &Alarm, deadline_ns: u64) {
+    alarm.set.store(deadline_ns, Ordering::Relaxed);
     if apic::has_tsc_deadline() {
         let ticks = scaled(deadline_ns, &SCALE.ticks_per_ns).min(u64::MAX.into()) as u64;
         // Rounded up, so that it is not early. 0 would be never.
-        let tsc = SCALE.zero.load(Ordering::Relaxed).saturating_add(ticks).saturating_add(1);
-        apic::timer_deadline(if deadline_ns == NEVER { 0 } else { tsc });
+        let zero = SCALE.zero.load(Ordering::Relaxed);
+        apic::timer_deadline(zero.saturating_add(ticks).saturating_add(1));
     } else {
         let counts = scaled(deadline_ns.saturating_sub(now_ns()), &SCALE.counts_per_ns) + 1;
-        apic::timer_count(if deadline_ns == NEVER {
-            0
-        } else {
-            counts.min(u32::MAX.into()) as u32
-        });
+        apic::timer_count(counts.min(u32::MAX.into()) as u32);
     }
 }
 

@@ -122,6 +122,9 @@ fn interrupt(vector: u8, frame: &mut Frame) {
             // Before the call: if the goroutine is made to yield, the next timer interrupt must not
             // wait for it.
             apic::eoi();
+            if vector == vectors::TIMER && !clock::rings() {
+                return; // it was set for what is not wanted any more
+            }
             sampling::interrupted(&frame.interrupted());
             frame.may_yield(executive::on_tick);
             sampling::goes_on(clock::arm_timer);
