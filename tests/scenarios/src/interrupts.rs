@@ -10,7 +10,7 @@ use executive::affinity::lock_to_this_cpu;
 use executive::irq::{Irq, LINES, Line};
 use executive::select::Select;
 use executive::time::Instant;
-use executive::{chan, go, on_irq, select};
+use executive::{Builder, chan, go, on_irq, select};
 
 /// One of the two gets it, each as often; pending or waited for. The other is not told later.
 fn one_in_two_arms(arm: Irq, raise: fn()) {
@@ -219,6 +219,26 @@ fn it_is_seen_though_slices_end() {
     waiter.join();
     hog.join();
     drop(here);
+}
+
+/// What a driver hands on wakes no CPU, because its own runs it when the driver waits again. It
+/// runs also if the driver doesn't.
+fn what_a_driver_hands_on_runs_though_it_goes_on() {
+    counter!(TAKEN);
+    let (tx, rx) = chan::<()>(0);
+    let taker = go(move || {
+        while rx.recv().is_some() {
+            TAKEN.fetch_add(1, SeqCst);
+        }
+    });
+    let driver = Builder::new().system("driver").spawn(move || {
+        for n in 1..=20 {
+            tx.send(()).unwrap();
+            hog_until(|| TAKEN.load(SeqCst) == n);
+        }
+    });
+    driver.unwrap().join();
+    taker.join();
 }
 
 fn one_line_in_two_arms() {

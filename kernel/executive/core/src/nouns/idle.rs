@@ -94,27 +94,22 @@ impl Idle {
     #[inline]
     pub fn wakep(&self) -> Option<usize> {
         full_fence(); // partner: the fence in `go_idle`
-        self.claim_a_searcher()
+        if self.wants_a_searcher() { self.claim_one() } else { None }
     }
 
     /// The same after an exchange put a goroutine into an empty runnext. The caller's own CPU is
-    /// likely to run it next, so if a CPU naps, that will do.
+    /// likely to run it next, so if a CPU naps, that will do; or if it is known to, by `soon`.
     #[must_use = "a claimed CPU must be woken"]
     #[inline]
-    pub fn wakep_for_next(&self) -> Option<usize> {
+    pub fn wakep_for_next(&self, soon: impl FnOnce() -> bool) -> Option<usize> {
         full_fence_after_exchange(); // partner: the fence in `go_idle`
-        if self.napping.load(Ordering::Relaxed) != 0 {
-            return None;
-        }
-        self.claim_a_searcher()
+        let wakes = self.napping.load(Ordering::Relaxed) == 0 && self.wants_a_searcher();
+        if wakes && !soon() { self.claim_one() } else { None }
     }
 
     #[inline]
-    fn claim_a_searcher(&self) -> Option<usize> {
-        if self.searching.load(Ordering::Relaxed) != 0 || self.idle_count() == 0 {
-            return None;
-        }
-        self.claim_one()
+    fn wants_a_searcher(&self) -> bool {
+        self.searching.load(Ordering::Relaxed) == 0 && self.idle_count() != 0
     }
 
     #[cold]

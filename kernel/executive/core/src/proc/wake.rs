@@ -61,10 +61,17 @@ pub(crate) fn put_next(g: &'static G) {
         }
     } else if let Some(old) = runq.swap_next(g) {
         put_in_ring_and_wake(old);
-    } else if let Some(cpu) = SCHED.idle.wakep_for_next() {
+    } else if let Some(cpu) = SCHED.idle.wakep_for_next(serves_a_device) {
         startm(cpu);
     }
     slice_begins(m());
+}
+
+/// What this goroutine hands on last, this CPU runs as soon as it waits for its device again. So Go
+/// keeps the first of those that the poller readies for its own P (`injectglist`).
+#[inline(always)]
+fn serves_a_device() -> bool {
+    curg().is_some_and(G::is_system)
 }
 
 #[inline(never)]

@@ -206,10 +206,15 @@ impl<const N: usize> Here<N> {
 
     /// Readies a goroutine on this CPU.
     fn submit(&self, item: &'static Item) {
+        self.ready(item, false);
+    }
+
+    /// Readies one; `soon`: this CPU comes to it.
+    fn ready(&self, item: &'static Item, soon: bool) {
         item.run();
-        let ring = self.mine();
+        let (ring, idle) = (self.mine(), &self.world.idle);
         match ring.swap_next(item) {
-            None => self.world.idle.wakep_for_next().into_iter().for_each(|cpu| self.startm(cpu)),
+            None => idle.wakep_for_next(|| soon).into_iter().for_each(|cpu| self.startm(cpu)),
             Some(old) => {
                 assert!(ring.put(old).is_none());
                 self.wakep();
@@ -571,6 +576,20 @@ fn what_is_handed_over_is_found() {
             // PINNED: this thread is the CPU. Nobody was told of it: those who could be
             // were busy.
             assert!(leaves.me().ring.owner().put(next).is_none());
+            leaves.hand_over(false);
+        };
+        race(leaves, move || idler.until_found(false));
+    });
+}
+
+/// A CPU comes soon to what it has readied, wakes nobody for it, and is switched off before: does
+/// an idle CPU hear of it? And does one that searches meanwhile take it but once?
+#[test]
+fn who_comes_soon_may_be_switched_off() {
+    check(|| {
+        let [leaves, idler] = switching_world::<2>();
+        let leaves = move || {
+            leaves.ready(item(0), true);
             leaves.hand_over(false);
         };
         race(leaves, move || idler.until_found(false));
