@@ -58,6 +58,8 @@ runs() {
 # The network: connections that leave nothing behind, over the wire in memory and from Linux's TCP; frames and streams.
 runs "connections" cargo run -q -p net --example connections $((times * 10))
 runs "net-peers" tests/net-peers $((times / 100)) $((times / 2))
+runs "net-peers, the kernel" tests/net-peers --qemu 2 $((times / 100)) $((times / 2))
+runs "net-peers, a soak" tests/net-peers --qemu 2 --soak $((times * 6 / 1000))
 runs "fuzz-net" tests/fuzz-net.sh $((times * 100))
 
 echo "$asked asked, $failed failed"
