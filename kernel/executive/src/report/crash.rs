@@ -286,7 +286,7 @@ fn backtrace(frames: &mut Frames<'_>, fp: usize) -> bool {
 }
 
 /// Walks the frames of a goroutine that `mcall` has saved. Nothing outside of its stack is read.
-fn saved_frames(g: &G, mut tell: impl FnMut(usize) -> bool) {
+pub(super) fn saved_frames(g: &G, mut tell: impl FnMut(usize) -> bool) {
     let Some(stack) = g.seen().map(|seen| seen.stack) else { return };
     let sp = g.saved_sp();
     if !has_frame(stack, sp) {
@@ -318,6 +318,16 @@ pub(super) fn frames_at(at: &Interrupted, mut tell: impl FnMut(usize) -> bool) {
     tell(at.pc);
     if let Some(seen) = curg().and_then(G::seen) {
         walk_on(seen.stack, at.sp, at.fp, tell);
+    }
+}
+
+/// Tells the calls that led to the caller, on the goroutine's own stack or on this CPU's g0.
+pub(super) fn own_frames(tell: impl FnMut(usize) -> bool) {
+    let fp = frame_pointer();
+    if !on_g0() {
+        walk_on(getg().stack(), fp, fp, tell);
+    } else if !kit::is_foreign() {
+        walk(fp, |_| true, |_| false, tell);
     }
 }
 

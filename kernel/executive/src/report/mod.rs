@@ -3,7 +3,8 @@
 pub mod depth;
 pub mod resting;
 pub mod census;
-pub mod trace;
 mod debugger;
 pub mod crash;
+pub mod waits;
+pub mod trace;
 pub mod sampling;

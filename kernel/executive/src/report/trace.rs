@@ -10,12 +10,13 @@
 //! three words, so a reader may see a torn one at the place that is being overwritten, which is
 //! left out.
 
+use super::waits::{self, Told};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
 use core::panic::Location;
-use executive_core::atomic::{AtomicRef, AtomicU64, AtomicUsize, Ordering::*};
+use executive_core::atomic::{AtomicRef, AtomicU8, AtomicU64, AtomicUsize, Ordering::*, fence};
 use executive_core::g::{G, WaitReason};
 use executive_core::kit::curg;
 use executive_core::machine;
@@ -84,9 +85,44 @@ pub struct Recorded {
 static SPAN: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 static RINGS: [Once<Box<Ring>>; MAX_CPUS] = [const { Once::new() }; MAX_CPUS];
 
+/// Who gets events: [`RING`], [`WAITS`].
+static WANTED: AtomicU8 = AtomicU8::new(0);
+const RING: u8 = 1;
+const WAITS: u8 = 2;
+
+fn want(who: u8) {
+    WANTED.fetch_or(who, SeqCst); // partner: the fence in `want_no_more`
+    trace::start(record);
+}
+
+/// The core tells events until nobody wants any.
+fn want_no_more(who: u8) {
+    if WANTED.fetch_and(!who, Relaxed) & !who == 0 {
+        trace::stop();
+        fence(SeqCst); // partner: `want`, which starts after this stop, or is seen here
+        if WANTED.load(Relaxed) != 0 {
+            trace::start(record);
+        }
+    }
+}
+
+/// From here on the ends of waits, and how long goroutines were runnable, are told to `tell`:
+/// pinned or on g0, so it takes no lock and allocates nothing. Waits that have begun already are
+/// not told. Each call gives the same function. Allocates a table the first time. The events of
+/// [`start`] are not touched.
+pub fn start_waits(tell: fn(&Told)) {
+    waits::begin(tell);
+    want(WAITS);
+}
+
+/// They are told no more, except for those under way on other CPUs.
+pub fn stop_waits() {
+    want_no_more(WAITS);
+}
+
 /// Begins to record, from nothing. Allocates a ring per CPU the first time.
 pub fn start() {
-    trace::stop();
+    want_no_more(RING);
     for ring in &RINGS[..machine::cpus().min(MAX_CPUS)] {
         ring.call_once(|| {
             let slot = || Slot {
@@ -101,16 +137,26 @@ pub fn start() {
         .store(0, Relaxed);
     }
     SPAN[0].store(machine::now(), Relaxed);
-    trace::start(record);
+    want(RING);
 }
 
 /// Ends recording; what was recorded stays.
 pub fn stop() {
-    trace::stop();
+    want_no_more(RING);
     SPAN[1].store(machine::now(), Relaxed);
 }
 
 fn record(event: Event, goid: u64) {
+    let wanted = WANTED.load(Relaxed);
+    if wanted & WAITS != 0 {
+        waits::event(event, goid);
+    }
+    if wanted & RING != 0 {
+        enter(event, goid);
+    }
+}
+
+fn enter(event: Event, goid: u64) {
     let Some(ring) = RINGS.get(cpu()).and_then(Once::get) else { return }; // a foreign thread's
     let n = ring.next.load(Relaxed);
     let slot = &ring.slots[n % TRACE_EVENTS];

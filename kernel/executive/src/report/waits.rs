@@ -1,0 +1,111 @@
+//! Waits that end, and goroutines that come to run: who waited, for how long, and who ended it. For
+//! profiles of contention, and for latencies.
+//!
+//! It stands on the events that the core tells (trace.rs has them all, and passes them on). An
+//! event has a goroutine's number, and its g is wanted: so a table has the g of each goroutine that
+//! parked, at its number modulo the table's size. Numbers are given out in order, so two meet there
+//! only if so many goroutines were started between them: then the one that parked first is not told
+//! of.
+//!
+//! **Rule (STACK-OWNER):** a wait is told when the g is runnable and in no queue yet. Its waker has
+//! it, and so may read its stack, which stays as it was saved.
+//!
+//! What lies in a slot is published by whatever leads the waker to the g: the lock of what is
+//! waited for, or a claim. So all of it is Relaxed; a slot that another goroutine has taken is
+//! noticed by the number.
+
+use super::crash;
+use alloc::boxed::Box;
+use executive_core::atomic::{AtomicRef, AtomicU64, Ordering::*};
+use executive_core::g::{G, WaitReason};
+use executive_core::kit::curg;
+use executive_core::machine;
+use executive_core::trace::Event;
+use spin::Once;
+
+/// Slots of the table.
+const SLOTS: usize = 1 << 14;
+
+struct Slot {
+    g: AtomicRef<G>,
+    /// When it parked (ns), or became runnable; 0: it was not seen.
+    parked: AtomicU64,
+    runnable: AtomicU64,
+}
+
+static TABLE: Once<Box<[Slot]>> = Once::new();
+static TELL: Once<fn(&Told)> = Once::new();
+
+/// What is told.
+pub enum Told {
+    /// A wait has ended. Its goroutine is runnable.
+    Ended(Wait),
+    /// A goroutine runs, and was runnable for so long (ns).
+    Ran(u64),
+}
+
+/// A wait that has ended. (It is told while its goroutine stands still, and cannot be kept.)
+pub struct Wait {
+    g: &'static G,
+    /// What the goroutine waited for.
+    pub reason: WaitReason,
+    /// How long it waited (ns), until it was made runnable.
+    pub ns: u64,
+}
+
+impl Wait {
+    /// The calls that led to the wait, innermost first. `tell` returns whether a frame counts
+    /// against the limit of those that a report lists.
+    pub fn waiter(&self, tell: impl FnMut(usize) -> bool) {
+        crash::saved_frames(self.g, tell);
+    }
+    /// The calls that led to its end, innermost first: this module's own come before them. Nothing
+    /// on a thread that is no CPU.
+    pub fn waker(&self, tell: impl FnMut(usize) -> bool) {
+        crash::own_frames(tell);
+    }
+}
+
+/// Gets the table ready. What follows is told to `tell`, pinned or on g0: it takes no lock and
+/// allocates nothing. Waits that have begun already are not told. Each call gives the same
+/// function.
+pub(super) fn begin(tell: fn(&Told)) {
+    let slot =
+        || Slot { g: AtomicRef::new(), parked: AtomicU64::new(0), runnable: AtomicU64::new(0) };
+    for slot in TABLE.call_once(|| (0..SLOTS).map(|_| slot()).collect()) {
+        slot.parked.store(0, Relaxed);
+        slot.runnable.store(0, Relaxed);
+    }
+    TELL.call_once(|| tell);
+}
+
+/// An event of a goroutine. Pinned or on g0.
+pub(super) fn event(event: Event, goid: u64) {
+    let (Some(table), Some(tell)) = (TABLE.get(), TELL.get()) else { return };
+    let slot = &table[goid as usize % SLOTS];
+    match event {
+        Event::Park => {
+            slot.g.store(curg(), Relaxed);
+            slot.parked.store(machine::now(), Relaxed);
+            slot.runnable.store(0, Relaxed);
+        }
+        Event::Ready => {
+            let now = machine::now();
+            if let Some(g) = slot.g.load(Relaxed)
+                && g.id() == goid
+                && let parked @ 1.. = slot.parked.swap(0, Relaxed)
+            {
+                let ns = now.saturating_sub(parked);
+                tell(&Told::Ended(Wait { g, reason: g.wait_reason(), ns }));
+            }
+            slot.runnable.store(now, Relaxed);
+        }
+        Event::Go | Event::Yield | Event::Preempt => slot.runnable.store(machine::now(), Relaxed),
+        Event::Run => {
+            if let since @ 1.. = slot.runnable.swap(0, Relaxed) {
+                tell(&Told::Ran(machine::now().saturating_sub(since)));
+            }
+        }
+        _ => {}
+    }
+}
