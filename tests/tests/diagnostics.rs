@@ -121,6 +121,35 @@ fn go_s_tools_read_profiles_of_a_running_kernel() {
             assert!(top.contains("go at kernel/shell/src/commands/proofs.rs"), "{top}");
         }
 
+        // The handler waits for that second, and sees itself.
+        let (status, bytes) = fetch(port, "/debug/pprof/block?seconds=1");
+        assert_eq!(status, 200);
+        let profile = decode::profile(&bytes);
+        let waits = |sample: &decode::Sample| {
+            let in_handler = |name: &str| name.contains("diagnostics::handler::contentions");
+            sample.stack.iter().any(|frame| in_handler(&frame.function))
+        };
+        assert!(profile.samples.iter().any(waits), "{profile:#?}");
+        let (status, bytes) = fetch(port, "/debug/pprof/mutex");
+        assert_eq!((status, decode::profile(&bytes).types[1].0.as_str()), (200, "delay"));
+        for path in ["block?seconds=1", "mutex?seconds=1"] {
+            if let Some(top) = go_top(port, path) {
+                assert!(top.contains("Type: delay"), "{top}");
+            }
+        }
+
+        let (status, page) = fetch(port, "/debug/");
+        assert!(status == 200 && page.starts_with(b"<!doctype html>"));
+        let (status, live) = fetch(port, "/debug/live?ms=100");
+        let live: Value = serde_json::from_slice(&live).expect("JSON");
+        assert_eq!((status, live["cpus"].as_array().expect("a list").len()), (200, cpus));
+        let is_hogs = |group: &Value| group["at"].as_str().expect("a place").starts_with(hogs_at);
+        let groups = live["groups"].as_array().expect("a list").iter().filter(|one| is_hogs(one));
+        let hogs: u64 = groups.map(|one| one["count"].as_u64().expect("a number")).sum();
+        assert_eq!(hogs, HOGS, "{live}");
+        let ran = live["ran"].as_array().expect("a list").iter().filter_map(Value::as_u64);
+        assert!(ran.sum::<u64>() > 0, "hogs are preempted, and run again: {live}");
+
         let (status, trace) = fetch(port, "/debug/pprof/trace?seconds=1");
         assert_eq!(status, 200);
         let (events, strings) = decode::go_trace(&trace);

@@ -30,6 +30,7 @@ pub(crate) struct Goroutine {
     pub state: &'static str,
     /// Since when it waits (ns); 0: it does not.
     pub since: u64,
+    pub is_system: bool,
 }
 
 /// All of them. Takes no lock; a snapshot.
@@ -37,7 +38,7 @@ pub(crate) fn all() -> impl Iterator<Item = Goroutine> {
     SCHED.all().filter_map(|g| {
         let (seen, state) = (g.seen()?, state(g)?);
         let since = if g.status() == Status::Waiting { g.waiting_since() } else { 0 };
-        Some(Goroutine { seen, state, since })
+        Some(Goroutine { seen, state, since, is_system: g.is_system() })
     })
 }
 

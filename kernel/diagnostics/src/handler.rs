@@ -1,4 +1,5 @@
-//! `/debug/pprof/` over HTTP, path for path as Go's `net/http/pprof`; and `/debug/trace`.
+//! `/debug/pprof/` over HTTP, path for path as Go's `net/http/pprof`; `/debug/`, a page that shows
+//! what goes on, drawn by the browser; and `/debug/trace`.
 //!
 //! It tells everything to whoever asks. So a program serves it only if it wants to, by a server and
 //! on an address of its own, never beside what it serves to others.
@@ -17,8 +18,9 @@
 //! # });
 //! ```
 
+use crate::contention::{self, Kind};
 use crate::place::Place;
-use crate::{cpu, goroutine, gotrace};
+use crate::{cpu, goroutine, gotrace, live};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
@@ -29,7 +31,12 @@ use executive::{census, time, trace};
 use http::{Request, Response};
 
 /// What there is: under `/debug/pprof/`, and what it tells.
-const PROFILES: [(&str, &str); 4] = [
+const PROFILES: [(&str, &str); 6] = [
+    (
+        "block",
+        "where goroutines waited; ?seconds=5: from now on, also if it is off; ?debug=1: text",
+    ),
+    ("mutex", "who let others wait for a lock; ?seconds=5 and ?debug=1 as for block"),
     ("goroutine", "all goroutines, by where they were started and what they do; ?debug=1: text"),
     ("profile", "where CPUs spend their time: samples for ?seconds=30"),
     ("trace", "what each CPU does from now on, for ?seconds=1, for `go tool trace`"),
@@ -40,6 +47,9 @@ const PROFILES: [(&str, &str); 4] = [
 const PROFILE_SECONDS: u64 = 30;
 const TRACE_SECONDS: u64 = 1;
 const MOST_SECONDS: u64 = 24 * 60 * 60;
+/// For how long the page's numbers are taken, unless `?ms=` says it (ms).
+const LIVE_MS: u64 = 250;
+const HTML: &str = "text/html; charset=utf-8";
 /// Bytes of addresses that may be posted.
 const MOST_POSTED: usize = 64 << 10;
 
@@ -53,9 +63,13 @@ pub fn serve(request: &mut Request<'_, '_>, response: &mut Response<'_>) {
     let Some(what) = path.strip_prefix("/debug/") else { return response.error(404) };
     match what {
         "trace" => chrome_trace(request, response),
-        "" | "pprof" | "pprof/" => index(response),
+        "" => response.header("Content-Type", HTML).text(live::PAGE),
+        "live" => json(request, response),
+        "pprof" | "pprof/" => index(response),
         "pprof/goroutine" if number(request.query(), "debug") > Some(0) => goroutines(response),
         "pprof/goroutine" => send(response, "goroutine", &goroutine::profile()),
+        "pprof/block" => contentions(request, response, "block", Kind::Block),
+        "pprof/mutex" => contentions(request, response, "mutex", Kind::Mutex),
         "pprof/profile" => profile(request, response),
         "pprof/trace" => go_trace(request, response),
         "pprof/symbol" => symbol(request, response),
@@ -64,13 +78,20 @@ pub fn serve(request: &mut Request<'_, '_>, response: &mut Response<'_>) {
     }
 }
 
+fn json(request: &mut Request<'_, '_>, response: &mut Response<'_>) {
+    let ms = number(request.query(), "ms").unwrap_or(LIVE_MS).min(MOST_SECONDS * 1000);
+    let now = live::json(Duration::from_millis(ms));
+    response.header("Content-Type", "application/json").header("Cache-Control", "no-store");
+    response.text(&now);
+}
+
 fn index(response: &mut Response<'_>) {
     let mut page = String::from("<!doctype html><title>/debug/pprof/</title><table>\n");
     for (name, tells) in PROFILES {
         let _ = writeln!(page, "<tr><td><a href=\"/debug/pprof/{name}\">{name}</a><td>{tells}");
     }
     page.push_str("<tr><td><a href=\"/debug/trace\">/debug/trace</a><td>for Perfetto\n</table>\n");
-    response.header("Content-Type", "text/html; charset=utf-8").text(&page);
+    response.header("Content-Type", HTML).text(&page);
 }
 
 /// A file, as Go's handlers send it.
@@ -100,6 +121,18 @@ fn profile(request: &mut Request<'_, '_>, response: &mut Response<'_>) {
         Some(profiled) => send(response, "profile", &profiled.pprof),
         None => response.status(500).text("Could not enable CPU profiling: it is in use already\n"),
     }
+}
+
+/// As in Go: all that there was, or what there is from now on, for so long.
+fn contentions(request: &mut Request<'_, '_>, response: &mut Response<'_>, name: &str, kind: Kind) {
+    if number(request.query(), "debug") > Some(0) {
+        return response.text(&contention::text(kind));
+    }
+    let bytes = match number(request.query(), "seconds") {
+        Some(1..) => contention::profile_for(kind, seconds(request, 1), &Token::new()),
+        _ => contention::profile(kind),
+    };
+    send(response, name, &bytes);
 }
 
 fn goroutines(response: &mut Response<'_>) {

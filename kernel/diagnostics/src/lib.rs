@@ -2,8 +2,9 @@
 //!
 //! | what | who reads it |
 //! | --- | --- |
-//! | [`cpu::profile`], [`goroutine::profile`] | `go tool pprof` |
+//! | [`cpu::profile`], [`goroutine::profile`], [`contention::profile`] | `go tool pprof` |
 //! | [`handler`]: `/debug/pprof/..`, as in Go's `net/http/pprof` | `go tool pprof http://..` |
+//! | [`handler`]: `/debug/`, a live page | a browser |
 //! | [`gotrace::encode`] | `go tool trace` |
 //! | [`schedtrace::Line`] | whoever knows Go's `GODEBUG=schedtrace=1000` |
 //! | [`top::Top`] | a person at a console |
@@ -20,7 +21,10 @@ mod place;
 mod pprof;
 pub mod cpu;
 pub mod goroutine;
+mod latency;
+pub mod contention;
 pub mod gotrace;
 pub mod schedtrace;
 pub mod top;
+mod live;
 pub mod handler;

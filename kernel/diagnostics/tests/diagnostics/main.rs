@@ -6,8 +6,12 @@
 mod decode;
 
 use decode::Profile;
+use diagnostics::contention::Kind;
 use diagnostics::cpu::PERIOD_NS;
 use executive::cancel::Token;
+use executive::chan::Receiver;
+use executive::g::WaitReason;
+use executive::sync::Mutex;
 use executive::{Builder, affinity, census, chan, go, machine, yield_now};
 use std::hint::black_box;
 use std::process::{Command, ExitCode, Stdio};
@@ -15,10 +19,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-const CLAIMS: [(&str, fn()); 6] = [
+const CLAIMS: [(&str, fn()); 9] = [
     ("goroutines_by_site_and_state", goroutines_by_site_and_state),
     ("a_profile_shows_who_takes_the_time", a_profile_shows_who_takes_the_time),
     ("one_profile_at_a_time", one_profile_at_a_time),
+    ("a_block_profile_shows_who_waited", a_block_profile_shows_who_waited),
+    ("a_mutex_profile_shows_who_let_others_wait", a_mutex_profile_shows_who_let_others_wait),
+    ("what_nobody_asked_for_is_not_counted", what_nobody_asked_for_is_not_counted),
     ("a_sched_line_is_go_s", a_sched_line_is_go_s),
     ("a_trace_is_go_s", a_trace_is_go_s),
     ("a_trace_that_was_cut_is_go_s_too", a_trace_that_was_cut_is_go_s_too),
@@ -188,6 +195,148 @@ fn one_profile_at_a_time() {
     assert!(diagnostics::top::Top::new().is_none());
     drop(sampler);
     assert!(diagnostics::top::Top::new().is_some());
+}
+
+/// Its samples that have this function, and none of the other: how often, and for how long.
+fn contentions(profile: &Profile, with: &str, without: &str) -> (u64, u64) {
+    let has = |sample: &decode::Sample, what: &str| {
+        sample.stack.iter().any(|frame| frame.function.ends_with(what))
+    };
+    let those = profile.samples.iter().filter(|one| has(one, with) && !has(one, without));
+    those.fold((0, 0), |all, one| (all.0 + one.values[0], all.1 + one.values[1]))
+}
+
+#[inline(never)]
+fn waits_for_a_word(rx: &Receiver<()>) {
+    black_box(rx.recv());
+}
+
+#[inline(never)]
+fn locks_late(mutex: &Mutex<u64>) {
+    black_box(*mutex.lock());
+}
+
+#[inline(never)]
+fn holds_long(mutex: &Mutex<u64>, until: &mut dyn FnMut()) {
+    let guard = mutex.lock();
+    until();
+    drop(black_box(guard));
+}
+
+/// So many goroutines wait for a lock, and as many for a channel. Returns for how long each waited
+/// at least, but for the last to come, and at the most (ns). (Who is seen to wait may not have
+/// looked at the clock yet. The next to queue takes the same lock, and comes after that.)
+fn contend(goroutines: usize) -> (u64, u64) {
+    const HELD: u64 = 3_000_000;
+    let mutex = Arc::new(Mutex::new(0));
+    let (tx, rx) = chan::<()>(0);
+    let began = machine::now();
+    let mut all = Vec::new();
+    let mut least = 0;
+    holds_long(&mutex, &mut || {
+        for _ in 0..goroutines {
+            let (mutex, rx) = (mutex.clone(), rx.clone());
+            all.push((go(move || locks_late(&mutex)), go(move || waits_for_a_word(&rx))));
+        }
+        let wait = [WaitReason::MutexLock, WaitReason::ChanReceive].map(Some);
+        while !all.iter().all(|(one, other)| [one.waiting(), other.waiting()] == wait) {
+            yield_now();
+        }
+        let all_wait = machine::now();
+        while machine::now() - all_wait < HELD {
+            yield_now();
+        }
+        least = machine::now() - all_wait;
+    });
+    (0..goroutines).for_each(|_| tx.send(()).unwrap());
+    all.into_iter()
+        .for_each(|(one, other)| [one, other].map(|one| one.join()).into_iter().collect());
+    (least, machine::now() - began)
+}
+
+fn a_block_profile_shows_who_waited() {
+    const EACH: usize = 3;
+    diagnostics::contention::set_block_profile_rate(1);
+    let (least, most) = contend(EACH);
+    diagnostics::contention::set_block_profile_rate(0);
+    let bytes = diagnostics::contention::profile(Kind::Block);
+    let profile = decode::profile(&bytes);
+    let contention = ("contentions".to_string(), "count".to_string());
+    assert_eq!(profile.types, [contention.clone(), ("delay".into(), "nanoseconds".into())]);
+    assert_eq!((&profile.period_type, profile.period), (&contention, 1));
+    let bounds = (EACH as u64 - 1) * least..=EACH as u64 * most;
+    let (times, ns) = contentions(&profile, "::waits_for_a_word", "::locks_late");
+    assert!(times == EACH as u64 && bounds.contains(&ns), "{times}, {ns} of {bounds:?}");
+    // A waiter that was woken may find that another has the lock, and wait again.
+    let (times, ns) = contentions(&profile, "::locks_late", "::waits_for_a_word");
+    assert!(times >= EACH as u64 && bounds.contains(&ns), "{times}, {ns} of {bounds:?}");
+    assert_eq!(contentions(&profile, "::holds_long", "::contend").0, 0, "{profile:#?}");
+    assert_eq!(diagnostics::contention::lost(Kind::Block), 0);
+    let text = diagnostics::contention::text(Kind::Block);
+    assert!(text.starts_with("--- contention:\ncycles/second=1000000000\n"), "{text}");
+    assert!(text.contains("::waits_for_a_word\t"), "{text}");
+    if let Some(top) = go_top(&bytes, &["-sample_index=contentions", "-cum"]) {
+        assert!(top.contains("Type: contentions"), "{top}");
+        assert!(top.contains("::waits_for_a_word") && top.contains("::locks_late"), "{top}");
+    }
+}
+
+fn a_mutex_profile_shows_who_let_others_wait() {
+    const EACH: usize = 3;
+    assert_eq!(diagnostics::contention::set_mutex_profile_fraction(1), 0);
+    let (least, most) = contend(EACH);
+    assert_eq!(diagnostics::contention::set_mutex_profile_fraction(0), 1);
+    let bytes = diagnostics::contention::profile(Kind::Mutex);
+    let profile = decode::profile(&bytes);
+    // The first unlock ends one wait; who locks then lets the next wait, and so on.
+    let (times, ns) = contentions(&profile, "::holds_long", "::locks_late");
+    assert!(times >= 1 && (least..=most).contains(&ns), "{times}, {ns} ns: {profile:#?}");
+    let (times, ns) = contentions(&profile, "", "no such function");
+    let bounds = (EACH as u64 - 1) * least..=EACH as u64 * most;
+    assert!(times >= EACH as u64 && bounds.contains(&ns), "{times}, {ns} of {bounds:?}");
+    assert_eq!(contentions(&profile, "::waits_for_a_word", "none").0, 0, "{profile:#?}");
+    let text = diagnostics::contention::text(Kind::Mutex);
+    assert!(text.starts_with("--- mutex:\ncycles/second=1000000000\nsampling period=0\n"));
+    if let Some(top) = go_top(&bytes, &["-cum"]) {
+        assert!(top.contains("Type: delay") && top.contains("::holds_long"), "{top}");
+    }
+}
+
+fn what_nobody_asked_for_is_not_counted() {
+    contend(2);
+    for kind in [Kind::Block, Kind::Mutex] {
+        assert!(decode::profile(&diagnostics::contention::profile(kind)).samples.is_empty());
+    }
+    // A profile of some time counts each wait of that time, and no other.
+    for kind in [Kind::Block, Kind::Mutex] {
+        for round in 1..3 {
+            let (enough, long) = (Token::new(), Duration::from_secs(3600));
+            let until = enough.clone();
+            let profile = go(move || diagnostics::contention::profile_for(kind, long, &until));
+            while profile.waiting() != Some(WaitReason::Select) {
+                yield_now();
+            }
+            contend(round);
+            enough.cancel();
+            let profile = decode::profile(&profile.join());
+            let (times, _) = match kind {
+                Kind::Block => contentions(&profile, "::waits_for_a_word", "none"),
+                Kind::Mutex => contentions(&profile, "::holds_long", "none"),
+            };
+            let expected = if kind == Kind::Block { round as u64 } else { 1 };
+            assert_eq!(times, expected, "{kind:?}: {profile:#?}");
+        }
+        let before = diagnostics::contention::profile(kind);
+        contend(2);
+        assert_eq!(diagnostics::contention::profile(kind), before);
+    }
+    // One that waits at least as long as the rate is counted, whatever else is left out.
+    diagnostics::contention::set_block_profile_rate(2_000_000);
+    let all = || decode::profile(&diagnostics::contention::profile(Kind::Block));
+    let before = contentions(&all(), "::waits_for_a_word", "none").0;
+    contend(4);
+    diagnostics::contention::set_block_profile_rate(0);
+    assert!(contentions(&all(), "::waits_for_a_word", "none").0 - before >= 3);
 }
 
 fn a_sched_line_is_go_s() {
