@@ -8,32 +8,20 @@
 //!
 //! A wait is counted when it ends, if it began while that profile was on. One stands on
 //! [`executive::waits`], which says whose waits it misses.
-//!
-//! **Rule:** a bucket's hash is claimed by an exchange; the claimer writes the stack, and says that
-//! it is whole (Release, partner: the Acquires of readers). Counts only grow. So nobody waits.
 
 use crate::latency::{self, Latencies};
-use crate::place::Place;
 use crate::pprof::{Frame, Profile};
-use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use crate::stacks::{Counts, Stacks, Walk, places, random};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
+use core::sync::atomic::{AtomicU64, Ordering::*};
 use core::time::Duration;
 use executive::cancel::Token;
 use executive::g::WaitReason;
 use executive::sync::Mutex;
 use executive::waits::Told;
 use executive::{machine, select, time, trace};
-use spin::Once;
-
-/// Frames of a stack at the most.
-const DEPTH: usize = 30;
-/// Stacks of a profile at the most, and how many places one looks at to find its own.
-const BUCKETS: usize = 1 << 10;
-const LOOKS: usize = 1 << 5;
 
 /// Which profile.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,34 +32,18 @@ pub enum Kind {
     Mutex,
 }
 
-struct Bucket {
-    /// Of the stack; 0: nobody's.
-    hash: AtomicU64,
-    is_whole: AtomicBool,
-    depth: AtomicUsize,
-    frames: [AtomicUsize; DEPTH],
-    count: AtomicU64,
-    ns: AtomicU64,
-}
-
 struct Table {
     /// See the two `set_` functions.
     rate: AtomicU64,
     /// Profiles of some seconds that are under way.
     asked: AtomicU64,
-    /// Waits for whose stack there was no room.
-    lost: AtomicU64,
-    buckets: Once<Box<[Bucket]>>,
+    /// Of each how many waits, and how long (ns).
+    stacks: Stacks<2>,
 }
 
-static TABLES: [Table; 2] = [const {
-    Table {
-        rate: AtomicU64::new(0),
-        asked: AtomicU64::new(0),
-        lost: AtomicU64::new(0),
-        buckets: Once::new(),
-    }
-}; 2];
+static TABLES: [Table; 2] =
+    [const { Table { rate: AtomicU64::new(0), asked: AtomicU64::new(0), stacks: Stacks::new() } };
+        2];
 
 /// Changes are made one at a time.
 static CHANGES: Mutex<()> = Mutex::new(());
@@ -94,17 +66,7 @@ pub fn set_mutex_profile_fraction(n: u64) -> u64 {
 
 fn change(kind: Kind, change: impl FnOnce(&Table)) {
     let table = &TABLES[kind as usize];
-    table.buckets.call_once(|| {
-        let bucket = || Bucket {
-            hash: AtomicU64::new(0),
-            is_whole: AtomicBool::new(false),
-            depth: AtomicUsize::new(0),
-            frames: [const { AtomicUsize::new(0) }; DEPTH],
-            count: AtomicU64::new(0),
-            ns: AtomicU64::new(0),
-        };
-        (0..BUCKETS).map(|_| bucket()).collect()
-    });
+    table.stacks.make();
     switch(|| change(table));
 }
 
@@ -140,16 +102,6 @@ fn told(told: &Told) {
     }
 }
 
-/// SplitMix64. (The scheduler's own is for goroutines: it unpins.)
-fn random() -> u64 {
-    static STATE: AtomicU64 = AtomicU64::new(0);
-    const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-    let z = STATE.fetch_add(STEP, Relaxed).wrapping_add(STEP);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
 /// As how many waits of how much time one counts. It is counted if it is at least as long as the
 /// rate; else with the chance of `ns` in `rate`, and then stands for `rate / ns` of its kind.
 fn block_weight(ns: u64, rate: u64, random: u64) -> Option<(u64, u64)> {
@@ -168,66 +120,14 @@ impl Table {
         }
     }
 
-    fn enter(&self, walk: impl FnOnce(&mut dyn FnMut(usize) -> bool), (count, ns): (u64, u64)) {
-        let (mut frames, mut depth) = ([0; DEPTH], 0);
-        walk(&mut |pc| {
-            if let Some(frame) = frames.get_mut(depth) {
-                *frame = pc;
-                depth += 1;
-            }
-            true
-        });
-        let Some(bucket) = self.bucket(&frames[..depth]) else {
-            self.lost.fetch_add(count, Relaxed);
-            return;
-        };
-        bucket.count.fetch_add(count, Relaxed);
-        bucket.ns.fetch_add(ns, Relaxed);
-    }
-
-    /// That of a stack. (Two stacks of one hash would be one.)
-    fn bucket(&self, stack: &[usize]) -> Option<&Bucket> {
-        // The multiplier of FxHash.
-        let mix = |hash: u64, pc: &usize| {
-            (hash.rotate_left(5) ^ *pc as u64).wrapping_mul(0xf135_7aea_2e62_a9c5)
-        };
-        let hash = stack.iter().fold(0, mix).max(1);
-        let buckets = self.buckets.get()?;
-        for look in 0..LOOKS {
-            let bucket = &buckets[((hash >> 32) as usize + look) % BUCKETS];
-            match bucket.hash.compare_exchange(0, hash, Relaxed, Relaxed) {
-                Ok(_) => {
-                    bucket.frames.iter().zip(stack).for_each(|(to, &pc)| to.store(pc, Relaxed));
-                    bucket.depth.store(stack.len(), Relaxed);
-                    bucket.is_whole.store(true, Release);
-                    return Some(bucket);
-                }
-                Err(same) if same == hash => return Some(bucket),
-                Err(_) => {}
-            }
-        }
-        None
-    }
-
-    /// What was counted so far: of each stack, how many waits and how long (ns).
-    fn so_far(&self) -> Counts {
-        let buckets = self.buckets.get().map_or(&[][..], |buckets| buckets);
-        let whole = buckets.iter().filter(|bucket| bucket.is_whole.load(Acquire));
-        whole
-            .map(|bucket| {
-                let frames = bucket.frames.each_ref().map(|frame| frame.load(Relaxed));
-                let stack = frames[..bucket.depth.load(Relaxed)].into();
-                (stack, (bucket.count.load(Relaxed), bucket.ns.load(Relaxed)))
-            })
-            .collect()
+    fn enter(&self, walk: impl FnOnce(&mut Walk<'_>), (count, ns): (u64, u64)) {
+        self.stacks.add(walk, [count, ns]);
     }
 }
 
-type Counts = BTreeMap<Vec<usize>, (u64, u64)>;
-
 /// All that was counted so far, for `go tool pprof`. A snapshot.
 pub fn profile(kind: Kind) -> Vec<u8> {
-    encode(TABLES[kind as usize].so_far(), 0)
+    encode(TABLES[kind as usize].stacks.so_far(), 0)
 }
 
 /// What is counted within that time, or until the token is cancelled, for `go tool pprof`: if the
@@ -235,19 +135,19 @@ pub fn profile(kind: Kind) -> Vec<u8> {
 pub fn profile_for(kind: Kind, time: Duration, until: &Token) -> Vec<u8> {
     let table = &TABLES[kind as usize];
     change(kind, |table| _ = table.asked.fetch_add(1, Relaxed));
-    let (begun, before) = (machine::now(), table.so_far());
+    let (begun, before) = (machine::now(), table.stacks.so_far());
     select! {
         recv(until) -> _ => {},
         after(time) => {},
     }
-    let (took, mut counts) = (machine::now() - begun, table.so_far());
+    let (took, mut counts) = (machine::now() - begun, table.stacks.so_far());
     change(kind, |table| _ = table.asked.fetch_sub(1, Relaxed));
-    for (stack, (count, ns)) in before {
+    for (stack, [count, ns]) in before {
         if let Some(now) = counts.get_mut(&stack) {
-            *now = (now.0 - count, now.1 - ns);
+            *now = [now[0] - count, now[1] - ns];
         }
     }
-    counts.retain(|_, &mut (count, _)| count != 0);
+    counts.retain(|_, &mut [count, _]| count != 0);
     encode(counts, took)
 }
 
@@ -263,27 +163,13 @@ pub(crate) fn latencies(time: Duration) -> Latencies {
 
 /// Waits for whose stack there was no room.
 pub fn lost(kind: Kind) -> u64 {
-    TABLES[kind as usize].lost.load(Relaxed)
+    TABLES[kind as usize].stacks.lost()
 }
 
-/// What stands between a wait, or its end, and the event.
-const MACHINERY: [&str; 4] = ["executive::", "executive_core::", "diagnostics::", "core::"];
-
-/// The places of a stack, without the innermost that are machinery.
-fn places(stack: &[usize], of: impl Fn(usize) -> Place) -> Vec<Frame> {
-    let is_machinery = |frame: &Frame| {
-        let name = frame.place.function.trim_start_matches('<');
-        MACHINERY.iter().any(|machinery| name.starts_with(machinery))
-    };
-    let all: Vec<_> = stack.iter().map(|&pc| Frame { pc, place: of(pc) }).collect();
-    let first = all.iter().position(|frame| !is_machinery(frame)).unwrap_or(0);
-    all[first..].into()
-}
-
-fn encode(counts: Counts, took: u64) -> Vec<u8> {
+fn encode(counts: Counts<2>, took: u64) -> Vec<u8> {
     let mut profile = Profile::new();
-    for (stack, (count, ns)) in counts {
-        profile.sample(places(&stack, Place::of), &[count, ns], &[]);
+    for (stack, counts) in counts {
+        profile.sample(places(&stack), &counts, &[]);
     }
     let contentions = ("contentions", "count");
     profile.finish(&[contentions, ("delay", "nanoseconds")], (contentions, 1), took)
@@ -301,11 +187,11 @@ pub fn text(kind: Kind) -> String {
             writeln!(out, "--- mutex:\ncycles/second=1000000000\nsampling period={n}")
         }
     };
-    let mut all: Vec<_> = table.so_far().into_iter().collect();
-    all.sort_by_key(|&(_, (_, ns))| core::cmp::Reverse(ns));
-    for (stack, (count, ns)) in all {
+    let mut all: Vec<_> = table.stacks.so_far().into_iter().collect();
+    all.sort_by_key(|&(_, [_, ns])| core::cmp::Reverse(ns));
+    for (stack, [count, ns]) in all {
         let _ = write!(out, "{ns} {count} @");
-        let frames = places(&stack, Place::of);
+        let frames = places(&stack);
         frames.iter().for_each(|frame| _ = write!(out, " {:#x}", frame.pc));
         out.push('\n');
         for Frame { pc, place } in frames {

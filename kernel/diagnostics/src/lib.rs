@@ -21,6 +21,7 @@ mod place;
 mod pprof;
 pub mod cpu;
 pub mod goroutine;
+mod stacks;
 mod latency;
 pub mod contention;
 pub mod gotrace;
