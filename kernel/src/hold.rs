@@ -7,8 +7,11 @@
 //! again. Otherwise another CPU's page-fault handler, which spins for that lock with interrupts
 //! off, would never stand still. (All other locks are spun for with interrupts on.)
 
+#![allow(unsafe_code)] // Says that CPUs stand still.
+
 use crate::{apic, flush, frames, vectors};
 use core::sync::atomic::{AtomicU64, Ordering};
+use executive::crash::Still;
 use executive::lock::{Lock, Rank};
 use executive::param::MAX_CPUS;
 use executive::percpu::cpu;
@@ -88,4 +91,11 @@ pub fn others(mut f: impl FnMut()) {
         }
         core::hint::spin_loop();
     }
+}
+
+/// Calls `f` while all other CPUs stand still: for whoever looks at what they leave behind
+/// (`executive::leaks`). As for [`others`].
+pub fn still(f: &mut dyn FnMut(Still)) {
+    // SAFETY: all others stand still, and this CPU executes `f`: its caller is pinned by the lock.
+    others(|| f(unsafe { Still::new() }));
 }

@@ -45,8 +45,13 @@ pub(crate) fn all() -> impl Iterator<Item = Goroutine> {
 /// A profile for `go tool pprof`: how many goroutines there are of each place and state. Takes no
 /// lock; a snapshot. Go: the profile `goroutine`.
 pub fn profile() -> Vec<u8> {
+    profile_of("goroutine", |_| true)
+}
+
+/// The same of those whose numbers are `wanted`.
+pub(crate) fn profile_of(kind: &'static str, wanted: impl Fn(u64) -> bool) -> Vec<u8> {
     let mut groups: BTreeMap<(&Location<'static>, &str, Option<&str>), u64> = BTreeMap::new();
-    for Goroutine { seen, state, .. } in all() {
+    for Goroutine { seen, state, .. } in all().filter(|one| wanted(one.seen.id)) {
         *groups.entry((seen.started_at, state, seen.name)).or_default() += 1;
     }
     let mut profile = Profile::new();
@@ -59,6 +64,6 @@ pub fn profile() -> Vec<u8> {
         labels.extend(name.map(|name| Label::Text("name", name)));
         profile.sample(stack, &[count], &labels);
     }
-    let goroutines = ("goroutine", "count");
+    let goroutines = (kind, "count");
     profile.finish(&[goroutines], (goroutines, 1), 0)
 }

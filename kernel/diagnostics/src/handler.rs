@@ -20,7 +20,8 @@
 
 use crate::contention::{self, Kind};
 use crate::place::Place;
-use crate::{cpu, goroutine, gotrace, live};
+use crate::{cpu, goroutine, gotrace, leaks, live};
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
@@ -31,13 +32,11 @@ use executive::{census, time, trace};
 use http::{Request, Response};
 
 /// What there is: under `/debug/pprof/`, and what it tells.
-const PROFILES: [(&str, &str); 6] = [
-    (
-        "block",
-        "where goroutines waited; ?seconds=5: from now on, also if it is off; ?debug=1: text",
-    ),
+const PROFILES: [(&str, &str); 7] = [
+    ("block", "where goroutines waited; ?seconds=5: from now on, even if off; ?debug=1: text"),
     ("mutex", "who let others wait for a lock; ?seconds=5 and ?debug=1 as for block"),
     ("goroutine", "all goroutines, by where they were started and what they do; ?debug=1: text"),
+    ("goroutineleak", "those that can never run again, as far as that is known; ?debug=1: text"),
     ("profile", "where CPUs spend their time: samples for ?seconds=30"),
     ("trace", "what each CPU does from now on, for ?seconds=1, for `go tool trace`"),
     ("symbol", "the functions at the addresses that are posted"),
@@ -68,6 +67,7 @@ pub fn serve(request: &mut Request<'_, '_>, response: &mut Response<'_>) {
         "pprof" | "pprof/" => index(response),
         "pprof/goroutine" if number(request.query(), "debug") > Some(0) => goroutines(response),
         "pprof/goroutine" => send(response, "goroutine", &goroutine::profile()),
+        "pprof/goroutineleak" => goroutine_leaks(request, response),
         "pprof/block" => contentions(request, response, "block", Kind::Block),
         "pprof/mutex" => contentions(request, response, "mutex", Kind::Mutex),
         "pprof/profile" => profile(request, response),
@@ -120,6 +120,17 @@ fn profile(request: &mut Request<'_, '_>, response: &mut Response<'_>) {
     match cpu::profile(seconds(request, PROFILE_SECONDS), &Token::new()) {
         Some(profiled) => send(response, "profile", &profiled.pprof),
         None => response.status(500).text("Could not enable CPU profiling: it is in use already\n"),
+    }
+}
+
+fn goroutine_leaks(request: &mut Request<'_, '_>, response: &mut Response<'_>) {
+    let why = if number(request.query(), "debug") > Some(0) {
+        leaks::text().map(|text| response.text(&text)).err()
+    } else {
+        leaks::profile().map(|bytes| send(response, "goroutineleak", &bytes)).err()
+    };
+    if let Some(why) = why {
+        response.status(503).text(&format!("{}\n", leaks::Why(why)));
     }
 }
 

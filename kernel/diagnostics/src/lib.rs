@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`cpu::profile`], [`goroutine::profile`], [`contention::profile`] | `go tool pprof` |
 //! | [`handler`]: `/debug/pprof/..`, as in Go's `net/http/pprof` | `go tool pprof http://..` |
+//! | [`leaks::find`]: who can never run again | a person, `go tool pprof` |
 //! | [`handler`]: `/debug/`, a live page | a browser |
 //! | [`gotrace::encode`] | `go tool trace` |
 //! | [`schedtrace::Line`] | whoever knows Go's `GODEBUG=schedtrace=1000` |
@@ -21,6 +22,7 @@ mod place;
 mod pprof;
 pub mod cpu;
 pub mod goroutine;
+pub mod leaks;
 mod stacks;
 mod latency;
 pub mod contention;

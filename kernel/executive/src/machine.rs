@@ -37,6 +37,7 @@ pub mod up {
     //! | a stack grows (optional) | [`on_growth`], for reports of how deep stacks went |
     //! | memory is short (optional) | [`on_low_memory`], in the handler |
     //! | it wants memory back (optional) | [`give_back`]; [`resting`] for more of parked stacks |
+    //! | CPUs can be made to stand still (optional) | [`offer`], [`Still`], to find leaks |
     //! | a panic | [`panicked`]; or [`begin`], and if nobody catches it [`panicked_with`] |
     //! | a panic of a goroutine that can be spared (optional) | [`is_out_of_memory`] |
     //! | `raise` comes to a stack's end | [`unwound`] |
@@ -47,8 +48,9 @@ pub mod up {
     //! | a thread that is no CPU appears | [`Foreign`], for its GS base |
 
     pub use crate::report::{
-        crash::{fault, page_fault, panicked, panicked_with, reporter, stopped},
+        crash::{Still, fault, page_fault, panicked, panicked_with, reporter, stopped},
         depth::on_growth,
+        leaks::offer,
         resting::{Resting, resting},
         sampling,
     };

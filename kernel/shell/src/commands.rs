@@ -56,6 +56,8 @@ static TABLE: &[Command] = &[
     command("cpus", "", reports::cpus, "each CPU: what it does and what it has done"),
     command("gs", "[MOST]", reports::gs,
         "every goroutine, alike ones in one line: what it does, since when, its stack"),
+    command("leaks", "", diagnosing::leaks,
+        "goroutines that can never run again: cycles of mutexes, and who waits for such"),
     command("mem", "", reports::mem, "where the memory is"),
     command("report", "", reports::report, "all about this machine, for whoever is not there"),
     command("lspci", "", reports::lspci, "the functions on the PCI buses"),

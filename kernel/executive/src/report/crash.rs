@@ -231,7 +231,7 @@ fn goroutines(out: &mut Out) {
     let left_out = census::group(groups, |g| if compared { stack_hash(g) } else { 0 });
     let now = machine::now();
     for group in groups.iter().flatten() {
-        let _ = writeln!(out, "  {}", Report { group, now, owner });
+        let _ = writeln!(out, "  {}", Report { group, now, owner: last_owner });
         if is_off_its_cpu(group.first) {
             let mut frames = Frames::of(out);
             saved_frames(group.first, |pc| frames.tell(pc));
@@ -242,11 +242,44 @@ fn goroutines(out: &mut Out) {
     }
 }
 
-/// The owner of the mutex for which this goroutine waits.
-fn owner(g: &G) -> (usize, &'static str) {
+/// While it exists no CPU executes code of the executive, but for the one that has it.
+pub struct Still(());
+
+impl Still {
+    /// # Safety
+    /// What it says is so.
+    pub unsafe fn new() -> Self {
+        Still(())
+    }
+}
+
+/// An address on the stack of the owner of the mutex for which this goroutine waits; 0: it has
+/// none.
+pub(super) fn owner(g: &G, _: &Still) -> usize {
     // SAFETY: its reason says that it waits for a mutex, which only a `RawMutex` may give
-    // (`Parking::for_a_lock`). It goes on waiting: no goroutine runs any more (`freeze_others`).
-    (unsafe { (*RawMutex::of_waiter(g.waits_for())).owner() }, "")
+    // (`Parking::for_a_lock`). It goes on waiting: no goroutine runs.
+    unsafe { (*RawMutex::of_waiter(g.waits_for())).owner() }
+}
+
+/// The same for a report, when no goroutine runs any more (`freeze_others`).
+fn last_owner(g: &G) -> (usize, &'static str) {
+    (owner(g, &Still(())), "")
+}
+
+/// The address of the g that waits for the end of this one. Else some number that is none.
+pub(super) fn joined_by(g: &G) -> usize {
+    const JOINER: usize = {
+        let (names, offsets) = G::FIELDS;
+        let mut n = 0;
+        while !matches!(names[n].as_bytes(), b"joiner") {
+            n += 1;
+        }
+        offsets[n]
+    };
+    const { assert!(JOINER.is_multiple_of(8) && JOINER + 8 <= size_of::<G>()) };
+    // SAFETY: the joiner is one atomic word.
+    unsafe { &*core::ptr::from_ref(g).byte_add(JOINER).cast::<AtomicUsize>() }
+        .load(Ordering::Relaxed)
 }
 
 /// A hash of the stack, to tell stacks that differ.

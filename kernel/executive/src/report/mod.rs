@@ -5,6 +5,7 @@ pub mod resting;
 pub mod census;
 mod debugger;
 pub mod crash;
+pub mod leaks;
 pub mod waits;
 pub mod trace;
 pub mod sampling;

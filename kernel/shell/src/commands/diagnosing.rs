@@ -8,6 +8,7 @@ use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use core::time::Duration;
 use diagnostics::handler;
+use diagnostics::leaks::{self, Why};
 use diagnostics::schedtrace::Line;
 use diagnostics::top::{Sort, Top};
 use executive::cancel::Token;
@@ -88,6 +89,13 @@ pub fn top(args: &Args) -> Outcome {
         print!("\x1b[H{}\x1b[J", screen.replace('\n', "\x1b[K\n"));
         drawn += 1;
     }
+    Ok(())
+}
+
+pub fn leaks(_: &Args) -> Outcome {
+    let all = leaks::find().map_err(|why| format!("{}", Why(why)))?;
+    println!("{} goroutines can never run again, as far as that is known", all.len());
+    all.into_iter().for_each(|leak| println!("{}", leaks::Line(leak)));
     Ok(())
 }
 
