@@ -20,7 +20,7 @@
 
 use crate::contention::{self, Kind};
 use crate::place::Place;
-use crate::{cpu, goroutine, gotrace, leaks, live};
+use crate::{cpu, goroutine, gotrace, heap, leaks, live};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -32,7 +32,9 @@ use executive::{census, time, trace};
 use http::{Request, Response};
 
 /// What there is: under `/debug/pprof/`, and what it tells.
-const PROFILES: [(&str, &str); 7] = [
+const PROFILES: [(&str, &str); 9] = [
+    ("allocs", "who has allocated memory; as heap"),
+    ("heap", "whose memory is in use, if the program has a `Profiled` allocator, and a rate"),
     ("block", "where goroutines waited; ?seconds=5: from now on, even if off; ?debug=1: text"),
     ("mutex", "who let others wait for a lock; ?seconds=5 and ?debug=1 as for block"),
     ("goroutine", "all goroutines, by where they were started and what they do; ?debug=1: text"),
@@ -68,6 +70,8 @@ pub fn serve(request: &mut Request<'_, '_>, response: &mut Response<'_>) {
         "pprof/goroutine" if number(request.query(), "debug") > Some(0) => goroutines(response),
         "pprof/goroutine" => send(response, "goroutine", &goroutine::profile()),
         "pprof/goroutineleak" => goroutine_leaks(request, response),
+        "pprof/heap" => heap(response, "heap"),
+        "pprof/allocs" => heap(response, "allocs"),
         "pprof/block" => contentions(request, response, "block", Kind::Block),
         "pprof/mutex" => contentions(request, response, "mutex", Kind::Mutex),
         "pprof/profile" => profile(request, response),
@@ -120,6 +124,13 @@ fn profile(request: &mut Request<'_, '_>, response: &mut Response<'_>) {
     match cpu::profile(seconds(request, PROFILE_SECONDS), &Token::new()) {
         Some(profiled) => send(response, "profile", &profiled.pprof),
         None => response.status(500).text("Could not enable CPU profiling: it is in use already\n"),
+    }
+}
+
+fn heap(response: &mut Response<'_>, name: &str) {
+    match heap::profile() {
+        Some(bytes) => send(response, name, &bytes),
+        None => response.status(503).text("nobody has called set_mem_profile_rate\n"),
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! | what | who reads it |
 //! | --- | --- |
-//! | [`cpu::profile`], [`goroutine::profile`], [`contention::profile`] | `go tool pprof` |
+//! | [`cpu::profile`], [`goroutine::profile`] | `go tool pprof` |
+//! | [`contention::profile`], [`heap::profile`] | `go tool pprof` |
 //! | [`handler`]: `/debug/pprof/..`, as in Go's `net/http/pprof` | `go tool pprof http://..` |
 //! | [`leaks::find`]: who can never run again | a person, `go tool pprof` |
 //! | [`handler`]: `/debug/`, a live page | a browser |
@@ -24,6 +25,7 @@ pub mod cpu;
 pub mod goroutine;
 pub mod leaks;
 mod stacks;
+pub mod heap;
 mod latency;
 pub mod contention;
 pub mod gotrace;

@@ -68,10 +68,10 @@ pub mod reclaim {
     pub use executive_core::reclaim::*;
 }
 
-/// A spin lock that pins, and an allocator whose holder is pinned.
+/// A spin lock that pins, an allocator whose holder is pinned, and one that tells of its blocks.
 pub mod lock {
     pub use executive_core::lock::*;
-    pub use executive_services::pinned::Pinned;
+    pub use executive_services::pinned::{Heard, HearsOfBlocks, Pinned};
 }
 
 /// The waist: how a goroutine waits, and how it is woken. For primitives of your own.

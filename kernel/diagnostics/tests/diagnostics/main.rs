@@ -8,28 +8,35 @@ mod decode;
 use decode::Profile;
 use diagnostics::contention::Kind;
 use diagnostics::cpu::PERIOD_NS;
+use diagnostics::heap::{MEM_PROFILE_RATE, Profiled, set_mem_profile_rate};
 use executive::cancel::Token;
 use executive::chan::Receiver;
 use executive::g::WaitReason;
 use executive::sync::Mutex;
 use executive::{Builder, affinity, census, chan, go, machine, yield_now};
+use std::alloc::System;
 use std::hint::black_box;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-const CLAIMS: [(&str, fn()); 9] = [
+const CLAIMS: [(&str, fn()); 11] = [
     ("goroutines_by_site_and_state", goroutines_by_site_and_state),
     ("a_profile_shows_who_takes_the_time", a_profile_shows_who_takes_the_time),
     ("one_profile_at_a_time", one_profile_at_a_time),
     ("a_block_profile_shows_who_waited", a_block_profile_shows_who_waited),
     ("a_mutex_profile_shows_who_let_others_wait", a_mutex_profile_shows_who_let_others_wait),
     ("what_nobody_asked_for_is_not_counted", what_nobody_asked_for_is_not_counted),
+    ("a_heap_profile_shows_whose_memory_is_in_use", a_heap_profile_shows_whose_memory_is_in_use),
+    ("a_sampled_heap_profile_is_about_right", a_sampled_heap_profile_is_about_right),
     ("a_sched_line_is_go_s", a_sched_line_is_go_s),
     ("a_trace_is_go_s", a_trace_is_go_s),
     ("a_trace_that_was_cut_is_go_s_too", a_trace_that_was_cut_is_go_s_too),
 ];
+
+#[global_allocator]
+static HEAP: Profiled<System> = Profiled::new(System);
 
 fn main() -> ExitCode {
     if let Some(name) = std::env::args().nth(1)
@@ -337,6 +344,73 @@ fn what_nobody_asked_for_is_not_counted() {
     contend(4);
     diagnostics::contention::set_block_profile_rate(0);
     assert!(contentions(&all(), "::waits_for_a_word", "none").0 - before >= 3);
+}
+
+#[inline(never)]
+fn keeps(blocks: usize, bytes: usize) -> Vec<Vec<u8>> {
+    let mut all = Vec::with_capacity(blocks);
+    all.extend((0..blocks).map(|_| black_box(Vec::with_capacity(bytes))));
+    all
+}
+
+/// The sum of the samples with this function.
+fn allocated(profile: &Profile, by: &str) -> [u64; 4] {
+    let has =
+        |sample: &&decode::Sample| sample.stack.iter().any(|frame| frame.function.ends_with(by));
+    let add = |sum: [u64; 4], one: &decode::Sample| std::array::from_fn(|n| sum[n] + one.values[n]);
+    profile.samples.iter().filter(has).fold([0; 4], add)
+}
+
+fn a_heap_profile_shows_whose_memory_is_in_use() {
+    assert!(diagnostics::heap::profile().is_none());
+    let before = keeps(3, 700); // not counted
+    set_mem_profile_rate(1);
+    let mut all = keeps(100, 1000);
+    all.truncate(60);
+    drop(before);
+    // Elsewhere it may be freed, too; and one that grows is another block.
+    let mut all = go(move || {
+        all.truncate(50);
+        all
+    })
+    .join();
+    all[0].reserve_exact(3000);
+    set_mem_profile_rate(0);
+    let more = keeps(7, 1000);
+    let bytes = diagnostics::heap::profile().expect("it is on");
+    let profile = decode::profile(&bytes);
+    let types: Vec<_> = profile.types.iter().map(|one| (&one.0[..], &one.1[..])).collect();
+    let wanted = [("alloc_objects", "count"), ("alloc_space", "bytes"), ("inuse_objects", "count")];
+    assert_eq!(types, [&wanted[..], &[("inuse_space", "bytes")]].concat());
+    // A hundred blocks, and the list of them.
+    let list = 100 * size_of::<Vec<u8>>() as u64;
+    let expected = [101, 100_000 + list, 50, 49_000 + list];
+    assert_eq!(allocated(&profile, "::keeps"), expected, "{profile:#?}");
+    assert_eq!(diagnostics::heap::lost(), 0);
+    if let Some(top) = go_top(&bytes, &["-cum"]) {
+        assert!(top.contains("Type: inuse_space") && top.contains("::keeps"), "{top}");
+    }
+    drop((all, more));
+    let profile = decode::profile(&diagnostics::heap::profile().expect("it is on"));
+    assert_eq!(allocated(&profile, "::keeps"), [101, 100_000 + list, 0, 0]);
+}
+
+fn a_sampled_heap_profile_is_about_right() {
+    const BLOCKS: usize = 100_000;
+    const BYTES: usize = 4096;
+    set_mem_profile_rate(MEM_PROFILE_RATE);
+    let all = keeps(BLOCKS, BYTES);
+    let profile = decode::profile(&diagnostics::heap::profile().expect("it is on"));
+    assert_eq!((profile.period, &profile.period_type.0[..]), (MEM_PROFILE_RATE, "space"));
+    // Some 780 samples: a quarter is seven times the deviation.
+    let space = (BLOCKS * BYTES) as u64;
+    let [_, allocated_space, _, in_use] = allocated(&profile, "::keeps");
+    for bytes in [allocated_space, in_use] {
+        assert!((space * 3 / 4..space * 5 / 4).contains(&bytes), "{bytes} of {space}");
+    }
+    drop(all);
+    let profile = decode::profile(&diagnostics::heap::profile().expect("it is on"));
+    assert_eq!(allocated(&profile, "::keeps")[2..], [0, 0]);
 }
 
 fn a_sched_line_is_go_s() {

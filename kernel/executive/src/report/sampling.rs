@@ -55,6 +55,12 @@ impl Sample<'_> {
     }
 }
 
+/// Tells the calls that led here, innermost first: on the goroutine's own stack, or on this CPU's
+/// g0; nothing on a thread that is no CPU. `tell` is as in [`Sample::frames`].
+pub fn here(tell: impl FnMut(usize) -> bool) {
+    crash::own_frames(tell);
+}
+
 /// From here on each CPU is sampled whenever it has been busy for another `period_ns`. `sampler` is
 /// called in the timer's handler: it takes no lock and allocates nothing. Each `start` must give
 /// the same function. `false`: somebody samples already.
