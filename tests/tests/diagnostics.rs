@@ -175,6 +175,94 @@ fn go_s_tools_read_profiles_of_a_running_kernel() {
     }
 }
 
+/// What docs/debugging.md tells to type for a planted fault, behind the line that boots it.
+fn commands_of_the_manual(fault: &str) -> Vec<&'static str> {
+    let manual = include_str!("../../docs/debugging.md");
+    let boots = format!("    ./qemu-run.sh --smp 2 --net --example {fault}\n");
+    let (_, section) = manual.split_once(&boots).expect("the manual boots it");
+    let section = section.split("\n##").next().expect("there is a first");
+    // What stands between fences is what the tools say.
+    let lines = section.split("```").step_by(2).flat_map(str::lines);
+    let commands: Vec<_> = lines.filter_map(|line| line.strip_prefix("    ")).collect();
+    assert!(!commands.is_empty(), "the manual looks for {fault} by nothing");
+    commands
+}
+
+/// Does what the manual says to the machine that has this port. `None`: there is no Go here.
+fn does(command: &str, port: u16) -> Option<Vec<u8>> {
+    let (tool, url) = command.trim_end_matches('\'').rsplit_once(" '").expect("a quoted URL");
+    let path = url.strip_prefix("http://localhost:8080").expect("the example's port");
+    match tool {
+        "curl -s" => {
+            let (status, bytes) = fetch(port, path);
+            assert_eq!(status, 200, "{command}: {}", String::from_utf8_lossy(&bytes));
+            Some(bytes)
+        }
+        "go tool pprof -top" => {
+            Some(go_top(port, path.strip_prefix("/debug/pprof/").expect("a profile"))?.into())
+        }
+        other => panic!("the manual has a tool more: {other}"),
+    }
+}
+
+#[test]
+fn the_manual_finds_three_planted_faults() {
+    for fault in ["deadlock", "lost_reply", "hog"] {
+        let port = free_port();
+        let forward = format!("user,id=n,hostfwd=tcp:127.0.0.1:{port}-:80");
+        let card = ["-netdev", &forward, "-device", "virtio-net-pci,netdev=n,romfile="];
+        let machine = boots().smp(2).example(fault).qemu(&card).within_secs(120);
+        let machine = machine.started("is served on port 80");
+        let finds = |said: &str| match fault {
+            "deadlock" => {
+                let of = |name: &str| said.lines().find(|line| line.contains(name));
+                assert!(of("(first)").or(of("(second)")).is_none(), "they are well: {said}");
+                let stuck = ["(to savings) [sync.Mutex.Lock", "(to current) [sync.Mutex.Lock"];
+                // When one looks so early that not all three wait, there are fewer.
+                said.contains("total 3\n")
+                    && stuck.iter().all(|words| said.contains(words))
+                    && said.contains("(teller) [join")
+            }
+            "lost_reply" => said
+                .lines()
+                .any(|line| line.contains(" @ ") && line.contains("(client) [chan receive")),
+            _ => said.contains("hog::has_double"),
+        };
+        for command in commands_of_the_manual(fault) {
+            while let Some(bytes) = does(command, port) {
+                if finds(&String::from_utf8_lossy(&bytes)) {
+                    break;
+                }
+            }
+        }
+        // And again and again: nobody is told who is well.
+        let leaks = if fault == "deadlock" { 3 } else { 0 };
+        for _ in 0..20 {
+            let (status, text) = fetch(port, "/debug/pprof/goroutineleak?debug=1");
+            let text = String::from_utf8_lossy(&text);
+            match fault {
+                "hog" => assert!(status == 503 && text.contains("nothing is certain"), "{text}"),
+                _ => assert!(status == 200 && text.contains(&format!("total {leaks}\n")), "{text}"),
+            }
+            if fault == "hog" {
+                let (_, bytes) = fetch(port, "/debug/pprof/profile?seconds=1");
+                let profile = decode::profile(&bytes);
+                let most = profile.samples.iter().max_by_key(|sample| sample.values[0]);
+                let most = most.expect("somebody runs");
+                assert!(most.labels.contains(&("name".into(), "checker".into(), 0)), "{most:?}");
+                break; // each look for leaks takes two seconds
+            }
+        }
+        let (status, bytes) = fetch(port, "/debug/pprof/goroutineleak");
+        assert_eq!(status, if fault == "hog" { 503 } else { 200 });
+        if status == 200 {
+            let profile = decode::profile(&bytes);
+            assert_eq!(profile.samples.iter().map(|one| one.values[0]).sum::<u64>(), leaks);
+        }
+        drop(machine);
+    }
+}
+
 /// The numbers of a SCHED line: the global queue's and the P's.
 fn queued(line: &str) -> u64 {
     let (head, queues) = line.split_once(" [ ").expect("a list");
