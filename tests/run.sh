@@ -32,7 +32,7 @@ step() {
     printf '=== %s: %d passed, %d failed (%d s)\n' "$name" "$p" "$f" $((SECONDS - begun))
 }
 
-host=(-p executive-core -p executive-services -p executive -p contract -p hosted -p bench -p demos -p files -p net -p http -p diagnostics -p hosted-tap -p scenarios -p boot) # these run here; -p tests boots machines
+host=(-p executive-core -p executive-services -p executive -p contract -p hosted -p bench -p demos -p files -p net -p http -p diagnostics -p policies -p hosted-tap -p scenarios -p boot) # these run here; -p tests boots machines
 bare=(--release "${goroutine[@]}")
 # boot's build script must not see this (boot/Cargo.toml); every cargo below gets it as an option.
 unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
@@ -67,7 +67,7 @@ loom() {
 
 # The documentation of what others may use, without a warning.
 docs() {
-    RUSTDOCFLAGS="-D warnings" cargo doc --target-dir "$target" --no-deps -p executive-core -p executive-services -p executive -p contract -p hosted -p bench -p demos -p files -p net -p http -p diagnostics -p scenarios &&
+    RUSTDOCFLAGS="-D warnings" cargo doc --target-dir "$target" --no-deps -p executive-core -p executive-services -p executive -p contract -p hosted -p bench -p demos -p files -p net -p http -p diagnostics -p policies -p scenarios &&
         RUSTDOCFLAGS="-D warnings" cargo doc --target-dir "$target" --no-deps --release --target x86_64-unknown-none -p kernel -p drivers --lib
 }
 

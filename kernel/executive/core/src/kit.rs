@@ -1,16 +1,16 @@
 //! For machines, reports and the contract's questions: what they need of the inside, and nothing
 //! else does. Not stable: it changes with the core.
 //!
-//! Whatever could break a promise is `unsafe` here; the rest only tells, and what it tells is whole
-//! (SEEN-WHOLE) and may be stale.
+//! Whatever could break a promise is `unsafe` here; what the rest tells is whole (SEEN-WHOLE), and
+//! may be stale. A policy is given to `SCHED`.
 #![allow(unsafe_code)] // Goroutines made and moved by hand, for the contract.
 
 pub use crate::ground::chaos;
 pub use crate::nouns::g::{G, Seen, curg, on_g0};
 pub use crate::nouns::m::{M, MS, m_of, p_of};
 pub use crate::nouns::p::{P, Stats};
-pub use crate::nouns::runq::Runq;
-pub use crate::nouns::sched::{SCHED, Sched};
+pub use crate::nouns::runq::{Linked, List, Runq};
+pub use crate::nouns::sched::{Policy, SCHED, Sched};
 pub use crate::proc::boot::set_up;
 pub use crate::switch::{contains as in_switch, left_at, own_frame, systemstack};
 pub use crate::tools::percpu::{PerCpu, is_foreign, pin as pin_for_good};
@@ -36,7 +36,7 @@ pub unsafe fn as_goroutine<R>(g0_stack: Stack, ask: fn() -> R) -> R {
     let g0 = crate::nouns::g::getg();
     g0.sched_sp.store(g0_stack.hi, Relaxed);
     SCHED.set_cpus(1);
-    SCHED.main_started.store(true, Relaxed);
+    SCHED.born_next.store(true, Relaxed);
     let me: &'static G = Box::leak(Box::new(G::new()));
     me.set_status(Status::Idle, Status::Running, "kit: new g is not Idle");
     m().set_state(CpuState::Running); // a tick on a CPU that is off ends a wait, and no more

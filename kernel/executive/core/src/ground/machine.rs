@@ -26,8 +26,7 @@ use core::{any::Any, fmt};
 /// What [`Machine::raise`] gives to [`Machine::catch`].
 pub type Raised = Box<dyn Any + Send>;
 
-/// No deadline: later than any time. A timer's deadline is never this (timers.rs), however far it
-/// lies.
+/// No deadline: later than any time. A timer's is never this (timers.rs), however far it lies.
 pub const NEVER: u64 = u64::MAX;
 
 /// A goroutine's stack: `[lo, hi)` may be used, `hi` is 16-byte aligned, and at least a page below
@@ -64,8 +63,7 @@ pub struct Interrupted {
 }
 
 /// Makes of one list of hooks the trait, the symbols that bind a machine, and the functions that
-/// the executive calls, each of that ABI. `safe`, `unsafe` mean the caller; `=` gives a
-/// default.
+/// the executive calls, each of that ABI. `safe`, `unsafe` mean the caller; `=` gives a default.
 macro_rules! hooks {
     ($d:tt $(#[$about:meta])* trait $Machine:ident { $($abi:literal: $(
         $(#[$doc:meta])*
@@ -119,8 +117,7 @@ trait Machine {
     "C":
     /// How many CPUs there may be: at least 1, at most
     /// [`MAX_CPUS`](crate::ground::param::MAX_CPUS), always the same answer. CPU 0 is the boot CPU.
-    /// Fewer come up if [`start_cpu`](Self::start_cpu) says so: `affinity::cpus` counts those that
-    /// did. Default: 1.
+    /// Fewer come up if [`start_cpu`](Self::start_cpu) says so (`affinity::cpus`). Default: 1.
     safe fn cpus() -> usize = 1;
 
     /// Makes the next CPU that was not tried yet CPU `cpu`: it runs `entry` on a stack of the
@@ -181,8 +178,7 @@ trait Machine {
     /// takes only locks of its own, from [`Rank::Reclaim`](crate::tools::lock::Rank) on.
     safe fn alloc_stack(size: usize) -> Option<Stack>;
 
-    /// Gives a stack back: its memory can serve anything else, at the latest when there is no
-    /// other.
+    /// Gives a stack back: its memory can serve anything else, at the latest when memory is short.
     ///
     /// # Safety
     /// It came from [`alloc_stack`](Self::alloc_stack), and nothing runs on it or points into it.
@@ -197,8 +193,7 @@ trait Machine {
     safe fn stack_committed(stack: Stack) -> usize = stack.size();
 
     /// Whether more than the topmost page of this stack, on which nothing runs, is backed by
-    /// memory. Called pinned or on g0, for exited goroutines, whose deep stacks are given back
-    /// sooner.
+    /// memory. Called pinned or on g0, for exited goroutines: deep stacks are given back sooner.
     ///
     /// Default: `false`, which is right too where it costs as much to know as to keep it. Free
     /// goroutines then keep all the memory that their stacks ever took.
@@ -221,8 +216,7 @@ trait Machine {
     safe fn freeze_others() = {};
 
     /// Writes the name of the function that contains `pc`, and `+0x..`, if known; `false` if not.
-    /// For crash reports, so better allocates nothing. Default: `false`; reports have addresses
-    /// only.
+    /// For crash reports, so better allocates nothing. Default: `false`: they have addresses only.
     safe fn symbol(pc: usize, out: &mut dyn fmt::Write) -> bool = false;
 
     /// The run is over; 0 is success.

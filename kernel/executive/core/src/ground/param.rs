@@ -1,24 +1,20 @@
 //! Every tunable number, with its reason. Units are in the name.
 
-/// The most CPUs we run: APIC ids of one byte in xAPIC mode give 255; a power of two keeps masks
-/// whole.
+/// The most CPUs we run: APIC ids of one byte (xAPIC) give 255; a power of two keeps masks whole.
 pub const MAX_CPUS: usize = 256;
 
 /// A P's ring of runnable g's. Go's value: large enough that spilling is rare, small enough that
-/// half of it is moved in one go under the scheduler lock. The models use 4 so that they see it
-/// full and wrapped.
+/// half of it is moved in one go under the scheduler lock. The models use 4: they see it full.
 pub const RUNQ_SIZE: usize = if cfg!(loom) { 4 } else { 256 };
 
 /// Every so many schedules the global queue is looked at first, so that two g's which keep readying
 /// each other cannot starve it. Go's value: a prime, so that it falls in step with no loop.
 pub const GLOBAL_QUEUE_EVERY_TICKS: u32 = 61;
 
-/// How many are taken then, for as many times: an eighth of the trips to the lock that all CPUs
-/// share.
+/// How many are taken then, for as many times: an eighth of the trips to the lock that all share.
 pub const GLOBAL_QUEUE_BATCH: usize = 8;
 
-/// Rounds over all P's that a searcher makes before it gives up (Go: stealTries). The models make
-/// one.
+/// Rounds over all P's that a searcher makes before it gives up (Go: stealTries); in models one.
 pub const STEAL_ROUNDS: usize = if cfg!(loom) { 1 } else { 4 };
 
 /// How long a thief leaves a running P alone with its runnext (in Go, 3 us).
@@ -45,16 +41,14 @@ pub const GOID_BATCH: u64 = 16;
 /// Timers that fire under one hold of their heap's lock, at the most: what another waits for it.
 pub const TIMERS_BATCH: usize = 64;
 
-/// A goroutine's stack when nobody says otherwise: reserved addresses, of which only touched pages
-/// cost memory.
+/// A goroutine's usual stack: reserved addresses, of which only touched pages cost memory.
 pub const STACK_BYTES: usize = 60 * 1024;
 
 /// Events that a CPU's trace keeps: some milliseconds of a busy CPU, 96 KiB each.
 pub const TRACE_EVENTS: usize = 4096;
 
 /// How much later than a sleeper's deadline a *running* CPU is interrupted for it, so that
-/// deadlines close to each other cost one interrupt. An idle CPU wakes at the deadline itself.
-/// Linux's default timer slack.
+/// deadlines close to each other cost one interrupt; an idle CPU wakes at it. Linux's default.
 pub const TIMER_SLACK_NS: u64 = 50_000;
 
 /// A tick that finds nobody it may preempt, but should, comes again after so long, and each further

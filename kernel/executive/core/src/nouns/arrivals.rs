@@ -22,8 +22,7 @@ impl<T: Linked> Arrivals<T> {
     /// Whether nothing is here: a hint, and after `Idle`'s fence the truth.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        // Acquire: partner of `take_all`: if it is seen emptied, its taker is not idle
-        // (`Idle::is_dead`).
+        // Acquire: partner of `take_all`: who has emptied it is not idle (`Idle::is_dead`).
         self.head.load(Ordering::Acquire).is_none()
     }
 

@@ -1,15 +1,13 @@
 //! The g: a goroutine. A stack, a saved stack pointer, and who may touch them.
 //!
 //! **Rule (STACK-OWNER):** the status says who may run on or write the stack. `Running`: the
-//! goroutine; `Waiting`: whatever it waits for, by what it left there; else: the m or list that has
-//! the g.
+//! goroutine; `Waiting`: whatever it waits for, by what it left there; else: the m or list with it.
 //!
 //! **Rule (SEEN-WHOLE):** what others read of a g is one atomic word each, with three exceptions: a
 //! name and a stack take two words, and these and the place where it was started belong to one
-//! goroutine. All three change only while `id` is 0: `is_nobody` clears it before,
-//! `is_born` sets the new goroutine's number afterwards, and no number is used twice.
-//! So a reader that finds the same number before and after has read what belongs to that goroutine
-//! ([`G::seen`]).
+//! goroutine. All three change only while `id` is 0: `is_nobody` clears it before, `is_born` sets
+//! the new goroutine's number afterwards, and no number is used twice. So a reader that finds the
+//! same number before and after has read what belongs to that goroutine ([`G::seen`]).
 //!
 //! A g is never freed, only reused, so everybody holds a `&'static G`. It lives in the heap and not
 //! at its stack's end: the stack's pages may go back to the machine while others look at the g.
@@ -101,6 +99,8 @@ impl WaitReason {
 
 /// `G::locked_to`: it may run on any CPU.
 pub const ANY_CPU: u32 = u32::MAX;
+/// The same, and a [`Policy`](crate::kit::Policy) says when.
+pub const BY_POLICY: u32 = u32::MAX - 1;
 
 with_new! {
 /// One goroutine. `repr(C)`: assembly reads `sched_sp` at its offset.
@@ -118,7 +118,7 @@ pub struct G {
     pub(crate) usual_stack: Owned<bool> = Owned::new(),
     /// Whether its panics are caught, and whether it unwinds (services' recover.rs). Its own.
     pub catching: AtomicU8 = AtomicU8::new(0),
-    /// The CPU that it must run on, or ANY_CPU. Written by the goroutine itself.
+    /// The CPU that it must run on, ANY_CPU or BY_POLICY. Written by itself and, the last, `Sched`.
     pub(crate) locked_to: AtomicU32 = AtomicU32::new(ANY_CPU),
     /// Coarse time (ns) of its last park.
     #[doc(alias = "waitsince")]
@@ -135,18 +135,22 @@ pub struct G {
     /// Where it is in a select: see waitq.rs.
     #[doc(alias = "selectDone")]
     pub(crate) select_done: AtomicU32 = AtomicU32::new(0),
+    /// Bytes left free at the stack's top (see `STACK_COLORS`).
+    pub(crate) color: Owned<u32> = Owned::new(),
     /// See [`G::waits_for`].
     pub(crate) waits_for: AtomicUsize = AtomicUsize::new(0),
     // (All that a switch or a hand-over touches stands above: one cache line.)
     /// In an inbox: its place in the CPU's line, as `Owner::end` gave it.
     pub(crate) place: Owned<u32> = Owned::new(),
+    /// As `policy_time`.
+    pub policy_mark: AtomicU32 = AtomicU32::new(0),
     /// The next in the list of all g's, which only grows.
     pub(crate) alllink: AtomicRef<G> = AtomicRef::new(),
     // The stack's ends (SEEN-WHOLE); 0 and 0: none.
     stack_lo: AtomicUsize = AtomicUsize::new(0),
     stack_hi: AtomicUsize = AtomicUsize::new(0),
-    /// Bytes left free at the stack's top (see `STACK_COLORS`).
-    pub(crate) color: Owned<usize> = Owned::new(),
+    /// For a [`Policy`](crate::kit::Policy), under the global queue's lock. 0 for the first.
+    pub policy_time: AtomicU64 = AtomicU64::new(0),
     /// See [`G::deepest`].
     deepest: AtomicU64 = AtomicU64::new(0),
     /// See [`G::behind`].
@@ -251,14 +255,11 @@ impl G {
         self.stack_hi.load(Ordering::Relaxed)
     }
 
-    /// What anyone may know of its goroutine. `None`: it is nobody's, or became another's
-    /// meanwhile.
+    /// What anyone may know of its goroutine. `None`: it is nobody's, or has become another's.
     pub fn seen(&self) -> Option<Seen> {
-        // Acquire: partner of the last Release in `is_born`: what follows is this goroutine's or a
-        // later one's.
+        // Acquire: partner of the last Release in `is_born`: what follows is this one's or later.
         let id = self.id.load(Ordering::Acquire);
-        // Acquire: partners of the Releases in `is_born`, `set_stack`: a later goroutine's implies
-        // that `id` was 0.
+        // Acquire: partners of the Releases in `is_born`, `set_stack`: a later's: `id` was 0.
         let name = self.name.load(Ordering::Acquire).cast_const();
         let name_len = self.name_len.load(Ordering::Acquire);
         let started_at = self.started_at.load(Ordering::Acquire);
@@ -289,8 +290,7 @@ impl G {
     }
 
     /// The owner changes the status. Throws `otherwise` unless it is `from`. Go exchanges it,
-    /// because its garbage collector changes it too; here queue and lock operations order the
-    /// store.
+    /// because its garbage collector changes it too; here queues and locks order the store.
     #[doc(alias = "casgstatus")]
     #[inline]
     pub(crate) fn set_status(&self, from: Status, to: Status, otherwise: &'static str) {

@@ -146,8 +146,7 @@ impl Idle {
 
     fn take_of(&self, sleepers: &[AtomicU64; WORDS], one: u64, cpu: usize) -> bool {
         let bit = 1 << (cpu % 64);
-        // AcqRel: partner of the same RMW in `sleeps` (both ways: see `wake_this`), and of each
-        // other.
+        // AcqRel: partner of the same RMW in `sleeps` (both ways: see `wake_this`), and of itself.
         if sleepers[cpu / 64].fetch_and(!bit, Ordering::AcqRel) & bit == 0 {
             return false;
         }
@@ -216,8 +215,7 @@ impl Idle {
     }
 
     fn sleeps(&self, sleepers: &[AtomicU64; WORDS], one: u64, cpu: usize) {
-        // The bit before the count: who sees a count of 0 precedes our fence; who sees 1 finds the
-        // bit.
+        // The bit before the count: who sees 0 there precedes our fence; who sees 1 finds the bit.
         sleepers[cpu / 64].fetch_or(1 << (cpu % 64), Ordering::AcqRel); // partner: `take_of`
         self.count_and_epoch.fetch_add(one, Ordering::AcqRel);
     }
@@ -239,8 +237,7 @@ impl Idle {
     }
 
     /// Sleeps until there may be work: all of the above in the order that loses no wake. The note
-    /// was cleared before. `searching`: it counts as such, as it does afterwards. Go: the end of
-    /// `findRunnable`.
+    /// was cleared before. `searching`: it counts as such, as afterwards. Go: in `findRunnable`.
     #[doc(alias = "stopm")]
     pub fn stop(&self, cpu: usize, searching: bool, why: Stops, here: &impl Stopping) {
         let off = why == Stops::Off;
@@ -261,8 +258,7 @@ impl Idle {
         if naps {
             // Whoever saw the 1 counts on us: from here on we look at every runnext, and not
             // before. Release: partner of loads by those that saw that we stopped being idle or
-            // searching; for others the fence in `wakep` or `go_idle` orders it, whichever we come
-            // to.
+            // searching; for others the fence that we come to orders it (`wakep` or `go_idle`).
             self.napping.store(0, Ordering::Release);
         }
         if self.take_back(cpu) {
@@ -281,8 +277,7 @@ impl Idle {
 
     /// Those of the CPUs `0..cpus` that are not asleep, once each, from `first` on and round. All
     /// work is on them: an idle CPU's queue is empty, and it puts nothing there before its bit is
-    /// off. After `go_idle`'s fence a skipped CPU has no work, or has not reached the fence in
-    /// `wakep` yet.
+    /// off. After `go_idle`'s fence a skipped CPU has no work, or has `wakep`'s fence before it.
     #[doc(alias = "idlepMask")]
     pub fn busy(&self, cpus: usize, first: usize) -> impl Iterator<Item = usize> + '_ {
         let (words, upper) = (cpus.div_ceil(64), u64::MAX << (first % 64));
@@ -319,8 +314,7 @@ impl Idle {
     /// everything that could make work. By one of them.
     #[doc(alias = "checkdead")]
     pub fn is_dead(&self, cpus: usize, anything_to_come: impl FnOnce() -> bool) -> bool {
-        // Acquire: partner of the RMW in `take_of`: a CPU stops sleeping before it takes or makes
-        // work.
+        // Acquire: partner of the RMW in `take_of`: a CPU stops sleeping before it has work.
         let before = self.count_and_epoch.load(Ordering::Acquire);
         (before >> 16) as u16 as usize == cpus
             && !anything_to_come()

@@ -2,8 +2,7 @@
 //!
 //! **Rule:** the handle turns EMPTY into DETACHED (it was dropped) or into the goroutine that
 //! waits; the goroutine's end turns any of these into DONE, once. Each side learns in the same step
-//! what the other has done. So one frees the goroutine: the end, if it finds DETACHED; else the
-//! handle.
+//! what the other has done. So one frees it: the end, if it finds DETACHED; else the handle.
 //!
 //! All exchanges are AcqRel, each the others' partner: the second sees all that the first did.
 

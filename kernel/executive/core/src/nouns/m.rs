@@ -193,8 +193,7 @@ impl M {
     }
 
     /// Requests `on_tick` at `deadline`, unless one comes earlier. By this CPU, pinned, on g0 or in
-    /// the handler. The reason for `deadline` is written before, for a handler that comes
-    /// meanwhile.
+    /// the handler. The reason for `deadline` is written before: the handler may come meanwhile.
     #[inline]
     pub(crate) fn tick_by(&self, deadline: u64) {
         if deadline < self.tick.load(Ordering::Relaxed) {

@@ -1,5 +1,4 @@
-//! A P's queue of runnable g's: a ring that its owner fills and that thieves take from, and
-//! `runnext`.
+//! A P's queue of runnable g's: `runnext`, and a ring that its owner fills and thieves take from.
 //!
 //! **Rule (ONE-QUEUE, PINNED):** only the owner writes `tail` and the slots between tail and head +
 //! N; owner and thieves move `head` by compare-and-swap; the owner alone turns `runnext` from null
@@ -35,6 +34,8 @@ pub struct List<T: Linked> {
 }
 
 impl<T: Linked> List<T> {
+    /// An empty one.
+    #[expect(clippy::new_without_default, reason = "const is what it is for")]
     pub const fn new() -> Self {
         List { head: None, tail: None, len: 0 }
     }
@@ -44,6 +45,7 @@ impl<T: Linked> List<T> {
         t.link().store(None, Ordering::Relaxed);
         List { head: Some(t), tail: Some(t), len: 1 }
     }
+    /// How many there are.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -51,6 +53,7 @@ impl<T: Linked> List<T> {
     pub fn first(&self) -> Option<&'static T> {
         self.head
     }
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -58,12 +61,14 @@ impl<T: Linked> List<T> {
     pub fn push_back(&mut self, t: &'static T) {
         self.append(List::of(t));
     }
+    /// Puts `t` before the others.
     pub fn push_front(&mut self, t: &'static T) {
         t.link().store(self.head, Ordering::Relaxed);
         self.head = Some(t);
         self.tail = self.tail.or(Some(t));
         self.len += 1;
     }
+    /// Takes the first.
     pub fn pop_front(&mut self) -> Option<&'static T> {
         let t = self.head?;
         self.head = t.link().load(Ordering::Relaxed);
@@ -142,8 +147,7 @@ impl<T: Linked> Runq<T> {
         }
     }
 
-    /// Whether the ring is empty. A g on its way there from runnext is missed; its owner announces
-    /// it.
+    /// Whether the ring is empty. A g on its way there from runnext is missed; its owner tells.
     pub fn ring_is_empty(&self) -> bool {
         self.head.load(Ordering::Acquire) == self.tail.load(Ordering::Acquire) // the owner's
     }
@@ -170,8 +174,7 @@ impl<'a, T: Linked> Owner<'a, T> {
     #[must_use = "who is dropped here is lost"]
     #[inline]
     pub fn swap_next(&self, t: &'static T) -> Option<&'static T> {
-        // AcqRel: partner of `take_runnext`'s exchange. A store would do but for thieves of the old
-        // one.
+        // AcqRel: partner of `take_runnext`'s exchange. But for thieves a store would do.
         self.0.runnext.swap(Some(t), Ordering::AcqRel)
     }
 
@@ -201,8 +204,7 @@ impl<'a, T: Linked> Owner<'a, T> {
         q.head.compare_exchange(from, to, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 
-    /// Puts `t` at the ring's tail. If the ring is full, half of it and `t` come back as one batch
-    /// for the global queue.
+    /// Puts `t` at the ring's tail. From a full ring half and `t` come back, for the global queue.
     #[doc(alias = "runqput")]
     #[must_use = "a batch that is dropped is goroutines lost"]
     #[inline]
@@ -238,8 +240,7 @@ impl<'a, T: Linked> Owner<'a, T> {
         if tail.wrapping_sub(head) < N {
             return None;
         }
-        // Read first, own afterwards: if a thief was faster the exchange fails, and this is not
-        // ours.
+        // Read first, own afterwards: if a thief was faster the exchange fails: this is not ours.
         let half: [_; RUNQ_SIZE / 2] =
             core::array::from_fn(|i| q.slot(head.wrapping_add(i as u32)).load(Ordering::Relaxed));
         q.head
@@ -351,8 +352,7 @@ impl<'a, T: Linked> Owner<'a, T> {
 pub struct Thief<'a, T: Linked + 'static>(&'a Runq<T>);
 
 impl<T: Linked> Thief<'_, T> {
-    /// Copies half of the victim's ring to `into`'s slots from `at` on; an exchange makes it
-    /// theirs.
+    /// Copies half of the victim's ring to `into`'s slots from `at` on; an exchange moves it.
     #[doc(alias = "runqgrab")]
     fn grab_into(&self, into: &Runq<T>, at: u32) -> Option<u32> {
         let q = self.0;
@@ -385,8 +385,7 @@ impl<T: Linked> Thief<'_, T> {
         self.0.runnext.load(Ordering::Relaxed) // the exchange that takes it acquires
     }
 
-    /// Takes the victim's `runnext`, the last thing a thief should take (see steal.rs), if it is
-    /// `next` still.
+    /// Takes the victim's `runnext`, a thief's last choice (see steal.rs), if it is `next` still.
     pub fn take_runnext(&self, next: &'static T) -> bool {
         self.0.runnext.replace(Some(next), None, Ordering::AcqRel, Ordering::Relaxed)
     }

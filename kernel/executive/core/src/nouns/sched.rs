@@ -5,23 +5,38 @@
 //! ready. What is known without a lock is atomic, and a hint.
 
 use crate::ground::atomic::{
-    AtomicBool, AtomicRef, AtomicU64, AtomicUsize, Ordering, Owned, with_new,
+    AtomicBool, AtomicRef, AtomicU32, AtomicU64, AtomicUsize, Ordering, Owned, with_new,
 };
+use crate::ground::machine;
 use crate::nouns::arrivals::Expected;
 use crate::nouns::freelist::Everyone;
-use crate::nouns::g::G;
+use crate::nouns::g::{ANY_CPU, BY_POLICY, G};
 use crate::nouns::idle::Idle;
 use crate::nouns::m::p_of;
 use crate::nouns::p::P;
 use crate::nouns::runq::List;
 use crate::tools::lock::{CountedLock, Rank};
+use crate::tools::percpu;
+
+/// Another policy than Go's: it has all runnable goroutines that are locked to no CPU, and says
+/// which one runs next. It is called under the global queue's lock, so it takes no lock below
+/// [`Rank::Stacks`], and does not park. Interrupts' goroutines, and locked ones, pass it by.
+pub trait Policy: Send {
+    /// `g`, which may be new, is runnable now (ns).
+    fn put(&mut self, g: &'static G, new: bool, now: u64);
+    /// What `cpu` ran last (which may have been put since) it runs no more. Who is next there?
+    fn take(&mut self, cpu: usize, now: u64) -> Option<&'static G>;
+}
+
+/// The global queue: a list, and those that another policy has.
+type Global = (List<G>, Option<&'static mut dyn Policy>);
 
 with_new! {
 /// See the head of this file.
 #[doc(alias = "schedt")]
 pub struct Sched {
-    runq: CountedLock<List<G>> = CountedLock::counted(Rank::Sched, List::new()),
-    /// The global queue's length, for those without its lock.
+    runq: CountedLock<Global> = CountedLock::counted(Rank::Sched, (List::new(), None)),
+    /// The global queue's length, for those without its lock (Release, for `has_global`'s Acquire).
     runq_len: AtomicUsize = AtomicUsize::new(0),
     /// Free g's that some P had too many of.
     pub(crate) gfree: Everyone<G> = Everyone::new(),
@@ -42,7 +57,10 @@ pub struct Sched {
     /// How many of them run goroutines: the first ones.
     #[doc(alias = "gomaxprocs")]
     pub(crate) procs: Owned<usize> = Owned::new(),
-    pub(crate) main_started: AtomicBool = AtomicBool::new(false),
+    /// Whether a new goroutine runs next: main has started, and there is no policy.
+    pub(crate) born_next: AtomicBool = AtomicBool::new(false),
+    /// What `G::locked_to` is for who is locked to no CPU: BY_POLICY if there is a policy.
+    pub(crate) anywhere: AtomicU32 = AtomicU32::new(ANY_CPU),
 }
 }
 
@@ -61,10 +79,15 @@ impl Sched {
     }
     /// Puts goroutines at the global queue's end, in one hold of the lock.
     #[doc(alias = "globrunqputbatch")]
-    pub(crate) fn put_batch(&self, batch: List<G>) {
-        let mut runq = self.runq.lock();
-        runq.append(batch);
-        self.runq_len.store(runq.len(), Ordering::Release); // partner: `has_global`
+    pub(crate) fn put_batch(&self, mut batch: List<G>) {
+        let (list, policy) = &mut *self.runq.lock();
+        self.runq_len.store(self.global_len() + batch.len(), Ordering::Release);
+        let Some(policy) = policy else { return list.append(batch) };
+        while let Some(g) = batch.pop_front() {
+            let new = g.locked_to.load(Ordering::Relaxed) == ANY_CPU;
+            g.locked_to.store(BY_POLICY, Ordering::Relaxed);
+            policy.put(g, new, machine::now());
+        }
     }
 
     pub(crate) fn put(&self, g: &'static G) {
@@ -90,14 +113,35 @@ impl Sched {
     /// A fair share of the global queue: its length over the number of P's, but at most `max`.
     #[doc(alias("globrunqget", "globrunqgetbatch"))]
     pub(crate) fn get_batch(&self, max: usize) -> List<G> {
-        if !self.has_global() {
+        if !self.has_global() && !self.has_policy() {
             return List::new();
         }
-        let mut runq = self.runq.lock();
-        let share = runq.len() / self.procs.get() + 1;
-        let batch = runq.take(share.min(max));
-        self.runq_len.store(runq.len(), Ordering::Release);
+        let (list, policy) = &mut *self.runq.lock();
+        let mut batch = list.take((self.global_share() + 1).min(max));
+        if batch.is_empty() && max > 0 {
+            let next = policy.as_mut().and_then(|p| p.take(percpu::cpu(), machine::now()));
+            batch = next.map_or_else(List::new, List::of);
+        }
+        self.runq_len.store(self.global_len() - batch.len(), Ordering::Release);
         batch
+    }
+
+    /// Whether another policy than Go's was set.
+    pub fn has_policy(&self) -> bool {
+        self.anywhere.load(Ordering::Relaxed) == BY_POLICY
+    }
+
+    /// Once those that are queued have run `policy` decides; `false`: one does so already.
+    pub fn set_policy(&self, policy: &'static mut dyn Policy) -> bool {
+        let (_, none @ None) = &mut *self.runq.lock() else { return false };
+        *none = Some(policy);
+        self.anywhere.store(BY_POLICY, Ordering::Relaxed);
+        self.born_next.store(false, Ordering::Relaxed);
+        // Whoever is born meanwhile, and overlooked, comes to the policy when it is preempted.
+        for to in self.all().map(|g| &g.locked_to) {
+            let _ = to.compare_exchange(ANY_CPU, BY_POLICY, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        true
     }
 
     /// Gives this P's queue and free g's to all; whether its queue had any. The owner then wakes.

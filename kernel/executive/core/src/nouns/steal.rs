@@ -1,7 +1,6 @@
 //! The stealing policy: what a CPU that ran dry takes from the others, and in which order.
 //!
-//! [`Thieving`] is all that it sees of the others, so models run this very code
-//! (tests/loom/idle.rs).
+//! [`Thieving`] is all that it sees of the others: models run this very code (tests/loom/idle.rs).
 
 use crate::ground::param::STEAL_ROUNDS;
 use crate::nouns::runq::{Linked, Owner, Thief};

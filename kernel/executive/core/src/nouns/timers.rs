@@ -75,8 +75,7 @@ impl Timers {
     /// The earliest deadline (ns), or NEVER. Anyone may ask.
     #[inline]
     pub fn next(&self) -> u64 {
-        // Acquire: partner of the Release in `publish`: no timer means that firing is seen
-        // (`Idle::is_dead`).
+        // Acquire: partner of `publish`: no timer means that firing is seen (`Idle::is_dead`).
         self.next.load(Ordering::Acquire)
     }
 

@@ -6,8 +6,7 @@
 //! before: so the waiter stays alive.
 //!
 //! A goroutine in a select stands in several queues at once. The first to take it off one *claims*
-//! it by setting `G::select_done`; others pass over its waiters, which it removes when it runs
-//! again.
+//! it by setting `G::select_done`; others pass over its waiters, which it removes once it runs.
 #![allow(unsafe_code)] // Intrusive links to waiters on other goroutines' stacks.
 
 use crate::ground::atomic::Ordering;
@@ -76,8 +75,7 @@ pub struct Parked(pub(crate) &'static G);
 
 impl Parked {
     /// # Safety
-    /// `g` waits, and is the caller's: it was taken off its queue, or claimed, or its park's commit
-    /// has left it with the caller.
+    /// `g` waits, and is the caller's: taken off its queue, claimed, or left by its park's commit.
     #[inline(always)]
     pub unsafe fn new(g: &'static G) -> Self {
         Parked(g)
@@ -108,8 +106,7 @@ pub fn prepare(me: &G) {
     me.select_done.store(PREPARING, Ordering::Relaxed);
 }
 
-/// Claims a goroutine that is in a select, under a lock of its queues. One `true`: that one readies
-/// it.
+/// Claims a goroutine in a select, under a lock of its queues. `true` for one, who readies it.
 pub fn claim(g: &G) -> bool {
     // AcqRel: partner of the same exchange by the others.
     g.select_done.compare_exchange(OPEN, DONE, Ordering::AcqRel, Ordering::Relaxed).is_ok()
@@ -215,8 +212,7 @@ impl WaitQ {
         self.set_ends([prev, w, w, next]);
     }
 
-    /// Takes the first one off, passing over those whose select was won elsewhere. The caller
-    /// readies its goroutine.
+    /// Takes the first one off, for the caller to ready. Passes over those that won elsewhere.
     #[doc(alias = "waitq.dequeue")]
     #[inline]
     pub fn dequeue(&self) -> Option<&Waiter> {

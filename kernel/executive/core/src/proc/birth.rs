@@ -4,8 +4,7 @@
 //! same place: no heap allocation between `go` and `join`. So a [`JoinHandle`](crate::JoinHandle)
 //! is a g, and a goroutine that has ended keeps g and stack until its result is taken.
 //!
-//! **Rule:** `joiner` decides who frees it: `goexit0`, on g0, if the handle is gone; else the
-//! handle.
+//! **Rule:** `joiner` decides who frees it: `goexit0`, on g0, if the handle is gone; or the handle.
 #![allow(unsafe_code)] // First frames, closures and results by pointer, raw states in a pointer.
 
 use super::park::may_park;
@@ -95,10 +94,10 @@ where
         if needs_drop::<T>() {
             g.drop_result.set(drop_result::<T> as *mut ());
         }
-        if SCHED.main_started.load(Relaxed) {
+        if SCHED.born_next.load(Relaxed) {
             put_next(g);
         } else {
-            put_last(m(), g); // main itself, which CPU 0 finds at once: no wakep
+            put_last(m(), g); // main itself, which CPU 0 finds at once: no wakep; or by a policy
         }
         Ok(g)
     });
@@ -116,7 +115,7 @@ fn newproc1(start: &Builder, body: Layout, run: *const ()) -> Result<&'static G,
         return Err(SpawnError::StackTooSmall);
     }
     let g = gfget(p, start.stack_bytes).ok_or_else(no_g)?;
-    let body = (g.stack_top() - g.color.get() - body.size()) & !(body.align().max(16) - 1);
+    let body = (g.stack_top() - g.color.get() as usize - body.size()) & !(body.align().max(16) - 1);
     g.body.set(body as *mut ());
     // SAFETY: STACK-OWNER: a Dead g from the free list is ours; its first page is committed.
     g.sched_sp.store(unsafe { switch::newborn(body, run, body as *mut ()) }, Relaxed);
@@ -309,7 +308,7 @@ fn malg() -> Option<&'static G> {
         g.write(G::new());
         Box::leak(Box::from_raw(g))
     };
-    g.color.set(SCHED.allgs_len.load(Relaxed) % STACK_COLORS * 64);
+    g.color.set((SCHED.allgs_len.load(Relaxed) % STACK_COLORS * 64) as u32);
     g.set_status(Status::Idle, Status::Dead, "malg: new g is not Idle");
     SCHED.add_g(g);
     Some(g)

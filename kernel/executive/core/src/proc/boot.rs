@@ -66,7 +66,7 @@ fn start_others() {
 #[doc(alias = "runtime.main")]
 fn start_main() {
     let main = || {
-        SCHED.main_started.store(true, Relaxed);
+        SCHED.born_next.store(!SCHED.has_policy(), Relaxed);
         MAIN.get().expect("`start` sets it")();
         machine::exit(0)
     };

@@ -30,8 +30,7 @@ impl Foreign {
         Foreign { m: M::new() }
     }
 
-    /// A thread has it from here on, alone as its `number`, and sets its GS base to what this
-    /// returns.
+    /// A thread has it from here on, alone as its `number`, and sets its GS base to the result.
     pub fn begin(&'static self, number: usize) -> *const () {
         self.m.set_up(MAX_CPUS + number % (1 << 31)); // no CPU has that number
         from_ref(&self.m.block).cast()

@@ -15,8 +15,7 @@ use core::panic::Location;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering::Relaxed;
 
-/// Starts a goroutine that runs `f`: next on this CPU, unless another takes it. Go: the `go`
-/// statement.
+/// Starts a goroutine that runs `f`: next on this CPU, unless another takes it. Go: statement `go`.
 ///
 /// Dropping the handle detaches the goroutine. Panics when the machine has no memory for a stack
 /// (see [`Builder::spawn`]).

@@ -1,8 +1,7 @@
 //! A goroutine leaves its CPU: because it waits, or to let others run.
 //!
 //! **Rule (PARK-COMMIT):** what makes it findable for its waker (releasing a lock, publishing a
-//! pointer) happens on g0, after it is saved: else another CPU could run it while it is on its
-//! stack.
+//! pointer) happens on g0, after it is saved: else another CPU could run it on its very stack.
 //!
 //! **Rule (PARKING):** whoever is about to park makes a [`Parking`] first, while nothing is changed
 //! yet that a panic would leave behind: before the caller is in a queue, or counted. There
@@ -12,7 +11,7 @@
 use super::schedule::{Turn, execute, schedule, schedule_inline};
 use super::wake::{put_last, slice_begins, wakep};
 use crate::ground::chaos;
-use crate::nouns::g::{ANY_CPU, G, Status, WaitReason};
+use crate::nouns::g::{ANY_CPU, BY_POLICY, G, Status, WaitReason};
 use crate::nouns::m::{M, m};
 use crate::nouns::sched::SCHED;
 use crate::nouns::waitq::Parked;
@@ -41,8 +40,7 @@ pub fn may_park_holding<T>(guard: LockGuard<'_, T>) -> (Parking, LockGuard<'_, T
 }
 
 /// Panics on a thread that is no CPU, and throws on a CPU's g0, where it is a bug of ours. The
-/// caller ([`Parking::here`] gave it `None`) holds no lock any more: a panic's hook may take its
-/// time.
+/// caller ([`Parking::here`] gave it `None`) holds no lock any more: a panic's hook may take long.
 #[cold]
 #[inline(never)]
 pub fn cannot_park() -> ! {
@@ -115,7 +113,7 @@ fn waits<K>(m: &'static M, g: &'static G, keep: K) -> (&'static M, K) {
 #[cold]
 fn yield_slow(m: &'static M, unqueued: Option<&'static G>) -> ! {
     match unqueued {
-        Some(g) if g.locked_to.load(Relaxed) == ANY_CPU => {
+        Some(g) if g.locked_to.load(Relaxed) >= BY_POLICY => {
             SCHED.put(g);
             wakep();
             slice_begins(m);

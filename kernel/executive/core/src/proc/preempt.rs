@@ -13,7 +13,7 @@ use super::schedule::schedule_slow;
 use super::wake::{anyone_waits, hand_over, kick_hogs, new_slice, put_last, wakep};
 use crate::ground::machine::{self, Interrupted, NEVER};
 use crate::ground::param::{RETRY_MOST_NS, RETRY_NS, TIMER_SLACK_NS};
-use crate::nouns::g::{ANY_CPU, G, Status, getg, on_g0};
+use crate::nouns::g::{BY_POLICY, G, Status, getg, on_g0};
 use crate::nouns::m::{CpuState, m, p};
 use crate::nouns::sched::SCHED;
 use crate::switch::{self, OnG0};
@@ -74,8 +74,7 @@ pub fn on_low_memory(at: &mut Interrupted) {
     preempt(at);
 }
 
-/// Makes the interrupted goroutine yield: at once (`true`) if it may be preempted here, or at its
-/// next unpin.
+/// Makes the interrupted goroutine yield: at once (`true`) if it may be preempted, or at its unpin.
 fn preempt(at: &mut Interrupted) -> bool {
     percpu::want_preempt();
     if on_g0() || percpu::pins() != 0 || switch::contains(at.pc) {
@@ -122,7 +121,7 @@ fn gopreempt() {
             trace::record(Event::Preempt, || g.id());
             g.set_status(Status::Running, Status::Runnable, "preempt: goroutine is not running");
             percpu::calm();
-            if g.locked_to.load(Relaxed) != ANY_CPU {
+            if g.locked_to.load(Relaxed) < BY_POLICY {
                 put_last(m, g);
             } else {
                 SCHED.put(g);

@@ -4,11 +4,10 @@
 //! it comes to `schedule`, which it does soon, being woken or kicked. Then it hands over all that
 //! others can do, and resigns; idle.rs tells why nothing is lost.
 //!
-//! **Rule:** one at a time changes marks, and then looks whether that CPU sleeps. CPU 0 stays on:
-//! timers go to it.
+//! **Rule:** one at a time changes marks, then looks whether that CPU sleeps. CPU 0 is never off.
 
 use super::wake::look;
-use crate::nouns::g::{ANY_CPU, getg};
+use crate::nouns::g::{BY_POLICY, getg};
 use crate::nouns::m::{m, m_of};
 use crate::nouns::sched::SCHED;
 use crate::tools::lock::{Lock, Rank};
@@ -46,17 +45,16 @@ pub fn cpus() -> usize {
     SCHED.cpus()
 }
 
-/// The calling goroutine runs on this CPU alone from its next park or yield on; `None`: on any.
-/// Returns what was so before.
+/// From its next park or yield on the caller runs on this CPU alone, or on any. Returns the last.
 #[doc(alias = "LockOSThread")]
 pub fn lock_to(cpu: Option<usize>) -> Option<usize> {
-    let cpu = cpu.map_or(ANY_CPU, |cpu| cpu as u32);
+    let cpu = cpu.map_or_else(|| SCHED.anywhere.load(Relaxed), |cpu| cpu as u32);
     let before = getg().locked_to.swap(cpu, Relaxed);
-    (before != ANY_CPU).then_some(before as usize)
+    (before < BY_POLICY).then_some(before as usize)
 }
 
 /// Whether the calling goroutine, which is not locked, runs on a CPU that is switched off.
 pub fn should_leave() -> bool {
     let _pin = Pin::new();
-    m().is_off() && getg().locked_to.load(Relaxed) == ANY_CPU
+    m().is_off() && getg().locked_to.load(Relaxed) >= BY_POLICY
 }

@@ -25,8 +25,8 @@ use core::sync::atomic::Ordering::Relaxed;
 /// The caller may hold locks up to [`Rank::Reclaim`](crate::tools::lock::Rank).
 pub fn give_back(most: usize) -> usize {
     let _pin = Pin::new();
-    if !SCHED.main_started.load(Relaxed) {
-        return 0; // no goroutine has ended yet, and this CPU's P may not be there
+    if SCHED.allgs_len.load(Relaxed) == 0 {
+        return 0; // no goroutine was made yet, and this CPU's P may not be there
     }
     let mut given = 0;
     while given < most && !SCHED.gfree.is_empty() {

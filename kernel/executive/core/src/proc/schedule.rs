@@ -232,8 +232,7 @@ fn first_in_line(m: &M) -> Option<&'static G> {
 /// A slice is over. All that would go before the line, whatever readied them, go to its end: with k
 /// runnable goroutines none waits for more than k slices and the one that runs. That holds for
 /// those whose interrupts have come, too: a goroutine alone in the line would run for ever, from
-/// one slice's end to the next. This CPU's share of the global queue joins the line: the ring need
-/// not run dry first.
+/// one slice's end to the next. This CPU's share of the global queue joins the line now already.
 #[cold]
 fn next_in_turn(m: &M) -> Option<&'static G> {
     let p = &m.p;

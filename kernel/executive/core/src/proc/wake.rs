@@ -2,7 +2,7 @@
 
 use crate::ground::chaos;
 use crate::ground::machine;
-use crate::ground::param::SLICE_NS;
+use crate::ground::param::{MAX_CPUS, SLICE_NS};
 use crate::nouns::g::{ANY_CPU, G, Status, curg};
 use crate::nouns::m::{Cpu, CpuState, M, m, m_of, p, p_of};
 use crate::nouns::p::P;
@@ -14,9 +14,8 @@ use crate::tools::trace::{self, Event};
 use core::sync::atomic::Ordering::Relaxed;
 
 impl Parked {
-    /// Makes it runnable: on this P, next. Never parks. By a goroutine or on g0; an interrupt
-    /// handler calls [`outside::ready`](crate::wait::outside::ready). Throws if it does not wait.
-    /// Go: `goready`.
+    /// Makes it runnable: on this P, next. Never parks. Throws if it does not wait. Go: `goready`.
+    /// By a goroutine or on g0; a handler calls [`outside::ready`](crate::wait::outside::ready).
     #[doc(alias = "goready")]
     #[inline(always)]
     pub fn ready(self) {
@@ -80,13 +79,12 @@ pub(crate) fn put_in_ring_and_wake(g: &'static G) {
     wakep();
 }
 
-/// Puts a runnable g last on this P. Wakes nobody: the caller took one off, or wakes. On g0 or
-/// pinned.
+/// Puts a runnable g last on this P. Wakes nobody: the caller took one off, or wakes. Pinned or g0.
 #[cold]
 #[inline(never)]
 pub(crate) fn put_last(m: &M, g: &'static G) {
     match g.locked_to.load(Relaxed) {
-        ANY_CPU => put_in_ring(&m.p, g),
+        ANY_CPU if !SCHED.has_policy() => put_in_ring(&m.p, g),
         cpu if cpu as usize == percpu::cpu() => m.put_in_line(&m.p.runq(), g),
         _ => return put_locked(g),
     }
@@ -100,10 +98,16 @@ fn put_in_ring(p: &P, g: &'static G) {
     }
 }
 
-/// A goroutine that is locked to a CPU goes where that CPU alone looks, and the CPU is told.
+/// A goroutine that is locked to a CPU goes where that one looks, which is told; or to its policy.
 #[cold]
 fn put_locked(g: &'static G) {
     let cpu = g.locked_to.load(Relaxed) as usize;
+    if cpu >= MAX_CPUS {
+        SCHED.put(g);
+        slice_begins(m());
+        wakep();
+        return kick_hogs();
+    }
     m_of(cpu).put_readied(g);
     if cpu == percpu::cpu() {
         slice_begins(m());
@@ -134,8 +138,8 @@ pub fn arrive(parked: Parked) {
         hand_over(m());
         return SCHED.expected.expect_no_more();
     }
-    let (here, locked_to) = (percpu::cpu(), g.locked_to.load(Relaxed));
-    let cpu = if locked_to == ANY_CPU { here } else { locked_to as usize };
+    let (here, locked_to) = (percpu::cpu(), g.locked_to.load(Relaxed) as usize);
+    let cpu = if locked_to >= MAX_CPUS { here } else { locked_to };
     p_of(cpu).arrivals.push(g);
     SCHED.expected.expect_no_more(); // after the push: it is there for `anything_to_come`
     // If this CPU slept, idle or switched off, it wakes as a searcher, and no other is woken.

@@ -2,8 +2,7 @@
 //! not park.
 //!
 //! **Rule (RANK):** locks are taken in rising rank; debug builds throw at the first one out of
-//! order, long before it would deadlock. Interrupt handlers take none (IRQ-CLEAN), so interrupts
-//! stay on.
+//! order, long before it would deadlock. Handlers take none (IRQ-CLEAN), so interrupts stay on.
 //!
 //! The crate `spin` does the spinning. Without the pin a holder could be preempted, and on one CPU
 //! the next goroutine would spin for its whole slice.
@@ -32,8 +31,7 @@ pub enum Rank {
     Chan = 8,
     /// Monitors, of which the other sync objects are made.
     Wait = 10,
-    /// The machine's, held while it gets memory back. An allocation may take it, and its holder
-    /// may take all that follow.
+    /// The machine's, while it gets memory back. Allocations may take it, its holder what follows.
     Reclaim = 12,
     /// The global run queue, the global list of free g's, a CPU's inbox.
     Sched = 16,
@@ -58,8 +56,7 @@ pub struct Lock<T, const COUNTS: usize = 0> {
     inner: spin::mutex::SpinMutex<T>,
 }
 
-/// A lock that counts how often it is taken, and how often that takes spinning: for the few locks
-/// that reports show.
+/// A lock that counts how often it is taken, and how often that takes spinning, for reports.
 pub type CountedLock<T> = Lock<T, 2>;
 
 /// The lock is held, and the goroutine pinned, while this lives.
@@ -120,8 +117,7 @@ impl<T, const COUNTS: usize> Lock<T, COUNTS> {
         forget(self.lock());
     }
 
-    /// Releases the lock that [`hold`](Self::hold) took. `on_g0`: for a goroutine that has just
-    /// parked, so without yielding.
+    /// Releases what [`hold`](Self::hold) took. `on_g0`: for who has just parked: without yielding.
     ///
     /// # Safety
     /// The caller took the lock by `hold`, and does not use the value any more.

@@ -56,8 +56,7 @@ impl Note {
     /// called from an interrupt handler.
     #[doc(alias = "notewakeup")]
     pub fn wakeup(&self, machine: &impl Sleeper) -> bool {
-        // Release: partner of the Acquire in `woken`. The machine's `wake` orders this against the
-        // sleeper's check.
+        // Release: partner of the Acquire in `woken`. The machine's `wake` orders it for sleepers.
         let first = self.word.swap(WOKEN, Ordering::AcqRel) == CLEAR;
         if first {
             machine.wake(&self.word);

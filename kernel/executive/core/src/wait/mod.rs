@@ -34,8 +34,7 @@ use crate::nouns::sched::SCHED;
 use crate::proc::wake::look;
 use crate::tools::percpu;
 
-/// What woke the calling goroutine, if several wakers could: the mark of [`claim_as`], or the
-/// [`Waiter`] that was taken off.
+/// Which of several wakers woke the caller: [`claim_as`]'s mark, or the [`Waiter`] taken off.
 #[inline]
 pub fn winner() -> *mut () {
     getg().param.get()
@@ -68,9 +67,8 @@ pub fn can_park() -> bool {
     percpu::pins() == 0 && !on_g0()
 }
 
-// --- timers: each is in the heap of the P on which it was started, and that CPU's hardware timer
-// is set to the heap's earliest deadline. (A foreign thread's is in P 0's: no tick comes on that
-// thread.)
+// --- timers: each is in the heap of the P on which it was started (a foreign thread's, on which no
+// tick comes, in P 0's), and that CPU's hardware timer is set to the heap's earliest deadline.
 
 /// Starts a timer: it fires at `when` (ns of the machine's clock), or a little later.
 ///

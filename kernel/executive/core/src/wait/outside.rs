@@ -4,8 +4,7 @@
 //! among its P's arrivals: that P runs it next, unless a thief is faster.
 //!
 //! **Rule:** what may be woken from outside is expected before anybody outside can find it, and is
-//! expected no more when it was handed over or will not be. While anything is expected, CPUs that
-//! all sleep are no deadlock.
+//! expected no more when it was handed over or will not be. Until then all may sleep.
 
 pub use crate::proc::wake::arrive as ready;
 

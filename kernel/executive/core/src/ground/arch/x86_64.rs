@@ -34,12 +34,10 @@ pub fn full_fence_after_exchange() {
 }
 
 /// Subtracts, with Release, and compares the result, as a signed number, with 0: that is what the
-/// CPU's flags tell, and `lock sub` is 10 % faster than the `lock xadd` of `fetch_sub`, which
-/// brings back the old value.
+/// CPU's flags tell, and `lock sub` is 10 % faster than `fetch_sub`, which brings back the old one.
 #[inline(always)]
 pub fn sub_release<const N: u32>(word: &AtomicU32) -> cmp::Ordering {
-    // SAFETY: the same access to an atomic as `fetch_sub` makes. Not `nomem`: what precedes stays
-    // before it.
+    // SAFETY: as `fetch_sub` accesses an atomic. Not `nomem`: what precedes stays before it.
     unsafe {
         asm!(
             "lock sub dword ptr [{word}], {n}",
@@ -90,8 +88,7 @@ pub fn frame_pointer() -> usize {
     fp
 }
 
-/// Whether this crate was compiled with frame pointers: in a function that keeps one, rbp points
-/// below the return address.
+/// Whether this crate was compiled with frame pointers: rbp points below the return address.
 pub fn keeps_frame_pointers() -> bool {
     extern "C" fn keeps_one(below_return: usize) -> bool {
         frame_pointer() == below_return
