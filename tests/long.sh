@@ -37,6 +37,11 @@ done
 
 # A scenario of 10,000 isolated panics, ten times as many in all; and all that stress does, to the byte.
 asks "panics" "recover::ten_thousand_panics" --smp 4 < <(yes "scenario recover::ten_thousand_panics" | head -n "$((times / 1000))")
+# What goroutines do does not depend on whose turn it is. (Leases, in `addresses`, are wall time.)
+scenarios="affinity:: cancel:: channels:: close:: futures:: goroutines:: interrupts:: panics:: points:: procs:: recover:: registers:: scope:: selects:: sync:: time::"
+for policy in fifo priorities fair; do
+    asks "policy $policy" "scenarios: all claims hold" --smp 2 --timeout 900 --run "policy $policy; scenario $scenarios" </dev/null
+done
 asks "stress" "no memory lost" --smp 4 --run "stress $((times * 6 / 1000))" </dev/null
 
 # runs NAME COMMAND...: does it end with status 0, here?

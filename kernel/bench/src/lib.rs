@@ -23,6 +23,7 @@ mod latency;
 mod million;
 pub mod network;
 mod panics;
+mod policy;
 mod selects;
 mod switch;
 mod sync;
@@ -102,6 +103,10 @@ static GROUPS: &[Group] = &[
     (&["wake_p50", "wake_p99"], latency::wake),
     (&["irq_p50", "irq_p99"], latency::irq),
     (&["fair_p50", "fair_p99", "fair_max"], latency::fair),
+    (
+        &["policy_late_p50", "policy_late_p99", "policy_trips", "policy_work", "policy_jain"],
+        policy::policy,
+    ),
 ];
 
 /// The names of all rows.

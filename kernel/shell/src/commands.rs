@@ -129,6 +129,8 @@ static TABLE: &[Command] = &[
     command("count", "", counts::count, "what operations cost in instructions (with --icount)"),
     command("growth", "[MOST]", counts::growth,
         "the same beside 10 to MOST parked goroutines, and among as many"),
+    command("policy", "[NAME]", policy,
+        "the scheduling policy, once: go, fifo, priorities or fair"),
     command("bench", "[NAME...]", suites::bench, "benchmarks: all rows, or those named"),
     command("layout", "[NAME]", layout,
         "the keyboard's layout: us uk de fr fi no jp dvorak colemak"),
@@ -328,6 +330,14 @@ fn layout(args: &Args) -> Outcome {
         }
         _ => println!("{}", keyboard::layout()),
     }
+    Ok(())
+}
+
+fn policy(args: &Args) -> Outcome {
+    if let Some(name) = args.word(0) {
+        policies::set(name).map_err(words)?;
+    }
+    println!("{}", policies::name());
     Ok(())
 }
 
