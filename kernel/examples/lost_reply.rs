@@ -40,7 +40,7 @@ fn main() {
     let (tx, rx) = chan(0);
     drop(Builder::new().name("server").spawn(move || answer(&rx)).expect("memory"));
     let clients = move || {
-        for n in 0.. {
+        for n in 0..=u64::MAX {
             let tx = tx.clone();
             let client = move || ask(n, &tx);
             drop(Builder::new().name("client").spawn(client).expect("memory"));
