@@ -64,8 +64,7 @@ switch_section! {
 /// *From* g0 alone. Go: `gogo` (asm_amd64.s).
 ///
 /// # Safety
-/// STACK-OWNER: the caller's m owns g's stack (its status is Running), and g was saved by `mcall`
-/// or made by `newborn`.
+/// STACK-OWNER: the caller's m owns g's stack (it is Running), saved by `mcall` or by `newborn`.
 pub(crate) unsafe extern "C" fn gogo(g: *const G) -> ! {
     "mov gs:[{g}], rdi",        // GS-CURRENT: these
     "mov rsp, [rdi + {sp}]",    //   two
@@ -174,8 +173,7 @@ pub fn systemstack<R>(f: impl FnOnce() -> R) -> R {
         result: core::mem::MaybeUninit<R>,
     }
     unsafe extern "C" fn call<F: FnOnce() -> R, R>(arg: *mut ()) {
-        // SAFETY: `arg` is the `Call` below, alive and used by nobody else until `systemstack_raw`
-        // returns.
+        // SAFETY: `arg` is the `Call` below, alive and ours alone until `systemstack_raw` returns.
         let call = unsafe { &mut *arg.cast::<Call<F, R>>() };
         // SAFETY: taken once.
         let f = unsafe { ManuallyDrop::take(&mut call.f) };

@@ -208,8 +208,7 @@ pub(crate) fn unpin_quietly() {
     unsafe { arch::gs_sub::<PINS, { PIN as i32 }>() }
 }
 
-/// RANK, in debug builds: notes that a lock of this rank is taken; `false` if one of a higher rank
-/// is held. Pinned.
+/// RANK, in debug builds: notes that a lock of this rank is taken; `false`: one higher is. Pinned.
 pub(crate) fn rank_taken(rank: u32) -> bool {
     // SAFETY: GS-CURRENT.
     let held = unsafe { arch::gs_load::<RANKS>() };
