@@ -70,6 +70,7 @@ if name == "gradescope":
         assert 0 <= test["score"] <= test["max_score"] and test["visibility"] in shown
         assert test["status"] in ("passed", "failed")
     assert all({"name", "value"} <= set(row) for row in given["leaderboard"])
+    assert given["leaderboard"] == [{"name": "Claims that hold", "value": 1}], given["leaderboard"]
     tests, of = given["tests"], "max_score"
 else:
     assert set(given) == {"schema", "classroom", "assignment", "assignment_type", "owner", "submission",
@@ -90,6 +91,11 @@ for format in gradescope classroom50; do
     course/grade 1 "$work/answer" --only time --format "$format" >"$work/said" || true
     holds "--format $format is as its schema says" python3 "$work/formats.py" "$format" <"$work/said"
 done
+no_entry() { # who has no points is not on the leaderboard
+    course/grade 1 "$work/1-switch" --only time --format gradescope >"$work/said" || true
+    grep -q '"leaderboard": \[\]' "$work/said"
+}
+holds "who has no points is not on the leaderboard" no_entry
 holds "--format xv6 ends with the score" graded 0 "Score: 1/1" course/grade 1 "$work/answer" --only time --format xv6
 mkdir -p "$work/hidden/1-switch"
 sed 's/"time",/"secret",/' course/labs/1-switch/lab.json >"$work/hidden/1-switch/lab.json"

@@ -129,7 +129,8 @@ fn a_third_waits_for_a_fourth() {
     }
 }
 
-/// Everybody swaps one of its own again and again; in the end each value is somewhere, once.
+/// Everybody swaps one of its own again and again; in the end each value is somewhere, once. Some
+/// meet while one that was readied before has yet to run.
 fn each_value_goes_to_one(many: usize, rounds: usize) {
     let (place, together) = (Arc::new(Exchanger::new()), Arc::new(WaitGroup::new()));
     let all: Vec<_> = (0..many)
@@ -140,6 +141,9 @@ fn each_value_goes_to_one(many: usize, rounds: usize) {
                 let mut mine = vec![n];
                 for round in 0..rounds {
                     mine = place.swap(mine);
+                    if round.is_multiple_of(3) {
+                        drop(go(|| ())); // it runs next, and whoever we met after the others
+                    }
                     if (n + round).is_multiple_of(5) {
                         yield_now();
                     }
