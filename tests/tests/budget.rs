@@ -12,6 +12,8 @@ const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bench/instructions.txt"
 const UPDATE: &str = "BUDGET=update cargo test -p tests --test budget";
 /// How much dearer an operation may become before the file must say so (percent).
 const GROWTH: f64 = 5.0;
+/// What a switch may cost while everything is recorded, in switches.
+const TRACED: f64 = 1.3;
 /// How far apart figures may lie that are called flat (percent).
 const FLAT: f64 = 20.0;
 
@@ -62,6 +64,9 @@ fn no_operation_takes_more_instructions_than_is_kept() {
             }
             Some(_) => {}
         }
+    }
+    if now["switch_traced"] > now["switch"] * TRACED {
+        wrong.push(format!("a switch takes {now:#?}: too much while it is traced"));
     }
     wrong.extend(
         now.keys()

@@ -34,6 +34,24 @@ fn a_panic_tells_its_words() {
     dies_saying("panic", "panic: ");
 }
 
+/// CPU 0 wakes the other, again and again, and each time that one goes back to sleep.
+#[test]
+fn a_crash_tells_what_happened_last_on_each_cpu() {
+    let said = boots().smp(2).run("ipi-wake 20; crash panic").dies(2);
+    let (_, events) = said.text.split_once("last events, the latest first:").expect("it says so");
+    for cpu in [0, 1] {
+        let (_, its) = events.split_once(&format!("CPU {cpu}:\n")).expect("it tells of each CPU");
+        let its: Vec<&str> = its.lines().take_while(|line| line.contains(" ms ago: ")).collect();
+        let age = |line: &&str| line.split_whitespace().next().and_then(|ms| ms.parse().ok());
+        let ages: Vec<f64> = its.iter().filter_map(age).collect();
+        assert!(ages.is_sorted() && (1..=32).contains(&ages.len()), "CPU {cpu}\n{said}");
+        assert_eq!(ages.len(), its.len(), "{said}");
+    }
+    for event in ["halt", "wake, by another CPU"] {
+        assert!(events.contains(&format!(" ms ago: {event}")), "{event}\n{said}");
+    }
+}
+
 /// UNWIND-CLEAN: what a handler has interrupted is not unwound.
 #[test]
 fn a_panic_in_a_handler_is_not_recovered() {

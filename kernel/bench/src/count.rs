@@ -24,7 +24,7 @@ use executive::recover::isolated;
 use executive::sync::Mutex;
 use executive::time::after_func;
 use executive::wait::{Parked, may_park, park};
-use executive::{JoinHandle, chan, go, lock_to_cpu, machine, yield_now};
+use executive::{JoinHandle, chan, go, lock_to_cpu, machine, trace, yield_now};
 
 /// What counting needs of the machine.
 #[derive(Clone, Copy)]
@@ -66,7 +66,7 @@ pub struct Operation {
 }
 
 /// All that a single CPU can do.
-pub static OPERATIONS: [Operation; 7] = [
+pub static OPERATIONS: [Operation; 9] = [
     Operation { name: "switch", among: 2, run: switches },
     Operation { name: "switch_beside_timer", among: 2, run: switches_beside_a_timer },
     Operation { name: "spawn_exit_join", among: 1, run: spawns },
@@ -74,6 +74,8 @@ pub static OPERATIONS: [Operation; 7] = [
     Operation { name: "chan_round_trip", among: 2, run: round_trips },
     Operation { name: "chan_buffered", among: 2, run: buffered },
     Operation { name: "mutex_free", among: 1, run: locks },
+    Operation { name: "switch_traced", among: 2, run: traced_switches },
+    Operation { name: "trace_message", among: 1, run: messages },
 ];
 
 /// `n` switches: goroutines that yield, each to the next.
@@ -81,6 +83,18 @@ fn switches(n: usize, among: usize) {
     let all: Vec<_> =
         (0..among).map(|_| go(move || (0..n / among).for_each(|_| yield_now()))).collect();
     all.into_iter().for_each(|g| g.join());
+}
+
+/// The same while everything is recorded.
+fn traced_switches(n: usize, among: usize) {
+    trace::start();
+    switches(n, among);
+    trace::stop();
+}
+
+/// `n` events of the user's, in the flight recorder.
+fn messages(n: usize, _: usize) {
+    (0..n).for_each(|i| trace::message(&"counted", i as u64));
 }
 
 /// The same on a P that has a timer: a tick tells when it is due, so no switch looks.

@@ -42,8 +42,7 @@ pub fn systemstack_wrong_g() -> ! {
 
 /// Schedules with so many locks held; a pin is all that `schedule` sees of one.
 pub fn schedule_holding_locks(locks: u64) -> ! {
-    // SAFETY: the run ends below.
-    unsafe { kit::pin_times(locks) };
+    kit::pin_times(locks);
     yield_now();
     // It was queued before `schedule` looked, so another CPU may run it by now: that the CPU which
     // it left throws is the claim, and it ends the run.

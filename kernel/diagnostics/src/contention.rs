@@ -20,8 +20,8 @@ use core::time::Duration;
 use executive::cancel::Token;
 use executive::g::WaitReason;
 use executive::sync::Mutex;
-use executive::waits::Told;
-use executive::{machine, select, time, trace};
+use executive::waits::{self, Told};
+use executive::{machine, select, time};
 
 /// Which profile.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,8 +77,8 @@ fn switch(change: impl FnOnce()) {
     let was_on = is_on();
     change();
     match (was_on, is_on()) {
-        (false, true) => trace::start_waits(told),
-        (true, false) => trace::stop_waits(),
+        (false, true) => waits::start(told),
+        (true, false) => waits::stop(),
         _ => {}
     }
 }

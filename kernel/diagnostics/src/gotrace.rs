@@ -40,6 +40,9 @@ mod ev {
     pub const GO_BLOCK: u8 = 20;
     pub const GO_UNBLOCK: u8 = 21;
     pub const GO_STATUS: u8 = 25;
+    pub const USER_REGION_BEGIN: u8 = 42;
+    pub const USER_REGION_END: u8 = 43;
+    pub const USER_LOG: u8 = 44;
 }
 
 const HEADER: &[u8; 16] = b"go 1.22 trace\0\0\0";
@@ -65,6 +68,14 @@ const PROC_IDLE: u64 = 2;
 struct Goroutine {
     status: Status,
     seq: u64,
+    /// The names of the regions it is in, the innermost last.
+    regions: Vec<u64>,
+}
+
+impl Goroutine {
+    fn new(status: Status) -> Self {
+        Goroutine { status, seq: 0, regions: Vec::new() }
+    }
 }
 
 /// A CPU, and its batches.
@@ -208,7 +219,7 @@ impl Encoder {
             cpu.runs = Some(first.goid);
             let words = [first.goid, nth as u64, Status::Running as u64];
             cpu.tell(&mut self.out, from, ev::GO_STATUS, &words);
-            self.goroutines.insert(first.goid, Goroutine { status: Status::Running, seq: 0 });
+            self.goroutines.insert(first.goid, Goroutine::new(Status::Running));
         }
     }
 
@@ -220,7 +231,7 @@ impl Encoder {
         let mut known = |cpu: &mut Cpu, out: &mut Vec<u8>, status: Status| {
             self.goroutines.entry(goid).or_insert_with(|| {
                 cpu.tell(out, when, ev::GO_STATUS, &[goid, NO_M, status as u64]);
-                Goroutine { status, seq: 0 }
+                Goroutine::new(status)
             });
         };
         match event.event {
@@ -230,7 +241,7 @@ impl Encoder {
                 }
                 let stack = self.stacks.get(&goid).copied().unwrap_or(0);
                 cpu.tell(out, when, ev::GO_CREATE, &[goid, stack, 0]);
-                self.goroutines.insert(goid, Goroutine { status: Status::Runnable, seq: 0 });
+                self.goroutines.insert(goid, Goroutine::new(Status::Runnable));
             }
             Event::Run => {
                 known(cpu, out, Status::Runnable);
@@ -284,7 +295,33 @@ impl Encoder {
                 (cpu.is_awake, cpu.seq) = (true, cpu.seq + 1);
                 cpu.tell(out, when, ev::PROC_START, &[cpu.number, cpu.seq]);
             }
-            Event::Steal => {} // the start on another P shows it
+            // No task, the words, no stack. What is said in a handler is no goroutine's.
+            Event::Begin | Event::Finish | Event::Message => {
+                if cpu.runs != Some(goid) {
+                    return false;
+                }
+                let Some(g) = self.goroutines.get_mut(&goid) else { return false };
+                let text = self.strings.number(event.text);
+                match event.event {
+                    Event::Begin => {
+                        g.regions.push(text);
+                        cpu.tell(out, when, ev::USER_REGION_BEGIN, &[0, text, 0]);
+                    }
+                    Event::Finish => {
+                        // The tool wants them to lie within each other.
+                        if g.regions.pop().is_some_and(|begun| begun != text) {
+                            return false;
+                        }
+                        cpu.tell(out, when, ev::USER_REGION_END, &[0, text, 0]);
+                    }
+                    _ => {
+                        let number = self.strings.number(&format!("{}", event.number));
+                        cpu.tell(out, when, ev::USER_LOG, &[0, text, number, 0]);
+                    }
+                }
+            }
+            // The start on another P shows a steal; who sent an interrupt is no goroutine.
+            _ => {}
         }
         true
     }

@@ -28,7 +28,7 @@ pub use executive_core::{
     join::{Builder, JoinHandle, go},
     kit, on_low_memory, on_tick, percpu,
     percpu::percpu_block,
-    preempt_by, preempt_yield, start, unwound, yield_now,
+    preempt_by, preempt_yield, unwound, yield_now,
 };
 pub use executive_services::{
     affinity,
@@ -49,6 +49,15 @@ pub use executive_services::{
 pub use report::{census, crash, depth::on_growth, leaks, sampling, trace, waits};
 
 pub use executive_core::bind_machine as machine;
+
+/// Runs `main` as goroutine 1, on CPU 0, which is the caller, and starts the other CPUs. When
+/// `main` returns the run is over, with status 0, whatever the other goroutines do (as in Go).
+///
+/// Called by the machine, once.
+pub fn start(main: fn()) -> ! {
+    report::trace::set_up();
+    executive_core::start(main)
+}
 
 /// `go`, and waiting for what it started.
 pub mod join {

@@ -4,6 +4,18 @@
 pub use executive_core::param::*;
 pub use executive_services::param::*;
 
+/// Events that a CPU's recorder keeps (a power of two): 160 KiB. Seconds of what is always told,
+/// and some milliseconds of a busy CPU while all is.
+pub const TRACE_EVENTS: usize = 4096;
+/// Of so many events that happen often one is told, and of so many wakes one is measured: an event
+/// then costs an instruction for it.
+pub const TRACE_ONE_IN: u64 = 64;
+
+/// Of each CPU's last events a crash report lists so many at the most: a screen, for 1 CPU.
+pub const REPORT_EVENTS: usize = 32;
+/// How old they may be (ns).
+pub const REPORT_EVENTS_NS: u64 = 5_000_000_000;
+
 /// How many groups of goroutines a crash report lists: some screens.
 pub const REPORT_GROUPS: usize = 100;
 /// How many frames it lists of each. Equal ones that follow each other count as one.

@@ -185,7 +185,8 @@ pub fn go_trace(bytes: &[u8]) -> (BTreeMap<u64, Vec<Event>>, Vec<String>) {
                 }
                 11 | 17 => 1,
                 9 | 10 | 13 | 16 | 19 | 20 => 3,
-                14 | 21 | 25 => 4,
+                14 | 21 | 25 | 42 | 43 => 4,
+                44 => 5,
                 other => panic!("event {other}"),
             };
             let words: Vec<u64> = (0..words).map(|_| varint(&mut data)).collect();

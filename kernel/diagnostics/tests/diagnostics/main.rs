@@ -472,7 +472,11 @@ fn a_trace_is_go_s() {
     const LONG: u64 = 100;
     executive::trace::start();
     let before = counts();
-    let joined = go(|| chain(LONG));
+    let joined = go(|| {
+        let _chaining = executive::trace::region(&"chaining");
+        chain(LONG); // it waits meanwhile, and may go on elsewhere
+        executive::trace::message(&"links", LONG);
+    });
     joined.join();
     // Those of the chain have sent their words, and end.
     while counts().1 - before.1 < LONG + 1 {
@@ -488,20 +492,30 @@ fn a_trace_is_go_s() {
     let count = |number| events.values().flatten().filter(|event| event.0 == number).count() as u64;
     let (creates, starts, destroys, blocks) = (count(14), count(16), count(17), count(20));
     assert_eq!((creates, destroys), (born, born));
+    assert_eq!([42, 43, 44].map(count), [1; 3], "a region begins and ends, and a message");
+    assert!(["chaining", "links", "100"].iter().all(|word| strings.iter().any(|s| s == word)));
     assert!(strings.iter().any(|text| text == "chan receive"), "{strings:?}");
     assert!(strings.iter().any(|text| text.starts_with(&format!("go at {}", file!()))));
     // A goroutine that starts has been created or stopped before, but for those that were there.
     assert!(starts >= born && blocks > 0, "{starts} starts, {blocks} blocks");
-    let parsed =
-        ["NotExist->Runnable", "Runnable->Running", "Running->NotExist", "Running->Waiting"];
+    let parsed = [
+        "NotExist->Runnable",
+        "Runnable->Running",
+        "Running->NotExist",
+        "Running->Waiting",
+        r#"Type="chaining""#,
+        r#"Category="links" Message="100""#,
+    ];
     // For Perfetto there is an arrow to each start of one that was readied or born.
     let mut json = String::new();
     executive::trace::dump(&mut json).unwrap();
     let ends = |kind: &str| json.lines().filter(|line| line.contains(kind)).count() as u64;
     assert_eq!(ends(r#""ph":"s""#), ends(r#""ph":"f""#));
     assert!(ends(r#""ph":"s""#) >= born + LONG, "{json}"); // each is born, and readied
-    if let Some([all, go_starts, ends, waits]) = go_counts(&trace.bytes, parsed) {
+    if let Some([all, go_starts, ends, waits, regions, messages]) = go_counts(&trace.bytes, parsed)
+    {
         assert_eq!([all, ends], [born as usize; 2]);
+        assert_eq!([regions, messages], [2, 1]);
         // (A goroutine that waits from the beginning is told as `Undetermined->`.)
         assert_eq!((go_starts, waits), (starts as usize, blocks as usize));
     }

@@ -13,7 +13,7 @@ pub use crate::nouns::runq::{Linked, List, Runq};
 pub use crate::nouns::sched::{Policy, SCHED, Sched};
 pub use crate::proc::boot::set_up;
 pub use crate::switch::{contains as in_switch, left_at, own_frame, systemstack};
-pub use crate::tools::percpu::{PerCpu, is_foreign, pin as pin_for_good};
+pub use crate::tools::percpu::{PerCpu, is_foreign, pin as pin_for_good, pin_times};
 
 use crate::ground::machine::{self, Stack};
 use crate::nouns::g::Status;
@@ -77,18 +77,10 @@ pub fn put(taken: TakenOff) {
     SCHED.put(taken.0);
 }
 
-/// So many pins at once.
-///
-/// # Safety
-/// The run ends with what the caller does next.
-pub unsafe fn pin_times(n: u64) {
-    percpu::pin_times(n);
-}
-
 /// The CPU says that it runs nobody.
 ///
 /// # Safety
-/// As for [`pin_times`].
+/// The run ends with what the caller does next.
 pub unsafe fn forget_curg() {
     percpu::set_curg(core::ptr::null());
 }

@@ -36,7 +36,7 @@ pub mod kit;
 
 pub use ground::{arch, atomic, machine, param};
 pub use nouns::arrivals::Expected;
-pub use tools::{fatal, lock};
+pub use tools::{fatal, lock, trace};
 #[cfg(not(loom))]
 pub use {
     nouns::{g, m::CpuState},
@@ -50,7 +50,6 @@ pub use {
         procs, reclaim,
     },
     switch::preempt_by,
-    tools::trace,
 };
 
 #[cfg(all(test, not(loom)))]

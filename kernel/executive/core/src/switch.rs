@@ -25,11 +25,10 @@
 #![allow(unsafe_code)] // This is the switch.
 
 use crate::ground::arch::frame_pointer;
-use crate::nouns::g::{G, Status, WaitReason, getg};
+use crate::nouns::g::{_executive_runs, G, Status, WaitReason, getg};
 use crate::proc::preempt::preempt_yield;
 use crate::tools::fatal::throw;
 use crate::tools::percpu::{self, CURG, G as CURRENT, G0};
-use crate::tools::trace::{self, Event};
 use core::arch::naked_asm;
 use core::marker::PhantomData;
 use core::mem::{ManuallyDrop, offset_of};
@@ -397,7 +396,12 @@ pub(crate) trait OnG0 {
 pub(crate) fn run(g: &'static G) -> ! {
     g.set_status(Status::Runnable, Status::Running, "execute: goroutine is not runnable");
     percpu::set_curg(core::ptr::from_ref(g).cast());
-    let g = trace::record_keeping(Event::Run, g, || g.id());
+    let g = if g.run_is_told() {
+        core::hint::cold_path();
+        _executive_runs(g)
+    } else {
+        g
+    };
     // SAFETY: STACK-OWNER: it is Running, here; it was saved by `mcall` or is newborn.
     unsafe { core::arch::asm!("jmp {gogo}", gogo = sym gogo, in("rdi") g, options(noreturn)) }
 }

@@ -290,6 +290,11 @@ pub(super) fn idle_ns(stats: &Stats, now: u64) -> u64 {
     if ns.cast_signed() < 0 { ns.wrapping_add(now) } else { ns }
 }
 
+/// How long a CPU has been busy (ns): all the time that it has not slept.
+pub(super) fn busy_ns(cpu: usize, now: u64) -> u64 {
+    now.wrapping_sub(idle_ns(&p_of(cpu).stats, now))
+}
+
 /// How many goroutines wait in the global queue. Takes no lock; a snapshot.
 pub fn global_queue() -> usize {
     SCHED.global_len()

@@ -6,9 +6,10 @@
 #![allow(unsafe_code)] // Walks stacks by frame pointers.
 
 use super::census::{self, Group, Named, Report};
+use super::trace::{self, Event};
 use crate::param::{
-    FRAME_REACH, GUARD_REACH, MAX_CPUS, REPORT_COMPARES, REPORT_FOLLOWS, REPORT_FRAMES,
-    REPORT_GROUPS,
+    FRAME_REACH, GUARD_REACH, MAX_CPUS, REPORT_COMPARES, REPORT_EVENTS, REPORT_EVENTS_NS,
+    REPORT_FOLLOWS, REPORT_FRAMES, REPORT_GROUPS,
 };
 use core::cell::{Cell, UnsafeCell};
 use core::fmt::{self, Write};
@@ -30,6 +31,17 @@ impl Write for Out {
         machine::write(s.as_bytes());
         Ok(())
     }
+}
+
+/// What the core tells its recorder (trace.rs).
+#[unsafe(no_mangle)]
+fn _executive_event(event: Event, g: Option<&'static G>, number: u64) -> u64 {
+    trace::event(event, g, number)
+}
+
+#[unsafe(no_mangle)]
+fn _executive_runs(g: &'static G) -> &'static G {
+    trace::runs(g)
 }
 
 /// A bug of ours. Called by [`executive_core::fatal::throw`].
@@ -212,6 +224,7 @@ fn report(out: &mut Out, at: Option<(&Interrupted, bool)>, panicked: bool) -> ! 
         stopped_backtrace(out, cpu, curg);
     }
     goroutines(out);
+    last_events(out);
     machine::exit(STATUS)
 }
 
@@ -239,6 +252,22 @@ fn goroutines(out: &mut Out) {
     }
     if left_out != 0 {
         let _ = writeln!(out, "  ... and {left_out} more");
+    }
+}
+
+/// Tells what each CPU's recorder has of the last seconds, the latest first.
+fn last_events(out: &mut Out) {
+    let _ = writeln!(out, "\nlast events, the latest first:");
+    let now = machine::now();
+    for cpu in 0..kit::SCHED.cpus() {
+        let _ = writeln!(out, "  CPU {cpu}:");
+        for event in trace::latest(cpu).take(REPORT_EVENTS) {
+            let us = now.saturating_sub(event.when) / 1000;
+            if us * 1000 > REPORT_EVENTS_NS {
+                break;
+            }
+            let _ = writeln!(out, "\t{}.{:03} ms ago: {event}", us / 1000, us % 1000);
+        }
     }
 }
 

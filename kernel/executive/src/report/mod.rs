@@ -3,9 +3,10 @@
 pub mod depth;
 pub mod resting;
 pub mod census;
+mod latency;
+pub mod trace;
 mod debugger;
 pub mod crash;
 pub mod leaks;
 pub mod waits;
-pub mod trace;
 pub mod sampling;

@@ -14,7 +14,7 @@
 //! **Rule:** a CPU's two words are used by that CPU: pinned, on g0, or in its handler, which may
 //! come between any two instructions of the others. So who arms the timer looks again afterwards.
 
-use super::{census, crash};
+use super::{census::busy_ns, crash};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use executive_core::kit::{self, G, curg, p_of};
 use executive_core::machine::{self, Interrupted, NEVER};
@@ -82,11 +82,6 @@ pub fn start(period_ns: u64, sampler: fn(&Sample<'_>)) -> bool {
 pub fn stop() {
     PERIOD.store(0, Relaxed);
     TAKEN.store(false, Release);
-}
-
-/// How long a CPU has been busy (ns): all the time that it has not slept.
-fn busy_ns(cpu: usize, now: u64) -> u64 {
-    now.wrapping_sub(census::idle_ns(&p_of(cpu).stats, now))
 }
 
 /// When the sample of a period is due that begins then: a hash decides.

@@ -1,65 +1,64 @@
-//! What happened lately, CPU by CPU: a ring of events for each, written while tracing is on, and
-//! printed in the form that trace viewers read.
+//! What happened lately, CPU by CPU: a ring of events for each, the flight recorder. It is always
+//! on, and a crash report ends with it.
 //!
-//! The form is Chrome's trace events (JSON), which Perfetto and chrome://tracing open, with a row
-//! for each CPU. What lasts is a slice: a goroutine's run, and a CPU's halt from [`Event::Halt`] to
-//! [`Event::Wake`]. An arrow leads from where a goroutine was readied to where it ran. Others make
-//! other forms of what [`recorded`] tells: `diagnostics` that of Go.
+//! What happens seldom is in it whole: halts, interrupts, preemptions, steals, timers, regions and
+//! messages. Of what happens often (births, ends, wakes, parks) it has one in [`TRACE_ONE_IN`],
+//! chosen by chance, and the run that follows a wake. From that wake to that run is what a
+//! goroutine had to wait for a CPU (latency.rs). Between [`start`] and [`stop`] it has all.
 //!
-//! **Rule:** a ring is written by its own CPU, pinned or on g0, and read by anyone. An event is
-//! three words, so a reader may see a torn one at the place that is being overwritten, which is
-//! left out.
+//! [`dump`] prints it in the form that trace viewers read, Chrome's trace events (JSON), which
+//! Perfetto and chrome://tracing open, with a row for each CPU. What lasts is a slice: the run of a
+//! goroutine, and a CPU's halt from [`Event::Halt`] to [`Event::Wake`]. An arrow leads from where a
+//! goroutine was readied to where it ran. Others make other forms of what [`recorded`] tells:
+//! `diagnostics` that of Go.
+//!
+//! **Rule:** a ring is written by its own CPU, pinned, on g0, or in a handler, which may come in
+//! between: so a place is taken by one instruction, and written then. Anyone reads. An event is
+//! some words, so a reader may see a torn one at the place that is being overwritten, which is left
+//! out.
 
-use super::waits::{self, Told};
+use super::census::busy_ns;
+use super::latency::Histogram;
+pub use super::latency::Latencies;
+use crate::param::{MAX_CPUS, TRACE_EVENTS, TRACE_ONE_IN};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::fmt::{self, Write};
 use core::panic::Location;
-use executive_core::atomic::{AtomicRef, AtomicU8, AtomicU64, AtomicUsize, Ordering::*, fence};
-use executive_core::g::{G, WaitReason};
-use executive_core::kit::curg;
-use executive_core::machine;
-use executive_core::param::{MAX_CPUS, TRACE_EVENTS};
-use executive_core::percpu::cpu;
-use executive_core::trace;
+use executive_core::arch::cycles;
+use executive_core::atomic::{AtomicRef, AtomicU8, AtomicU64, AtomicUsize, Ordering::*};
+use executive_core::g::{self, G, TELL, WaitReason};
+use executive_core::kit::{SCHED, curg, m_of};
+use executive_core::percpu::{Pin, cpu};
+use executive_core::{CpuState, machine};
 use spin::Once;
 
 pub use executive_core::trace::Event;
 
-/// All events in the order of their numbers, and as traces print them.
-const EVENTS: [(Event, &str); 10] = {
-    use Event::*;
-    [
-        (Go, "go"),
-        (Run, "run"),
-        (Park, "park"),
-        (Yield, "yield"),
-        (Preempt, "preempt"),
-        (End, "end"),
-        (Ready, "ready"),
-        (Steal, "steal"),
-        (Halt, "halt"),
-        (Wake, "wake"),
-    ]
-};
-
 fn name(event: Event) -> &'static str {
-    EVENTS[event as usize - 1].1
+    Event::ALL[event as usize].1
 }
 
 /// What one CPU has recorded.
 struct Ring {
     next: AtomicUsize,
-    slots: Box<[Slot]>,
+    slots: &'static [Slot; TRACE_EVENTS],
+    latencies: Histogram,
 }
 
+/// An event. What its kind does not need is left as it was.
 struct Slot {
+    /// In cycles of the CPU's counter: the machine's clock takes five times as long to read.
     when: AtomicU64,
     /// The event in the uppermost 8 bits, then as many for why it waits, then the goroutine.
     what: AtomicU64,
-    /// Where a goroutine that runs was started.
+    number: AtomicU64,
+    /// Where a goroutine was started that is born or ends.
     started_at: AtomicRef<Location<'static>>,
+    /// What the user says.
+    text: AtomicRef<&'static str>,
 }
 const EVENT: u32 = 56;
 const REASON: u32 = 48;
@@ -73,129 +72,360 @@ pub struct Recorded {
     pub when: u64,
     /// What has happened.
     pub event: Event,
-    /// To this goroutine; 0: to the CPU.
+    /// To this goroutine, or in it; 0: to the CPU.
     pub goid: u64,
     /// Why it parks, if it does.
     pub reason: WaitReason,
-    /// Where it was started, if it begins to run.
+    /// What for it parks ([`G::waits_for`]); which goroutine readied it; or the event's own number.
+    pub number: u64,
+    /// Where it was started, if it begins to run, and that is known.
     pub started_at: Option<&'static Location<'static>>,
+    /// The name of a region, or a message.
+    pub text: &'static str,
 }
 
-/// When recording began, and when it ended (ns).
+impl fmt::Display for Recorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Recorded { goid, number, .. } = *self;
+        f.write_str(name(self.event))?;
+        if goid != 0 {
+            write!(f, " {goid}")?;
+        }
+        match self.event {
+            Event::Ready if number != 0 => write!(f, ", by {number}"),
+            Event::Park if number != 0 => write!(f, ", {} {number:#x}", self.reason.words()),
+            Event::Park => write!(f, ", {}", self.reason.words()),
+            Event::Wake if number != 0 => f.write_str(", by another CPU"),
+            Event::Timers => write!(f, ": {number}"),
+            Event::Message => write!(f, ": {} {number}", self.text),
+            Event::Begin | Event::Finish => write!(f, ": {}", self.text),
+            _ => match self.started_at {
+                Some(at) => write!(f, ", started at {at}"),
+                None => Ok(()),
+            },
+        }
+    }
+}
+
+static RINGS: [AtomicRef<Ring>; MAX_CPUS] = [const { AtomicRef::new() }; MAX_CPUS];
+/// When the recorder was set up: cycles and ns.
+static ZERO: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+/// When a trace began, and when it ended (cycles).
 static SPAN: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
-static RINGS: [Once<Box<Ring>>; MAX_CPUS] = [const { Once::new() }; MAX_CPUS];
+/// What each CPU ran when the trace began; 0: nothing.
+static RAN: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
+/// For how long each CPU did not sleep while the last trace was recorded (ns).
+static BUSY: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
 
-/// Who gets events: [`RING`], [`WAITS`].
-static WANTED: AtomicU8 = AtomicU8::new(0);
-const RING: u8 = 1;
+/// Who hears what: bits.
+static MODE: AtomicU8 = AtomicU8::new(0);
+/// The rings get all events.
+const ALL: u8 = 1;
+/// waits.rs gets all.
 const WAITS: u8 = 2;
+/// There is a tracer.
+const HOOKED: u8 = 4;
+static LISTENER: Once<fn(Event, u64)> = Once::new();
+static TRACER: Once<fn(Event, Option<&'static G>, u64)> = Once::new();
 
-fn want(who: u8) {
-    WANTED.fetch_or(who, SeqCst); // partner: the fence in `want_no_more`
-    trace::start(record);
-}
+/// In [`G::waiting_since`]: the rest is when it became runnable (cycles).
+const SINCE: u64 = 1 << 62;
 
-/// The core tells events until nobody wants any.
-fn want_no_more(who: u8) {
-    if WANTED.fetch_and(!who, Relaxed) & !who == 0 {
-        trace::stop();
-        fence(SeqCst); // partner: `want`, which starts after this stop, or is seen here
-        if WANTED.load(Relaxed) != 0 {
-            trace::start(record);
-        }
+/// Makes a ring for each CPU that there may be. Before the first runs.
+pub(crate) fn set_up() {
+    ZERO[0].store(cycles(), Relaxed);
+    ZERO[1].store(machine::now(), Relaxed);
+    let slot = || Slot {
+        when: AtomicU64::new(0),
+        what: AtomicU64::new(0),
+        number: AtomicU64::new(0),
+        started_at: AtomicRef::new(),
+        text: AtomicRef::new(),
+    };
+    for place in &RINGS[..machine::cpus().min(MAX_CPUS)] {
+        let slots: Box<[Slot]> = (0..TRACE_EVENTS).map(|_| slot()).collect();
+        let slots = (&*Box::leak(slots)).try_into().expect("as many as were made");
+        let ring = Ring { next: AtomicUsize::new(0), slots, latencies: Histogram::new() };
+        place.store(Some(Box::leak(Box::new(ring))), Release); // partner: the Acquire in `rings`
     }
 }
 
-/// From here on the ends of waits, and how long goroutines were runnable, are told to `tell`:
-/// pinned or on g0, so it takes no lock and allocates nothing. Waits that have begun already are
-/// not told. Each call gives the same function. Allocates a table the first time. The events of
-/// [`start`] are not touched.
-pub fn start_waits(tell: fn(&Told)) {
-    waits::begin(tell);
-    want(WAITS);
-}
-
-/// They are told no more, except for those under way on other CPUs.
-pub fn stop_waits() {
-    want_no_more(WAITS);
-}
-
-/// Begins to record, from nothing. Allocates a ring per CPU the first time.
+/// Begins to record everything. A CPU that runs a goroutine now does so from its next interrupt on,
+/// which it is sent.
 pub fn start() {
-    want_no_more(RING);
-    for ring in &RINGS[..machine::cpus().min(MAX_CPUS)] {
-        ring.call_once(|| {
-            let slot = || Slot {
-                when: AtomicU64::new(0),
-                what: AtomicU64::new(0),
-                started_at: AtomicRef::new(),
-            };
-            let slots = (0..TRACE_EVENTS).map(|_| slot()).collect();
-            Box::new(Ring { next: AtomicUsize::new(0), slots })
-        })
-        .next
-        .store(0, Relaxed);
+    SPAN[1].store(u64::MAX, Relaxed);
+    SPAN[0].store(cycles(), Relaxed);
+    let now = machine::now();
+    for (cpu, busy) in BUSY.iter().enumerate().take(SCHED.cpus()) {
+        busy.store(busy_ns(cpu, now), Relaxed);
     }
-    SPAN[0].store(machine::now(), Relaxed);
-    want(RING);
+    for (cpu, ran) in RAN.iter().enumerate().take(SCHED.cpus()) {
+        let runs = if m_of(cpu).state() == CpuState::Running { m_of(cpu).curg() } else { None };
+        ran.store(runs.map_or(0, G::id), Relaxed);
+    }
+    tell_all(ALL);
 }
 
-/// Ends recording; what was recorded stays.
+/// From here on all is told, and `who` gets it.
+fn tell_all(who: u8) {
+    MODE.fetch_or(who, SeqCst);
+    // Whoever is runnable now was not told to be.
+    for g in SCHED.all() {
+        g.waiting_since.fetch_or(TELL, Relaxed);
+    }
+    let _pin = Pin::new();
+    (0..SCHED.cpus()).filter(|&other| other != cpu()).for_each(|other| machine::kick(other));
+    g::tell(Event::Tick, None, 0); // hears that all is told
+}
+
+/// From here on `listener` gets all events, with the numbers of their goroutines. Each call gives
+/// the same one. For waits.rs.
+pub(super) fn listen(listener: fn(Event, u64)) {
+    LISTENER.call_once(|| listener);
+    tell_all(WAITS);
+}
+
+pub(super) fn listen_no_more() {
+    MODE.fetch_and(!WAITS, Relaxed);
+}
+
+/// Ends it; what was recorded stays until later events overwrite it.
 pub fn stop() {
-    want_no_more(RING);
-    SPAN[1].store(machine::now(), Relaxed);
-}
-
-fn record(event: Event, goid: u64) {
-    let wanted = WANTED.load(Relaxed);
-    if wanted & WAITS != 0 {
-        waits::event(event, goid);
-    }
-    if wanted & RING != 0 {
-        enter(event, goid);
+    MODE.fetch_and(!ALL, Relaxed);
+    SPAN[1].store(cycles(), Relaxed);
+    let now = machine::now();
+    for (cpu, busy) in BUSY.iter().enumerate().take(SCHED.cpus()) {
+        busy.store(busy_ns(cpu, now).wrapping_sub(busy.load(Relaxed)), Relaxed);
     }
 }
 
-fn enter(event: Event, goid: u64) {
-    let Some(ring) = RINGS.get(cpu()).and_then(Once::get) else { return }; // a foreign thread's
-    let n = ring.next.load(Relaxed);
-    let slot = &ring.slots[n % TRACE_EVENTS];
-    slot.when.store(machine::now(), Relaxed);
-    let mut what = (event as u64) << EVENT | goid;
-    match event {
-        Event::Run => {
-            slot.started_at.store(curg().and_then(G::seen).map(|g| g.started_at), Relaxed);
+/// From here on `tracer` gets what the recorder gets: the event, its goroutine, and its number. It
+/// is called pinned, on g0, or in a handler, and takes no lock. The first one stays.
+pub fn hook(tracer: fn(Event, Option<&'static G>, u64)) {
+    TRACER.call_once(|| tracer);
+    MODE.fetch_or(HOOKED, Release); // partner: the Acquire in `tell_others`
+}
+
+#[cold]
+fn tell_others(event: Event, g: Option<&'static G>, number: u64) {
+    let mode = MODE.load(Acquire);
+    if mode & WAITS != 0
+        && let Some(listener) = LISTENER.get()
+    {
+        listener(event, g.map_or(0, G::id));
+    }
+    if mode & HOOKED != 0
+        && let Some(tracer) = TRACER.get()
+    {
+        tracer(event, g, number);
+    }
+}
+
+/// An event is told. Pinned, on g0, or in a handler. Returns how many of those that happen often
+/// come until one is told; 0: as many as it was.
+pub(super) fn event(event: Event, g: Option<&'static G>, number: u64) -> u64 {
+    let mode = MODE.load(Relaxed);
+    if mode & (WAITS | HOOKED) != 0 {
+        tell_others(event, g, number);
+    }
+    let often = matches!(event, Event::Go | Event::Ready | Event::Park | Event::End);
+    let Some(ring) = ring() else { return if often { u64::MAX } else { 0 } };
+    let now = cycles();
+    if let (Event::Ready | Event::Go, Some(g)) = (event, g) {
+        g.waiting_since.store(now | SINCE | TELL, Relaxed);
+    }
+    if often && !is_kept(mode, now) {
+        return 1;
+    }
+    let slot = ring.put(now, event, g.map_or(0, G::id));
+    match (event, g) {
+        (Event::Ready, _) => slot.number.store(curg().map_or(0, G::id), Relaxed),
+        (Event::Go | Event::End, Some(g)) => {
+            slot.started_at.store(g.seen().map(|seen| seen.started_at), Relaxed);
         }
-        Event::Park => what |= curg().map_or(0, |g| g.wait_reason() as u64) << REASON,
-        _ => {}
+        (Event::Park, Some(g)) => {
+            slot.add_reason(g.wait_reason());
+            slot.number.store(g.waits_for() as u64, Relaxed);
+        }
+        _ => slot.number.store(number, Relaxed),
     }
-    slot.what.store(what, Relaxed);
-    ring.next.store(n + 1, Release); // partner: the Acquire in `events`
+    match mode & (ALL | WAITS) != 0 {
+        true => 1,
+        // A hash of the time decides: a program's own rhythm shall not be in step.
+        false if often => TRACE_ONE_IN / 2 + 1 + hash(now) % TRACE_ONE_IN,
+        false => 0,
+    }
+}
+
+/// Whether the ring gets an event that is told: not all that are told for waits.rs alone.
+fn is_kept(mode: u8, now: u64) -> bool {
+    mode & (ALL | WAITS) != WAITS || hash(now).is_multiple_of(TRACE_ONE_IN)
+}
+
+/// Fibonacci hashing.
+fn hash(word: u64) -> u64 {
+    word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
+}
+
+/// A goroutine runs from here on that was told to be runnable, or runs while all is told. On g0.
+/// (Most switches of a trace take the short way: instructions count.)
+pub(super) fn runs(g: &'static G) -> &'static G {
+    if MODE.load(Relaxed) == ALL
+        && g.waiting_since.load(Relaxed) == TELL
+        && let Some(ring) = RINGS[cpu() % MAX_CPUS].load(Relaxed)
+    // no foreign thread runs one
+    {
+        ring.put(cycles(), Event::Run, g.id());
+        return g;
+    }
+    runs_first(g)
+}
+
+/// It runs for the first time since it was readied or born, or since a trace has begun or ended.
+#[cold]
+#[inline(never)]
+fn runs_first(g: &'static G) -> &'static G {
+    let (now, mode) = (cycles(), MODE.load(Relaxed));
+    let told = g.waiting_since.load(Relaxed);
+    g.waiting_since.store(if mode & (ALL | WAITS) != 0 { TELL } else { 0 }, Relaxed);
+    if let Some(ring) = ring() {
+        if is_kept(mode, now) {
+            ring.put(now, Event::Run, g.id());
+        }
+        if told & SINCE != 0 {
+            ring.latencies.add(now.saturating_sub(told & !(SINCE | TELL)));
+        }
+    }
+    if mode & (WAITS | HOOKED) != 0 {
+        tell_others(Event::Run, Some(g), 0);
+    }
+    core::hint::black_box(g) // or the compiler keeps g in a register over the call above
+}
+
+/// This CPU's ring. `None`: it is a foreign thread, or this is before the start.
+#[inline(always)]
+fn ring() -> Option<&'static Ring> {
+    RINGS.get(cpu())?.load(Relaxed)
+}
+
+/// What the user says, or a driver.
+fn say(event: Event, text: &'static &'static str, number: u64) {
+    let _pin = Pin::new();
+    if MODE.load(Relaxed) & HOOKED != 0 {
+        tell_others(event, curg(), number);
+    }
+    if let Some(ring) = ring() {
+        let slot = ring.put(cycles(), event, curg().map_or(0, G::id));
+        slot.number.store(number, Relaxed);
+        slot.text.store(Some(text), Relaxed);
+    }
+}
+
+/// Notes what happened, and a number, for traces and for a crash's report. Does not park; also in
+/// handlers. (A reference to the words: a recorder has room for one word.) Go: `trace.Log`.
+///
+/// ```
+/// # hosted::run(|| {
+/// executive::trace::message(&"cache missed", 42);
+/// # });
+/// ```
+#[doc(alias = "trace.Log")]
+pub fn message(text: &'static &'static str, number: u64) {
+    say(Event::Message, text, number);
+}
+
+/// A part of a goroutine's work, until this is dropped: [`region`].
+#[must_use = "the region ends when this is dropped"]
+pub struct Region(&'static &'static str);
+
+/// From here on until what it returns is dropped the calling goroutine does what `name` says.
+/// Regions of a goroutine lie within each other. Go: `trace.StartRegion`.
+///
+/// ```
+/// # hosted::run(|| {
+/// let parsing = executive::trace::region(&"parse");
+/// drop(parsing);
+/// # });
+/// ```
+#[doc(alias("trace.StartRegion", "trace.WithRegion"))]
+pub fn region(name: &'static &'static str) -> Region {
+    say(Event::Begin, name, 0);
+    Region(name)
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        say(Event::Finish, self.0, 0);
+    }
 }
 
 /// The rings of those CPUs that have one, with their numbers.
 fn rings() -> impl Iterator<Item = (usize, &'static Ring)> {
-    RINGS.iter().enumerate().filter_map(|(cpu, ring)| Some((cpu, &**ring.get()?)))
+    RINGS.iter().enumerate().filter_map(|(cpu, ring)| Some((cpu, ring.load(Acquire)?)))
+}
+
+/// How long goroutines have waited for this CPU, by a sample of those that were readied or born: 1
+/// in 64. While a trace is recorded, all.
+pub fn latencies(cpu: usize) -> Latencies {
+    let ring = RINGS.get(cpu).and_then(|ring| ring.load(Acquire));
+    ring.map_or_else(Latencies::new, |ring| ring.latencies.read(rate()))
+}
+
+impl Slot {
+    fn add_reason(&self, reason: WaitReason) {
+        self.what.store(self.what.load(Relaxed) | (reason as u64) << REASON, Relaxed);
+    }
+}
+
+/// So many cycles have been so many ns.
+fn rate() -> (u64, u64) {
+    let [zero, zero_ns] = ZERO.each_ref().map(|time| time.load(Relaxed));
+    (cycles().wrapping_sub(zero).max(1), machine::now().wrapping_sub(zero_ns))
+}
+
+/// What turns a counter's reading into the machine's time.
+fn clock() -> impl Fn(u64) -> u64 + Copy {
+    let [zero, zero_ns] = ZERO.each_ref().map(|time| time.load(Relaxed));
+    let (passed, ns) = rate();
+    move |cycles| {
+        let cycles = u128::from(cycles.saturating_sub(zero));
+        zero_ns + (cycles * u128::from(ns) / u128::from(passed)) as u64
+    }
 }
 
 impl Ring {
-    /// The events that are there. The oldest place is left out once the ring has gone round: its
-    /// CPU may be writing there.
-    fn events(&self, cpu: usize) -> impl Iterator<Item = Recorded> {
+    /// Notes an event; its other words are the caller's.
+    #[inline(always)]
+    fn put(&self, when: u64, event: Event, goid: u64) -> &Slot {
+        let slot = &self.slots[self.next.fetch_add(1, Relaxed) % TRACE_EVENTS];
+        slot.when.store(when, Relaxed);
+        // Release: partner of the Acquire in `events`.
+        slot.what.store((event as u64) << EVENT | goid, Release);
+        slot
+    }
+
+    /// The events that are there, their times in cycles, the oldest first. The oldest place is left
+    /// out once the ring has gone round: its CPU may be writing there.
+    fn events(&self, cpu: usize) -> impl DoubleEndedIterator<Item = Recorded> {
         let next = self.next.load(Acquire);
         (next.saturating_sub(TRACE_EVENTS - 1)..next).filter_map(move |n| {
             let slot = &self.slots[n % TRACE_EVENTS];
-            let (when, what) = (slot.when.load(Relaxed), slot.what.load(Relaxed));
-            let &(event, _) = EVENTS.get((what >> EVENT).checked_sub(1)? as usize)?;
+            let (what, when) = (slot.what.load(Acquire), slot.when.load(Relaxed));
+            let &(event, _) = Event::ALL.get((what >> EVENT) as usize)?;
             let reason = (what >> REASON) as u8 as usize;
             let reason = if reason < WaitReason::COUNT { reason as u8 } else { 0 };
-            Some(Recorded {
+            let says = matches!(event, Event::Begin | Event::Finish | Event::Message);
+            let text = if says { slot.text.load(Relaxed) } else { None };
+            let has_place = matches!(event, Event::Go | Event::End);
+            (when != 0).then(|| Recorded {
                 cpu,
                 when,
                 event,
                 goid: what & ((1 << REASON) - 1),
                 reason: WaitReason::from_u8(reason),
-                started_at: slot.started_at.load(Relaxed).filter(|_| event == Event::Run),
+                number: if event == Event::Run { 0 } else { slot.number.load(Relaxed) },
+                started_at: if has_place { slot.started_at.load(Relaxed) } else { None },
+                text: text.copied().unwrap_or(""),
             })
         })
     }
@@ -207,21 +437,111 @@ impl Ring {
     }
 }
 
-/// From when to when there is everything, and whether a ring has lost what was before.
-fn span() -> (u64, u64, bool) {
-    let [started, to] = SPAN.each_ref().map(|time| time.load(Relaxed));
-    let from = rings().filter_map(|(_, ring)| ring.lost_until()).fold(started, u64::max);
-    (from, to, from > started)
+/// What a CPU has recorded last, the latest first. Takes no lock, and allocates nothing.
+pub(super) fn latest(cpu: usize) -> impl Iterator<Item = Recorded> {
+    let ring = RINGS.get(cpu).and_then(|ring| ring.load(Acquire));
+    let ns = clock();
+    let in_ns = move |one: Recorded| Recorded { when: ns(one.when), ..one };
+    ring.into_iter().flat_map(move |ring| ring.events(cpu).rev().map(in_ns))
 }
 
-/// What was recorded, in the order of its times; from when to when (ns). Cut as [`dump`] cuts it.
-pub fn recorded() -> (Vec<Recorded>, u64, u64) {
-    let (from, to, _) = span();
-    let mut all: Vec<Recorded> = rings().flat_map(|(cpu, ring)| ring.events(cpu)).collect();
-    all.retain(|one| (from..=to).contains(&one.when));
-    all.sort_by_key(|one| one.when); // stable: a CPU's events stay in their order
-    (all, from, to)
+/// The last trace, times in ns.
+struct Trace {
+    /// In the order of their times.
+    events: Vec<Recorded>,
+    /// From when to when there is everything.
+    from: u64,
+    to: u64,
+    /// A ring has lost what was before.
+    is_cut: bool,
 }
+
+/// What was recorded by the last trace, in the order of its times; from when to when (ns). Cut as
+/// [`dump`] cuts it.
+pub fn recorded() -> (Vec<Recorded>, u64, u64) {
+    let Trace { mut events, from, to, .. } = last_trace();
+    events.retain(|one| (from..=to).contains(&one.when));
+    (events, from, to)
+}
+
+/// All that the rings have of it. A goroutine that yields is not told, which keeps a switch cheap:
+/// its CPU does something else, or another CPU runs it.
+fn last_trace() -> Trace {
+    let [started, to] = SPAN.each_ref().map(|time| time.load(Relaxed));
+    let lost_until = |cpu: usize| RINGS[cpu].load(Acquire).and_then(Ring::lost_until);
+    let lost = (0..SCHED.cpus()).filter_map(lost_until).fold(0, u64::max);
+    let mut told: Vec<Recorded> = rings().flat_map(|(cpu, ring)| ring.events(cpu)).collect();
+    told.retain(|one| (started..=to).contains(&one.when));
+    told.sort_by_key(|one| one.when); // stable: a CPU's events stay in their order
+    let ns = clock();
+    told.iter_mut().for_each(|one| one.when = ns(one.when));
+    Trace {
+        events: completed(told, ns(started), |cpu| lost_until(cpu) > Some(started)),
+        from: ns(started.max(lost)),
+        to: ns(to),
+        is_cut: lost > started,
+    }
+}
+
+/// Adds what was not told: what CPUs ran from the beginning (`began`: that time), and who stopped
+/// because the CPU did something else, or because another runs or readied the goroutine.
+fn completed(told: Vec<Recorded>, began: u64, lost: impl Fn(usize) -> bool) -> Vec<Recorded> {
+    let mut sites: BTreeMap<u64, &'static Location<'static>> =
+        told.iter().filter_map(|one| Some((one.goid, one.started_at?))).collect();
+    sites.extend(SCHED.all().filter_map(G::seen).map(|seen| (seen.id, seen.started_at)));
+
+    let runs = [const { Cell::new(0) }; MAX_CPUS];
+    let place_of = |goid| runs.iter().position(|runs| runs.get() == goid);
+    let mut all = Vec::with_capacity(told.len());
+    for cpu in (0..SCHED.cpus()).filter(|&cpu| !lost(cpu)) {
+        let goid = RAN[cpu].load(Relaxed);
+        if goid != 0 {
+            runs[cpu].set(goid);
+            let started_at = sites.get(&goid).copied();
+            all.push(Recorded { cpu, when: began, event: Event::Run, goid, started_at, ..NOTHING });
+        }
+    }
+    for mut one in told {
+        let mut stops = |cpu: usize, event| {
+            let goid = runs[cpu].replace(0);
+            if goid != 0 {
+                all.push(Recorded { cpu, when: one.when, event, goid, ..NOTHING });
+            }
+        };
+        match one.event {
+            Event::Run => {
+                stops(one.cpu, Event::Yield);
+                if let Some(there) = place_of(one.goid) {
+                    stops(there, Event::Yield);
+                }
+                runs[one.cpu].set(one.goid);
+                one.started_at = sites.get(&one.goid).copied();
+            }
+            Event::Halt | Event::Steal | Event::Wake => stops(one.cpu, Event::Yield),
+            Event::Park | Event::Preempt | Event::End => runs[one.cpu].set(0),
+            // It parked before its CPU heard of the trace.
+            Event::Ready => {
+                if let Some(there) = place_of(one.goid) {
+                    stops(there, Event::Park);
+                }
+            }
+            _ => {}
+        }
+        all.push(one);
+    }
+    all
+}
+
+const NOTHING: Recorded = Recorded {
+    cpu: 0,
+    when: 0,
+    event: Event::Yield,
+    goid: 0,
+    reason: WaitReason::None,
+    number: 0,
+    started_at: None,
+    text: "",
+};
 
 /// Writes what was recorded as a JSON object of Chrome trace events. Times are microseconds.
 ///
@@ -233,7 +553,7 @@ pub fn recorded() -> (Vec<Recorded>, u64, u64) {
 /// these. So `sed -n '/^{"displayTimeUnit"/,/^]}/p'` cuts the JSON out of whatever else was
 /// captured.
 pub fn dump(out: &mut dyn Write) -> fmt::Result {
-    let (from, to, is_cut) = span();
+    let Trace { events: all, from, to, is_cut } = last_trace();
     let cut = if is_cut { "a busy CPU has overwritten what came before" } else { "nothing" };
     write!(
         out,
@@ -241,25 +561,32 @@ pub fn dump(out: &mut dyn Write) -> fmt::Result {
         Micros(from),
         Micros(to)
     )?;
-    write!(out, r#""cut":"{cut}"}},"traceEvents":["#)?;
+    write!(out, r#""cut":"{cut}","busy_us":["#)?;
+    for (cpu, busy) in BUSY.iter().enumerate().take(SCHED.cpus()) {
+        let comma = if cpu == 0 { "" } else { "," };
+        write!(out, "{comma}{}", Micros(busy.load(Relaxed)))?;
+    }
+    write!(out, r#"]}},"traceEvents":["#)?;
     let mut comma = "";
-    for (cpu, ring) in rings() {
+    for (cpu, _) in rings() {
         writeln!(out, "{comma}")?;
         write!(
             out,
             r#"{{"name":"thread_name","ph":"M","pid":0,"tid":{cpu},"args":{{"name":"CPU {cpu}"}}}}"#
         )?;
         comma = ",";
-        dump_ring(ring, out, cpu, from, to)?;
+        dump_cpu(all.iter().filter(|one| one.cpu == cpu), out, cpu, from, to)?;
     }
-    dump_arrows(out)?;
+    let shown = || all.iter().filter(|one| (from..=to).contains(&one.when));
+    dump_arrows(shown(), out)?;
+    dump_regions(shown(), out)?;
     writeln!(out, "\n]}}")
 }
 
 /// Writes an arrow from where each goroutine was readied or started to where it ran then.
-fn dump_arrows(out: &mut dyn Write) -> fmt::Result {
+fn dump_arrows<'a>(events: impl Iterator<Item = &'a Recorded>, out: &mut dyn Write) -> fmt::Result {
     let (mut readied, mut arrow) = (BTreeMap::new(), 0);
-    for one in recorded().0 {
+    for one in events {
         match one.event {
             Event::Ready | Event::Go => drop(readied.insert(one.goid, one)),
             Event::Run => {
@@ -273,6 +600,30 @@ fn dump_arrows(out: &mut dyn Write) -> fmt::Result {
             }
             _ => {}
         }
+    }
+    Ok(())
+}
+
+/// Writes the regions of each goroutine in a row of its own: they go on while it waits, and on
+/// another CPU.
+fn dump_regions<'a>(
+    events: impl Iterator<Item = &'a Recorded>,
+    out: &mut dyn Write,
+) -> fmt::Result {
+    for one in events {
+        let phase = match one.event {
+            Event::Begin => "b",
+            Event::Finish => "e",
+            _ => continue,
+        };
+        let Recorded { goid, cpu, .. } = one;
+        writeln!(out, ",")?;
+        write!(
+            out,
+            r#"{{"name":"{}","cat":"goroutine {goid}","ph":"{phase}","#,
+            Escaped(one.text)
+        )?;
+        write!(out, r#""id":{goid},"ts":{},"pid":0,"tid":{cpu}}}"#, Micros(one.when))?;
     }
     Ok(())
 }
@@ -294,7 +645,13 @@ impl fmt::Display for Doing {
 }
 
 /// Writes what happened between these times: what lasted as a slice, all else as instants.
-fn dump_ring(ring: &Ring, out: &mut dyn Write, cpu: usize, from: u64, to: u64) -> fmt::Result {
+fn dump_cpu<'a>(
+    events: impl Iterator<Item = &'a Recorded> + Clone,
+    out: &mut dyn Write,
+    cpu: usize,
+    from: u64,
+    to: u64,
+) -> fmt::Result {
     let slice = |out: &mut dyn Write, (what, since): (Doing, u64), end: u64, until: &str| {
         let (since, end) = (since.max(from), end.min(to));
         if end <= since {
@@ -309,8 +666,8 @@ fn dump_ring(ring: &Ring, out: &mut dyn Write, cpu: usize, from: u64, to: u64) -
         )?;
         write!(out, r#""pid":0,"tid":{cpu},"args":{{"until":"{until}"}}}}"#)
     };
-    let mut doing = None;
-    for Recorded { when, event, goid, .. } in ring.events(cpu) {
+    let mut doing = slept_at_first(events.clone()).then_some((Doing::Halt, from));
+    for &Recorded { when, event, goid, text, number, .. } in events {
         match (event, doing) {
             (Event::Run, _) => doing = Some((Doing::Goroutine(goid), when)),
             (Event::Halt, _) => doing = Some((Doing::Halt, when)),
@@ -321,15 +678,38 @@ fn dump_ring(ring: &Ring, out: &mut dyn Write, cpu: usize, from: u64, to: u64) -
                 slice(out, begun, when, name(event))?;
                 doing = None;
             }
+            (Event::Begin | Event::Finish, _) => {}
             _ if when < from || when > to => {}
             _ => {
                 writeln!(out, ",")?;
-                write!(out, r#"{{"name":"{} {goid}","ph":"i","s":"t","#, name(event))?;
+                match event {
+                    Event::Message => write!(out, r#"{{"name":"{} {number}""#, Escaped(text))?,
+                    _ => write!(out, r#"{{"name":"{} {goid}""#, name(event))?,
+                }
+                write!(out, r#","ph":"i","s":"t","#)?;
                 write!(out, r#""ts":{},"pid":0,"tid":{cpu}}}"#, Micros(when))?;
             }
         }
     }
     doing.map_or(Ok(()), |begun| slice(out, begun, to, "the trace's end"))
+}
+
+/// Whether a CPU slept when the trace began: its first event tells.
+fn slept_at_first<'a>(mut events: impl Iterator<Item = &'a Recorded>) -> bool {
+    let tells = |one: &&Recorded| matches!(one.event, Event::Run | Event::Halt | Event::Wake);
+    events.find(tells).is_some_and(|one| one.event == Event::Wake)
+}
+
+/// A text within a JSON string.
+struct Escaped(&'static str);
+impl fmt::Display for Escaped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c {
+            '"' | '\\' => write!(f, "\\{c}"),
+            c if c < ' ' => write!(f, "\\u{:04x}", c as u32),
+            c => f.write_char(c),
+        })
+    }
 }
 
 struct Micros(u64);

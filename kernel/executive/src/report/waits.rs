@@ -14,7 +14,7 @@
 //! waited for, or a claim. So all of it is Relaxed; a slot that another goroutine has taken is
 //! noticed by the number.
 
-use super::crash;
+use super::{crash, trace};
 use alloc::boxed::Box;
 use executive_core::atomic::{AtomicRef, AtomicU64, Ordering::*};
 use executive_core::g::{G, WaitReason};
@@ -66,10 +66,11 @@ impl Wait {
     }
 }
 
-/// Gets the table ready. What follows is told to `tell`, pinned or on g0: it takes no lock and
-/// allocates nothing. Waits that have begun already are not told. Each call gives the same
-/// function.
-pub(super) fn begin(tell: fn(&Told)) {
+/// From here on the ends of waits, and how long goroutines were runnable, are told to `tell`:
+/// pinned or on g0, so it takes no lock and allocates nothing. Waits that have begun already are
+/// not told, and nor is who has yielded. Each call gives the same function. Allocates a table the
+/// first time.
+pub fn start(tell: fn(&Told)) {
     let slot =
         || Slot { g: AtomicRef::new(), parked: AtomicU64::new(0), runnable: AtomicU64::new(0) };
     for slot in TABLE.call_once(|| (0..SLOTS).map(|_| slot()).collect()) {
@@ -77,10 +78,16 @@ pub(super) fn begin(tell: fn(&Told)) {
         slot.runnable.store(0, Relaxed);
     }
     TELL.call_once(|| tell);
+    trace::listen(event);
+}
+
+/// They are told no more, except for those under way on other CPUs.
+pub fn stop() {
+    trace::listen_no_more();
 }
 
 /// An event of a goroutine. Pinned or on g0.
-pub(super) fn event(event: Event, goid: u64) {
+fn event(event: Event, goid: u64) {
     let (Some(table), Some(tell)) = (TABLE.get(), TELL.get()) else { return };
     let slot = &table[goid as usize % SLOTS];
     match event {
@@ -100,7 +107,7 @@ pub(super) fn event(event: Event, goid: u64) {
             }
             slot.runnable.store(now, Relaxed);
         }
-        Event::Go | Event::Yield | Event::Preempt => slot.runnable.store(machine::now(), Relaxed),
+        Event::Go | Event::Preempt => slot.runnable.store(machine::now(), Relaxed),
         Event::Run => {
             if let since @ 1.. = slot.runnable.swap(0, Relaxed) {
                 tell(&Told::Ran(machine::now().saturating_sub(since)));

@@ -4,12 +4,12 @@
 use super::{Args, Outcome};
 use alloc::collections::BTreeMap;
 use alloc::format;
-use executive::census;
+use executive::{census, trace};
 use kernel::{apic, device, frames, memory, println, reclaim, serial, stacks as machine_stacks};
 
 pub fn cpus(_: &Args) -> Outcome {
     println!(
-        "{:>3} {:>4} {:<9} {:>6} {:>9} {:>7} {:>10} {:>10} {:>7} {:>6} {:>9}",
+        "{:>3} {:>4} {:<9} {:>6} {:>9} {:>7} {:>10} {:>10} {:>7} {:>6} {:>9} {:>8} {:>8} {:>8}",
         "cpu",
         "apic",
         "state",
@@ -20,11 +20,16 @@ pub fn cpus(_: &Args) -> Outcome {
         "wakes-rcvd",
         "halts",
         "ticks",
-        "preempted"
+        "preempted",
+        "p50-us",
+        "p99-us",
+        "max-us"
     );
+    let us = |ns: u64| format!("{}.{}", ns / 1000, ns / 100 % 10);
     for c in census::cpu_reports() {
+        let latencies = trace::latencies(c.cpu);
         println!(
-            "{:>3} {:>4} {:<9} {:>6} {:>9} {:>7} {:>10} {:>10} {:>7} {:>6} {:>9}",
+            "{:>3} {:>4} {:<9} {:>6} {:>9} {:>7} {:>10} {:>10} {:>7} {:>6} {:>9} {:>8} {:>8} {:>8}",
             c.cpu,
             apic::id_of(c.cpu),
             format!("{:?}", c.state).to_lowercase(),
@@ -35,7 +40,10 @@ pub fn cpus(_: &Args) -> Outcome {
             c.stats.wakes_received.get(),
             c.stats.halts.get(),
             c.stats.ticks.get(),
-            c.stats.preemptions.get()
+            c.stats.preemptions.get(),
+            us(latencies.within(500)),
+            us(latencies.within(990)),
+            us(latencies.longest())
         );
     }
     Ok(())

@@ -44,9 +44,6 @@ pub const TIMERS_BATCH: usize = 64;
 /// A goroutine's usual stack: reserved addresses, of which only touched pages cost memory.
 pub const STACK_BYTES: usize = 60 * 1024;
 
-/// Events that a CPU's trace keeps: some milliseconds of a busy CPU, 96 KiB each.
-pub const TRACE_EVENTS: usize = 4096;
-
 /// How much later than a sleeper's deadline a *running* CPU is interrupted for it, so that
 /// deadlines close to each other cost one interrupt; an idle CPU wakes at it. Linux's default.
 pub const TIMER_SLACK_NS: u64 = 50_000;

@@ -51,17 +51,18 @@ pub(crate) fn pins() -> u64 {
 pub fn cpu() -> usize {
     0
 }
-pub(crate) fn this_cpu() -> u32 {
-    0
-}
 pub fn is_foreign() -> bool {
     false
 }
 pub fn pin() {}
-pub(crate) fn pin_times(_: u64) {}
+pub fn pin_times(_: u64) {}
 pub(crate) fn unpin() {}
 pub(crate) fn unpin_quietly() {}
 pub fn point() {}
+pub(crate) fn counts_down() -> bool {
+    false
+}
+pub(crate) fn count_down_from(_: u64) {}
 pub(crate) fn rank_taken(_: u32) -> bool {
     true
 }

@@ -22,6 +22,7 @@ use crate::nouns::joiner::Joiner;
 use crate::nouns::runq::Linked;
 use crate::tools::fatal::throw;
 use crate::tools::percpu;
+use crate::tools::trace::Event;
 use core::panic::Location;
 use core::ptr::null_mut;
 
@@ -97,6 +98,9 @@ impl WaitReason {
     }
 }
 
+/// In `G::waiting_since`: the recorder is told when it runs next.
+pub const TELL: u64 = 1 << 63;
+
 /// `G::locked_to`: it may run on any CPU.
 pub const ANY_CPU: u32 = u32::MAX;
 /// The same, and a [`Policy`](crate::kit::Policy) says when.
@@ -120,9 +124,9 @@ pub struct G {
     pub catching: AtomicU8 = AtomicU8::new(0),
     /// The CPU that it must run on, ANY_CPU or BY_POLICY. Written by itself and, the last, `Sched`.
     pub(crate) locked_to: AtomicU32 = AtomicU32::new(ANY_CPU),
-    /// Coarse time (ns) of its last park.
+    /// Coarse time (ns) of its last park; or what the recorder keeps here, with [`TELL`].
     #[doc(alias = "waitsince")]
-    pub(crate) waiting_since: AtomicU64 = AtomicU64::new(0),
+    pub waiting_since: AtomicU64 = AtomicU64::new(0),
     /// 0: it is nobody's (SEEN-WHOLE).
     id: AtomicU64 = AtomicU64::new(0),
 
@@ -311,9 +315,27 @@ impl G {
     pub fn waits_for(&self) -> usize {
         self.waits_for.load(Ordering::Relaxed)
     }
-    /// Coarse time (ns) of its last park.
+    /// While it waits: the coarse time (ns) of its last park.
     pub fn waiting_since(&self) -> u64 {
-        self.waiting_since.load(Ordering::Relaxed)
+        self.waiting_since.load(Ordering::Relaxed) & !TELL
+    }
+    /// Something that happens often: each CPU counts such events down, and tells the one at which
+    /// it comes to 0. Returns `keep`, which the caller goes on with, and need not save over a call
+    /// that is seldom made. Pinned or on g0.
+    #[inline(always)]
+    pub(crate) fn count<K>(&'static self, event: Event, keep: K) -> K {
+        #[cold]
+        #[inline(never)]
+        fn tell_keeping<K>(g: &'static G, event: Event, keep: K) -> K {
+            tell(event, Some(g), 0);
+            keep
+        }
+        if percpu::counts_down() { tell_keeping(self, event, keep) } else { keep }
+    }
+    /// Whether the recorder is to hear that it runs.
+    #[inline(always)]
+    pub(crate) fn run_is_told(&self) -> bool {
+        self.waiting_since.load(Ordering::Relaxed).cast_signed() < 0
     }
     /// Before it waits for a lock: who holds it, as [`behind`](Self::behind) says.
     #[inline]
@@ -342,6 +364,22 @@ impl G {
     /// The word in which reports keep how deep its stack went (the face's depth.rs).
     pub fn deepest(&self) -> &AtomicU64 {
         &self.deepest
+    }
+}
+
+unsafe extern "Rust" {
+    /// The recorder hears of an event, and says how many of those that happen often come until it
+    /// hears of one: with 1 it hears of all; 0: as it was. Defined by whoever links the core.
+    safe fn _executive_event(event: Event, g: Option<&'static G>, number: u64) -> u64;
+    /// The recorder hears that a goroutine runs here from now on, as it has asked to. Returns it.
+    pub(crate) safe fn _executive_runs(g: &'static G) -> &'static G;
+}
+
+/// Tells an event, of a goroutine or of the CPU itself. Pinned, on g0, or in a handler.
+pub fn tell(event: Event, g: Option<&'static G>, number: u64) {
+    let next = _executive_event(event, g, number);
+    if next != 0 {
+        percpu::count_down_from(next);
     }
 }
 

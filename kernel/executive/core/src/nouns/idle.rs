@@ -42,13 +42,7 @@
 //!   at (`wake_this`), and the CPU looks at the mark after it has set its bit. Both change one
 //!   word, so one of the two sees the other: the CPU is woken, or it does not sleep.
 //!
-//! It is a deadlock when all sleep, idle or switched off.
-//!
-//! Rejected: Go 1.26's way. There the idle list is under `sched.lock`, and only searchers recheck,
-//! so a submitter that finds no idle P must leave a mark (`needspinning`) for an M that is about to
-//! give up without having searched. Here there is no lock: *every* CPU that goes idle rechecks, and
-//! a submitter that counted as searcher for a moment and found nobody looks once more after it has
-//! stopped counting. That second look is `needspinning` (docs/decisions/0002).
+//! It is a deadlock when all sleep, idle or switched off. (Go's way: docs/decisions/0002.)
 
 use crate::ground::atomic::{
     AtomicU32, AtomicU64, Ordering, atomics, full_fence, full_fence_after_exchange, with_new,

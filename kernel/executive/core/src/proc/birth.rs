@@ -20,7 +20,7 @@ use crate::nouns::runq::List;
 use crate::nouns::sched::SCHED;
 use crate::switch::OnG0;
 use crate::tools::fatal::throw;
-use crate::tools::trace::{self, Event};
+use crate::tools::trace::Event;
 use crate::{switch, tools::percpu};
 use alloc::boxed::Box;
 use core::alloc::Layout;
@@ -124,8 +124,7 @@ fn newproc1(start: &Builder, body: Layout, run: *const ()) -> Result<&'static G,
     g.set_status(Status::Dead, Status::Runnable, "newproc1: new g is not Dead");
     g.is_born(next_goid(p), start.name, start.system, start.at);
     p.stats.born.bump();
-    trace::record(Event::Go, || g.id());
-    Ok(g)
+    Ok(g.count(Event::Go, g))
 }
 
 /// Why `gfget` has none.
@@ -182,7 +181,7 @@ impl OnG0 for Exit {
     #[inline(always)]
     fn run(self, g: &'static G) -> ! {
         let m = m();
-        trace::record(Event::End, || g.id());
+        let m = g.count(Event::End, m);
         g.locked_to.store(ANY_CPU, Relaxed);
         let drop_result = g.drop_result.get(); // read now: from `end` on a handle may free g
         g.set_status(Status::Running, Status::Dead, "goexit0: goroutine is not running");

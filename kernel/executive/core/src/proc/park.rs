@@ -9,7 +9,7 @@
 //! to park, a foreign thread (foreign.rs) panics, and a CPU's g0 throws.
 
 use super::schedule::{Turn, execute, schedule, schedule_inline};
-use super::wake::{put_last, slice_begins, wakep};
+use super::wake::{becomes_runnable, put_last, slice_begins, wakep};
 use crate::ground::chaos;
 use crate::nouns::g::{ANY_CPU, BY_POLICY, G, Status, WaitReason};
 use crate::nouns::m::{M, m};
@@ -19,7 +19,7 @@ use crate::switch::{OnG0, Parking};
 use crate::tools::fatal::throw;
 use crate::tools::lock::LockGuard;
 use crate::tools::percpu;
-use crate::tools::trace::{self, Event};
+use crate::tools::trace::Event;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// The caller is about to park, and holds no lock. Panics on a thread that is no CPU.
@@ -63,11 +63,7 @@ pub fn park(parking: Parking, reason: WaitReason, give: impl FnOnce(Parked) -> O
         fn run(self, g: &'static G) -> ! {
             let (m, g) = waits(m(), g, g);
             if self.0(Parked(g)).is_some() {
-                g.set_status(
-                    Status::Waiting,
-                    Status::Runnable,
-                    "park: goroutine was readied by two",
-                );
+                let g = becomes_runnable(g);
                 if percpu::is_calm() {
                     execute(m, g, Turn::Inherited);
                 }
@@ -105,7 +101,7 @@ fn waits<K>(m: &'static M, g: &'static G, keep: K) -> (&'static M, K) {
     chaos::stall(); // off its stack, and does not wait yet
     g.waiting_since.store(m.p.coarse_now.get(), Relaxed);
     g.set_status(Status::Running, Status::Waiting, "park: goroutine is not running");
-    trace::record_keeping(Event::Park, (m, keep), || g.id())
+    g.count(Event::Park, (m, keep))
 }
 
 /// The slow half of `yield_now`: the ring is full, or others wait in the global queue, and it goes
@@ -138,7 +134,6 @@ pub fn yield_now() {
         #[inline(always)]
         fn run(self, g: &'static G) -> ! {
             g.set_status(Status::Running, Status::Runnable, "yield: goroutine is not running");
-            trace::record(Event::Yield, || g.id());
             let m = m();
             let queued = g.locked_to.load(Relaxed) == ANY_CPU
                 && !SCHED.has_global()

@@ -13,12 +13,12 @@ use super::schedule::schedule_slow;
 use super::wake::{anyone_waits, hand_over, kick_hogs, new_slice, put_last, wakep};
 use crate::ground::machine::{self, Interrupted, NEVER};
 use crate::ground::param::{RETRY_MOST_NS, RETRY_NS, TIMER_SLACK_NS};
-use crate::nouns::g::{BY_POLICY, G, Status, getg, on_g0};
+use crate::nouns::g::{BY_POLICY, G, Status, getg, on_g0, tell};
 use crate::nouns::m::{CpuState, m, p};
 use crate::nouns::sched::SCHED;
 use crate::switch::{self, OnG0};
 use crate::tools::percpu;
-use crate::tools::trace::{self, Event};
+use crate::tools::trace::Event;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// A timer that `tick_at` set, or another CPU's `kick`, interrupted this CPU. Called by the
@@ -29,6 +29,7 @@ pub fn on_tick(at: &mut Interrupted) {
     let (m, p) = (m(), p());
     let now = machine::now();
     p.stats.ticks.bump();
+    tell(Event::Tick, None, 0);
     m.tick_is_gone();
     if matches!(m.state(), CpuState::Idle | CpuState::Offline) {
         return; // it ends the wait, and whoever stops waiting looks at everything
@@ -118,7 +119,7 @@ fn gopreempt() {
         fn run(self, g: &'static G) -> ! {
             let m = m();
             m.p.stats.preemptions.bump();
-            trace::record(Event::Preempt, || g.id());
+            tell(Event::Preempt, Some(g), 0);
             g.set_status(Status::Running, Status::Runnable, "preempt: goroutine is not running");
             percpu::calm();
             if g.locked_to.load(Relaxed) < BY_POLICY {

@@ -1,8 +1,6 @@
-//! How many CPUs run goroutines can be changed while they do: CPUs are switched off and on.
-//!
-//! Rejected: stopping the world, as Go does. Here the CPU itself sees its mark (`M::is_off`) when
-//! it comes to `schedule`, which it does soon, being woken or kicked. Then it hands over all that
-//! others can do, and resigns; idle.rs tells why nothing is lost.
+//! How many CPUs run goroutines can be changed while they do: CPUs are switched off and on
+//! (docs/decisions/0007). A CPU sees its own mark (`M::is_off`) when it comes to `schedule`, which
+//! it does soon, being woken or kicked; idle.rs tells why nothing is lost.
 //!
 //! **Rule:** one at a time changes marks, then looks whether that CPU sleeps. CPU 0 is never off.
 

@@ -13,7 +13,7 @@ use crate::ground::param::{
     GLOBAL_QUEUE_BATCH, GLOBAL_QUEUE_EVERY_TICKS, NAP_NS, RUNNEXT_PAUSE_NS, RUNQ_SIZE,
     TIMER_SLACK_NS,
 };
-use crate::nouns::g::{ANY_CPU, G};
+use crate::nouns::g::{ANY_CPU, G, tell};
 use crate::nouns::idle::{Stopping, Stops};
 use crate::nouns::m::{Cpu, CpuState, M, m, m_of, p_of};
 use crate::nouns::p::P;
@@ -21,7 +21,7 @@ use crate::nouns::runq::{List, Owner, Thief};
 use crate::nouns::sched::SCHED;
 use crate::nouns::steal::{Found, Thieving, steal_work};
 use crate::tools::fatal::throw;
-use crate::tools::trace::{self, Event};
+use crate::tools::trace::Event;
 use crate::{ground::atomic, ground::chaos, switch, tools::percpu};
 use core::sync::atomic::{Ordering, Ordering::Relaxed, compiler_fence};
 
@@ -281,7 +281,7 @@ fn search(m: &'static M) -> Option<&'static G> {
         match steal_work(&Here { m, nap_end: NEVER }) {
             Found::Stolen(g) => {
                 m.p.stats.steals.bump();
-                trace::record(Event::Steal, || g.id());
+                tell(Event::Steal, Some(g), 0);
                 return Some(g);
             }
             Found::HandOvers => why = Stops::AfterHandOvers,
@@ -297,7 +297,11 @@ fn search(m: &'static M) -> Option<&'static G> {
 fn check_timers(p: &P) -> bool {
     let now = machine::now();
     p.coarse_now.set(now);
-    p.timers.next() <= now && p.timers.run(now) > 0
+    let fired = if p.timers.next() <= now { p.timers.run(now) } else { 0 };
+    if fired > 0 {
+        tell(Event::Timers, None, fired as u64);
+    }
+    fired > 0
 }
 
 /// Takes what handlers have handed over to a P: gives the oldest, and readies the others here.
@@ -420,11 +424,11 @@ impl Here<'_> {
     /// requested of it, a slice's end too, is requested anew.
     fn wait(&self, deadline: u64) -> bool {
         let idle_ns = &self.m.p.stats.idle_ns;
-        trace::record(Event::Halt, || 0);
+        tell(Event::Halt, None, 0);
         idle_ns.set(idle_ns.get().wrapping_sub(machine::now()));
         let woken = self.m.park.sleep(&Cpu(percpu::cpu()), deadline);
         idle_ns.set(idle_ns.get().wrapping_add(machine::now()));
-        trace::record(Event::Wake, || 0);
+        tell(Event::Wake, None, woken.into());
         self.m.tick_is_gone();
         self.m.slice_end.store(NEVER, Relaxed);
         woken

@@ -3,14 +3,14 @@
 use crate::ground::chaos;
 use crate::ground::machine;
 use crate::ground::param::{MAX_CPUS, SLICE_NS};
-use crate::nouns::g::{ANY_CPU, G, Status, curg};
+use crate::nouns::g::{ANY_CPU, G, Status, curg, tell};
 use crate::nouns::m::{Cpu, CpuState, M, m, m_of, p, p_of};
 use crate::nouns::p::P;
 use crate::nouns::sched::SCHED;
 use crate::nouns::waitq::Parked;
 use crate::tools::lock::LockGuard;
 use crate::tools::percpu;
-use crate::tools::trace::{self, Event};
+use crate::tools::trace::Event;
 use core::sync::atomic::Ordering::Relaxed;
 
 impl Parked {
@@ -39,7 +39,7 @@ pub fn unlock_ready<T>(guard: LockGuard<'_, T>, parked: Option<Parked>) {
 #[inline(always)]
 pub(crate) fn becomes_runnable(g: &'static G) -> &'static G {
     g.set_status(Status::Waiting, Status::Runnable, "ready: goroutine is not waiting");
-    trace::record_keeping(Event::Ready, g, || g.id())
+    g.count(Event::Ready, g)
 }
 
 /// Puts a runnable g next on this P, and wakes an idle CPU if there is one. Pinned or on g0.
@@ -140,6 +140,7 @@ pub fn arrive(parked: Parked) {
     }
     let (here, locked_to) = (percpu::cpu(), g.locked_to.load(Relaxed) as usize);
     let cpu = if locked_to >= MAX_CPUS { here } else { locked_to };
+    tell(Event::Interrupt, Some(g), 0);
     p_of(cpu).arrivals.push(g);
     SCHED.expected.expect_no_more(); // after the push: it is there for `anything_to_come`
     // If this CPU slept, idle or switched off, it wakes as a searcher, and no other is woken.

@@ -6,5 +6,4 @@ pub mod percpu;
 #[cfg_attr(loom, path = "../model/lock.rs")]
 pub mod lock;
 pub mod note;
-#[cfg(not(loom))]
 pub mod trace;

@@ -42,6 +42,8 @@ pub struct PerCpu {
     cpu: Owned<u64> = Owned::new(),
     /// Ranks of the locks held, a bit each (debug builds; RANK).
     ranks: Owned<u64> = Owned::new(),
+    /// How many events come until one is told (trace.rs).
+    events: Owned<u64> = Owned::new(),
 }
 }
 
@@ -52,6 +54,7 @@ const PINS: usize = offset_of!(PerCpu, pins);
 const M: usize = offset_of!(PerCpu, m);
 const CPU: usize = offset_of!(PerCpu, cpu);
 const RANKS: usize = offset_of!(PerCpu, ranks);
+const EVENTS: usize = offset_of!(PerCpu, events);
 /// In `pins`: nobody wants a yield.
 const CALM: u64 = 1;
 /// In `pins`: one pin.
@@ -67,6 +70,7 @@ impl PerCpu {
         self.g0.set(g0.cast_mut());
         self.m.set(m.cast_mut());
         self.cpu.set(cpu as u64);
+        self.events.set(1);
     }
     /// The goroutine that the CPU runs (null: none). A snapshot, for reports.
     pub(crate) fn curg(&self) -> *mut () {
@@ -97,17 +101,11 @@ fn raw_pins() -> u64 {
     unsafe { arch::gs_load::<PINS>() }
 }
 
-/// This CPU's number: stale after the next switch, unless the caller is pinned.
-#[inline(always)]
-pub(crate) fn this_cpu() -> u32 {
-    // SAFETY: GS-CURRENT.
-    unsafe { arch::gs_load::<CPU>() as u32 }
-}
-
 /// This CPU's number; on a thread that is no CPU a number from [`MAX_CPUS`] on. Stale at once,
 /// unless the caller is pinned: it has a [`Lock`](crate::tools::lock::Lock) or a [`Pin`].
 pub fn cpu() -> usize {
-    this_cpu() as usize
+    // SAFETY: GS-CURRENT.
+    unsafe { arch::gs_load::<CPU>() as usize }
 }
 
 /// Whether the caller is on a thread that is no CPU (proc/foreign.rs).
@@ -175,8 +173,8 @@ pub fn pin() {
     unsafe { arch::gs_add::<PINS, { PIN as i32 }>() }
 }
 
-/// Does `n` [`pin`]s at once. For kit.rs.
-pub(crate) fn pin_times(n: u64) {
+/// Does `n` [`pin`]s at once. For whoever ends the run.
+pub fn pin_times(n: u64) {
     // SAFETY: GS-CURRENT. An interrupt may come between the two instructions: the run ends anyway.
     unsafe { arch::gs_store::<PINS>(raw_pins() + n * PIN) }
 }
@@ -205,7 +203,20 @@ pub fn point() {
 #[inline(always)]
 pub(crate) fn unpin_quietly() {
     // SAFETY: GS-CURRENT.
-    unsafe { arch::gs_sub::<PINS, { PIN as i32 }>() }
+    unsafe { arch::gs_add::<PINS, { -(PIN as i32) }>() }
+}
+
+/// Counts an event down; whether it is one to be told (trace.rs).
+#[inline(always)]
+pub(crate) fn counts_down() -> bool {
+    // SAFETY: GS-CURRENT.
+    unsafe { arch::gs_sub_to_zero::<EVENTS, 1>() }
+}
+
+/// So many events come until one is told.
+pub(crate) fn count_down_from(events: u64) {
+    // SAFETY: GS-CURRENT.
+    unsafe { arch::gs_store::<EVENTS>(events) }
 }
 
 /// RANK, in debug builds: notes that a lock of this rank is taken; `false`: one higher is. Pinned.

@@ -1,5 +1,7 @@
 //! A machine for linking: nothing above the nouns is called in unit tests.
 use crate::ground::machine::{Machine, Stack, bind_machine};
+use crate::nouns::g::G;
+use crate::tools::trace::Event;
 
 struct Stub;
 
@@ -21,4 +23,15 @@ unsafe impl Machine for Stub {
     fn exit(code: i32) -> ! {
         panic!("exit({code})")
     }
+}
+
+/// Nobody records.
+#[unsafe(no_mangle)]
+fn _executive_event(_: Event, _: Option<&'static G>, _: u64) -> u64 {
+    0
+}
+
+#[unsafe(no_mangle)]
+fn _executive_runs(g: &'static G) -> &'static G {
+    g
 }

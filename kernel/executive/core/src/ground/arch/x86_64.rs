@@ -70,6 +70,17 @@ pub fn relax() {
     core::hint::spin_loop();
 }
 
+/// This CPU's cycle counter, read after the loads that precede it.
+#[inline(always)]
+pub fn cycles() -> u64 {
+    let (low, high): (u64, u64);
+    // SAFETY: reads a counter, in halves.
+    unsafe {
+        asm!("lfence", "rdtsc", out("rax") low, out("rdx") high, options(nostack, preserves_flags))
+    };
+    high << 32 | low
+}
+
 // --- the stack
 
 /// Stores the stack pointer: one instruction, where a load of it and a store are two.
@@ -157,11 +168,6 @@ gs! {
     gs_add<const O: usize, const N: i32>(),
     "add qword ptr gs:[{}], {}", const O, const N, options(nostack)
 }
-gs! {
-    /// Subtracts a constant.
-    gs_sub<const O: usize, const N: i32>(),
-    "sub qword ptr gs:[{}], {}", const O, const N, options(nostack)
-}
 
 /// Functions that jump on the flags of one GS-relative instruction: `seldom` is the answer of the
 /// jump that is not expected to be taken.
@@ -171,7 +177,7 @@ macro_rules! gs_test {
         $(#[$doc])*
         ///
         /// # Safety
-        /// As for [`gs_load`] and [`gs_sub`].
+        /// As for [`gs_load`] and [`gs_add`].
         #[inline(always)]
         pub unsafe fn $name<const O: usize, const $n: i32>() -> bool {
             // SAFETY: the caller's promise.
@@ -190,7 +196,7 @@ macro_rules! gs_test {
     };
 }
 gs_test! {
-    /// As [`gs_sub`]; whether 0 is left, which is seldom.
+    /// Subtracts a constant; whether 0 is left, which is seldom.
     gs_sub_to_zero<const N>, "sub", "jz", seldom true
 }
 gs_test! {

@@ -1,0 +1,206 @@
+//! Is what the flight recorder and its histograms tell what happened? Each claim on 1, 2 and 4
+//! CPUs, in a process of its own.
+
+#[allow(dead_code)] // none of these must die
+mod runner;
+
+use executive::affinity::{cpus, lock_to_cpu};
+use executive::g::WaitReason;
+use executive::percpu::Pin;
+use executive::trace::{self, Event, Latencies};
+use executive::{chan, go, yield_now};
+use runner::{End, Run};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+const CLAIMS: [(&str, fn()); 6] = [
+    ("one_wake_in_64_is_measured", one_wake_in_64_is_measured),
+    ("in_a_trace_each_wake_is_measured", in_a_trace_each_wake_is_measured),
+    ("who_waits_behind_a_hog_is_in_the_histogram", who_waits_behind_a_hog_is_in_the_histogram),
+    ("a_trace_has_each_park_with_its_reason", a_trace_has_each_park_with_its_reason),
+    ("regions_and_messages_are_recorded", regions_and_messages_are_recorded),
+    ("a_tracer_of_one_s_own_hears_what_is_told", a_tracer_of_one_s_own_hears_what_is_told),
+];
+
+fn main() -> ExitCode {
+    if let Ok(name) = std::env::var("SCENARIO") {
+        let claim = CLAIMS.iter().find(|(claim, _)| *claim == name);
+        hosted::run(claim.expect("one of the list").1);
+    }
+    let run = |(name, _): &(&str, fn())| {
+        let name = name.to_string();
+        [1, 2, 4].map(|cpus| Run {
+            name: name.clone(),
+            cpus,
+            end: End::Well,
+            patience: runner::PATIENCE,
+        })
+    };
+    runner::report(CLAIMS.iter().flat_map(run).collect())
+}
+
+/// Of all CPUs.
+fn latencies() -> Latencies {
+    let mut all = Latencies::new();
+    (0..cpus()).for_each(|cpu| all.add(&trace::latencies(cpu)));
+    all
+}
+
+/// Two goroutines hand something to and fro: so many wakes, and as many parks.
+fn hand_to_and_fro(times: u64) {
+    let ((ping, pings), (pong, pongs)) = (chan::<u64>(0), chan::<u64>(0));
+    let other = go(move || pings.iter().for_each(|n| pong.send(n).expect("it is received")));
+    for n in 0..times / 2 {
+        ping.send(n).expect("it is received");
+        assert_eq!(pongs.recv(), Some(n));
+    }
+    drop(ping);
+    other.join();
+}
+
+fn one_wake_in_64_is_measured() {
+    const WAKES: u64 = 64 * 2_000;
+    let before = latencies();
+    hand_to_and_fro(WAKES);
+    // A hand-over wakes one, or finds that the other has not parked yet: at most so many.
+    let measured = latencies().since(&before).samples();
+    assert!(measured <= WAKES * 3 / 2 / 64, "{measured}");
+    if cpus() == 1 {
+        assert!(measured >= WAKES * 2 / 3 / 64, "{measured}");
+    }
+    assert!(measured > 0);
+}
+
+fn in_a_trace_each_wake_is_measured() {
+    let before = latencies();
+    trace::start();
+    hand_to_and_fro(1_000);
+    trace::stop();
+    let measured = latencies().since(&before).samples();
+    let (events, ..) = trace::recorded();
+    let (mut woken, mut ran) = (std::collections::BTreeSet::new(), 0);
+    for one in events {
+        match one.event {
+            Event::Go | Event::Ready => drop(woken.insert(one.goid)),
+            Event::Run => ran += u64::from(woken.remove(&one.goid)),
+            _ => {}
+        }
+    }
+    assert!(ran >= 500, "{ran}");
+    // One that was woken before the trace may have run in it, or behind it.
+    assert!(measured.abs_diff(ran) <= 4, "{measured} measured, {ran} ran");
+}
+
+fn who_waits_behind_a_hog_is_in_the_histogram() {
+    const HOGGED: Duration = Duration::from_millis(30);
+    let here = lock_to_cpu(0);
+    let (tx, rx) = chan::<Instant>(1);
+    let ready = Arc::new(AtomicU64::new(0));
+    let is_ready = ready.clone();
+    let late = go(move || {
+        let _here = lock_to_cpu(0);
+        is_ready.store(1, Relaxed);
+        rx.recv().expect("it is sent").elapsed()
+    });
+    while ready.load(Relaxed) == 0 || late.waiting() != Some(WaitReason::ChanReceive) {
+        yield_now();
+    }
+    let before = latencies();
+    trace::start(); // each wake is measured
+    {
+        let _hog = Pin::new();
+        tx.send(Instant::now()).expect("it is received");
+        let begin = Instant::now();
+        while begin.elapsed() < HOGGED {}
+    }
+    let late_by = late.join().as_nanos() as u64;
+    trace::stop();
+    drop(here);
+    let all = latencies().since(&before);
+    let slow: u64 =
+        all.buckets().filter(|(end, _)| *end >= HOGGED.as_nanos() as u64).map(|(_, n)| n).sum();
+    assert!(slow >= 1, "nobody was measured who waited for 30 ms");
+    // The sender looked at its clock before, and the receiver after. A bucket is a quarter wide.
+    let longest = all.longest();
+    assert!((HOGGED.as_nanos() as u64..=late_by).contains(&longest), "{longest} of {late_by}");
+    assert!(all.within(1000) >= longest * 3 / 4);
+}
+
+fn a_trace_has_each_park_with_its_reason() {
+    trace::start();
+    let (tx, rx) = chan::<()>(0);
+    let waits = go(move || rx.recv());
+    let id = waits.id();
+    while waits.waiting() != Some(WaitReason::ChanReceive) {
+        yield_now();
+    }
+    tx.send(()).expect("it is received");
+    waits.join();
+    trace::stop();
+    let its: Vec<_> = trace::recorded().0.into_iter().filter(|one| one.goid == id).collect();
+    let events: Vec<Event> = its.iter().map(|one| one.event).collect();
+    use Event::*;
+    let told: Vec<Event> = events.iter().copied().filter(|e| *e != Steal).collect();
+    assert_eq!(told, [Go, Run, Park, Ready, Run, End], "{its:#?}");
+    let park = its.iter().find(|one| one.event == Park).expect("it parks");
+    assert_eq!(park.reason, WaitReason::ChanReceive);
+    assert_ne!(park.number, 0, "it waits for a channel");
+    let ready = its.iter().find(|one| one.event == Ready).expect("it is readied");
+    assert_eq!(ready.number, executive::goid(), "we have sent");
+    for one in its.iter().filter(|one| matches!(one.event, Go | Run | End)) {
+        assert_eq!(one.started_at.expect("it is known").file(), file!(), "{one:?}");
+    }
+}
+
+fn regions_and_messages_are_recorded() {
+    trace::start();
+    let outer = trace::region(&"cook");
+    trace::message(&"eggs \"fresh\"", 6);
+    drop(trace::region(&"peel"));
+    drop(outer);
+    trace::stop();
+    let me = executive::goid();
+    let says = |one: &trace::Recorded| (one.event, one.text, one.number);
+    let said: Vec<_> = trace::recorded()
+        .0
+        .iter()
+        .filter(|one| one.goid == me && !one.text.is_empty())
+        .map(says)
+        .collect();
+    use Event::*;
+    assert_eq!(
+        said,
+        [
+            (Begin, "cook", 0),
+            (Message, "eggs \"fresh\"", 6),
+            (Begin, "peel", 0),
+            (Finish, "peel", 0),
+            (Finish, "cook", 0)
+        ]
+    );
+    let mut json = String::new();
+    trace::dump(&mut json).expect("a string has room");
+    assert!(json.contains(r#""name":"eggs \"fresh\" 6""#), "{json}");
+    for phase in ["b", "e"] {
+        let event = format!(r#""name":"peel","cat":"goroutine {me}","ph":"{phase}""#);
+        assert!(json.contains(&event), "{json}");
+    }
+}
+
+fn a_tracer_of_one_s_own_hears_what_is_told() {
+    static HEARD: [AtomicU64; Event::ALL.len()] = [const { AtomicU64::new(0) }; Event::ALL.len()];
+    trace::hook(|event, _, _| {
+        HEARD[event as usize].fetch_add(1, Relaxed);
+    });
+    let heard = |event: Event| HEARD[event as usize].load(Relaxed);
+    hand_to_and_fro(6_400);
+    let sampled = heard(Event::Park);
+    trace::start();
+    hand_to_and_fro(6_400);
+    trace::stop();
+    let all = heard(Event::Park) - sampled;
+    assert!(sampled > 0 && sampled < all, "{sampled} of a sample, {all} of all");
+    assert!(heard(Event::Run) > 0 && heard(Event::Go) > 0);
+}
