@@ -4,14 +4,17 @@
 use serde_json::Value;
 use std::io::Write;
 use std::process::{Command, Stdio};
-use tests::boots;
+use tests::{Transcript, boots};
 
 /// What docs/hacking.md tells to cut it out with.
 const CUT: &str = r#"/^{"displayTimeUnit"/,/^]}/p"#;
 
 /// A trace of a command, on 4 CPUs.
 fn trace_of(command: &str) -> Value {
-    let said = boots().run(&format!("{command}; trace {command}; cpus")).ok();
+    trace_in(&boots().run(&format!("{command}; trace {command}; cpus")).ok())
+}
+
+fn trace_in(said: &Transcript) -> Value {
     let mut sed = Command::new("sed")
         .args(["-n", CUT])
         .stdin(Stdio::piped())
@@ -67,6 +70,46 @@ fn all_cpus_of_a_trace_show_the_same_time() {
             from <= begins && ends <= to + 0.001,
             "{name} on CPU {cpu}: {begins} to {ends}, not {from} to {to}"
         );
+    }
+}
+
+/// Runs, as traced; and the scheduler's own counters, which know nothing of traces.
+#[test]
+fn goroutines_run_for_as_long_as_their_cpus_are_busy() {
+    let trace = trace_of("hogs 3 1");
+    let head = &trace["otherData"];
+    assert_eq!(head["cut"], "nothing", "{head}");
+    let span = head["to_us"].as_f64().expect("a time") - head["from_us"].as_f64().expect("a time");
+    let busy = head["busy_us"].as_array().expect("a time for each CPU");
+    let mut hogged = 0;
+    for (cpu, busy) in busy.iter().map(|time| time.as_f64().expect("a time")).enumerate() {
+        let runs = events(&trace, "X").into_iter().filter(|one| one.0 == cpu as u64);
+        let ran: f64 = runs.filter(|one| one.1 != "halt").map(|(_, _, from, to)| to - from).sum();
+        // What the others do is the scheduler's work, between a wake and a halt.
+        if busy * 10.0 > span * 8.0 {
+            hogged += 1;
+            let off = (ran - busy).abs();
+            assert!(off * 100.0 <= busy, "CPU {cpu}: ran {ran}, busy {busy} of {span} us");
+        }
+    }
+    assert!(hogged >= 3, "{hogged} CPUs were busy: {head}");
+}
+
+/// While all is traced each wake is measured.
+#[test]
+fn cpus_tells_how_long_goroutines_waited_for_a_cpu() {
+    let said = boots().smp(2).run("trace pingpong 200; cpus").ok();
+    let begins = |line: &&str| line.trim_start().starts_with("cpu ");
+    let table: Vec<Vec<&str>> = said
+        .text
+        .lines()
+        .skip_while(|line| !begins(line))
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(table[0][11..], ["p50-us", "p99-us", "max-us"], "{said}");
+    for row in &table[1..3] {
+        let times: Vec<f64> = row[11..].iter().map(|us| us.parse().expect("a number")).collect();
+        assert!(times.is_sorted() && times[2] > 0.0, "{row:?}\n{said}");
     }
 }
 
