@@ -79,11 +79,16 @@ fn serve(stack: &Stack) {
 kernel::entry!(main);
 
 #[cfg(not(unix))]
+fn hog() {
+    (0u64..).for_each(|n| _ = core::hint::black_box(n));
+}
+
+#[cfg(not(unix))]
 fn main() {
     drivers::start();
     let stack = drivers::network::up("10.0.3.2/24", "10.0.3.1").expect("a network card");
     if kernel::command_line() == "hogs" {
-        (0..2 * executive::affinity::num_cpus()).for_each(|_| _ = go(|| loop {}));
+        (0..2 * executive::affinity::num_cpus()).for_each(|_| _ = go(hog));
     }
     serve(&stack);
 }
