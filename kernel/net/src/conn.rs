@@ -13,6 +13,7 @@ use crate::param::{ACCEPT, CONNECT, DELAYED_ACK, KEEP_ALIVES, ORPHAN, SEGMENT, S
 use crate::table::Table;
 use alloc::sync::Arc;
 use executive::time::{Duration, Instant};
+use executive::trace::message;
 use smoltcp::socket::tcp::{RecvError, Socket, State};
 
 /// TCP, as an endpoint's protocol.
@@ -252,14 +253,22 @@ impl Connection {
         act: impl FnOnce(&mut Socket<'static>, &mut Life, &mut crate::endpoint::Context) -> R,
     ) -> R {
         let (result, after) = self.end.touch(self, why, act);
+        let port = self.flow.local.port().into();
         match after {
             After::Nothing => {}
-            After::Established(listener) => listener.established(self.clone()),
+            After::Established(listener) => {
+                message(&"tcp: accepted, our port", port);
+                listener.established(self.clone());
+            }
             After::Failed(listener) => {
+                message(&"tcp: over, our port", port);
                 self.table.remove(&self.flow, self);
                 listener.inspect(|listener| listener.failed());
             }
-            After::TimeWait(numbers) => self.table.ends(&self.flow, self, numbers),
+            After::TimeWait(numbers) => {
+                message(&"tcp: closed, our port", port);
+                self.table.ends(&self.flow, self, numbers);
+            }
         }
         result
     }

@@ -166,7 +166,11 @@ impl TcpBuilder {
                 (false, None) => Some(Ok(())),
             });
             match state {
-                Some(Ok(())) => return Ok(stream),
+                Some(Ok(())) => {
+                    let port = connection.flow.local.port();
+                    executive::trace::message(&"tcp: connected, our port", port.into());
+                    return Ok(stream);
+                }
                 Some(Err(kind)) => return Err(error(stream.0.local(), Some(remote), kind)),
                 None => {}
             }

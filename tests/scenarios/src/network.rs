@@ -351,6 +351,24 @@ fn bytes_go_there_and_back() {
     pair.nothing_is_left();
 }
 
+/// What becomes of connections is in traces, and so in a crash's report.
+fn the_recorder_has_connections() {
+    let pair = Pair::new();
+    executive::trace::start();
+    let (client, server) = pair.connected(7);
+    drop(client);
+    assert!(matches!(server.read(&mut [0]), Ok(0)));
+    drop(server);
+    until(|| pair.server.report().open + pair.client.report().open == 0);
+    executive::trace::stop();
+    let mut json = alloc::string::String::new();
+    executive::trace::dump(&mut json).unwrap();
+    for event in ["connected", "accepted", "closed", "over"] {
+        assert!(json.contains(&alloc::format!("tcp: {event}, our port")), "{event}: {json}");
+    }
+    pair.nothing_is_left();
+}
+
 /// Each half ends by itself: who has written its last still reads.
 fn a_half_is_shut_down_alone() {
     let pair = Pair::new();
