@@ -121,10 +121,12 @@ fn who_waits_behind_a_hog_is_in_the_histogram() {
     let all = latencies().since(&before);
     let slow: u64 =
         all.buckets().filter(|(end, _)| *end >= HOGGED.as_nanos() as u64).map(|(_, n)| n).sum();
-    assert!(slow >= 1, "nobody was measured who waited for 30 ms");
-    // The sender looked at its clock before, and the receiver after. A bucket is a quarter wide.
-    let longest = all.longest();
-    assert!((HOGGED.as_nanos() as u64..=late_by).contains(&longest), "{longest} of {late_by}");
+    assert!(slow >= 1, "nobody was measured who waited for 30 ms"); // a bucket is a quarter wide
+    // The sender looked at its clock before, and the receiver after. What cycles are in ns was
+    // measured in a young process: to a percent.
+    let longest = trace::latencies(0).longest();
+    let about = HOGGED.as_nanos() as u64 * 99 / 100..=late_by * 101 / 100;
+    assert!(about.contains(&longest), "{longest} of {late_by}");
     assert!(all.within(1000) >= longest * 3 / 4);
 }
 
@@ -135,6 +137,7 @@ fn a_trace_has_each_park_with_its_reason() {
     let id = waits.id();
     while waits.waiting() != Some(WaitReason::ChanReceive) {
         yield_now();
+        (0..1_000).for_each(|_| std::hint::spin_loop()); // or yields alone would fill the ring
     }
     tx.send(()).expect("it is received");
     waits.join();

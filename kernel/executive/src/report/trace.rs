@@ -169,9 +169,10 @@ pub fn start() {
 /// From here on all is told, and `who` gets it.
 fn tell_all(who: u8) {
     MODE.fetch_or(who, SeqCst);
-    // Whoever is runnable now was not told to be.
+    // Whoever is runnable now was not told to be. (The last bit leads to `runs_first`, where a CPU
+    // hears of it that got the goroutine from a queue and no event.)
     for g in SCHED.all() {
-        g.waiting_since.fetch_or(TELL, Relaxed);
+        g.waiting_since.fetch_or(TELL | 1, Relaxed);
     }
     let _pin = Pin::new();
     (0..SCHED.cpus()).filter(|&other| other != cpu()).for_each(|other| machine::kick(other));
@@ -234,7 +235,7 @@ pub(super) fn event(event: Event, g: Option<&'static G>, number: u64) -> u64 {
     if let (Event::Ready | Event::Go, Some(g)) = (event, g) {
         g.waiting_since.store(now | SINCE | TELL, Relaxed);
     }
-    if often && !is_kept(mode, now) {
+    if (often || event == Event::Run) && !is_kept(mode, now) {
         return 1;
     }
     let slot = ring.put(now, event, g.map_or(0, G::id));
@@ -288,17 +289,12 @@ fn runs_first(g: &'static G) -> &'static G {
     let (now, mode) = (cycles(), MODE.load(Relaxed));
     let told = g.waiting_since.load(Relaxed);
     g.waiting_since.store(if mode & (ALL | WAITS) != 0 { TELL } else { 0 }, Relaxed);
-    if let Some(ring) = ring() {
-        if is_kept(mode, now) {
-            ring.put(now, Event::Run, g.id());
-        }
-        if told & SINCE != 0 {
-            ring.latencies.add(now.saturating_sub(told & !(SINCE | TELL)));
-        }
+    if told & SINCE != 0
+        && let Some(ring) = ring()
+    {
+        ring.latencies.add(now.saturating_sub(told & !(SINCE | TELL)));
     }
-    if mode & (WAITS | HOOKED) != 0 {
-        tell_others(Event::Run, Some(g), 0);
-    }
+    g::tell(Event::Run, Some(g), 0); // so this CPU hears that all is told
     core::hint::black_box(g) // or the compiler keeps g in a register over the call above
 }
 

@@ -319,9 +319,8 @@ impl G {
     pub fn waiting_since(&self) -> u64 {
         self.waiting_since.load(Ordering::Relaxed) & !TELL
     }
-    /// Something that happens often: each CPU counts such events down, and tells the one at which
-    /// it comes to 0. Returns `keep`, which the caller goes on with, and need not save over a call
-    /// that is seldom made. Pinned or on g0.
+    /// Something that happens often: each CPU counts such events down, and tells the one that makes
+    /// it 0. Returns `keep`, which callers need not save over the seldom call. Pinned or on g0.
     #[inline(always)]
     pub(crate) fn count<K>(&'static self, event: Event, keep: K) -> K {
         #[cold]
@@ -368,8 +367,8 @@ impl G {
 }
 
 unsafe extern "Rust" {
-    /// The recorder hears of an event, and says how many of those that happen often come until it
-    /// hears of one: with 1 it hears of all; 0: as it was. Defined by whoever links the core.
+    /// The recorder hears of an event, and says which of those that happen often it hears of next:
+    /// the first (1), the second, ..; 0: as it was. Defined by whoever links the core.
     safe fn _executive_event(event: Event, g: Option<&'static G>, number: u64) -> u64;
     /// The recorder hears that a goroutine runs here from now on, as it has asked to. Returns it.
     pub(crate) safe fn _executive_runs(g: &'static G) -> &'static G;

@@ -9,9 +9,6 @@
 //! **Rule:** what a foreign thread readies stands in its own p until its last unpin, and goes to
 //! the global queue there (`hand_over`). CPUs pay nothing for this: a foreign block is never calm
 //! (percpu.rs), so each of its last unpins takes the way that on a CPU only a preemption takes.
-//!
-//! Rejected: an injection stack for what they ready (every `ready` would have to ask where it is),
-//! and CPU numbers for them (there may be any number of threads).
 
 use crate::ground::param::MAX_CPUS;
 use crate::nouns::m::M;

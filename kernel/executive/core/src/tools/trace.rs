@@ -1,6 +1,5 @@
-//! Events of goroutines and CPUs, for a recorder: two functions that whoever links the core
-//! defines. g.rs has their names, and how seldom they are called. The crate `executive` defines
-//! them: a flight recorder.
+//! Events of goroutines and CPUs, for a recorder: two functions, named in g.rs, that whoever links
+//! the core defines. Those of the crate `executive` are a flight recorder.
 
 macro_rules! events {
     ($($name:ident $word:literal $doc:literal,)*) => {
