@@ -79,8 +79,10 @@ fn serve(stack: &Stack) {
 kernel::entry!(main);
 
 #[cfg(not(unix))]
-fn hog() {
-    (0u64..).for_each(|n| _ = core::hint::black_box(n));
+fn hog() -> ! {
+    loop {
+        core::hint::black_box(0);
+    }
 }
 
 #[cfg(not(unix))]
