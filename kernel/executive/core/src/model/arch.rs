@@ -44,3 +44,8 @@ pub fn frame_pointer() -> usize {
 pub fn keeps_frame_pointers() -> bool {
     false
 }
+
+/// There is no counter.
+pub fn cycles() -> u64 {
+    0
+}
