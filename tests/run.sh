@@ -108,7 +108,7 @@ step miri cargo miri test --target-dir "$target/miri" -p executive-core --lib
 # a fifth of a seed's time; `panics::at_random_points` is there for seeds.
 step fuzz env SCENARIO="-network -web -addresses -ten_thousand" tests/fuzz.sh 1000
 step fuzz-net tests/fuzz-net.sh 60000
-step net-peers env CARGO_TARGET_DIR="$target" tests/net-peers 8
+step net-peers env CARGO_TARGET_DIR="$target" tests/net-peers 4
 step net-peers-qemu env CARGO_TARGET_DIR="$target" tests/net-peers --qemu 2 8
 step fuzz-kernel tests/fuzz-kernel.sh
 step book docs/book
