@@ -106,7 +106,7 @@ step miri cargo miri test --target-dir "$target/miri" -p executive-core --lib
 # Without the network, whose scenarios have wires with seeds of their own: each minute of them is many schedules of one kind.
 # And without leases (`addresses`): by a seed's clock one may be over before its server has run. Ten thousand panics are
 # a fifth of a seed's time; `panics::at_random_points` is there for seeds.
-step fuzz env SCENARIO="-network -web -addresses -ten_thousand" tests/fuzz.sh 1000
+step fuzz env SCENARIO="-network -web -addresses -ten_thousand" tests/fuzz.sh 700
 step fuzz-net tests/fuzz-net.sh 60000
 step net-peers env CARGO_TARGET_DIR="$target" tests/net-peers 4
 step net-peers-qemu env CARGO_TARGET_DIR="$target" tests/net-peers --qemu 2 8
