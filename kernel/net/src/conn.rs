@@ -123,7 +123,7 @@ impl Protocol for Tcp {
             let waits = if segment.data() > SEGMENT { Duration::ZERO } else { DELAYED_ACK };
             socket.set_ack_delay(Some(life.link.span(waits)));
         }
-        segment.data() == 0 || life.buffers.will_receive(socket, segment)
+        segment.data() == 0 || life.buffers.will_receive(socket, segment, numbers)
     }
 
     fn rest(socket: &Socket<'static>, life: &mut Life) -> Option<Instant> {

@@ -9,7 +9,7 @@
 //! smoltcp, and `Connection::try_write`.
 #![allow(unsafe_code)] // Memory that somebody else owns is taken away.
 
-use crate::frame::{Segment, is_after};
+use crate::frame::{Numbers, Segment, is_after};
 use crate::param::BUFFERS_IDLE;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -89,6 +89,8 @@ pub(crate) struct Buffers {
 
 /// How far the peer's numbers have come, which smoltcp does not tell.
 struct Received {
+    /// Of the first byte.
+    first: u32,
     /// Up to here they were read.
     read: u32,
     /// Something has come that ends here, perhaps behind something that is missing.
@@ -163,7 +165,7 @@ impl Buffers {
 
     /// The first byte of the peer's will have this number, unless that is known.
     pub(crate) fn begin(&mut self, first: u32) {
-        self.received.get_or_insert(Received { read: first, highest: first });
+        self.received.get_or_insert(Received { first, read: first, highest: first });
     }
 
     /// So many bytes were read.
@@ -173,12 +175,24 @@ impl Buffers {
         }
     }
 
-    /// The segment has data. `false`: there is no memory for that, and it must be dropped.
-    pub(crate) fn will_receive(&mut self, socket: &Socket<'_>, segment: &Segment) -> bool {
+    /// The segment has data. `false`: there is no memory for that, or no room, and it must be
+    /// dropped. `told`: how far we have come, as the peer knows it.
+    pub(crate) fn will_receive(
+        &mut self,
+        socket: &Socket<'_>,
+        segment: &Segment,
+        told: Option<Numbers>,
+    ) -> bool {
         if let Some(received) = &mut self.received {
-            // smoltcp keeps nothing that lies behind its buffer.
             let most = received.read.wrapping_add(socket.recv_capacity() as u32);
             let end = segment.sequence.wrapping_add(segment.data());
+            // smoltcp keeps nothing that lies behind its buffer. But as long as our SYN alone has
+            // told a window, which is not scaled there, it takes that for a scaled one, believes
+            // that there is more room than there is, and panics when all of it has come.
+            let scaled = told.is_some_and(|it| it.expected != received.first);
+            if !scaled && is_after(end, most) {
+                return false;
+            }
             let end = if is_after(end, most) { most } else { end };
             if is_after(end, received.highest) {
                 received.highest = end;

@@ -852,6 +852,41 @@ fn a_peer_that_has_forgotten_may_call_again() {
     peer.close();
 }
 
+/// The window of a SYN is not scaled, and smoltcp takes it for a scaled one until it has sent
+/// another: what a peer sends behind it is dropped, and not believed to be in the buffer.
+fn data_behind_the_window_of_a_syn_is_dropped() {
+    let (stack, listener, peer) = played();
+    let number = 5000;
+    let mut syn = syn_with(number, &stack, &peer);
+    (syn[17], syn[46]) = (44, 0x60);
+    syn.extend([3, 3, 7, 1]); // the peer scales windows, too
+    peer.inject(&syn);
+    let (frame, first) = await_segment(&peer, SYN);
+    let segment = |offset, flags| reply(&frame, number + 1 + offset, first.wrapping_add(1), flags);
+    let data = |offset: u32, length: u16| {
+        let mut frame = segment(offset, ACK | PSH);
+        frame[16..18].copy_from_slice(&(40 + length).to_be_bytes());
+        frame.resize(54 + usize::from(length), offset as u8);
+        frame
+    };
+    peer.inject(&segment(0, ACK));
+    let (stream, _) = listener.accept().unwrap();
+    let end = param::RECEIVE_BUFFER as u32 - 700;
+    peer.inject(&data(end, 1400));
+    for offset in (0..end).step_by(1400) {
+        let length = (end - offset).min(1400) as u16;
+        peer.inject(&data(offset, length));
+        let mut bytes = vec![0; length.into()];
+        stream.read_exact(&mut bytes).unwrap();
+        assert!(bytes.iter().all(|byte| *byte == offset as u8), "{offset}");
+    }
+    peer.inject(&segment(end, ACK | FIN));
+    assert_eq!(stream.read(&mut [0]), Ok(0));
+    drop(stream);
+    stack.shut_down();
+    peer.close();
+}
+
 /// A reset ends a connection in each of its states, and nothing of it is left.
 fn a_reset_ends_each_state() {
     let (stack, listener, peer) = played();
