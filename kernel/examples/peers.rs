@@ -12,9 +12,6 @@
 extern crate alloc;
 
 use alloc::format;
-use alloc::vec::Vec;
-use core::time::Duration;
-use executive::time::sleep;
 use executive::{go, println};
 use http::{Request, Response, Server};
 use net::{Stack, TcpBuilder};
@@ -28,6 +25,7 @@ fn page(request: &mut Request, response: &mut Response) {
             return response.text(&format!("{open} open, {buffers} bytes\n"));
         }
         "/panic" => panic!("a handler's, as asked for"),
+        #[cfg(not(unix))]
         "/shortage" => return response.text(&format!("{} MiB were free\n", shortage())),
         _ => {}
     }
@@ -38,18 +36,20 @@ fn page(request: &mut Request, response: &mut Response) {
     }
 }
 
-/// Takes all memory that there is, for a moment: how much it was (MiB).
+/// Takes all memory that there is, for a moment: how much it was (MiB). (Linux would lend more than
+/// it has.)
+#[cfg(not(unix))]
 fn shortage() -> usize {
-    let mut taken = Vec::new();
+    let mut taken = alloc::vec::Vec::new();
     while taken.try_reserve(1).is_ok() {
-        let mut mib = Vec::new();
+        let mut mib = alloc::vec::Vec::new();
         if mib.try_reserve_exact(1 << 20).is_err() {
             break;
         }
         mib.resize(1 << 20, 1u8);
         taken.push(mib);
     }
-    sleep(Duration::from_millis(20));
+    executive::time::sleep(core::time::Duration::from_millis(20));
     taken.len()
 }
 
