@@ -33,7 +33,7 @@ import gdb
 from gdb.unwinder import Unwinder, register_unwinder
 
 STATUS = {0: "idle", 1: "runnable", 2: "running", 4: "waiting", 6: "dead"}
-STATE = {0: "offline", 1: "running", 2: "searching", 3: "idle"}
+STATE = {0: "offline", 1: "running", 2: "searching", 3: "idle", 4: "napping"}
 KEPT = ("rip", "rsp", "rbp", "rbx", "r12", "r13", "r14", "r15")
 SAVED = ("r15", "r14", "r13", "r12", "rbx", "rbp", "rip")
 NO_STACK = (

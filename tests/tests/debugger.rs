@@ -91,7 +91,9 @@ fn gdb_shows_goroutines_and_leaves_the_machine_as_it_was() {
         assert!(frames.last().is_some_and(|frame| frame.contains("::goexit ")), "{backtrace}");
         assert!(!backtrace.contains("::schedule"), "these are a CPU's\n{backtrace}");
         // `Pc::wait`, or what the core calls it by, if that is all that is left.
-        let halts = |line: &str| line.contains(" idle, on g0, thread ") && line.contains("wait");
+        let rests = |line: &str| line.contains(" idle, ") || line.contains(" napping, ");
+        let halts =
+            |line: &str| rests(line) && line.contains(", on g0, thread ") && line.contains("wait");
         assert_eq!(ms.lines().filter(|line| halts(line)).count(), cpus, "{ms}");
         assert_eq!(ps.lines().count(), cpus + 1, "{ps}");
         assert!(queues.starts_with("p 0: ring empty\n"), "{queues}");

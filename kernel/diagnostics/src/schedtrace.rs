@@ -15,7 +15,7 @@ impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let procs = affinity::cpus();
         let in_state = |state| census::cpu_reports().filter(move |cpu| cpu.state == state);
-        let idle = in_state(CpuState::Idle).count();
+        let idle = in_state(CpuState::Idle).count() + in_state(CpuState::Napping).count();
         write!(
             f,
             "SCHED {}ms: gomaxprocs={procs} idleprocs={idle} threads={} spinningthreads={} \

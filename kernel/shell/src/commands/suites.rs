@@ -5,8 +5,11 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use core::time::Duration;
+use executive::census::cpu_reports;
+use executive::percpu::{Pin, cpu};
 use executive::{go, time};
 use kernel::{device, frames, print, println, screen};
 use scenarios::{DEATHS, SCENARIOS, SLEEPERS};
@@ -80,11 +83,26 @@ pub fn trace(args: &Args) -> Outcome {
         }
     }
     screen::settle();
-    executive::trace::start();
+    start_tracing();
     let outcome = run_command(args.words[0], &args.rest());
     executive::trace::stop();
     executive::trace::dump(&mut Out).map_err(|_| "cannot print it")?;
     outcome
+}
+
+/// Until every CPU has heard of it: the interrupts by which the others do would else be seen in the
+/// trace, and by the command, which may count them.
+fn start_tracing() {
+    let ticks = || cpu_reports().map(|c| c.stats.ticks.get());
+    let (me, before) = {
+        let _pin = Pin::new();
+        let before: Vec<u64> = ticks().collect();
+        executive::trace::start();
+        (cpu(), before)
+    };
+    while ticks().zip(&before).enumerate().any(|(cpu, (now, &was))| cpu != me && now == was) {
+        executive::yield_now();
+    }
 }
 
 /// Does a command while another goroutine prints, every 20 ms a fiftieth of the lines.

@@ -245,7 +245,7 @@ impl Idle {
         }
         // From here on a waker may claim us at any time.
         if !self.has_work(off, here) {
-            here.will_sleep(off);
+            here.will_sleep(off, naps);
             // If neither holds, an interrupt of no consequence for us has ended the sleep.
             while !here.sleep(naps) && !self.has_work(off, here) {}
         }
@@ -335,8 +335,8 @@ pub trait Stopping {
     fn has_own_work(&self) -> bool;
     /// Whether any other source has work, runnexts included or not. Exact after `go_idle`'s fence.
     fn has_work(&self, runnexts: bool) -> bool;
-    /// There is no work: the CPU will sleep, switched off or not.
-    fn will_sleep(&self, off: bool);
+    /// There is no work: the CPU will sleep, switched off or not; or nap.
+    fn will_sleep(&self, off: bool, nap: bool);
     /// Sleeps on its note, or naps for a bounded time. `true`: it was woken, or something of its
     /// own is due, such as the nap's end. May return early.
     fn sleep(&self, nap: bool) -> bool;

@@ -27,6 +27,8 @@ pub enum CpuState {
     Searching = 2,
     /// Sleeps until it is woken.
     Idle = 3,
+    /// Idle for a moment, after which it searches: the napper of nouns/idle.rs.
+    Napping = 4,
 }
 
 with_new! {
@@ -188,6 +190,7 @@ impl M {
             0 => CpuState::Offline,
             1 => CpuState::Running,
             2 => CpuState::Searching,
+            4 => CpuState::Napping,
             _ => CpuState::Idle,
         }
     }

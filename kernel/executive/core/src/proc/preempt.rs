@@ -31,7 +31,7 @@ pub fn on_tick(at: &mut Interrupted) {
     p.stats.ticks.bump();
     tell(Event::Tick, None, 0);
     m.tick_is_gone();
-    if matches!(m.state(), CpuState::Idle | CpuState::Offline) {
+    if !matches!(m.state(), CpuState::Running | CpuState::Searching) {
         return; // it ends the wait, and whoever stops waiting looks at everything
     }
 

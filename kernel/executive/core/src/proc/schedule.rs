@@ -393,7 +393,7 @@ impl Stopping for Here<'_> {
         SCHED.has_global() || SCHED.idle.busy(SCHED.cpus(), 0).map(p_of).any(has)
     }
 
-    fn will_sleep(&self, off: bool) {
+    fn will_sleep(&self, off: bool, nap: bool) {
         chaos::stall(); // rechecked, and not asleep yet
         if SCHED.idle.is_dead(SCHED.cpus(), || self.anything_to_come()) {
             throw(match SCHED.all().any(|g| g.id() != 0 && !g.has_ended() && !g.is_system()) {
@@ -401,7 +401,11 @@ impl Stopping for Here<'_> {
                 false => "no goroutines (main called runtime.Goexit) - deadlock!",
             });
         }
-        self.m.set_state(if off { CpuState::Offline } else { CpuState::Idle });
+        self.m.set_state(match (off, nap) {
+            (true, _) => CpuState::Offline,
+            (false, true) => CpuState::Napping,
+            (false, false) => CpuState::Idle,
+        });
         self.m.p.stats.halts.bump();
     }
 

@@ -70,7 +70,7 @@ impl<const N: usize> Stopping for Here<N> {
                 .map(|cpu| &self.world.cpus[cpu].ring)
                 .any(|ring| if runnexts { !ring.is_empty() } else { !ring.ring_is_empty() })
     }
-    fn will_sleep(&self, _: bool) {}
+    fn will_sleep(&self, _: bool, _: bool) {}
     /// A nap is over at once, or never.
     fn sleep(&self, nap: bool) -> bool {
         (nap && !self.naps_for_long.get())
