@@ -76,13 +76,13 @@ mutation "no fence before the recheck" idle.rs idle the_last_searcher_finds_it \
 mutation "no fence after publishing" idle.rs idle more_than_a_hand_over_wakes_the_napper \
     's/(fn wakep.*?\n)\s*full_fence\(\);/$1/s'
 mutation "no fence after a hand-over" idle.rs idle the_last_searcher_finds_it \
-    's/full_fence_after_exchange\(\); \/\/ partner/\/\/ partner/'
+    's/full_fence_after_exchange\(\); (\/\/ partner: the fence in `go_idle`)/$1/'
 mutation "runnexts are never rechecked" idle.rs idle the_last_searcher_finds_it \
-    's/here\.has_work\(self\.napping\.load\(Ordering::Relaxed\) == 0\)/here.has_work(false)/'
+    's/here\.has_work\(self\.napping\.load\(Ordering::Relaxed\) == 0\)/here.has_work(false)/g'
 mutation "a nap never ends for others" idle.rs idle the_napper_looks \
     's/self\.napping\.store\(0, Ordering::Release\);//'
 mutation "the napper has looked before it says so" idle.rs idle the_napper_looks \
-    's/(if naps \{.*?)self\.napping\.store\(0, Ordering::Release\);/$1/s; s/(pub fn found_work\(&self\) -> bool \{)/$1\n        self.napping.store(0, Ordering::Release);/'
+    's/(if naps \{.*?)self\.napping\.store\(0, Ordering::Release\);/$1/s; s/(pub fn found_work\(&self, .*?\) -> bool \{)/$1\n        self.napping.store(0, Ordering::Release);/'
 mutation "whether there is a napper is asked too early" idle.rs idle who_sleeps_beside_a_napper_hides_nothing \
     's/(\s*)(if off \{\n)/$1let early = self.napping.load(Ordering::Relaxed) == 0;$1$2/; s/if !self\.has_work\(off, here\) \{/if !here.has_own_work() && !here.has_work(early) {/'
 mutation "any work is left to a napper" idle.rs idle more_than_a_hand_over_wakes_the_napper \
@@ -96,7 +96,11 @@ mutation "no fence before the second look" idle.rs idle a_searcher_for_a_moment_
 mutation "a CPU that was claimed counts itself too" idle.rs idle taken_back_or_claimed \
     's/if self\.take_back\(cpu\) \{/self.take_back(cpu);\n        if true {/'
 mutation "the last searcher that finds work wakes nobody" idle.rs idle a_searcher_that_finds_wakes_the_next \
-    's/(fn found_work.*?fetch_sub\(1, Ordering::AcqRel\)) == 1/$1 == 0/s'
+    's/(fn found_work.*?fetch_sub\(1, Ordering::AcqRel\)) != 1/$1 != 0/s'
+mutation "who found work has looked for more before it stops counting" idle.rs idle a_searcher_that_finds_wakes_the_next \
+    's/(fn found_work.*?\{\n)(.*?)(        )(here\.has_work\(.*?\n)/$1$3let more = $4$3;\n$2$3more\n/s'
+mutation "who found work looks for more without a fence" idle.rs idle a_searcher_that_finds_wakes_the_next \
+    's/full_fence_after_exchange\(\); (\/\/ partner: the fences in `wakep`)/$1/'
 mutation "a bit is taken without release" idle.rs idle the_one_cpu_that_can_is_told \
     's/fetch_and\(!bit, Ordering::AcqRel\)/fetch_and(!bit, Ordering::Acquire)/'
 mutation "a bit is taken without acquire" idle.rs idle a_claimed_cpu_s_things_are_the_claimer_s \

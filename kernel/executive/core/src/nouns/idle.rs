@@ -5,8 +5,8 @@
 //! **Rule (NO-LOST-WAKE)**, in six lines:
 //! - *Submit:* publish work; full fence; [`wakep`](Idle::wakep): if nobody searches and somebody is
 //!   idle, claim one idle CPU, as a searcher.
-//! - One searcher at a time is woken; a searcher that finds work wakes the next
-//!   ([`found_work`](Idle::found_work)).
+//! - One searcher at a time is woken; a searcher that finds work stops counting, and wakes the next
+//!   if there is more ([`found_work`](Idle::found_work)).
 //! - *Give up:* [`go_idle`](Idle::go_idle): set my bit, stop counting as searcher, full fence; then
 //!   **recheck every source**, and sleep only if all are empty. The sleep itself is made atomic by
 //!   the machine.
@@ -18,7 +18,7 @@
 //! Why it holds: the submitter's fence and the idler's fence are ordered one way or the other. If
 //! the submitter's comes first, the idler's recheck sees the work. If the idler's comes first, the
 //! submitter sees the bit and no searcher, and claims; or it sees a searcher that has not passed
-//! *its* fence yet. That one will recheck, or will find work and then wake another.
+//! *its* fence yet. That one will recheck, or will find work and then look for more.
 //!
 //! **The napper.** Two goroutines that only talk (a send, a park, a reply, a park) ready each other
 //! into an empty `runnext`, which the P runs in the next instant. If each such hand-over woke an
@@ -182,12 +182,17 @@ impl Idle {
         self.searching.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// A searcher has found work and runs it. `true`: it was the last one, and the caller calls
-    /// [`wakep`](Self::wakep), for there may be more work.
+    /// A searcher has found work and runs it. `true`: it was the last one, and there is more: the
+    /// caller calls [`wakep`](Self::wakep). Go wakes one whether or not there is.
     #[doc(alias = "resetspinning")]
     #[must_use = "the last searcher that finds work wakes the next"]
-    pub fn found_work(&self) -> bool {
-        self.searching.fetch_sub(1, Ordering::AcqRel) == 1
+    pub fn found_work(&self, here: &impl Stopping) -> bool {
+        if self.searching.fetch_sub(1, Ordering::AcqRel) != 1 {
+            return false;
+        }
+        // Who saw us search left its work to us. It had fenced before: this look sees the work.
+        full_fence_after_exchange(); // partner: the fences in `wakep`
+        here.has_work(self.napping.load(Ordering::Relaxed) == 0)
     }
 
     /// This CPU is out of work. From here on it may be claimed; the caller **rechecks every

@@ -112,7 +112,7 @@ pub(crate) fn schedule_slow(m: &'static M) -> ! {
 fn reset_spinning(m: &M) {
     m.spinning.set(false);
     m.set_state(CpuState::Running);
-    if SCHED.idle.found_work() {
+    if SCHED.idle.found_work(&Here { m, nap_end: NEVER }) {
         wakep();
     }
 }

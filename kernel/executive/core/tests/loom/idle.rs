@@ -146,7 +146,7 @@ impl<const N: usize> Here<N> {
         loop {
             self.stop(searching);
             if let Some(item) = self.steal() {
-                if self.world.idle.found_work() {
+                if self.world.idle.found_work(self) {
                     self.wakep();
                 }
                 return item;
@@ -161,11 +161,11 @@ impl<const N: usize> Here<N> {
             self.stop(true);
             if self.steal().is_some() {
                 self.world.all_found.store(true, Ordering::Release);
-                let _ = self.world.idle.found_work();
+                let _ = self.world.idle.found_work(self);
                 return self.wakep();
             }
         }
-        let _ = self.world.idle.found_work();
+        let _ = self.world.idle.found_work(self);
     }
 
     fn wakep(&self) {
@@ -360,7 +360,7 @@ fn a_runnext_that_was_left_is_taken_after_a_nap() {
         world.idle.start_searching();
         searcher.sees_talk.set(true);
         let searches = move || match searcher.steal() {
-            Some(_) if world.idle.found_work() => searcher.wakep(),
+            Some(_) if world.idle.found_work(&searcher) => searcher.wakep(),
             Some(_) => {}
             None => drop(searcher.until_found(true)),
         };
@@ -439,7 +439,7 @@ fn the_one_cpu_that_can_is_told() {
                 sleeper.stop(searching);
                 searching = true;
             }
-            if searching && sleeper.world.idle.found_work() {
+            if searching && sleeper.world.idle.found_work(&sleeper) {
                 sleeper.wakep();
             }
         };
@@ -626,7 +626,7 @@ fn a_cpu_hears_that_it_is_switched_on() {
         let switched = move || {
             while switched.is_off() {
                 switched.off_duty();
-                let _ = world.idle.found_work();
+                let _ = world.idle.found_work(&switched);
             }
         };
         race(move || switcher.switch(1, false), switched);

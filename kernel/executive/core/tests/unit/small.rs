@@ -7,7 +7,7 @@ use crate::ground::atomic::{AtomicU32, Ordering::Relaxed};
 use crate::ground::machine::NEVER;
 use crate::ground::param::MAX_CPUS;
 use crate::nouns::g::{G, Status};
-use crate::nouns::idle::Idle;
+use crate::nouns::idle::{Idle, Stopping};
 use crate::nouns::joiner::{Ended, Joiner};
 use crate::tools::note::{Note, Sleeper};
 use std::{vec, vec::Vec};
@@ -49,11 +49,36 @@ fn one_searcher_is_woken_at_a_time() {
     assert_eq!(idle.idle_count(), 4);
     let first = idle.wakep().expect("four are idle");
     assert_eq!((idle.searching(), idle.wakep()), (1, None));
-    assert!(idle.found_work(), "the last searcher");
+    let (more, no_more) = (Sources(true), Sources(false));
+    assert!(idle.found_work(&more), "the last searcher, and there is more");
     let second = idle.wakep().expect("three are idle");
     assert_ne!(first, second);
     assert!(!idle.take_back(first) && idle.take_back(MAX_CPUS - 1));
     assert_eq!(idle.idle_count(), 1);
+    idle.start_searching();
+    assert!(!idle.found_work(&more), "the other still searches");
+    assert!(!idle.found_work(&no_more), "the last, and there is no more");
+    assert_eq!(idle.searching(), 0);
+}
+
+/// A CPU, and whether any source has work.
+struct Sources(bool);
+
+impl Stopping for Sources {
+    fn is_off(&self) -> bool {
+        false
+    }
+    fn has_own_work(&self) -> bool {
+        false
+    }
+    fn has_work(&self, _: bool) -> bool {
+        self.0
+    }
+    fn will_sleep(&self, _: bool, _: bool) {}
+    fn sleep(&self, _: bool) -> bool {
+        true
+    }
+    fn await_wakeup(&self) {}
 }
 
 #[test]
