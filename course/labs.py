@@ -18,6 +18,8 @@ claims (claims/), and perhaps a package for the student to complete. The manifes
            asked.
              "after": name        asked only if that other claim, which stands before it, holds
              "file", "matches"    a file that the student hands in beside the code
+  counts   a package that tells what the lab's operations cost in instructions: a machine without a
+           system, which QEMU starts once all claims of the code hold (see lab 4's)
   machine  what QEMU is told beside what every machine is; {disk} and {seed} are filled in
 """
 
@@ -69,6 +71,9 @@ class Lab:
 
     def is_kernel(self):
         return "machine" in self.manifest
+
+    def needs_qemu(self):
+        return self.is_kernel() or "counts" in self.manifest
 
     def __getattr__(self, key):
         try:

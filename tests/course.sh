@@ -187,6 +187,71 @@ driver switches-off 'executive::machine::exit(0)'
 holds "in QEMU: hostile: who powers off has not answered" graded 1 "it ended before the claim was answered" \
     course/grade 7 "$work/switches-off" --only it_starts --patience 60
 
+# --- a machine that counts: exactly, so instructions of which one knows are found again
+only() { # CLAIM...: lab 4 with these claims alone
+    mkdir -p "$work/hidden/4-deque"
+    python3 - "$@" >"$work/hidden/4-deque/lab.json" <<'python'
+import json, sys
+lab = json.load(open("course/labs/4-deque/lab.json"))
+print(json.dumps({**lab, "claims": [c for c in lab["claims"] if c["name"] in sys.argv]}))
+python
+}
+counted() { # NAME IN-PUSH IN-STEAL: what a deque of one item costs that does this, too
+    mkdir -p "$work/counted/$1"
+    echo 3 >"$work/counted/$1/time.txt"
+    cat >"$work/counted/$1/stealing.rs" <<end
+use crate::atomic::{AtomicU32, Ordering::Relaxed};
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+pub enum Steal {
+    Item(u32),
+    Empty,
+    Retry,
+}
+pub struct Deque(AtomicU32);
+impl Deque {
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        Deque(AtomicU32::new(0))
+    }
+    pub fn push(&self, item: u32) -> Result<(), u32> {
+        $2
+        self.0.store(item, Relaxed);
+        Ok(())
+    }
+    pub fn pop(&self) -> Option<u32> {
+        Some(self.0.load(Relaxed))
+    }
+    pub fn steal(&self) -> Steal {
+        $3
+        Steal::Item(self.0.load(Relaxed))
+    }
+}
+end
+    course/grade 4 "$work/counted/$1" --hidden "$work/hidden" --format gradescope >"$work/counted/$1/results.json" || true
+}
+one='core::hint::spin_loop();' # an instruction: pause
+only time
+counted plain "" ""
+counted longer "$one $one $one" "$one $one"
+counted panics "" 'if self.0.load(Relaxed) == 2999 { panic!("at the last") }'
+only time the_owner_has_a_stack
+counted wrong "" ""
+cat >"$work/counted.py" <<'python'
+import json, sys
+def told(name):
+    given = json.load(open(f"{sys.argv[1]}/{name}/results.json"))
+    rows = [row for row in given["leaderboard"] if row["name"].startswith("Instructions: ")]
+    assert all(row["order"] == "asc" for row in rows)
+    return {row["name"].split(": ")[1]: row["value"] for row in rows}, given["output"]
+(plain, _), (longer, _), (panics, why), (wrong, _) = map(told, ("plain", "longer", "panics", "wrong"))
+print(plain, longer, panics, wrong, why)
+assert longer == {"push and pop": plain["push and pop"] + 3, "push and steal": plain["push and steal"] + 5}
+assert not panics and "were not counted" in why and "at the last" in why
+assert not wrong, "a claim of its code does not hold"
+python
+holds "the leaderboard tells instructions, exactly, of who has earned it" \
+    graded 0 "were not counted" python3 "$work/counted.py" "$work/counted"
+
 # --- what a container is made of: here all of it is installed
 holds "container: the tools are there" graded 0 "all is here" tests/lib/container.sh tools
 
