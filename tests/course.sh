@@ -253,6 +253,12 @@ holds "the leaderboard tells instructions, exactly, of who has earned it" \
     graded 0 "were not counted" python3 "$work/counted.py" "$work/counted"
 
 # --- what a container is made of: here all of it is installed
+all_is_there() { # what the Dockerfile copies, and the scripts that it runs
+    local files
+    files=$(sed -nE 's/^COPY (.*) [^ ]+$/\1/p; s/^RUN ([^ ]+).*/\1/p' Dockerfile)
+    [[ $(wc -w <<<"$files") -ge 4 ]] && ls -d $files >"$work/said" 2>&1
+}
+holds "container: what the Dockerfile copies and runs is there" all_is_there
 holds "container: the tools are there" graded 0 "all is here" tests/lib/container.sh tools
 
 # --- a picture of a trace
