@@ -2,6 +2,7 @@
 //! does it show what happened?
 
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use tests::{Transcript, boots};
@@ -88,6 +89,32 @@ fn goroutines_run_for_as_long_as_their_cpus_are_busy() {
     let runs = events(&trace, "X").into_iter().filter(|one| one.1 != "halt");
     let ran: f64 = runs.map(|(_, _, from, to)| to - from).sum();
     assert!((ran - busy).abs() * 100.0 <= busy, "ran {ran}, busy {busy} of {span} us");
+}
+
+/// Of eight that never yield, on one CPU, one runs and seven wait: nearly all the time.
+#[test]
+fn counters_show_how_many_are_queued() {
+    // (Its clock is its instructions, or a busy host makes the hogs unequal.)
+    let trace = trace_in(&boots().smp(1).icount().within_secs(60).run("trace hogs 8 1").ok());
+    let all = trace["traceEvents"].as_array().expect("a list");
+    let (mut queues, mut since) = (BTreeMap::new(), 0.0);
+    let (mut took, mut most) = ([0.0; 32], 0);
+    for one in all.iter().filter(|one| one["ph"] == "C") {
+        let at = one["ts"].as_f64().expect("a time");
+        let n = one["args"]["goroutines"].as_u64().expect("a number");
+        let queued = queues.values().sum::<u64>() as usize;
+        took[queued.min(31)] += at - since;
+        most = if at > since { most.max(queued) } else { most }; // both change at a time
+        assert!(at >= since, "{one} comes before {since}");
+        queues.insert(one["name"].as_str().expect("a name"), n);
+        since = at;
+    }
+    let names: Vec<_> = queues.keys().copied().collect();
+    assert_eq!(names, ["global queue", "queue of CPU 0"]);
+    let busy = trace["otherData"]["busy_us"][0].as_f64().expect("a time");
+    assert!(took[7] >= 0.8 * busy, "{} us with 7, busy for {busy}: {took:?}", took[7]);
+    // While the screen's or the port's goroutine runs all eight wait.
+    assert!((8..=12).contains(&most), "{most} were queued: {took:?}");
 }
 
 /// While all is traced each wake is measured.

@@ -4,7 +4,7 @@
 pub use executive_core::param::*;
 pub use executive_services::param::*;
 
-/// Events that a CPU's recorder keeps (a power of two): 160 KiB. Seconds of what is always told,
+/// Events that a CPU's recorder keeps (a power of two): 192 KiB. Seconds of what is always told,
 /// and some milliseconds of a busy CPU while all is.
 pub const TRACE_EVENTS: usize = 4096;
 /// Of so many events that happen often one is told, and of so many wakes one is measured: an event

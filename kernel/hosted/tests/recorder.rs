@@ -4,9 +4,10 @@
 #[allow(dead_code)] // none of these must die
 mod runner;
 
-use executive::affinity::{cpus, lock_to_cpu};
+use executive::affinity::{cpus, lock_to_cpu, set_procs};
 use executive::g::WaitReason;
 use executive::percpu::Pin;
+use executive::sync::WaitGroup;
 use executive::trace::{self, Event, Latencies};
 use executive::{chan, go, yield_now};
 use runner::{End, Run};
@@ -15,11 +16,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-const CLAIMS: [(&str, fn()); 6] = [
+const CLAIMS: [(&str, fn()); 7] = [
     ("one_wake_in_64_is_measured", one_wake_in_64_is_measured),
     ("in_a_trace_each_wake_is_measured", in_a_trace_each_wake_is_measured),
     ("who_waits_behind_a_hog_is_in_the_histogram", who_waits_behind_a_hog_is_in_the_histogram),
     ("a_trace_has_each_park_with_its_reason", a_trace_has_each_park_with_its_reason),
+    ("a_trace_counts_who_is_queued", a_trace_counts_who_is_queued),
     ("regions_and_messages_are_recorded", regions_and_messages_are_recorded),
     ("a_tracer_of_one_s_own_hears_what_is_told", a_tracer_of_one_s_own_hears_what_is_told),
 ];
@@ -154,6 +156,53 @@ fn a_trace_has_each_park_with_its_reason() {
     assert_eq!(ready.number, executive::goid(), "we have sent");
     for one in its.iter().filter(|one| matches!(one.event, Go | Run | End)) {
         assert_eq!(one.started_at.expect("it is known").file(), file!(), "{one:?}");
+    }
+}
+
+fn a_trace_counts_who_is_queued() {
+    const QUEUED: u32 = 5;
+    set_procs(1); // or others steal
+    let (tx, rx) = chan::<()>(0);
+    let end = Arc::new(WaitGroup::new());
+    end.add(QUEUED as isize);
+    let receive = |_| {
+        let (rx, end) = (rx.clone(), end.clone());
+        go(move || {
+            rx.recv().expect("it is sent");
+            end.done();
+        })
+    };
+    let all: Vec<_> = (0..QUEUED).map(receive).collect();
+    while all.iter().any(|one| one.waiting() != Some(WaitReason::ChanReceive)) {
+        yield_now();
+    }
+    trace::start();
+    {
+        let _here = Pin::new();
+        (0..QUEUED).for_each(|_| tx.send(()).expect("it is received"));
+    }
+    end.wait();
+    trace::stop();
+    let (events, ..) = trace::recorded();
+    let queued = |event: Event| -> Vec<u32> {
+        let of = |one: &&trace::Recorded| {
+            one.cpu == 0 && one.event == event && all.iter().any(|g| g.id() == one.goid)
+        };
+        let here = |one: &trace::Recorded| one.queued.expect("it was counted").here;
+        events.iter().filter(of).map(here).collect()
+    };
+    assert_eq!(queued(Event::Ready), [1, 2, 3, 4, 5], "{events:#?}");
+    // We come after the last.
+    assert_eq!(queued(Event::Run), [4, 3, 2, 1, 0], "{events:#?}");
+    let parked = events.iter().find(|one| one.event == Event::Park).expect("we wait for them");
+    assert_eq!(parked.queued, Some(trace::Queued { here: QUEUED, global: 0 }), "{events:#?}");
+    let mut json = String::new();
+    trace::dump(&mut json).expect("a string has room");
+    for n in 0..=QUEUED {
+        let counter = format!(r#""pid":0,"args":{{"goroutines":{n}}}"#);
+        let shown = json.lines().filter(|line| line.contains(&counter));
+        let shown = shown.filter(|line| line.starts_with(r#"{"name":"queue of CPU 0","ph":"C","#));
+        assert!(shown.count() >= 1, "{n} queued: {json}");
     }
 }
 

@@ -9,8 +9,8 @@
 //! [`dump`] prints it in the form that trace viewers read, Chrome's trace events (JSON), which
 //! Perfetto and chrome://tracing open, with a row for each CPU. What lasts is a slice: the run of a
 //! goroutine, and a CPU's halt from [`Event::Halt`] to [`Event::Wake`]. An arrow leads from where a
-//! goroutine was readied to where it ran. Others make other forms of what [`recorded`] tells:
-//! `diagnostics` that of Go.
+//! goroutine was readied to where it ran. Counters show how many goroutines are queued. Others make
+//! other forms of what [`recorded`] tells: `diagnostics` that of Go.
 //!
 //! **Rule:** a ring is written by its own CPU, pinned, on g0, or in a handler, which may come in
 //! between: so a place is taken by one instruction, and written then. Anyone reads. An event is
@@ -30,7 +30,7 @@ use core::panic::Location;
 use executive_core::arch::cycles;
 use executive_core::atomic::{AtomicRef, AtomicU8, AtomicU64, AtomicUsize, Ordering::*};
 use executive_core::g::{self, G, TELL, WaitReason};
-use executive_core::kit::{SCHED, curg, m_of};
+use executive_core::kit::{SCHED, curg, m_of, p_of};
 use executive_core::percpu::{Pin, cpu};
 use executive_core::{CpuState, machine};
 use spin::Once;
@@ -45,6 +45,9 @@ fn name(event: Event) -> &'static str {
 struct Ring {
     next: AtomicUsize,
     slots: &'static [Slot; TRACE_EVENTS],
+    /// For each slot: goroutines queued here, and in the upper half those in the global queue. (In
+    /// a slot of six words a traced switch would find its place by an instruction more.)
+    queued: &'static [AtomicU64; TRACE_EVENTS],
     latencies: Histogram,
 }
 
@@ -52,7 +55,8 @@ struct Ring {
 struct Slot {
     /// In cycles of the CPU's counter: the machine's clock takes five times as long to read.
     when: AtomicU64,
-    /// The event in the uppermost 8 bits, then as many for why it waits, then the goroutine.
+    /// The event in the uppermost 8 bits, then whether queues were counted ([`COUNTED`]), 7 bits
+    /// for why it waits, then the goroutine.
     what: AtomicU64,
     number: AtomicU64,
     /// Where a goroutine was started that is born or ends.
@@ -61,7 +65,18 @@ struct Slot {
     text: AtomicRef<&'static str>,
 }
 const EVENT: u32 = 56;
+const COUNTED: u64 = 1 << 55;
 const REASON: u32 = 48;
+const _: () = assert!(WaitReason::COUNT <= 1 << 7);
+
+/// How many goroutines are queued.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Queued {
+    /// In the queue of the event's CPU, as `cpus` counts them.
+    pub here: u32,
+    /// In the global queue.
+    pub global: u32,
+}
 
 /// One event.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +97,9 @@ pub struct Recorded {
     pub started_at: Option<&'static Location<'static>>,
     /// The name of a region, or a message.
     pub text: &'static str,
+    /// What was queued behind it, if that was counted: while all is recorded, at all but yields and
+    /// what the user says.
+    pub queued: Option<Queued>,
 }
 
 impl fmt::Display for Recorded {
@@ -131,6 +149,11 @@ static TRACER: Once<fn(Event, Option<&'static G>, u64)> = Once::new();
 /// In [`G::waiting_since`]: the rest is when it became runnable (cycles).
 const SINCE: u64 = 1 << 62;
 
+fn ring_of<T>(place: impl Fn() -> T) -> &'static [T; TRACE_EVENTS] {
+    let places: Box<[T]> = (0..TRACE_EVENTS).map(|_| place()).collect();
+    (&*Box::leak(places)).try_into().expect("as many as were made")
+}
+
 /// Makes a ring for each CPU that there may be. Before the first runs.
 pub(crate) fn set_up() {
     ZERO[0].store(cycles(), Relaxed);
@@ -143,9 +166,9 @@ pub(crate) fn set_up() {
         text: AtomicRef::new(),
     };
     for place in &RINGS[..machine::cpus().min(MAX_CPUS)] {
-        let slots: Box<[Slot]> = (0..TRACE_EVENTS).map(|_| slot()).collect();
-        let slots = (&*Box::leak(slots)).try_into().expect("as many as were made");
-        let ring = Ring { next: AtomicUsize::new(0), slots, latencies: Histogram::new() };
+        let (slots, queued) = (ring_of(slot), ring_of(|| AtomicU64::new(0)));
+        let (next, latencies) = (AtomicUsize::new(0), Histogram::new());
+        let ring = Ring { next, slots, queued, latencies };
         place.store(Some(Box::leak(Box::new(ring))), Release); // partner: the Acquire in `rings`
     }
 }
@@ -238,17 +261,21 @@ pub(super) fn event(event: Event, g: Option<&'static G>, number: u64) -> u64 {
     if (often || event == Event::Run) && !is_kept(mode, now) {
         return 1;
     }
-    let slot = ring.put(now, event, g.map_or(0, G::id));
+    let (slot, queued) = ring.put(now, event, g.map_or(0, G::id));
     match (event, g) {
         (Event::Ready, _) => slot.number.store(curg().map_or(0, G::id), Relaxed),
         (Event::Go | Event::End, Some(g)) => {
             slot.started_at.store(g.seen().map(|seen| seen.started_at), Relaxed);
         }
         (Event::Park, Some(g)) => {
-            slot.add_reason(g.wait_reason());
+            slot.add((g.wait_reason() as u64) << REASON);
             slot.number.store(g.waits_for() as u64, Relaxed);
         }
         _ => slot.number.store(number, Relaxed),
+    }
+    if mode & ALL != 0 {
+        queued.store(count_queued(event), Relaxed);
+        slot.add(COUNTED);
     }
     match mode & (ALL | WAITS) != 0 {
         true => 1,
@@ -256,6 +283,13 @@ pub(super) fn event(event: Event, g: Option<&'static G>, number: u64) -> u64 {
         false if often => TRACE_ONE_IN / 2 + 1 + hash(now) % TRACE_ONE_IN,
         false => 0,
     }
+}
+
+/// What is queued at an event. Who is readied or born is told of before it is queued, and counted
+/// here, where it will be. (If it is locked to another CPU, the next event tells.)
+fn count_queued(event: Event) -> u64 {
+    let comes = usize::from(matches!(event, Event::Ready | Event::Go));
+    (SCHED.global_len() as u64) << 32 | (p_of(cpu()).runq_len() + comes) as u64
 }
 
 /// Whether the ring gets an event that is told: not all that are told for waits.rs alone.
@@ -311,7 +345,7 @@ fn say(event: Event, text: &'static &'static str, number: u64) {
         tell_others(event, curg(), number);
     }
     if let Some(ring) = ring() {
-        let slot = ring.put(cycles(), event, curg().map_or(0, G::id));
+        let (slot, _) = ring.put(cycles(), event, curg().map_or(0, G::id));
         slot.number.store(number, Relaxed);
         slot.text.store(Some(text), Relaxed);
     }
@@ -368,8 +402,9 @@ pub fn latencies(cpu: usize) -> Latencies {
 }
 
 impl Slot {
-    fn add_reason(&self, reason: WaitReason) {
-        self.what.store(self.what.load(Relaxed) | (reason as u64) << REASON, Relaxed);
+    fn add(&self, what: u64) {
+        // Release: partner of the Acquire in `events`.
+        self.what.store(self.what.load(Relaxed) | what, Release);
     }
 }
 
@@ -390,14 +425,15 @@ fn clock() -> impl Fn(u64) -> u64 + Copy {
 }
 
 impl Ring {
-    /// Notes an event; its other words are the caller's.
+    /// Notes an event; its other words are the caller's, and the one for what is queued.
     #[inline(always)]
-    fn put(&self, when: u64, event: Event, goid: u64) -> &Slot {
-        let slot = &self.slots[self.next.fetch_add(1, Relaxed) % TRACE_EVENTS];
+    fn put(&self, when: u64, event: Event, goid: u64) -> (&Slot, &AtomicU64) {
+        let place = self.next.fetch_add(1, Relaxed) % TRACE_EVENTS;
+        let slot = &self.slots[place];
         slot.when.store(when, Relaxed);
         // Release: partner of the Acquire in `events`.
         slot.what.store((event as u64) << EVENT | goid, Release);
-        slot
+        (slot, &self.queued[place])
     }
 
     /// The events that are there, their times in cycles, the oldest first. The oldest place is left
@@ -408,11 +444,13 @@ impl Ring {
             let slot = &self.slots[n % TRACE_EVENTS];
             let (what, when) = (slot.what.load(Acquire), slot.when.load(Relaxed));
             let &(event, _) = Event::ALL.get((what >> EVENT) as usize)?;
-            let reason = (what >> REASON) as u8 as usize;
+            let reason = ((what & !COUNTED) >> REASON) as u8 as usize;
             let reason = if reason < WaitReason::COUNT { reason as u8 } else { 0 };
             let says = matches!(event, Event::Begin | Event::Finish | Event::Message);
             let text = if says { slot.text.load(Relaxed) } else { None };
             let has_place = matches!(event, Event::Go | Event::End);
+            let queued = self.queued[n % TRACE_EVENTS].load(Relaxed);
+            let queued = Queued { here: queued as u32, global: (queued >> 32) as u32 };
             (when != 0).then(|| Recorded {
                 cpu,
                 when,
@@ -422,6 +460,7 @@ impl Ring {
                 number: if event == Event::Run { 0 } else { slot.number.load(Relaxed) },
                 started_at: if has_place { slot.started_at.load(Relaxed) } else { None },
                 text: text.copied().unwrap_or(""),
+                queued: (what & COUNTED != 0).then_some(queued),
             })
         })
     }
@@ -537,6 +576,7 @@ const NOTHING: Recorded = Recorded {
     number: 0,
     started_at: None,
     text: "",
+    queued: None,
 };
 
 /// Writes what was recorded as a JSON object of Chrome trace events. Times are microseconds.
@@ -576,6 +616,7 @@ pub fn dump(out: &mut dyn Write) -> fmt::Result {
     let shown = || all.iter().filter(|one| (from..=to).contains(&one.when));
     dump_arrows(shown(), out)?;
     dump_regions(shown(), out)?;
+    dump_queues(&all, out, from, to)?;
     writeln!(out, "\n]}}")
 }
 
@@ -620,6 +661,33 @@ fn dump_regions<'a>(
             Escaped(one.text)
         )?;
         write!(out, r#""id":{goid},"ts":{},"pid":0,"tid":{cpu}}}"#, Micros(one.when))?;
+    }
+    Ok(())
+}
+
+/// Writes a counter for each queue: what it had at first, and each change since.
+fn dump_queues(all: &[Recorded], out: &mut dyn Write, from: u64, to: u64) -> fmt::Result {
+    let counts = |one: &Recorded| {
+        let of = |Queued { here, global }| [(Some(one.cpu), here), (None, global)];
+        one.queued.map(of).into_iter().flatten()
+    };
+    let mut shows = |queue: Option<usize>, at: u64, n: u32| {
+        write!(out, ",\n{{\"name\":\"")?;
+        match queue {
+            Some(cpu) => write!(out, "queue of CPU {cpu}")?,
+            None => out.write_str("global queue")?,
+        }
+        write!(out, r#"","ph":"C","ts":{},"pid":0,"args":{{"goroutines":{n}}}}}"#, Micros(at))
+    };
+    let (before, after) = all.split_at(all.partition_point(|one| one.when < from));
+    let mut has: BTreeMap<Option<usize>, u32> = before.iter().flat_map(counts).collect();
+    has.iter().try_for_each(|(&queue, &n)| shows(queue, from, n))?;
+    for one in after.iter().take_while(|one| one.when <= to) {
+        for (queue, n) in counts(one) {
+            if has.insert(queue, n) != Some(n) {
+                shows(queue, one.when, n)?;
+            }
+        }
     }
     Ok(())
 }
