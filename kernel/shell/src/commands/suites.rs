@@ -91,7 +91,8 @@ pub fn trace(args: &Args) -> Outcome {
 }
 
 /// Until every CPU has heard of it: the interrupts by which the others do would else be seen in the
-/// trace, and by the command, which may count them.
+/// trace, and by the command, which may count them. (Yields would fill the ring, on a host that
+/// lets one of the CPUs wait for a millisecond.)
 fn start_tracing() {
     let ticks = || cpu_reports().map(|c| c.stats.ticks.get());
     let (me, before) = {
