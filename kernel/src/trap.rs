@@ -13,7 +13,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use executive::machine::{self, Interrupted};
 use executive::percpu::cpu;
-use executive::sampling;
+use executive::{sampling, trace};
 use x86_64::registers::control::Cr2;
 
 /// The registers of the interrupted code, in the order in which the stubs push them. The CPU itself
@@ -147,12 +147,13 @@ fn interrupt(vector: u8, frame: &mut Frame) {
                         button_pressed();
                     }
                 }
-                irq => executive::on_irq(irq.into()), // a driver's (`ioapic::isa_irq`)
+                // A driver's (`ioapic::isa_irq`).
+                irq => trace::interrupt(vector.into(), || executive::on_irq(irq.into())),
             }
             apic::eoi();
         }
         vectors::DEVICES..vectors::DEVICES_END => {
-            device::on_interrupt(vector);
+            trace::interrupt(vector.into(), || device::on_interrupt(vector));
             apic::eoi();
         }
         // The APIC has it not in service: an EOI would end another interrupt.

@@ -34,6 +34,7 @@ pub mod up {
     //! | what it preempts may use vector registers | [`preempt_by`], before [`start`] |
     //! | around `on_tick`, and for `tick_at` and `wait` (optional) | [`sampling`], for profiles |
     //! | a device interrupts | [`on_irq`] |
+    //! | around `on_irq` (optional) | [`interrupt`](trace::interrupt), for traces |
     //! | a stack grows (optional) | [`on_growth`], for reports of how deep stacks went |
     //! | memory is short (optional) | [`on_low_memory`], in the handler |
     //! | it wants memory back (optional) | [`give_back`]; [`resting`] for more of parked stacks |
@@ -52,7 +53,7 @@ pub mod up {
         depth::on_growth,
         leaks::offer,
         resting::{Resting, resting},
-        sampling,
+        sampling, trace,
     };
     pub use executive_core::{
         fatal::throw, foreign::Foreign, on_low_memory, on_tick, percpu::percpu_block, preempt_by,

@@ -6,22 +6,24 @@ mod runner;
 
 use executive::affinity::{cpus, lock_to_cpu, set_procs};
 use executive::g::WaitReason;
+use executive::irq::Irq;
 use executive::percpu::Pin;
 use executive::sync::WaitGroup;
 use executive::trace::{self, Event, Latencies};
-use executive::{chan, go, yield_now};
+use executive::{chan, go, on_irq, yield_now};
 use runner::{End, Run};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-const CLAIMS: [(&str, fn()); 7] = [
+const CLAIMS: [(&str, fn()); 8] = [
     ("one_wake_in_64_is_measured", one_wake_in_64_is_measured),
     ("in_a_trace_each_wake_is_measured", in_a_trace_each_wake_is_measured),
     ("who_waits_behind_a_hog_is_in_the_histogram", who_waits_behind_a_hog_is_in_the_histogram),
     ("a_trace_has_each_park_with_its_reason", a_trace_has_each_park_with_its_reason),
     ("a_trace_counts_who_is_queued", a_trace_counts_who_is_queued),
+    ("an_interrupt_that_wakes_nobody_is_recorded", an_interrupt_that_wakes_nobody_is_recorded),
     ("regions_and_messages_are_recorded", regions_and_messages_are_recorded),
     ("a_tracer_of_one_s_own_hears_what_is_told", a_tracer_of_one_s_own_hears_what_is_told),
 ];
@@ -204,6 +206,31 @@ fn a_trace_counts_who_is_queued() {
         let shown = shown.filter(|line| line.starts_with(r#"{"name":"queue of CPU 0","ph":"C","#));
         assert!(shown.count() >= 1, "{n} queued: {json}");
     }
+}
+
+fn an_interrupt_that_wakes_nobody_is_recorded() {
+    let waits = go(|| Irq::new(5).wait());
+    while waits.waiting() != Some(WaitReason::Irq) {
+        yield_now();
+    }
+    trace::start();
+    {
+        let _handler = Pin::new();
+        trace::interrupt(0x31, || ()); // a device's whose driver is gone
+        trace::interrupt(0x32, || on_irq(5)); // wakes
+        trace::interrupt(0x33, || on_irq(5)); // is pending
+    }
+    waits.join();
+    trace::stop();
+    let (events, ..) = trace::recorded();
+    let all: Vec<_> = events.iter().filter(|one| one.event == Event::Interrupt).collect();
+    let which: Vec<_> = all.iter().map(|one| (one.goid, one.number)).collect();
+    assert_eq!((which.len(), which[0], which[2]), (3, (0, 0x31), (0, 0x33)), "{all:?}");
+    assert_ne!(which[1].0, 0, "it woke a goroutine: {all:?}");
+    assert_eq!(all[0].to_string(), "interrupt, number 0x31, wakes nobody");
+    let mut json = String::new();
+    trace::dump(&mut json).expect("a string has room");
+    assert!(json.contains(r#"{"name":"interrupt 0x33","ph":"i""#), "{json}");
 }
 
 fn regions_and_messages_are_recorded() {

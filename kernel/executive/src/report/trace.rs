@@ -49,6 +49,8 @@ struct Ring {
     /// a slot of six words a traced switch would find its place by an instruction more.)
     queued: &'static [AtomicU64; TRACE_EVENTS],
     latencies: Histogram,
+    /// How many goroutines handlers have woken here: its own CPU's, for [`interrupt`].
+    woken: AtomicUsize,
 }
 
 /// An event. What its kind does not need is left as it was.
@@ -91,7 +93,8 @@ pub struct Recorded {
     pub goid: u64,
     /// Why it parks, if it does.
     pub reason: WaitReason,
-    /// What for it parks ([`G::waits_for`]); which goroutine readied it; or the event's own number.
+    /// What for it parks ([`G::waits_for`]); which goroutine readied it; of an interrupt that woke
+    /// nobody, which it was; or the event's own number.
     pub number: u64,
     /// Where it was started, if it begins to run, and that is known.
     pub started_at: Option<&'static Location<'static>>,
@@ -115,6 +118,7 @@ impl fmt::Display for Recorded {
             Event::Park => write!(f, ", {}", self.reason.words()),
             Event::Wake if number != 0 => f.write_str(", by another CPU"),
             Event::Timers => write!(f, ": {number}"),
+            Event::Interrupt if goid == 0 => write!(f, ", number {number:#x}, wakes nobody"),
             Event::Message => write!(f, ": {} {number}", self.text),
             Event::Begin | Event::Finish => write!(f, ": {}", self.text),
             _ => match self.started_at {
@@ -167,8 +171,8 @@ pub(crate) fn set_up() {
     };
     for place in &RINGS[..machine::cpus().min(MAX_CPUS)] {
         let (slots, queued) = (ring_of(slot), ring_of(|| AtomicU64::new(0)));
-        let (next, latencies) = (AtomicUsize::new(0), Histogram::new());
-        let ring = Ring { next, slots, queued, latencies };
+        let (next, woken) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let ring = Ring { next, slots, queued, latencies: Histogram::new(), woken };
         place.store(Some(Box::leak(Box::new(ring))), Release); // partner: the Acquire in `rings`
     }
 }
@@ -273,6 +277,9 @@ pub(super) fn event(event: Event, g: Option<&'static G>, number: u64) -> u64 {
         }
         _ => slot.number.store(number, Relaxed),
     }
+    if event == Event::Interrupt && g.is_some() {
+        ring.woken.fetch_add(1, Relaxed);
+    }
     if mode & ALL != 0 {
         queued.store(count_queued(event), Relaxed);
         slot.add(COUNTED);
@@ -282,6 +289,25 @@ pub(super) fn event(event: Event, g: Option<&'static G>, number: u64) -> u64 {
         // A hash of the time decides: a program's own rhythm shall not be in step.
         false if often => TRACE_ONE_IN / 2 + 1 + hash(now) % TRACE_ONE_IN,
         false => 0,
+    }
+}
+
+/// Runs the handler of an interrupt of a device. If that wakes nobody, this tells of an
+/// [`Event::Interrupt`] of no goroutine, with `number`: the machine's vector or line. In a handler,
+/// or pinned.
+///
+/// ```
+/// # hosted::run(|| {
+/// let _off = executive::percpu::Pin::new(); // as a handler
+/// executive::trace::interrupt(5, || executive::on_irq(5));
+/// # });
+/// ```
+pub fn interrupt(number: u64, handler: impl FnOnce()) {
+    let woken = || ring().map(|ring| ring.woken.load(Relaxed));
+    let before = woken();
+    handler();
+    if woken() == before {
+        g::tell(Event::Interrupt, None, number);
     }
 }
 
@@ -748,6 +774,9 @@ fn dump_cpu<'a>(
                 writeln!(out, ",")?;
                 match event {
                     Event::Message => write!(out, r#"{{"name":"{} {number}""#, Escaped(text))?,
+                    Event::Interrupt if goid == 0 => {
+                        write!(out, r#"{{"name":"interrupt {number:#x}""#)?;
+                    }
                     _ => write!(out, r#"{{"name":"{} {goid}""#, name(event))?,
                 }
                 write!(out, r#","ph":"i","s":"t","#)?;

@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+use executive::trace::{self, Event, Recorded};
 use kernel::device::{self, Device, Dma, Irq, Registers};
 use kernel::println;
 
@@ -100,7 +101,13 @@ fn main() {
     edu.registers.write(LIVENESS, 0x1234_5678u32);
     assert_eq!(edu.registers.read::<u32>(LIVENESS), !0x1234_5678);
     if kernel::command_line() == "storm" {
+        trace::start();
         (0..50_000).for_each(|_| edu.registers.write(INTERRUPT_RAISE, 1u32));
+        trace::stop();
+        let events = trace::recorded().0;
+        let woke_nobody = |one: &&Recorded| one.event == Event::Interrupt && one.goid == 0;
+        let some = events.iter().find(woke_nobody).expect("nobody waited for the interrupts");
+        assert!((0x20..0xf0).contains(&some.number), "{some}: no device's vector");
     }
     let factorials = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map(|n| edu.factorial(n));
     println!("edu: 10! is {}", factorials[9]);
