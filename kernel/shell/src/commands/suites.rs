@@ -101,7 +101,6 @@ fn start_tracing() {
         executive::trace::start();
         (cpu(), before)
     };
-    // (To yield would fill the trace.)
     while ticks().zip(&before).enumerate().any(|(cpu, (now, &was))| cpu != me && now == was) {
         core::hint::spin_loop();
     }
