@@ -6,7 +6,7 @@
 #
 # Prints a table: per row and number of CPUs the median of each over the boots (default 2), and ours/theirs.
 #   --seconds N     of each measurement by wrk (default 4); the others take half of it
-#   --idle N        idle connections whose memory is asked for (default 5000)
+#   --idle N        idle connections whose memory is asked for (default 5000); for more than 20,000 both have 4 GiB
 #   --only "ROWS"   of http1 http16 http256 new echo send receive idle
 #   --ours          without Linux and Go
 #   --floor         and the round trip of a bare loop without TCP (kernel/examples/netfloor.rs): what the emulator and the card take
@@ -66,7 +66,14 @@ if [[ ! ${NET_RACE-} ]]; then # once, outside of the namespace
     NET_RACE="$boot --kernel $kernel" exec tests/lib/tap.sh "$0" "${arguments[@]}"
 fi
 
-ulimit -n "$(ulimit -Hn)"
+ulimit -n $((idle + 20000)) # root may
+memory=1G from=
+if ((idle > 20000)); then
+    memory=4G from=10.0.3.1
+    for ((n = 3; n <= 3 + idle / 40000; n++)); do
+        ip address add "10.0.3.$n/24" dev tap0 && from+=" 10.0.3.$n"
+    done
+fi
 echo "10000 65000" >/proc/sys/net/ipv4/ip_local_port_range
 echo 1 >/proc/sys/net/ipv4/tcp_tw_reuse
 machine=
@@ -86,7 +93,7 @@ measure() {
     echo "# $(date -u +%T) $name: load $(cut -d' ' -f1-3 /proc/loadavg)"
     setsid "$@" </dev/null >"$out/$name.console" 2>&1 &
     machine=$!
-    timeout 300 "$out/client" -seconds "$seconds" -idle "$idle" -only "$only" >"$out/$name.rows" ||
+    timeout $((300 + idle / 100)) "$out/client" -seconds "$seconds" -idle "$idle" -from "$from" -only "$only" >"$out/$name.rows" ||
         echo "# $name: $(grep '^#' "$out/$name.rows" | paste -sd';')"
     sed "/^#/d; s/^/$who $cpus /" "$out/$name.rows" >>"$out/lines"
     end
@@ -98,12 +105,12 @@ for ((nth = 1; nth <= boots; nth++)); do
     for cpus in $smp; do
         queues=$((cpus > 2 ? cpus : 2)) # a TAP device of several queues is not opened for one
         # shellcheck disable=SC2086 # NET_RACE is a command
-        measure ours "$cpus" "$nth" $NET_RACE --smp "$cpus" --mem 1G --timeout 600 --tap tap0 --run "10.0.3.2/24 10.0.3.1"
+        measure ours "$cpus" "$nth" $NET_RACE --smp "$cpus" --mem "$memory" --timeout $((600 + idle / 100)) --tap tap0 --run "10.0.3.2/24 10.0.3.1"
         if [[ $floor ]]; then
             # shellcheck disable=SC2086 # a command, too
             only=floor measure ours "$cpus" "$nth.floor" $NET_FLOOR --smp "$cpus" --timeout 600 --tap tap0
         fi
-        [[ $ours ]] || measure theirs "$cpus" "$nth" qemu-system-x86_64 -accel tcg,thread=multi -machine q35 -cpu max -smp "$cpus" -m 1G \
+        [[ $ours ]] || measure theirs "$cpus" "$nth" qemu-system-x86_64 -accel tcg,thread=multi -machine q35 -cpu max -smp "$cpus" -m "$memory" \
             -nodefaults -display none -no-reboot -serial stdio -kernel "$out/vmlinuz" -initrd "$out/initrd" \
             -append "console=ttyS0 quiet tsc=reliable clocksource=tsc panic=-1" \
             -netdev "tap,id=tap,ifname=tap0,script=no,downscript=no,vhost=off,queues=$queues" \

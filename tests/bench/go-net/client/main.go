@@ -25,6 +25,7 @@ var (
 	host    = flag.String("host", "10.0.3.2", "the machine")
 	seconds = flag.Float64("seconds", 4, "of each measurement with wrk; the others take half of it")
 	idle    = flag.Int("idle", 5000, "idle connections")
+	from    = flag.String("from", "", "our addresses, which idle connections take in turn: each has some 50,000 ports")
 	only    = flag.String("only", "", "rows, by what their names begin with: http1 http16 http256 new echo send receive idle")
 	ready   = flag.Duration("ready", 2*time.Minute, "how long to wait for the machine's first answer")
 )
@@ -311,8 +312,8 @@ func idleMemory() error {
 		all.Add(1)
 		go func() {
 			defer all.Done()
-			for range *idle / 32 {
-				connection, err := request()
+			for n := range *idle / 32 {
+				connection, err := request(n)
 				lock.Lock()
 				if err != nil {
 					failed = err
@@ -347,8 +348,12 @@ func idleMemory() error {
 	return nil
 }
 
-func request() (net.Conn, error) {
+// request opens a connection, from the address whose turn it is, and has a request answered.
+func request(turn int) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: 10 * time.Second, KeepAlive: -1}
+	if addresses := strings.Fields(*from); len(addresses) > 0 {
+		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(addresses[turn%len(addresses)])}
+	}
 	connection, err := dialer.Dial("tcp4", at(8080))
 	if err != nil {
 		return nil, err
