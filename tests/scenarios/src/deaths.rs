@@ -332,16 +332,21 @@ fn two_of_400() {
     }
     let both = Arc::new(Barrier::new(2));
     let two = [("left", 0), ("right", 1)].map(|(name, n)| {
-        let both = both.clone();
+        let (both, (go_on, turn)) = (both.clone(), chan::<()>(0));
         let lock_both = move || {
             let _mine = LOCKS[n].lock();
             both.wait();
+            turn.recv();
             let _other_s = LOCKS[1 - n].lock();
         };
-        Builder::new().name(name).spawn(lock_both).unwrap()
+        (Builder::new().name(name).spawn(lock_both).unwrap(), go_on)
     });
-    two.iter().for_each(|h| until_waits(h, WaitReason::MutexLock));
-    executive::time::sleep(50 * MS); // the clock by which waits are told moves
+    let two = two.map(|(h, go_on)| {
+        go_on.send(()).expect("it waits for its turn");
+        until_waits(&h, WaitReason::MutexLock);
+        executive::time::sleep(50 * MS); // the clock by which waits are told moves
+        h
+    });
     drop(open);
     two.into_iter().for_each(|h| h.join());
 }
