@@ -207,11 +207,11 @@ fn others_halted(me: usize) -> Result<(), String> {
                 || state == CpuState::Offline
                 || state == CpuState::Idle && look[cpu] == seen[cpu]
         });
-        // Look once more: the clock alone would not do, because our own CPU may have stood still
-        // meanwhile.
         let sum = |count: fn(&CpuReport) -> u64| cpu_reports().map(|c| count(&c)).sum::<u64>();
         let received = sum(|c| c.stats.wakes_received.get());
         let all_came = received == sum(|c| c.stats.wakes_sent.get());
+        // Look once more: the clock alone would not do, because our own CPU may have stood still
+        // meanwhile.
         match (at_rest && all_came, now() - since >= A_WHILE) {
             (true, true) => return Ok(()),
             (true, false) => {}

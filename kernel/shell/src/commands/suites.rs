@@ -90,9 +90,9 @@ pub fn trace(args: &Args) -> Outcome {
     outcome
 }
 
-/// Until every CPU has heard of it: the interrupts by which the others do would else be seen in the
-/// trace, and by the command, which may count them. (Yields would fill the ring, on a host that
-/// lets one of the CPUs wait for a millisecond.)
+/// Begins to record, and spins until every CPU has heard of it: the interrupts by which the others
+/// do would else be seen in the trace, and by the command, which may count them. (Yields would fill
+/// the ring, on a host that lets one of the CPUs wait for a millisecond.)
 fn start_tracing() {
     let ticks = || cpu_reports().map(|c| c.stats.ticks.get());
     let (me, before) = {
