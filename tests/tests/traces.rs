@@ -74,13 +74,17 @@ fn all_cpus_of_a_trace_show_the_same_time() {
     }
 }
 
+/// On one CPU, whose time is its instructions. A host that holds a CPU back would make runs shorter
+/// than the CPU was busy, and hogs unequal.
+fn exact_trace_of(command: &str) -> Value {
+    let boot = boots().smp(1).icount().within_secs(60);
+    trace_in(&boot.run(&format!("trace {command}")).ok())
+}
+
 /// Runs, as traced; and the scheduler's own counters, which know nothing of traces.
 #[test]
 fn goroutines_run_for_as_long_as_their_cpus_are_busy() {
-    // Time is instructions, and there is one CPU: while the host or QEMU holds one back, that is
-    // neither a run nor the scheduler's work.
-    let said = boots().smp(1).icount().run("trace hogs 3 1; cpus").within_secs(120).ok();
-    let trace = trace_in(&said);
+    let trace = exact_trace_of("hogs 3 1");
     let head = &trace["otherData"];
     assert_eq!(head["cut"], "nothing", "{head}");
     let time = |value: &Value| value.as_f64().expect("a time");
@@ -94,8 +98,7 @@ fn goroutines_run_for_as_long_as_their_cpus_are_busy() {
 /// Of eight that never yield, on one CPU, one runs and seven wait: nearly all the time.
 #[test]
 fn counters_show_how_many_are_queued() {
-    // (Its clock is its instructions, or a busy host makes the hogs unequal.)
-    let trace = trace_in(&boots().smp(1).icount().within_secs(60).run("trace hogs 8 1").ok());
+    let trace = exact_trace_of("hogs 8 1");
     let all = trace["traceEvents"].as_array().expect("a list");
     let (mut queues, mut since) = (BTreeMap::new(), 0.0);
     let (mut took, mut most) = ([0.0; 32], 0);
