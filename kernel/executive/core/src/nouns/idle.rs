@@ -192,7 +192,7 @@ impl Idle {
         }
         // Who saw us search left its work to us. It had fenced before: this look sees the work.
         full_fence_after_exchange(); // partner: the fences in `wakep`
-        here.has_work(self.napping.load(Ordering::Relaxed) == 0)
+        self.others_have_work(here)
     }
 
     /// This CPU is out of work. From here on it may be claimed; the caller **rechecks every
@@ -267,11 +267,14 @@ impl Idle {
         }
     }
 
-    /// The recheck. Runnexts are the napper's, if there is one and it has yet to look.
+    /// The recheck.
     fn has_work(&self, off: bool, here: &impl Stopping) -> bool {
-        here.is_off() != off
-            || here.has_own_work()
-            || !off && here.has_work(self.napping.load(Ordering::Relaxed) == 0)
+        here.is_off() != off || here.has_own_work() || !off && self.others_have_work(here)
+    }
+
+    /// Runnexts are the napper's, if there is one and it has yet to look.
+    fn others_have_work(&self, here: &impl Stopping) -> bool {
+        here.has_work(self.napping.load(Ordering::Relaxed) == 0)
     }
 
     /// Those of the CPUs `0..cpus` that are not asleep, once each, from `first` on and round. All
@@ -338,7 +341,7 @@ pub trait Stopping {
     fn is_off(&self) -> bool;
     /// Whether there is work that only this CPU can do, or that an interrupt has left here.
     fn has_own_work(&self) -> bool;
-    /// Whether any other source has work, runnexts included or not. Exact after `go_idle`'s fence.
+    /// Whether any other source has work, runnexts included or not. Exact after `Idle`'s fences.
     fn has_work(&self, runnexts: bool) -> bool;
     /// There is no work: the CPU will sleep, switched off or not; or nap.
     fn will_sleep(&self, off: bool, nap: bool);

@@ -401,11 +401,8 @@ impl Stopping for Here<'_> {
                 false => "no goroutines (main called runtime.Goexit) - deadlock!",
             });
         }
-        self.m.set_state(match (off, nap) {
-            (true, _) => CpuState::Offline,
-            (false, true) => CpuState::Napping,
-            (false, false) => CpuState::Idle,
-        });
+        let asleep = if nap { CpuState::Napping } else { CpuState::Idle };
+        self.m.set_state(if off { CpuState::Offline } else { asleep });
         self.m.p.stats.halts.bump();
     }
 
