@@ -78,7 +78,7 @@ mutation "no fence after publishing" idle.rs idle more_than_a_hand_over_wakes_th
 mutation "no fence after a hand-over" idle.rs idle the_last_searcher_finds_it \
     's/full_fence_after_exchange\(\); (\/\/ partner: the fence in `go_idle`)/$1/'
 mutation "runnexts are never rechecked" idle.rs idle the_last_searcher_finds_it \
-    's/here\.has_work\(self\.napping\.load\(Ordering::Relaxed\) == 0\)/here.has_work(false)/g'
+    's/here\.has_work\(self\.napping\.load\(Ordering::Relaxed\) == 0\)/here.has_work(false)/'
 mutation "a nap never ends for others" idle.rs idle the_napper_looks \
     's/self\.napping\.store\(0, Ordering::Release\);//'
 mutation "the napper has looked before it says so" idle.rs idle the_napper_looks \
@@ -86,7 +86,7 @@ mutation "the napper has looked before it says so" idle.rs idle the_napper_looks
 mutation "whether there is a napper is asked too early" idle.rs idle who_sleeps_beside_a_napper_hides_nothing \
     's/(\s*)(if off \{\n)/$1let early = self.napping.load(Ordering::Relaxed) == 0;$1$2/; s/if !self\.has_work\(off, here\) \{/if !here.has_own_work() && !here.has_work(early) {/'
 mutation "any work is left to a napper" idle.rs idle more_than_a_hand_over_wakes_the_napper \
-    's/(fn claim_a_searcher.*?\n\s*if )self/$1self.napping.load(Ordering::Relaxed) != 0 || self/s'
+    's/(fn wants_a_searcher.*?\n\s*)self/$1self.napping.load(Ordering::Relaxed) == 0 \&\& self/s'
 mutation "only who searched rechecks (Go 1.16)" idle.rs idle who_never_searched_finds_it \
     's/if !self\.has_work\(off, here\) \{/if !searching || !self.has_work(off, here) {/'
 mutation "no second look after counting for a moment" idle.rs idle a_searcher_for_a_moment_looks_twice \
@@ -98,7 +98,7 @@ mutation "a CPU that was claimed counts itself too" idle.rs idle taken_back_or_c
 mutation "the last searcher that finds work wakes nobody" idle.rs idle a_searcher_that_finds_wakes_the_next \
     's/(fn found_work.*?fetch_sub\(1, Ordering::AcqRel\)) != 1/$1 != 0/s'
 mutation "who found work has looked for more before it stops counting" idle.rs idle a_searcher_that_finds_wakes_the_next \
-    's/(fn found_work.*?\{\n)(.*?)(        )(here\.has_work\(.*?\n)/$1$3let more = $4$3;\n$2$3more\n/s'
+    's/(fn found_work.*?\{\n)(.*?)(        )(self\.others_have_work\(.*?\n)/$1$3let more = $4$3;\n$2$3more\n/s'
 mutation "who found work looks for more without a fence" idle.rs idle a_searcher_that_finds_wakes_the_next \
     's/full_fence_after_exchange\(\); (\/\/ partner: the fences in `wakep`)/$1/'
 mutation "a bit is taken without release" idle.rs idle the_one_cpu_that_can_is_told \
@@ -120,7 +120,7 @@ mutation "who is switched off is never found asleep" idle.rs idle a_cpu_hears_th
 mutation "who is switched off sleeps as an idle one" idle.rs idle a_cpu_that_is_switched_off_wakes_for_its_own \
     's/self\.sleeps\(&self\.off, ONE_OFF, cpu\)/self.sleeps(\&self.idle, ONE_IDLE, cpu)/'
 mutation "who is switched off looks for any work" idle.rs idle a_cpu_that_is_switched_off_wakes_for_its_own \
-    's/\|\| !off && here\.has_work/|| here.has_work/'
+    's/\|\| !off && self\.others_have_work/|| self.others_have_work/'
 mutation "who is switched off is not counted as asleep" idle.rs idle a_cpu_that_is_switched_off_hides_no_deadlock \
     's/const ONE_OFF: u64 = 1 << 16;\nconst ONE_IDLE: u64 = 1 \+ ONE_OFF;/const ONE_OFF: u64 = 0;\nconst ONE_IDLE: u64 = 1 + (1 << 16);/'
 mutation "the stamp is not looked at again" idle.rs idle an_interrupt_is_no_deadlock \
