@@ -3,36 +3,13 @@
 use crate::conn::{Connection, Life};
 use crate::frame::{Flow, Frame, Numbers, Segment, read};
 use crate::link::{Care, Link, Port};
-use crate::param::BURST;
 use crate::state::State;
 use crate::table::Found;
-use alloc::sync::{Arc, Weak};
+use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use executive::affinity::num_cpus;
-use executive::{lock_to_cpu, yield_now};
 use smoltcp::wire::{
     EthernetFrame, IpAddress, IpProtocol, IpRepr, TcpControl, TcpPacket, TcpRepr, TcpSeqNumber,
 };
-
-/// Takes in what comes by a queue of a link, until the device is closed. The goroutine is the
-/// system's, and lives as long as its link.
-pub(crate) fn pump(state: &Weak<State>, link: &Arc<Link>, queue: usize) {
-    // Of several queues each has a CPU, which sends by it too (`Link::port`) and is interrupted by
-    // it. One queue is served wherever there is time.
-    let several = link.capabilities.queues > 1;
-    let _stays = several.then(|| lock_to_cpu(queue % num_cpus()));
-    while link.device.wait(queue) {
-        let Some(state) = state.upgrade() else { return };
-        let mut left = BURST;
-        while link.device.receive(queue, &mut |frame| state.input(link, frame)) {
-            left -= 1;
-            if left == 0 {
-                left = BURST;
-                yield_now();
-            }
-        }
-    }
-}
 
 fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Relaxed);

@@ -50,6 +50,7 @@ mod table;
 mod conn;
 mod state;
 mod input;
+mod pump;
 mod stack;
 mod tcp;
 mod asynchronous;

@@ -69,6 +69,11 @@ pub const SHARDS: usize = 64;
 /// Frames that an interface takes in before it lets other goroutines run.
 pub const BURST: usize = 64;
 
+/// Frames that were handed to a goroutine, and that it has not taken in. Linux has room for 1,000
+/// (`netdev_max_backlog`) and drops others; here they stay with the device. A frame has up to 64 KiB
+/// where the card puts segments together, and the buffers are kept.
+pub const LANE: usize = 32;
+
 /// Ports for those who name none: as Linux.
 pub const EPHEMERAL: core::ops::Range<u16> = 32_768..61_000;
 

@@ -3,8 +3,8 @@
 use crate::config::Config;
 use crate::device::Device;
 use crate::error::ErrorKind;
-use crate::input::pump;
 use crate::link::{Counts, Link};
+use crate::pump::pump;
 use crate::state::State;
 use crate::wire::WireEnd;
 use alloc::sync::Arc;

@@ -7,10 +7,11 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use core::time::Duration;
 use executive::affinity::cpus;
 use executive::cancel::Token;
+use executive::scope::scope;
 use executive::time::Instant;
 use executive::{JoinHandle, chan, go, lock_to_cpu, select, yield_now};
 use net::param;
@@ -145,6 +146,50 @@ impl Device for Tells {
     }
     fn wait(&self, queue: usize) -> bool {
         self.end.wait(queue)
+    }
+    fn close(&self) {
+        self.end.close();
+    }
+}
+
+/// A device of one queue, by which frames come in bursts of three, each as soon as the one before
+/// was taken in; the first when a frame is on the wire.
+struct Bursts {
+    end: WireEnd,
+    frames: Vec<Vec<u8>>,
+    taken: AtomicUsize,
+    is_over: AtomicBool,
+}
+
+impl Device for Bursts {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { checksums_received: true, from_outside: true, ..self.end.capabilities() }
+    }
+    fn send(
+        &self,
+        queue: usize,
+        length: usize,
+        segmented: Segmented,
+        fill: &mut dyn FnMut(&mut [u8]),
+    ) -> bool {
+        self.end.send(queue, length, segmented, fill)
+    }
+    fn has_room(&self, queue: usize) -> bool {
+        self.end.has_room(queue)
+    }
+    fn receive(&self, queue: usize, take: &mut dyn FnMut(&[u8])) -> bool {
+        let nth = self.taken.load(Relaxed);
+        let is_over = nth.is_multiple_of(3) && !self.is_over.swap(true, Relaxed);
+        if is_over || nth == self.frames.len() {
+            return !is_over && self.end.receive(queue, take);
+        }
+        self.is_over.store(false, Relaxed);
+        self.taken.store(nth + 1, Relaxed);
+        take(&self.frames[nth]);
+        true
+    }
+    fn wait(&self, queue: usize) -> bool {
+        (1..self.frames.len()).contains(&self.taken.load(Relaxed)) || self.end.wait(queue)
     }
     fn close(&self) {
         self.end.close();
@@ -1037,6 +1082,52 @@ fn a_connection_sends_by_the_queue_by_which_it_receives() {
     drop((client, last.join(), listener));
     stack.shut_down();
     other.shut_down();
+}
+
+/// A device with one queue has its frames handed to other CPUs. Those of a flow stay in order.
+fn frames_that_are_handed_to_other_cpus_stay_in_order() {
+    const FLOWS: u8 = 4;
+    let wire = Wire::new(Faults::default());
+    let end = wire.plug(1);
+    let own = end.capabilities().address.unwrap();
+    let frame = |nth: u8| {
+        let mut frame = syn(0, own);
+        frame.truncate(34);
+        frame[16..18].copy_from_slice(&(20 + 8 + 1_u16).to_be_bytes());
+        frame[23] = 17; // UDP, to port 9, from one for each flow, without a checksum
+        frame.extend_from_slice(&[1, nth % FLOWS, 0, 9, 0, 8 + 1, 0, 0, nth]);
+        frame
+    };
+    let frames: Vec<_> = (FLOWS..param::DATAGRAMS as u8).map(frame).collect();
+    let many = frames.len();
+    let (taken, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let stack = Stack::new(config(1));
+    let device = Bursts { end, frames, taken, is_over };
+    stack.attach("eth0", Arc::new(device)).add_address(SERVER, 24);
+    let socket = stack.bind_udp((SERVER, 9)).unwrap();
+    wire.plug(1).inject(&[0xff; 60]);
+    let mut last = [0; FLOWS as usize];
+    for _ in 0..many {
+        let mut nth = [0];
+        socket.recv_from(&mut nth).unwrap();
+        let last = &mut last[usize::from(nth[0] % FLOWS)];
+        assert!(nth[0] > *last, "{} came after {last}", nth[0]);
+        *last = nth[0];
+    }
+    drop(socket);
+    stack.shut_down();
+}
+
+/// The same, with connections over a bad wire.
+fn bytes_stay_right_where_frames_are_handed_to_other_cpus() {
+    let pair = Pair::on(faults(11), |wire| wire.plug(1).from_outside(), |config| config);
+    scope(|s| {
+        for port in 7..11 {
+            let pair = &pair;
+            _ = s.go(move || both_ways(pair, port, 100_000));
+        }
+    });
+    pair.nothing_is_left();
 }
 
 /// Segments that were put together on the way are acknowledged at once: before what comes after
