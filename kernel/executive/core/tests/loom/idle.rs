@@ -318,18 +318,19 @@ fn a_searcher_for_a_moment_looks_twice() {
     });
 }
 
-/// Two work items, two idle CPUs, one submitter who then hogs its CPU: does the searcher that finds
-/// the first wake another for the second?
+/// Two work items, a searcher, a CPU that goes idle, and one submitter who then hogs its CPU: does
+/// the searcher that finds the first wake another for the second?
 #[test]
 fn a_searcher_that_finds_wakes_the_next() {
     check(|| {
         let [submitter, a, b] = world::<3>();
-        let [a, b] = [a, b].map(|cpu| {
+        submitter.world.idle.start_searching();
+        submitter.submit(item(0));
+        let [a, b] = [(a, true), (b, false)].map(|(cpu, searching)| {
             thread::spawn(move || {
-                cpu.until_found(false);
+                cpu.until_found(searching);
             })
         });
-        submitter.submit(item(0));
         submitter.submit(item(1));
         a.join().unwrap();
         b.join().unwrap();
