@@ -7,21 +7,23 @@
 //! [`set_mutex_profile_fraction`], or a profile of some seconds ([`profile_for`]).
 //!
 //! A wait is counted when it ends, if it began while that profile was on. One stands on
-//! [`executive::waits`], which says whose waits it misses.
+//! [`executive::waits`], which says whose waits it misses. While a page watches, waits are counted
+//! by what they were for, too.
 
-use crate::latency::{self, Latencies};
 use crate::pprof::{Frame, Profile};
 use crate::stacks::{Counts, Stacks, Walk, places, random};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
-use core::sync::atomic::{AtomicU64, Ordering::*};
+use core::array;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
 use core::time::Duration;
 use executive::cancel::Token;
 use executive::g::WaitReason;
 use executive::sync::Mutex;
-use executive::waits::{self, Told};
-use executive::{machine, select, time};
+use executive::trace::{self, Latencies};
+use executive::waits::{self, Wait};
+use executive::{affinity, machine, select, time};
 
 /// Which profile.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,6 +46,13 @@ struct Table {
 static TABLES: [Table; 2] =
     [const { Table { rate: AtomicU64::new(0), asked: AtomicU64::new(0), stacks: Stacks::new() } };
         2];
+
+/// For each [`WaitReason`] how many waits have ended, and how long they were (ns).
+type Waited = [[u64; 2]; WaitReason::COUNT];
+static WAITED: [[AtomicU64; 2]; WaitReason::COUNT] =
+    [const { [const { AtomicU64::new(0) }; 2] }; WaitReason::COUNT];
+/// Who waits for what is counted there while somebody watches.
+static WATCHERS: AtomicUsize = AtomicUsize::new(0);
 
 /// Changes are made one at a time.
 static CHANGES: Mutex<()> = Mutex::new(());
@@ -73,7 +82,8 @@ fn change(kind: Kind, change: impl FnOnce(&Table)) {
 /// Changes who wants to be told of waits. They are told while anybody wants them.
 fn switch(change: impl FnOnce()) {
     let _alone = CHANGES.lock();
-    let is_on = || latency::is_watched() || TABLES.iter().any(|table| table.rate() != 0);
+    let is_watched = || WATCHERS.load(Relaxed) != 0;
+    let is_on = || is_watched() || TABLES.iter().any(|table| table.rate() != 0);
     let was_on = is_on();
     change();
     match (was_on, is_on()) {
@@ -84,9 +94,12 @@ fn switch(change: impl FnOnce()) {
 }
 
 /// Pinned or on g0.
-fn told(told: &Told) {
-    latency::told(told);
-    let Told::Ended(wait) = told else { return };
+fn told(wait: &Wait) {
+    if WATCHERS.load(Relaxed) != 0 {
+        let [count, ns] = &WAITED[wait.reason as usize];
+        count.fetch_add(1, Relaxed);
+        ns.fetch_add(wait.ns, Relaxed);
+    }
     let [block, mutex] = &TABLES;
     if let rate @ 1.. = block.rate()
         && !matches!(wait.reason, WaitReason::None | WaitReason::Sleep | WaitReason::Irq)
@@ -151,14 +164,20 @@ pub fn profile_for(kind: Kind, time: Duration, until: &Token) -> Vec<u8> {
     encode(counts, took)
 }
 
-/// How long goroutines wait within that time, and are runnable before they run. Parks.
-pub(crate) fn latencies(time: Duration) -> Latencies {
-    switch(|| latency::watch(true));
-    let before = Latencies::so_far();
+/// How long goroutines are runnable before they run within that time, and wait for what. Parks.
+pub(crate) fn watch(time: Duration) -> (Latencies, Waited) {
+    let so_far = || {
+        let mut ran = Latencies::new();
+        (0..affinity::num_cpus()).for_each(|cpu| ran.add(&trace::latencies(cpu)));
+        (ran, WAITED.each_ref().map(|both| both.each_ref().map(|word| word.load(Relaxed))))
+    };
+    switch(|| _ = WATCHERS.fetch_add(1, Relaxed));
+    let (ran_before, before) = so_far();
     time::sleep(time);
-    let since = Latencies::so_far().since(&before);
-    switch(|| latency::watch(false));
-    since
+    let (ran, waited) = so_far();
+    switch(|| _ = WATCHERS.fetch_sub(1, Relaxed));
+    let less = |n: usize| array::from_fn(|word| waited[n][word] - before[n][word]);
+    (ran.since(&ran_before), array::from_fn(less))
 }
 
 /// Waits for whose stack there was no room.

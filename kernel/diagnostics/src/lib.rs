@@ -26,7 +26,6 @@ pub mod goroutine;
 pub mod leaks;
 mod stacks;
 pub mod heap;
-mod latency;
 pub mod contention;
 pub mod gotrace;
 pub mod schedtrace;

@@ -17,6 +17,8 @@ pub(crate) const PAGE: &str = include_str!("live.html");
 
 /// Groups of goroutines that are told.
 const GROUPS: usize = 40;
+/// Times from 2 to the power of n nanoseconds on are in the nth; the last has all that are longer.
+const POWERS: usize = 32;
 
 /// A text as JSON has it.
 struct Quoted<'a>(&'a str);
@@ -41,7 +43,7 @@ fn list(items: impl IntoIterator<Item = String>) -> String {
 
 /// How things are, and how long goroutines wait within that time. Parks.
 pub(crate) fn json(time: Duration) -> String {
-    let latencies = contention::latencies(time);
+    let (ran, waited) = contention::watch(time);
     let now = machine::now();
     let cpus = list(census::cpu_reports().map(|cpu| {
         let (state, stats) = (format!("{:?}", cpu.state).to_lowercase(), cpu.stats);
@@ -79,27 +81,46 @@ pub(crate) fn json(time: Duration) -> String {
         let _ = write!(object, r#""system":{system},"count":{count},"waits_ns":{waits}}}"#);
         object
     }));
-    let waited = latencies.waited.iter().enumerate().filter(|(_, [count, _])| *count != 0);
+    let waited = waited.iter().enumerate().filter(|(_, [count, _])| *count != 0);
     let waited = list(waited.map(|(reason, [count, ns])| {
         let reason = Quoted(WaitReason::from_u8(reason as u8).words());
         format!(r#"{{"reason":{reason},"count":{count},"ns":{ns}}}"#)
     }));
-    let ran = list(latencies.ran.iter().map(|count| format!("{count}")));
+    let (half, most) = (ran.within(500), ran.within(990));
+    let ran = list(by_power(ran.buckets()).iter().map(|count| format!("{count}")));
     let (window, procs, global) = (time.as_nanos(), affinity::cpus(), census::global_queue());
     let mut all = format!(r#"{{"now_ns":{now},"window_ns":{window},"procs":{procs},"#);
     let _ = write!(all, r#""global":{global},"goroutines":{goroutines},"left_out":{left_out},"#);
-    let _ = write!(all, r#""cpus":{cpus},"groups":{groups},"ran":{ran},"waited":{waited}}}"#);
+    let _ = write!(all, r#""cpus":{cpus},"groups":{groups},"waited":{waited},"ran":{ran},"#);
+    let _ = write!(all, r#""ran_p50_ns":{half},"ran_p99_ns":{most}}}"#);
     all
+}
+
+/// A bucket that lies across a power counts as the longer.
+fn by_power(buckets: impl Iterator<Item = (u64, u64)>) -> [u64; POWERS] {
+    let mut counts = [0; POWERS];
+    for (end, count) in buckets {
+        let longest = end.saturating_sub(1).max(1);
+        counts[(longest.ilog2() as usize).min(POWERS - 1)] += count;
+    }
+    counts
 }
 
 #[cfg(test)]
 mod tests {
     extern crate std;
-    use super::Quoted;
+    use super::{POWERS, Quoted, by_power};
     use std::string::ToString;
 
     #[test]
     fn texts_are_quoted_as_json_wants_it() {
         assert_eq!(Quoted("a\"b\\c\n").to_string(), r#""a\"b\\c\u000a""#);
+    }
+
+    #[test]
+    fn times_are_sorted_by_powers_of_two() {
+        let power = |end| by_power([(end, 3)].into_iter()).iter().position(|&count| count == 3);
+        assert_eq!([0, 1, 2, 3, 4, 5, 1024, 1025].map(power), [0, 0, 0, 1, 1, 2, 9, 10].map(Some));
+        assert_eq!(power(u64::MAX), Some(POWERS - 1));
     }
 }

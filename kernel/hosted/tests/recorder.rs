@@ -10,17 +10,18 @@ use executive::irq::Irq;
 use executive::percpu::Pin;
 use executive::sync::WaitGroup;
 use executive::trace::{self, Event, Latencies};
-use executive::{chan, go, on_irq, yield_now};
+use executive::{census, chan, go, on_irq, yield_now};
 use runner::{End, Run};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-const CLAIMS: [(&str, fn()); 8] = [
+const CLAIMS: [(&str, fn()); 9] = [
     ("one_wake_in_64_is_measured", one_wake_in_64_is_measured),
     ("in_a_trace_each_wake_is_measured", in_a_trace_each_wake_is_measured),
     ("who_waits_behind_a_hog_is_in_the_histogram", who_waits_behind_a_hog_is_in_the_histogram),
+    ("who_is_preempted_waits_for_a_cpu_too", who_is_preempted_waits_for_a_cpu_too),
     ("a_trace_has_each_park_with_its_reason", a_trace_has_each_park_with_its_reason),
     ("a_trace_counts_who_is_queued", a_trace_counts_who_is_queued),
     ("an_interrupt_that_wakes_nobody_is_recorded", an_interrupt_that_wakes_nobody_is_recorded),
@@ -87,7 +88,7 @@ fn in_a_trace_each_wake_is_measured() {
     let (mut woken, mut ran) = (std::collections::BTreeSet::new(), 0);
     for one in events {
         match one.event {
-            Event::Go | Event::Ready => drop(woken.insert(one.goid)),
+            Event::Go | Event::Ready | Event::Preempt => drop(woken.insert(one.goid)),
             Event::Run => ran += u64::from(woken.remove(&one.goid)),
             _ => {}
         }
@@ -132,6 +133,27 @@ fn who_waits_behind_a_hog_is_in_the_histogram() {
     let about = HOGGED.as_nanos() as u64 * 99 / 100..=late_by * 101 / 100;
     assert!(about.contains(&longest), "{longest} of {late_by}");
     assert!(all.within(1000) >= longest * 3 / 4);
+}
+
+/// Two hogs on one CPU: each waits for the other's slices, and for nothing else.
+fn who_is_preempted_waits_for_a_cpu_too() {
+    const PREEMPTED: u64 = 6;
+    let preempted = || census::cpu_reports().map(|cpu| cpu.stats.preemptions.get()).sum::<u64>();
+    set_procs(1);
+    let first = preempted();
+    let hogs = move || {
+        while preempted() < first + PREEMPTED {
+            drop(Pin::new()); // here it may be preempted
+        }
+    };
+    trace::start();
+    let before = latencies();
+    [go(hogs), go(hogs)].into_iter().for_each(|hog| hog.join());
+    let all = latencies().since(&before);
+    trace::stop();
+    let slices = all.buckets().filter(|(end, _)| *end > 5_000_000).map(|(_, n)| n).sum::<u64>();
+    // The last to be preempted may find that it is over, and the other, too.
+    assert!(slices >= PREEMPTED - 2, "{slices} of {PREEMPTED} waited for a slice of 10 ms");
 }
 
 fn a_trace_has_each_park_with_its_reason() {

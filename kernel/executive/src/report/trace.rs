@@ -4,7 +4,8 @@
 //! What happens seldom is in it whole: halts, interrupts, preemptions, steals, timers, regions and
 //! messages. Of what happens often (births, ends, wakes, parks) it has one in [`TRACE_ONE_IN`],
 //! chosen by chance, and the run that follows a wake. From that wake to that run is what a
-//! goroutine had to wait for a CPU (latency.rs). Between [`start`] and [`stop`] it has all.
+//! goroutine had to wait for a CPU (latency.rs), which is measured of one in so many of the
+//! preempted, too. Between [`start`] and [`stop`] it has all.
 //!
 //! [`dump`] prints it in the form that trace viewers read, Chrome's trace events (JSON), which
 //! Perfetto and chrome://tracing open, with a row for each CPU. What lasts is a slice: the run of a
@@ -256,10 +257,16 @@ pub(super) fn event(event: Event, g: Option<&'static G>, number: u64) -> u64 {
     if mode & (WAITS | HOOKED) != 0 {
         tell_others(event, g, number);
     }
+    let all = mode & (ALL | WAITS) != 0;
     let often = matches!(event, Event::Go | Event::Ready | Event::Park | Event::End);
     let Some(ring) = ring() else { return if often { u64::MAX } else { 0 } };
     let now = cycles();
-    if let (Event::Ready | Event::Go, Some(g)) = (event, g) {
+    let waits_for_cpu = match event {
+        Event::Ready | Event::Go => true,
+        Event::Preempt => all || hash(now).is_multiple_of(TRACE_ONE_IN),
+        _ => false,
+    };
+    if let (true, Some(g)) = (waits_for_cpu, g) {
         g.waiting_since.store(now | SINCE | TELL, Relaxed);
     }
     if (often || event == Event::Run) && !is_kept(mode, now) {
@@ -284,7 +291,7 @@ pub(super) fn event(event: Event, g: Option<&'static G>, number: u64) -> u64 {
         queued.store(count_queued(event), Relaxed);
         slot.add(COUNTED);
     }
-    match mode & (ALL | WAITS) != 0 {
+    match all {
         true => 1,
         // A hash of the time decides: a program's own rhythm shall not be in step.
         false if often => TRACE_ONE_IN / 2 + 1 + hash(now) % TRACE_ONE_IN,
@@ -342,7 +349,8 @@ pub(super) fn runs(g: &'static G) -> &'static G {
     runs_first(g)
 }
 
-/// It runs for the first time since it was readied or born, or since a trace has begun or ended.
+/// It runs for the first time since it was readied, born or preempted, or since a trace has begun
+/// or ended.
 #[cold]
 #[inline(never)]
 fn runs_first(g: &'static G) -> &'static G {
@@ -420,8 +428,8 @@ fn rings() -> impl Iterator<Item = (usize, &'static Ring)> {
     RINGS.iter().enumerate().filter_map(|(cpu, ring)| Some((cpu, ring.load(Acquire)?)))
 }
 
-/// How long goroutines have waited for this CPU, by a sample of those that were readied or born: 1
-/// in 64. While a trace is recorded, all.
+/// How long goroutines have waited for this CPU, by a sample of those that were readied, born or
+/// preempted: 1 in 64. While a trace is recorded, or [`waits`](super::waits) are told, all.
 pub fn latencies(cpu: usize) -> Latencies {
     let ring = RINGS.get(cpu).and_then(|ring| ring.load(Acquire));
     ring.map_or_else(Latencies::new, |ring| ring.latencies.read(rate()))

@@ -1,5 +1,4 @@
-//! Waits that end, and goroutines that come to run: who waited, for how long, and who ended it. For
-//! profiles of contention, and for latencies.
+//! Waits that end: who waited, for what and how long, and who ended it. For profiles of contention.
 //!
 //! It stands on the events that the core tells (trace.rs has them all, and passes them on). An
 //! event has a goroutine's number, and its g is wanted: so a table has the g of each goroutine that
@@ -28,23 +27,15 @@ const SLOTS: usize = 1 << 14;
 
 struct Slot {
     g: AtomicRef<G>,
-    /// When it parked (ns), or became runnable; 0: it was not seen.
+    /// When it parked (ns); 0: it was not seen.
     parked: AtomicU64,
-    runnable: AtomicU64,
 }
 
 static TABLE: Once<Box<[Slot]>> = Once::new();
-static TELL: Once<fn(&Told)> = Once::new();
+static TELL: Once<fn(&Wait)> = Once::new();
 
-/// What is told.
-pub enum Told {
-    /// A wait has ended. Its goroutine is runnable.
-    Ended(Wait),
-    /// A goroutine runs, and was runnable for so long (ns).
-    Ran(u64),
-}
-
-/// A wait that has ended. (It is told while its goroutine stands still, and cannot be kept.)
+/// A wait that has ended: its goroutine is runnable. (It is told while that stands still, and cannot
+/// be kept.)
 pub struct Wait {
     g: &'static G,
     /// What the goroutine waited for.
@@ -66,16 +57,13 @@ impl Wait {
     }
 }
 
-/// From here on the ends of waits, and how long goroutines were runnable, are told to `tell`:
-/// pinned or on g0, so it takes no lock and allocates nothing. Waits that have begun already are
-/// not told, and nor is who has yielded. Each call gives the same function. Allocates a table the
-/// first time.
-pub fn start(tell: fn(&Told)) {
-    let slot =
-        || Slot { g: AtomicRef::new(), parked: AtomicU64::new(0), runnable: AtomicU64::new(0) };
+/// From here on the ends of waits are told to `tell`: pinned or on g0, so it takes no lock and
+/// allocates nothing. Waits that have begun already are not told. Each call gives the same
+/// function. Allocates a table the first time.
+pub fn start(tell: fn(&Wait)) {
+    let slot = || Slot { g: AtomicRef::new(), parked: AtomicU64::new(0) };
     for slot in TABLE.call_once(|| (0..SLOTS).map(|_| slot()).collect()) {
         slot.parked.store(0, Relaxed);
-        slot.runnable.store(0, Relaxed);
     }
     TELL.call_once(|| tell);
     trace::listen(event);
@@ -94,23 +82,14 @@ fn event(event: Event, goid: u64) {
         Event::Park => {
             slot.g.store(curg(), Relaxed);
             slot.parked.store(machine::now(), Relaxed);
-            slot.runnable.store(0, Relaxed);
         }
         Event::Ready => {
-            let now = machine::now();
             if let Some(g) = slot.g.load(Relaxed)
                 && g.id() == goid
                 && let parked @ 1.. = slot.parked.swap(0, Relaxed)
             {
-                let ns = now.saturating_sub(parked);
-                tell(&Told::Ended(Wait { g, reason: g.wait_reason(), ns }));
-            }
-            slot.runnable.store(now, Relaxed);
-        }
-        Event::Go | Event::Preempt => slot.runnable.store(machine::now(), Relaxed),
-        Event::Run => {
-            if let since @ 1.. = slot.runnable.swap(0, Relaxed) {
-                tell(&Told::Ran(machine::now().saturating_sub(since)));
+                let ns = machine::now().saturating_sub(parked);
+                tell(&Wait { g, reason: g.wait_reason(), ns });
             }
         }
         _ => {}
