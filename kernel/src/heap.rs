@@ -49,12 +49,14 @@ const fn chain_length(class: usize) -> usize {
 
 /// The class for a layout; `None`: large.rs serves the block.
 const fn class_of(layout: Layout) -> Option<usize> {
-    let size = layout.size().next_multiple_of(layout.align());
+    // An alignment is a power of two, which the compiler does not see: it would divide by it.
+    let below = layout.align() - 1;
+    let size = (layout.size() + below) & !below;
     if size > LARGEST || layout.align() > LARGEST {
         return None;
     }
     let mut class = smallest(size);
-    while !SIZES[class].is_multiple_of(layout.align()) {
+    while SIZES[class] & below != 0 {
         class += 1; // the last size of each doubling is a power of two
     }
     Some(class)
