@@ -39,5 +39,6 @@ fn main() {
 
     let listener = stack.listen("0.0.0.0:80").expect("port 80 is free");
     kernel::println!("four goroutines run, and /debug/ is served on port 80");
+    diagnostics::heap::set_mem_profile_rate(diagnostics::heap::MEM_PROFILE_RATE);
     http::Server::new(diagnostics::handler::serve).serve(listener);
 }

@@ -51,5 +51,6 @@ fn main() {
 
     let listener = stack.listen("0.0.0.0:80").expect("port 80 is free");
     kernel::println!("a server answers, and /debug/ is served on port 80");
+    diagnostics::heap::set_mem_profile_rate(diagnostics::heap::MEM_PROFILE_RATE);
     http::Server::new(diagnostics::handler::serve).serve(listener);
 }

@@ -22,8 +22,9 @@ use crate::pages::{self, PAGE, Taken, committed, is_present};
 use crate::param::{PAGES_AT_A_TIME, STACKS_AT_A_TIME, TRIMMED_AT_A_TIME};
 use crate::{clock, frames, hold, large, stacks};
 use core::alloc::{GlobalAlloc, Layout};
+use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicU64, Ordering};
-use executive::lock::{Lock, Rank};
+use executive::lock::{Heard, Lock, Rank};
 use executive::reclaim::{Resting, give_back, resting};
 
 struct Reclaim {
@@ -200,14 +201,21 @@ struct Reclaiming;
 
 #[cfg_attr(not(feature = "own-heap"), global_allocator)]
 #[cfg_attr(feature = "own-heap", expect(dead_code, reason = "the program has another"))]
-static ALLOCATOR: Reclaiming = Reclaiming;
+static ALLOCATOR: Heard<Reclaiming> = Heard(Reclaiming);
 
-/// As the heap's functions return it: null is none. A request that is larger than all memory
-/// reclaims nothing.
+/// As the heap's functions return it: null is none.
+#[inline]
 fn until_not_null(size: usize, attempt: impl Fn() -> *mut u8) -> *mut u8 {
-    let block = || Some(attempt()).filter(|block| !block.is_null());
-    let block = if size < frames::total_bytes() { until(block) } else { block() };
-    block.unwrap_or(core::ptr::null_mut())
+    let block = attempt();
+    if block.is_null() { reclaim_for(size, attempt) } else { block }
+}
+
+/// A request that is larger than all memory reclaims nothing.
+#[cold]
+fn reclaim_for(size: usize, attempt: impl Fn() -> *mut u8) -> *mut u8 {
+    let block = || NonNull::new(attempt());
+    let block = if size < frames::total_bytes() { until_slowly(block) } else { None };
+    block.map_or(ptr::null_mut(), NonNull::as_ptr)
 }
 
 // SAFETY: all blocks come from the heap, which keeps the promises.

@@ -175,6 +175,40 @@ fn go_s_tools_read_profiles_of_a_running_kernel() {
     }
 }
 
+/// The kernel's own heap: no line of the program is about it.
+#[test]
+fn a_heap_profile_names_who_holds_most() {
+    const MIB: u64 = 64;
+    let port = free_port();
+    let mut console = machine(2, port).console();
+    console.does("net up 10.0.2.15/24 10.0.2.2");
+    console.does("heap 40"); // nobody asks for it
+    console.types(&format!("pprof 10.0.2.15:6060 heap {MIB} 1000\n"));
+    console.until("were written and read");
+    for path in ["heap", "allocs"] {
+        let (status, bytes) = fetch(port, &format!("/debug/pprof/{path}"));
+        assert_eq!(status, 200);
+        let profile = decode::profile(&bytes);
+        let types: Vec<_> = profile.types.iter().map(|one| &one.0[..]).collect();
+        assert_eq!(types, ["alloc_objects", "alloc_space", "inuse_objects", "inuse_space"]);
+        let most = profile.samples.iter().max_by_key(|one| one.values[3]).expect("a sample");
+        // Who has asked comes first: what the allocator is made of is left out.
+        assert_eq!(most.stack[0].function, "kernel::commands::pressure::take_heap", "{most:?}");
+        // 55 of the 64 blocks are sampled, give or take three.
+        let (space, mib) = (most.values[3], 1 << 20);
+        assert!((MIB * 3 / 4 * mib..MIB * 5 / 4 * mib).contains(&space), "{space} bytes");
+        assert_eq!(most.values[1], space, "nothing of it was freed");
+    }
+    if let Some(top) = go_top(port, "heap") {
+        let first = top.lines().skip_while(|line| !line.contains("flat%")).nth(1);
+        let first = first.expect("a line for each function");
+        assert!(first.ends_with("kernel::commands::pressure::take_heap"), "{top}");
+    }
+    console.types("\u{3}");
+    console.until("> ");
+    console.ends_with("exit 0", 0);
+}
+
 /// What docs/debugging.md tells to type for a planted fault, behind the line that boots it.
 fn commands_of_the_manual(fault: &str) -> Vec<&'static str> {
     let manual = include_str!("../../docs/debugging.md");

@@ -34,7 +34,7 @@ use http::{Request, Response};
 /// What there is: under `/debug/pprof/`, and what it tells.
 const PROFILES: [(&str, &str); 9] = [
     ("allocs", "who has allocated memory; as heap"),
-    ("heap", "whose memory is in use, if the program has a `Profiled` allocator, and a rate"),
+    ("heap", "whose memory is in use, of what was allocated since set_mem_profile_rate"),
     ("block", "where goroutines waited; ?seconds=5: from now on, even if off; ?debug=1: text"),
     ("mutex", "who let others wait for a lock; ?seconds=5 and ?debug=1 as for block"),
     ("goroutine", "all goroutines, by where they were started and what they do; ?debug=1: text"),

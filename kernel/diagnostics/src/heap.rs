@@ -1,21 +1,21 @@
 //! Who has allocated what, and what of it is in use: Go's profiles `heap` and `allocs`.
 //!
-//! A program whose allocator is [`Profiled`] has them, from [`set_mem_profile_rate`] on. One byte
-//! in so many is looked at, by chance, and the block that it is in is counted with the stack that
+//! A program whose allocator is [`Heard`](executive::lock::Heard) has them, from [`set_mem_profile_rate`] on. That of the
+//! library `kernel` is; one of your own may be. One byte in so many is looked at, by chance, and the block that it is in is counted with the stack that
 //! allocated it. So large blocks are seen sooner than small ones, and a profile counts each for as
 //! many as it stands for (Go: `scaleHeapSample`).
 //!
 //! ```no_run,standalone_crate
 //! # use std::alloc::System as Heap;
-//! use diagnostics::heap::Profiled;
-//! use executive::lock::Pinned;
+//! use executive::lock::{Heard, Pinned};
 //!
 //! #[global_allocator]
-//! static HEAP: Profiled<Pinned<Heap>> = Profiled::new(Pinned(Heap));
+//! static HEAP: Heard<Pinned<Heap>> = Heard(Pinned(Heap));
 //! ```
 //!
 //! Until then a call of the allocator costs a load and a branch more. Afterwards one that frees
-//! looks at the few places where its block would be.
+//! looks at the few places where its block would be. Blocks that were allocated before are not
+//! counted.
 //!
 //! **Rule:** a block's place is taken by an exchange, and given back by whoever frees the block,
 //! who is one. Its bucket is written before its address (Release, partner: the Acquire in `freed`).
@@ -23,21 +23,16 @@
 use crate::pprof::Profile;
 use crate::stacks::{Stacks, places, random};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::*};
-use executive::lock::{Heard, HearsOfBlocks};
+use core::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::*};
+use executive::lock::{HearsOfBlocks, hear_of_blocks};
 use executive::sampling;
 
 /// Go's `MemProfileRate`: a block in so many bytes.
 pub const MEM_PROFILE_RATE: u64 = 512 << 10;
 
-/// An allocator whose blocks can be profiled.
-pub type Profiled<A> = Heard<A, Samples>;
-
-/// Hears of blocks, and counts some of them.
-pub struct Samples;
-
-static WANTS_TO: AtomicBool = AtomicBool::new(false);
 static RATE: AtomicU64 = AtomicU64::new(0);
+/// The last that was not 0; 0: there was none yet.
+static LAST_RATE: AtomicU64 = AtomicU64::new(0);
 /// Bytes until the next one that is looked at.
 static LEFT: AtomicI64 = AtomicI64::new(0);
 /// Of each stack: blocks and bytes that were allocated, and that were freed.
@@ -74,52 +69,47 @@ pub fn set_mem_profile_rate(bytes: u64) {
     STACKS.make();
     RATE.store(bytes, Relaxed);
     LEFT.store(next(bytes), Relaxed);
-    WANTS_TO.store(bytes != 0 || WANTS_TO.load(Relaxed), Relaxed);
+    if bytes != 0 {
+        LAST_RATE.store(bytes, Relaxed);
+    }
+    hear_of_blocks(&HearsOfBlocks { allocated, freed });
 }
 
-impl HearsOfBlocks for Samples {
-    #[inline]
-    fn wants_to() -> bool {
-        WANTS_TO.load(Relaxed)
+fn allocated(address: usize, size: usize) {
+    let rate = RATE.load(Relaxed);
+    if rate == 0 {
+        return;
     }
-
-    fn allocated(address: usize, size: usize) {
-        let rate = RATE.load(Relaxed);
-        if rate == 0 {
-            return;
+    // Of those that allocate at once, the one whose block has the byte looks.
+    let left = LEFT.fetch_sub(size as i64, Relaxed);
+    if rate > 1 && !(left > 0 && left <= size as i64) {
+        return;
+    }
+    LEFT.store(next(rate), Relaxed);
+    let bytes = size as u64;
+    let Some(bucket) = STACKS.add(|tell| sampling::here(tell), [1, bytes, 0, 0]) else {
+        return;
+    };
+    let free = |block: &&Block| block.address.compare_exchange(0, TAKEN, Relaxed, Relaxed).is_ok();
+    match set(address).iter().find(free) {
+        Some(block) => {
+            block.bucket.store(bucket, Relaxed);
+            block.size.store(size, Relaxed);
+            block.address.store(address, Release); // partner: the Acquire in `freed`
         }
-        // Of those that allocate at once, the one whose block has the byte looks.
-        let left = LEFT.fetch_sub(size as i64, Relaxed);
-        if rate > 1 && !(left > 0 && left <= size as i64) {
-            return;
-        }
-        LEFT.store(next(rate), Relaxed);
-        let bytes = size as u64;
-        let Some(bucket) = STACKS.add(|tell| sampling::here(tell), [1, bytes, 0, 0]) else {
-            return;
-        };
-        let free =
-            |block: &&Block| block.address.compare_exchange(0, TAKEN, Relaxed, Relaxed).is_ok();
-        match set(address).iter().find(free) {
-            Some(block) => {
-                block.bucket.store(bucket, Relaxed);
-                block.size.store(size, Relaxed);
-                block.address.store(address, Release); // partner: the Acquire in `freed`
-            }
-            None => {
-                LOST.fetch_add(1, Relaxed);
-                STACKS.add_to(bucket, [0, 0, 1, bytes]);
-            }
+        None => {
+            LOST.fetch_add(1, Relaxed);
+            STACKS.add_to(bucket, [0, 0, 1, bytes]);
         }
     }
+}
 
-    fn freed(address: usize) {
-        let its = |block: &&Block| block.address.load(Acquire) == address;
-        if let Some(block) = set(address).iter().find(its) {
-            let (bucket, size) = (block.bucket.load(Relaxed), block.size.load(Relaxed));
-            block.address.store(0, Relaxed);
-            STACKS.add_to(bucket, [0, 0, 1, size as u64]);
-        }
+fn freed(address: usize) {
+    let its = |block: &&Block| block.address.load(Acquire) == address;
+    if let Some(block) = set(address).iter().find(its) {
+        let (bucket, size) = (block.bucket.load(Relaxed), block.size.load(Relaxed));
+        block.address.store(0, Relaxed);
+        STACKS.add_to(bucket, [0, 0, 1, size as u64]);
     }
 }
 
@@ -176,10 +166,7 @@ fn scaled(blocks: u64, bytes: u64, rate: u64) -> [u64; 2] {
 /// For `go tool pprof`: what was allocated so far, and what of it is in use. A snapshot. `None`:
 /// nobody has set a rate. Go: the profiles `heap` and `allocs`.
 pub fn profile() -> Option<Vec<u8>> {
-    if !Samples::wants_to() {
-        return None;
-    }
-    let rate = RATE.load(Relaxed).max(1);
+    let rate @ 1.. = LAST_RATE.load(Relaxed) else { return None };
     let mut profile = Profile::new();
     for (stack, [blocks, bytes, freed, freed_bytes]) in STACKS.so_far() {
         let all = scaled(blocks, bytes, rate);

@@ -80,7 +80,7 @@ pub mod reclaim {
 /// A spin lock that pins, an allocator whose holder is pinned, and one that tells of its blocks.
 pub mod lock {
     pub use executive_core::lock::*;
-    pub use executive_services::pinned::{Heard, HearsOfBlocks, Pinned};
+    pub use executive_services::pinned::{Heard, HearsOfBlocks, Pinned, hear_of_blocks};
 }
 
 /// The waist: how a goroutine waits, and how it is woken. For primitives of your own.

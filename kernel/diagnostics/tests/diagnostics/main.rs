@@ -8,10 +8,11 @@ mod decode;
 use decode::Profile;
 use diagnostics::contention::Kind;
 use diagnostics::cpu::PERIOD_NS;
-use diagnostics::heap::{MEM_PROFILE_RATE, Profiled, set_mem_profile_rate};
+use diagnostics::heap::{MEM_PROFILE_RATE, set_mem_profile_rate};
 use executive::cancel::Token;
 use executive::chan::Receiver;
 use executive::g::WaitReason;
+use executive::lock::Heard;
 use executive::sync::Mutex;
 use executive::{Builder, affinity, census, chan, go, machine, yield_now};
 use std::alloc::System;
@@ -36,7 +37,7 @@ const CLAIMS: [(&str, fn()); 11] = [
 ];
 
 #[global_allocator]
-static HEAP: Profiled<System> = Profiled::new(System);
+static HEAP: Heard<System> = Heard(System);
 
 fn main() -> ExitCode {
     if let Some(name) = std::env::args().nth(1)

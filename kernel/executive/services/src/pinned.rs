@@ -3,7 +3,8 @@
 #![allow(unsafe_code)] // It is an allocator.
 
 use core::alloc::{GlobalAlloc, Layout};
-use core::marker::PhantomData;
+use executive_core::atomic::AtomicRef;
+use executive_core::atomic::Ordering::{Acquire, Release};
 use executive_core::percpu::Pin;
 
 /// A global allocator whose holder is not preempted. It wraps one that knows nothing of goroutines.
@@ -51,61 +52,65 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Pinned<A> {
     }
 }
 
-/// Hears of blocks. It is called by whoever allocates: it allocates nothing, and takes no lock.
-pub trait HearsOfBlocks {
-    /// Whether it wants to. While it does not, a call of the allocator costs this one.
-    fn wants_to() -> bool;
-    /// A block of this size was made.
-    fn allocated(address: usize, size: usize);
-    /// It will be freed.
-    fn freed(address: usize);
+/// Who hears of blocks. Both are called by whoever allocates: they allocate nothing, and take no
+/// lock.
+pub struct HearsOfBlocks {
+    /// A block was made: its address, and its size.
+    pub allocated: fn(usize, usize),
+    /// The block of this address will be freed.
+    pub freed: fn(usize),
 }
 
-/// A global allocator that tells `H` of its blocks. It wraps any other. (For heap profiles:
-/// `diagnostics::heap::Profiled`.)
-pub struct Heard<A, H>(A, PhantomData<H>);
+static HEARER: AtomicRef<HearsOfBlocks> = AtomicRef::new();
 
-impl<A, H: HearsOfBlocks> Heard<A, H> {
-    /// Around this one.
-    pub const fn new(inner: A) -> Self {
-        Heard(inner, PhantomData)
+/// From here on `hearer` is told of the blocks of the program's allocator, if that is [`Heard`].
+pub fn hear_of_blocks(hearer: &'static HearsOfBlocks) {
+    HEARER.store(Some(hearer), Release); // partner: the Acquires below
+}
+
+/// A global allocator of whose blocks somebody may hear ([`hear_of_blocks`]). It wraps any other.
+/// Until then a call costs a load and a branch more. (For heap profiles: `diagnostics::heap`.)
+pub struct Heard<A>(pub A);
+
+#[inline]
+fn told(block: *mut u8, size: usize) -> *mut u8 {
+    if let Some(hearer) = HEARER.load(Acquire)
+        && !block.is_null()
+    {
+        (hearer.allocated)(block.addr(), size);
     }
+    block
+}
 
-    #[inline]
-    fn told(block: *mut u8, size: usize) -> *mut u8 {
-        if H::wants_to() && !block.is_null() {
-            H::allocated(block.addr(), size);
-        }
-        block
+#[inline]
+fn tell_freed(block: *mut u8) {
+    if let Some(hearer) = HEARER.load(Acquire) {
+        (hearer.freed)(block.addr());
     }
 }
 
 // SAFETY: every call is passed on unchanged to the inner allocator, which keeps the promises.
-unsafe impl<A: GlobalAlloc, H: HearsOfBlocks> GlobalAlloc for Heard<A, H> {
+unsafe impl<A: GlobalAlloc> GlobalAlloc for Heard<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise, passed on.
-        Self::told(unsafe { self.0.alloc(layout) }, layout.size())
+        told(unsafe { self.0.alloc(layout) }, layout.size())
     }
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as above.
-        Self::told(unsafe { self.0.alloc_zeroed(layout) }, layout.size())
+        told(unsafe { self.0.alloc_zeroed(layout) }, layout.size())
     }
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if H::wants_to() {
-            H::freed(block.addr()); // before another may get it
-        }
+        tell_freed(block); // before another may get it
         // SAFETY: as above.
         unsafe { self.0.dealloc(block, layout) }
     }
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        if H::wants_to() {
-            H::freed(block.addr()); // if it stays, it is not heard of any more
-        }
+        tell_freed(block); // if it stays, it is not heard of any more
         // SAFETY: as above.
-        Self::told(unsafe { self.0.realloc(block, layout, new_size) }, new_size)
+        told(unsafe { self.0.realloc(block, layout, new_size) }, new_size)
     }
 }

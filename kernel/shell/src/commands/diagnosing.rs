@@ -8,6 +8,7 @@ use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use core::time::Duration;
 use diagnostics::handler;
+use diagnostics::heap::{MEM_PROFILE_RATE, set_mem_profile_rate};
 use diagnostics::leaks::{self, Why};
 use diagnostics::schedtrace::Line;
 use diagnostics::top::{Sort, Top};
@@ -99,7 +100,8 @@ pub fn leaks(_: &Args) -> Outcome {
     Ok(())
 }
 
-/// Off unless asked for, and where one says: it tells everything.
+/// Off unless asked for, and where one says: it tells everything. Blocks of the heap are counted
+/// meanwhile.
 pub fn pprof(args: &Args) -> Outcome {
     let stack = Stack::get_default()
         .map_err(|_| String::from("there is no network card (./qemu-run.sh --net)"))?;
@@ -108,6 +110,7 @@ pub fn pprof(args: &Args) -> Outcome {
         .map_err(|_| format!("an IP:PORT is needed, not '{:.40}'", args.words[0]))?;
     let token = Token::new();
     let listener = stack.tcp().cancelled_by(&token).listen(at).map_err(words)?;
+    set_mem_profile_rate(MEM_PROFILE_RATE);
     println!("http://{at}/debug/pprof/");
     let server = Server::new(handler::serve).cancelled_by(&token);
     let served = go(move || server.serve(listener));
@@ -117,6 +120,7 @@ pub fn pprof(args: &Args) -> Outcome {
         }
         Ok(())
     });
+    set_mem_profile_rate(0);
     token.cancel();
     served.join();
     outcome

@@ -20,10 +20,14 @@ use net::Stack;
 const MIB: usize = 1 << 20;
 
 /// Takes MIB MiB of the heap piece by piece and writes them, checks that all hold what was written,
-/// and frees them.
+/// and frees them after SECONDS.
 pub fn heap(args: &Args) -> Outcome {
+    let late = Instant::now() + args.seconds(1, 0)?;
     let pieces = take_heap(args.mib(0)?)?;
     println!("{} MiB of the heap were written and read", pieces.len());
+    while !late.remaining().is_zero() && !args.stopped() {
+        sleep(Duration::from_millis(10));
+    }
     Ok(())
 }
 
