@@ -19,7 +19,7 @@ claims (claims/), and perhaps a package for the student to complete. The manifes
              "after": name        asked only if that other claim, which stands before it, holds
              "file", "matches"    a file that the student hands in beside the code
   counts   a package that tells what the lab's operations cost in instructions: a machine without a
-           system, which QEMU starts once all claims of the code hold (see lab 4's)
+           system, which QEMU starts once all claims of the code hold (see course/counting)
   machine  what QEMU is told beside what every machine is; {disk} and {seed} are filled in
 """
 
@@ -46,6 +46,8 @@ PARTS = [
     "kernel/executive",
     "kernel/hosted",
 ]
+# What a lab has besides that counts instructions.
+OF_COUNTS = ["course/counting"]
 # What a lab has besides whose claims are a kernel.
 OF_MACHINES = ["kernel/Cargo.toml", "kernel/src", "kernel/x86_64-goroutine.json"]
 # The tool that makes disk images. It takes minutes to build, so trees bring it along.
@@ -110,6 +112,7 @@ def workspace(lab):
     """The Cargo.toml of the lab's tree: main's, with these members."""
     members = ["kernel/executive/core", "kernel/executive/services", "kernel/executive"]
     members += ["kernel"] if lab.is_kernel() else ["kernel/hosted", "course/harness"]
+    members += OF_COUNTS if "counts" in lab.manifest else []
     members += [str(p.parent.relative_to(ROOT)) for p in sorted(lab.folder.rglob("Cargo.toml"))]
     text = (ROOT / "Cargo.toml").read_text()
     text = re.sub(r"(?m)^members = .*", "members = " + json.dumps(members), text)
@@ -147,6 +150,7 @@ def tree(lab):
         files[name] = (path.read_bytes(), path.stat().st_mode & 0o777)
 
     parts = [*PARTS, *(OF_MACHINES if lab.is_kernel() else [])]
+    parts += OF_COUNTS if "counts" in lab.manifest else []
     for part in [*parts, str(lab.folder.relative_to(ROOT))]:
         path = ROOT / part
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:

@@ -233,7 +233,7 @@ one='core::hint::spin_loop();' # an instruction: pause
 only time
 counted plain "" ""
 counted longer "$one $one $one" "$one $one"
-counted panics "" 'if self.0.load(Relaxed) == 2999 { panic!("at the last") }'
+counted panics "" 'if self.0.load(Relaxed) == 2927 { panic!("at the last") }'
 only time the_owner_has_a_stack
 counted wrong "" ""
 cat >"$work/counted.py" <<'python'
