@@ -52,6 +52,9 @@ OF_COUNTS = ["course/counting"]
 OF_MACHINES = ["kernel/Cargo.toml", "kernel/src", "kernel/x86_64-goroutine.json"]
 # The tool that makes disk images. It takes minutes to build, so trees bring it along.
 BOOT = "course/prebuilt/boot"
+# Of a warm-up, for its teacher: the answers to the questions, and the wrong solutions.
+WRONG = "wrong.json"
+OF_TEACHERS = ["answers.md", WRONG]
 # Tests of main's own, which a lab does without; they hold more than a skeleton should.
 LEFT_OUT = ["kernel/executive/core/tests", "kernel/hosted/tests", "kernel/hosted/examples"]
 
@@ -73,6 +76,10 @@ class Lab:
 
     def is_kernel(self):
         return "machine" in self.manifest
+
+    def is_warm_up(self):
+        """Main's own code is the answer."""
+        return (self.folder / WRONG).is_file()
 
     def needs_qemu(self):
         return self.is_kernel() or "counts" in self.manifest
@@ -145,7 +152,7 @@ def tree(lab):
         name = str(path.relative_to(ROOT))
         if any(name == out or name.startswith(out + "/") for out in LEFT_OUT):
             return
-        if "__pycache__" in name or name == f"course/labs/{lab.name}/answers.md":
+        if "__pycache__" in name or path.parent == lab.folder and path.name in OF_TEACHERS:
             return
         files[name] = (path.read_bytes(), path.stat().st_mode & 0o777)
 
@@ -172,6 +179,23 @@ def tree(lab):
     for gap in lab.manifest.get("empty", []):
         change(gap["file"], lambda text: with_body(text, gap["function"], gap["body"]))
     return files
+
+
+def public_answers(lab, directory):
+    """What answers.enc has of another lab, for a warm-up: the reference is main's own file, and its
+    wrong solutions are that with edits."""
+    [file] = lab.files
+    solutions = {"reference": {"edits": []}, **json.loads((lab.folder / WRONG).read_text())}
+    for name, solution in solutions.items():
+        text = (ROOT / file).read_text()
+        for before, after in solution["edits"]:
+            if text.count(before) != 1:
+                fail(f"{name}: {file} has not once what it changes: {before!r}")
+            text = text.replace(before, after)
+        (directory / name).mkdir(parents=True)
+        (directory / name / Path(file).name).write_text(text)
+    lost = {name: solution["lost"] for name, solution in solutions.items() if "lost" in solution}
+    (directory / "lost.json").write_text(json.dumps(lost))
 
 
 def put(directory, files, keep=()):
