@@ -94,8 +94,9 @@ pub fn others(mut f: impl FnMut()) {
 }
 
 /// Calls `f` while all other CPUs stand still: for whoever looks at what they leave behind
-/// (`executive::leaks`). As for [`others`].
-pub fn still(f: &mut dyn FnMut(Still)) {
+/// (`executive::stacks`, `executive::leaks`). As for [`others`]; they always come to stand still.
+pub fn still(f: &mut dyn FnMut(Still)) -> bool {
     // SAFETY: all others stand still, and this CPU executes `f`: its caller is pinned by the lock.
     others(|| f(unsafe { Still::new() }));
+    true
 }

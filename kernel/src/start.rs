@@ -60,7 +60,7 @@ pub fn bring_up(info: &'static mut BootInfo) {
     let platform = acpi::init(boot.rsdp, boot.map);
     apic::init_this_cpu();
     hold::join(); // not before the APIC takes interrupts
-    executive::leaks::offer(hold::still);
+    executive::machine::up::offer(hold::still, true);
     clock::init(platform);
     rtc::init();
     fwcfg::init(boot.ramdisk);

@@ -107,6 +107,16 @@ fn go_s_tools_read_profiles_of_a_running_kernel() {
         assert!(text.starts_with("goroutine profile: total "), "{text}");
         assert!(text.contains(&format!("started at {hogs_at}:")), "{text}");
 
+        // The console's goroutine waits in its command. A hog that was preempted is told where.
+        let (_, text) = fetch(port, "/debug/pprof/goroutine?debug=2");
+        let text = String::from_utf8(text).expect("text");
+        let with = |words: &[&str]| {
+            let mut all = text.split("\n\n");
+            all.any(|one| words.iter().all(|word| one.contains(word)))
+        };
+        assert!(with(&["goroutine 1 [", "{name: main}:\n", "kernel::commands::"]), "{text}");
+        assert!(with(&["[runnable]", "kernel::commands::proofs::hogs::"]), "{text}");
+
         let (status, bytes) = fetch(port, "/debug/pprof/profile?seconds=1");
         assert_eq!(status, 200);
         let profile = decode::profile(&bytes);

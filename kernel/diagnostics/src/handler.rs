@@ -28,7 +28,7 @@ use core::fmt::Write;
 use core::time::Duration;
 use executive::cancel::Token;
 use executive::sync::Mutex;
-use executive::{census, time, trace};
+use executive::{time, trace};
 use http::{Request, Response};
 
 /// What there is: under `/debug/pprof/`, and what it tells.
@@ -37,7 +37,7 @@ const PROFILES: [(&str, &str); 9] = [
     ("heap", "whose memory is in use, of what was allocated since set_mem_profile_rate"),
     ("block", "where goroutines waited; ?seconds=5: from now on, even if off; ?debug=1: text"),
     ("mutex", "who let others wait for a lock; ?seconds=5 and ?debug=1 as for block"),
-    ("goroutine", "all goroutines, by where they were started and what they do; ?debug=1: text"),
+    ("goroutine", "all goroutines, by stack; ?debug=1: text, ?debug=2: each with state and stack"),
     ("goroutineleak", "those that can never run again, as far as that is known; ?debug=1: text"),
     ("profile", "where CPUs spend their time: samples for ?seconds=30"),
     ("trace", "what each CPU does from now on, for ?seconds=1, for `go tool trace`"),
@@ -67,8 +67,11 @@ pub fn serve(request: &mut Request<'_, '_>, response: &mut Response<'_>) {
         "" => response.header("Content-Type", HTML).text(live::PAGE),
         "live" => json(request, response),
         "pprof" | "pprof/" => index(response),
-        "pprof/goroutine" if number(request.query(), "debug") > Some(0) => goroutines(response),
-        "pprof/goroutine" => send(response, "goroutine", &goroutine::profile()),
+        "pprof/goroutine" => match number(request.query(), "debug") {
+            None | Some(0) => send(response, "goroutine", &goroutine::profile()),
+            Some(1) => response.text(&goroutine::counts()),
+            Some(_) => response.text(&goroutine::traces()),
+        },
         "pprof/goroutineleak" => goroutine_leaks(request, response),
         "pprof/heap" => heap(response, "heap"),
         "pprof/allocs" => heap(response, "allocs"),
@@ -155,13 +158,6 @@ fn contentions(request: &mut Request<'_, '_>, response: &mut Response<'_>, name:
         _ => contention::profile(kind),
     };
     send(response, name, &bytes);
-}
-
-fn goroutines(response: &mut Response<'_>) {
-    let mut page = String::new();
-    let _ = writeln!(page, "goroutine profile: total {}", census::take().goroutines);
-    census::goroutines(usize::MAX, |line| writeln!(page, "{line}").is_ok());
-    response.text(&page);
 }
 
 /// As in Go: `pprof` posts addresses, with `+` between them, and a line names each.

@@ -11,7 +11,8 @@
 //! | [`schedtrace::Line`] | whoever knows Go's `GODEBUG=schedtrace=1000` |
 //! | [`top::Top`] | a person at a console |
 //!
-//! All of it runs beside the program and stops nobody. There is no hardware in here: CPUs are
+//! All of it runs beside the program. What reads stacks of goroutines, and looks for leaks, makes
+//! all CPUs stand still for some microseconds at a time; the rest stops nobody. There is no hardware in here: CPUs are
 //! sampled by [`executive::sampling`], and functions have the names that the machine tells.
 #![no_std]
 #![warn(missing_docs)]

@@ -46,7 +46,7 @@ pub use executive_services::{
     scope::scope,
     select, sync, time,
 };
-pub use report::{census, crash, depth::on_growth, leaks, sampling, trace, waits};
+pub use report::{census, crash, depth::on_growth, leaks, sampling, stacks, trace, waits};
 
 pub use executive_core::bind_machine as machine;
 

@@ -38,7 +38,7 @@ pub mod up {
     //! | a stack grows (optional) | [`on_growth`], for reports of how deep stacks went |
     //! | memory is short (optional) | [`on_low_memory`], in the handler |
     //! | it wants memory back (optional) | [`give_back`]; [`resting`] for more of parked stacks |
-    //! | CPUs can be made to stand still (optional) | [`offer`], [`Still`], to find leaks |
+    //! | CPUs can be made to stand still (optional) | [`offer`], [`Still`], for stacks and leaks |
     //! | a panic | [`panicked`]; or [`begin`], and if nobody catches it [`panicked_with`] |
     //! | a panic of a goroutine that can be spared (optional) | [`is_out_of_memory`] |
     //! | `raise` comes to a stack's end | [`unwound`] |
@@ -51,9 +51,10 @@ pub mod up {
     pub use crate::report::{
         crash::{Still, fault, page_fault, panicked, panicked_with, reporter, stopped},
         depth::on_growth,
-        leaks::offer,
         resting::{Resting, resting},
-        sampling, trace,
+        sampling,
+        still::{StandStill, offer},
+        trace,
     };
     pub use executive_core::{
         fatal::throw, foreign::Foreign, on_low_memory, on_tick, percpu::percpu_block, preempt_by,

@@ -22,6 +22,8 @@ pub const REPORT_GROUPS: usize = 100;
 pub const REPORT_FRAMES: usize = 32;
 /// How many frames it follows, listed or not: more than a stack has, unless it is damaged.
 pub const REPORT_FOLLOWS: usize = 1 << 20;
+/// So many goroutines' stacks are read while all CPUs stand still: some tens of microseconds.
+pub const STACKS_AT_ONCE: usize = 64;
 /// If more g's than this were ever made, stacks are not compared: a report must not take minutes.
 pub const REPORT_COMPARES: usize = 100_000;
 

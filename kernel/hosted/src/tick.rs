@@ -12,8 +12,11 @@
 
 use crate::{cpu, sleep};
 use core::cell::Cell;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use executive::crash::Still;
+use executive::lock::{Lock, Rank};
 use executive::machine::{Interrupted, NEVER};
+use executive::param::MAX_CPUS;
 use executive::sampling;
 
 const SIGNAL: libc::c_int = libc::SIGURG;
@@ -22,6 +25,15 @@ const SIGNAL: libc::c_int = libc::SIGURG;
 static FROZEN_BY: AtomicUsize = AtomicUsize::new(0);
 /// How many CPUs have stopped for it.
 static FROZEN: AtomicUsize = AtomicUsize::new(0);
+
+/// One makes others stand still at a time.
+static HOLDER: Lock<()> = Lock::new(Rank::Stacks, ());
+/// Its CPU. (Its own tick may interrupt it, too.)
+static HELD_BY: AtomicUsize = AtomicUsize::new(0);
+/// Odd while other CPUs are asked to stand still; each time has a number of its own.
+static ROUND: AtomicU64 = AtomicU64::new(0);
+/// The last round in which each CPU stands, or stood, still.
+static STANDS: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
 
 thread_local! {
     /// This thread's timer, once made.
@@ -67,6 +79,28 @@ pub fn interrupted(context: *mut libc::c_void) -> Interrupted {
 /// Async-signal-safe: `on_tick` takes no lock and allocates nothing, and we do neither.
 extern "C" fn on_signal(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let Some(me) = cpu::this() else { return }; // not a CPU
+    stop_if_frozen(me, context);
+    // SAFETY: errno is this thread's; the interrupted code may be about to read it.
+    let errno = unsafe { *libc::__errno_location() };
+    let round = ROUND.load(Ordering::Acquire);
+    if !round.is_multiple_of(2) && HELD_BY.load(Ordering::Relaxed) != me {
+        // Release: all that this CPU did comes before what the holder does.
+        STANDS[me].store(round, Ordering::Release); // partner: the load in `stand_still`
+        while ROUND.load(Ordering::Acquire) == round {
+            stop_if_frozen(me, context); // the signal that says it is blocked here
+            give_way();
+        }
+    }
+    let mut at = interrupted(context);
+    sampling::interrupted(&at);
+    executive::on_tick(&mut at); // a copy, which is dropped
+    sampling::goes_on(arm);
+    // SAFETY: as above.
+    unsafe { *libc::__errno_location() = errno };
+}
+
+/// Stops for good, if another CPU prints a crash report.
+fn stop_if_frozen(me: usize, context: *mut libc::c_void) {
     let frozen_by = FROZEN_BY.load(Ordering::Acquire);
     if frozen_by != 0 && frozen_by != me + 1 {
         executive::crash::stopped(&interrupted(context));
@@ -76,14 +110,11 @@ extern "C" fn on_signal(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut l
             unsafe { libc::pause() };
         }
     }
-    // SAFETY: errno is this thread's; the interrupted code may be about to read it.
-    let errno = unsafe { *libc::__errno_location() };
-    let mut at = interrupted(context);
-    sampling::interrupted(&at);
-    executive::on_tick(&mut at); // a copy, which is dropped
-    sampling::goes_on(arm);
-    // SAFETY: as above.
-    unsafe { *libc::__errno_location() = errno };
+}
+
+fn give_way() {
+    // SAFETY: yields the processor; touches no memory.
+    unsafe { libc::sched_yield() };
 }
 
 /// Asks for the scheduler's next tick.
@@ -166,7 +197,40 @@ pub fn freeze_others() {
     }
     let until = sleep::now() + 20_000_000;
     while FROZEN.load(Ordering::Acquire) < others && sleep::now() < until {
-        // SAFETY: yields the processor; touches no memory.
-        unsafe { libc::sched_yield() };
+        give_way();
     }
+}
+
+/// Calls `f` while all other CPUs stand still, each in its signal's handler. `false`: they did not
+/// within a second (one is in a system call that no signal ends, say), and `f` was not called. A
+/// CPU that comes too late finds that round over.
+///
+/// Threads that are no CPU go on meanwhile. They run no goroutine.
+pub fn stand_still(f: &mut dyn FnMut(Still)) -> bool {
+    const PATIENCE_NS: u64 = 1_000_000_000;
+    let _one = HOLDER.lock();
+    let me = cpu::this_cpu(); // the lock pins
+    let others =
+        || (0..cpu::count()).filter(|&n| n != me && cpu::table(n).tid.load(Ordering::Acquire) != 0);
+    HELD_BY.store(me, Ordering::Relaxed); // whoever sees the round sees this, or a later one's
+    let round = ROUND.fetch_add(1, Ordering::AcqRel) + 1;
+    others().for_each(kick);
+    let until = sleep::now() + PATIENCE_NS;
+    let all = others().all(|n| {
+        // Acquire: partner of the store in `on_signal`.
+        while STANDS[n].load(Ordering::Acquire) != round {
+            if sleep::now() > until {
+                return false;
+            }
+            give_way();
+        }
+        true
+    });
+    if all {
+        // SAFETY: all others stand still, and this CPU executes `f`: it is pinned.
+        f(unsafe { Still::new() });
+    }
+    // Release: what `f` did comes before what they do.
+    ROUND.fetch_add(1, Ordering::AcqRel);
+    all
 }

@@ -39,6 +39,7 @@ mod recover;
 mod registers;
 mod scope;
 mod selects;
+mod stacks;
 mod stress;
 mod sync;
 mod time;
@@ -48,7 +49,7 @@ mod web;
 /// A name, and what panics if its claim is wrong.
 pub type Scenario = (&'static str, fn());
 
-const LISTS: [&[Scenario]; 22] = [
+const LISTS: [&[Scenario]; 23] = [
     goroutines::LIST,
     channels::LIST,
     close::LIST,
@@ -66,6 +67,7 @@ const LISTS: [&[Scenario]; 22] = [
     memory::LIST,
     points::LIST,
     traces::LIST,
+    stacks::LIST,
     registers::LIST,
     network::LIST,
     web::LIST,

@@ -88,14 +88,14 @@ fn goroutines_by_site_and_state() {
     let all: Vec<_> = (0..PARKED)
         .map(|_| {
             let rx = rx.clone();
-            Builder::new().name("parked").spawn(move || assert!(rx.recv().is_none())).unwrap()
+            Builder::new().name("parked").spawn(move || waits_for_a_word(&rx)).unwrap()
         })
         .collect();
     let site = format!("go at {}:{}", file!(), line!() - 3);
     let count = |profile: &Profile, state: &str| -> u64 {
         let alike = |sample: &&decode::Sample| {
             let names: Vec<_> = sample.stack.iter().map(|frame| &frame.function[..]).collect();
-            names == [&site[..], state]
+            names.ends_with(&[&site[..], state])
         };
         profile.samples.iter().filter(alike).map(|sample| sample.values[0]).sum()
     };
@@ -110,17 +110,41 @@ fn goroutines_by_site_and_state() {
     let total: u64 = profile.samples.iter().map(|sample| sample.values[0]).sum();
     assert_eq!(total, census::take().goroutines, "{profile:#?}");
     let parked = profile.samples.iter().find(|sample| sample.values[0] == PARKED).unwrap();
-    let (at, line) = (&parked.stack[0], parked.stack[0].line);
-    assert_eq!(
-        (at.file.as_str(), at.function.clone()),
-        (file!(), format!("go at {}:{line}", file!()))
-    );
+    let at = parked.stack.iter().find(|frame| frame.function == site).expect("it has its site");
+    assert_eq!((at.file.as_str(), &at.line.to_string()[..]), site[6..].rsplit_once(':').unwrap());
+    // It waits in the function that was called, which the goroutine's closure called.
+    let names: Vec<_> = parked.stack.iter().map(|frame| &frame.function[..]).collect();
+    let depth = |what: &str| names.iter().position(|name| name.contains(what)).expect("a frame");
+    let (waits, closure) = (depth("::waits_for_a_word"), depth("goroutines_by_site_and_state::"));
+    assert!(waits + 1 == closure && closure + 3 == names.len(), "{names:#?}");
     assert!(parked.labels.contains(&("name".into(), "parked".into(), 0)), "{parked:?}");
     if let Some(top) = go_top(&bytes, &[]) {
         assert!(top.contains("Type: goroutine"), "{top}");
         assert!(top.contains(&format!("of {total} total")), "{top}");
         assert!(top.contains(&site) && top.contains("chan receive"), "{top}");
     }
+    if let Some(traces) = go_tool(&["pprof", "-traces"], &bytes) {
+        assert!(traces.contains("::waits_for_a_word"), "{traces}");
+    }
+
+    // As text: counted by stack, and each by itself.
+    let text = diagnostics::goroutine::counts();
+    assert!(text.starts_with(&format!("goroutine profile: total {total}\n# ")), "{text}");
+    let groups: Vec<_> = text.split("\n\n").collect();
+    let of_parked = groups.iter().find(|group| group.starts_with(&format!("{PARKED} @ 0x")));
+    let of_parked = of_parked.expect("a group");
+    let labels = "# labels: {\"name\":\"parked\", \"state\":\"chan receive\"}";
+    assert!(of_parked.lines().nth(1) == Some(labels), "{text}");
+    assert!(of_parked.contains("::waits_for_a_word\t"), "{text}");
+    let text = diagnostics::goroutine::traces();
+    let is_head = |line: &str| {
+        line.contains(" [chan receive") && line.ends_with("] {name: parked}:") // after minutes, too
+    };
+    let heads = text.lines().filter(|line| is_head(line));
+    assert_eq!(heads.count() as u64, PARKED, "{text}");
+    let calls = text.lines().filter(|line| line.ends_with("::waits_for_a_word(...)"));
+    assert_eq!(calls.count() as u64, PARKED, "{text}");
+    assert!(text.contains("goroutine 1 [running]"), "{text}");
     drop(tx);
     all.into_iter().for_each(|one| one.join());
 }

@@ -12,7 +12,7 @@ pub use crate::nouns::p::{P, Stats};
 pub use crate::nouns::runq::{Linked, List, Runq};
 pub use crate::nouns::sched::{Policy, SCHED, Sched};
 pub use crate::proc::boot::set_up;
-pub use crate::switch::{contains as in_switch, left_at, own_frame, systemstack};
+pub use crate::switch::{contains as in_switch, goexit, left_at, own_frame, systemstack};
 pub use crate::tools::percpu::{PerCpu, is_foreign, pin as pin_for_good, pin_times};
 
 use crate::ground::machine::{self, Stack};

@@ -226,7 +226,7 @@ unsafe extern "C" fn gostart() -> ! {
 switch_section! {
 /// A goroutine's last instructions: its function returns here, one byte in (so that backtraces name
 /// this function, not the one before it). Go: `goexit`.
-pub(crate) unsafe extern "C" fn goexit() -> ! {
+pub unsafe extern "C" fn goexit() -> ! {
     "nop",
     "call {goexit1}",
     "ud2",

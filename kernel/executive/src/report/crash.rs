@@ -358,7 +358,14 @@ pub(super) fn saved_frames(g: &G, mut tell: impl FnMut(usize) -> bool) {
     let (pc, fp) = unsafe { kit::left_at(sp) };
     // A return address: the call is before it. A newborn was called from nowhere.
     tell(if kit::in_switch(pc) { pc } else { pc - 1 });
-    walk_on(stack, sp, fp, tell);
+    walk_on(stack, sp, fp, |pc| {
+        let counts = tell(pc);
+        // It was preempted: of the code that was interrupted no call tells.
+        if kit::in_switch(pc) && pc != kit::goexit as *const () as usize {
+            tell(g.preempt_pc.get());
+        }
+        counts
+    });
 }
 
 /// Prints the frames of a stopped CPU: those on its goroutine's stack, or the first only.

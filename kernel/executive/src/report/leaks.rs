@@ -16,22 +16,12 @@
 //! itself is none that waits. That machine is asked for some thousandths of a second, a few times.
 //! And then each goroutine that waits goes on to do so, so what it waits for exists.
 
-use super::crash::{self, Still};
+use super::crash;
+use super::still::stand_still_alone;
 use alloc::vec::Vec;
 use core::panic::Location;
 use executive_core::g::{G, Status, WaitReason, getg};
 use executive_core::kit::{SCHED, Seen};
-use spin::Once;
-
-/// Calls what it is given while no CPU executes anything but that.
-pub type StandStill = fn(&mut dyn FnMut(Still));
-
-static STAND_STILL: Once<StandStill> = Once::new();
-
-/// For a machine that can make all other CPUs stand still.
-pub fn offer(stand_still: StandStill) {
-    STAND_STILL.call_once(|| stand_still);
-}
 
 /// A goroutine that can never run again.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +43,8 @@ pub struct Leak {
 /// Why nothing can be told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unknown {
-    /// The machine cannot make CPUs stand still.
+    /// The machine cannot make CPUs stand still, or threads that are none may lock and unlock
+    /// meanwhile.
     NotOffered,
     /// So many other goroutines were running or runnable when one looked. Ask again.
     Busy(usize),
@@ -75,12 +66,11 @@ struct Standing {
 /// Go: the profile `goroutineleak`.
 #[doc(alias = "goroutineleak")]
 pub fn find() -> Result<Vec<Leak>, Unknown> {
-    let stand_still = STAND_STILL.get().ok_or(Unknown::NotOffered)?;
     let me = getg();
     // While CPUs stand still nothing is allocated.
     let mut all: Vec<Standing> = Vec::with_capacity(SCHED.sizes().0 + 64);
     let mut busy = 0;
-    stand_still(&mut |still| {
+    let stood = stand_still_alone(&mut |still| {
         all.clear();
         let others = || SCHED.all().filter(|g| !core::ptr::eq(*g, me));
         busy =
@@ -103,10 +93,11 @@ pub fn find() -> Result<Vec<Leak>, Unknown> {
             all.push(Standing { seen, g, reason, owner, joined_by });
         }
     });
-    if busy != 0 {
-        return Err(Unknown::Busy(busy));
+    match busy {
+        _ if !stood => Err(Unknown::NotOffered),
+        0 => Ok(stuck(all)),
+        _ => Err(Unknown::Busy(busy)),
     }
-    Ok(stuck(all))
 }
 
 fn stuck(mut all: Vec<Standing>) -> Vec<Leak> {

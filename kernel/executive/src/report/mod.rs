@@ -7,6 +7,8 @@ mod latency;
 pub mod trace;
 mod debugger;
 pub mod crash;
+pub mod still;
+pub mod stacks;
 pub mod leaks;
 pub mod waits;
 pub mod sampling;

@@ -164,7 +164,7 @@ pub struct G {
     /// The number of its last system goroutine.
     pub(crate) system: Owned<u64> = Owned::new(),
     /// Where it goes on after a preemption. Written by the tick handler while it stands still.
-    pub(crate) preempt_pc: Owned<usize> = Owned::new(),
+    pub preempt_pc: Owned<usize> = Owned::new(),
 
     // For birth and join.
     started_at: AtomicRef<Location<'static>> = AtomicRef::new(),

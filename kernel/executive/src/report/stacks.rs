@@ -1,0 +1,117 @@
+//! The stacks of goroutines in a living system.
+//!
+//! **Rule:** a stack is read while all CPUs stand still (still.rs), and only if its goroutine is
+//! off its CPU: then it is saved, and nobody resumes it. So what is told is a stack that the
+//! goroutine had, with the state that goes with it. Of one that runs nothing is told; so it is with
+//! all where the machine cannot make CPUs stand still.
+//!
+//! Nothing outside of `[saved stack pointer, the stack's end)` is read. There each word of a chain
+//! of frames was written by a call, so its page is there: what `Resting` lets a machine take back
+//! lies below. Were a frame pointer wrong, and its page not there, the fault would back it, as it
+//! would for a goroutine.
+//!
+//! CPUs stand still for a batch at a time, some microseconds, and the next batch is told as it is
+//! then. (Go stops the world for all.)
+//!
+//! Rejected: to read without stopping anybody, and to drop what has changed meanwhile. It takes a
+//! count of a goroutine's runs to know: an instruction in each switch, for what hardly anybody asks.
+
+use super::crash;
+use super::still::stand_still;
+use crate::param::{REPORT_FRAMES, STACKS_AT_ONCE};
+use alloc::vec::Vec;
+use executive_core::g::{G, Status, WaitReason, getg};
+use executive_core::kit::{self, SCHED, Seen};
+
+/// A goroutine that has not ended, as it stood.
+pub struct Standing<'a> {
+    /// Who it is.
+    pub seen: Seen,
+    /// What it did: it was running, runnable or waiting.
+    pub status: Status,
+    /// Why it waited, if it did.
+    pub reason: WaitReason,
+    /// Since when it waited (coarse time, ns); 0: it did not.
+    pub since: u64,
+    /// Whether it serves the system.
+    pub is_system: bool,
+    /// Where it goes on, then the calls that led there, innermost first: the first 32. Empty: it
+    /// ran on another CPU, or is not known.
+    pub frames: &'a [usize],
+}
+
+struct One {
+    seen: Seen,
+    status: Status,
+    reason: WaitReason,
+    since: u64,
+    is_system: bool,
+    frames: usize,
+}
+
+/// Tells of all goroutines that have not ended, of the caller too. Allocates; takes a lock of the
+/// machine's, and interrupts each CPU for every 64 g's that were ever made.
+/// Go: the profile `goroutine` and `runtime.Stack`.
+pub fn all(mut tell: impl FnMut(Standing<'_>)) {
+    let me = getg();
+    let mut own: Vec<usize> = Vec::with_capacity(REPORT_FRAMES);
+    crash::own_frames(|pc| {
+        own.push(pc);
+        true
+    });
+    let mut ones: Vec<One> = Vec::with_capacity(STACKS_AT_ONCE);
+    let mut frames: Vec<usize> = Vec::with_capacity(STACKS_AT_ONCE * (REPORT_FRAMES + 2));
+    let mut last = None;
+    loop {
+        let mut next = None;
+        let mut batch = |reads: bool| {
+            for g in SCHED.all_after(last).take(STACKS_AT_ONCE) {
+                next = Some(g);
+                let Some(one) = look(g) else { continue };
+                let before = frames.len();
+                let mut note = |pc| {
+                    let fits = frames.len() < frames.capacity() && pc != goexit();
+                    if fits {
+                        frames.push(pc); // allocates nothing
+                    }
+                    fits
+                };
+                if core::ptr::eq(g, me) {
+                    own.iter().for_each(|&pc| _ = note(pc));
+                } else if reads && matches!(one.status, Status::Waiting | Status::Runnable) {
+                    crash::saved_frames(g, &mut note);
+                }
+                ones.push(One { frames: frames.len() - before, ..one });
+            }
+        };
+        if !stand_still(&mut |_| batch(true)) {
+            batch(false);
+        }
+        let Some(g) = next else { return };
+        last = Some(g);
+        let mut rest = &frames[..];
+        for One { seen, status, reason, since, is_system, frames } in ones.drain(..) {
+            let (frames, after) = rest.split_at(frames);
+            rest = after;
+            tell(Standing { seen, status, reason, since, is_system, frames });
+        }
+        frames.clear();
+    }
+}
+
+/// What every goroutine returns to at last: a frame that tells nothing.
+fn goexit() -> usize {
+    kit::goexit as *const () as usize
+}
+
+fn look(g: &G) -> Option<One> {
+    let (seen, status) = (g.seen()?, g.status());
+    let waits = match status {
+        Status::Waiting => true,
+        Status::Running | Status::Runnable => false,
+        Status::Idle | Status::Dead => return None,
+    };
+    let reason = if waits { g.wait_reason() } else { WaitReason::None };
+    let since = if waits { g.waiting_since() } else { 0 };
+    Some(One { seen, status, reason, since, is_system: g.is_system(), frames: 0 })
+}
