@@ -198,6 +198,13 @@ pub fn send_nmi_others() {
     }
 }
 
+/// Sends an NMI to one CPU, if it runs. May be called in a handler.
+pub fn send_nmi(cpu: usize) {
+    if ONLINE[cpu].load(Ordering::Acquire) {
+        command(id_of(cpu), ICR_ASSERT | ICR_NMI);
+    }
+}
+
 /// From here on this CPU ignores the machine's NMI button.
 pub fn mask_button() {
     write(reg::LVT_LINT0, LVT_MASKED);

@@ -3,12 +3,13 @@
 
 use crate::vectors::ISA_COM1;
 use crate::{
-    acpi, apic, clock, cpu, frames, fwcfg, gdt, hold, i8042, idt, ioapic, layout, mtrr, paging,
-    param, power, rtc, screen, serial, symbols, window,
+    acpi, apic, clock, cpu, frames, fwcfg, gdt, hold, i8042, idt, ioapic, layout, mtrr, pages,
+    paging, param, power, rtc, screen, serial, symbols, trap, window,
 };
 use bootloader_api::config::{BootloaderConfig, Mapping};
 use bootloader_api::info::{BootInfo, FrameBuffer, MemoryRegion};
 use core::slice;
+use executive::sampling;
 use spin::Once;
 
 /// What the kernel asks of the bootloader.
@@ -61,6 +62,8 @@ pub fn bring_up(info: &'static mut BootInfo) {
     apic::init_this_cpu();
     hold::join(); // not before the APIC takes interrupts
     executive::machine::up::offer(hold::still, true);
+    let is_there = |address| pages::is_present(address & !(pages::PAGE - 1));
+    sampling::insist_by(trap::ask, is_there);
     clock::init(platform);
     rtc::init();
     fwcfg::init(boot.ramdisk);

@@ -12,6 +12,7 @@ use core::arch::asm;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use executive::machine::{self, Interrupted};
+use executive::param::MAX_CPUS;
 use executive::percpu::cpu;
 use executive::{sampling, trace};
 use x86_64::registers::control::Cr2;
@@ -216,8 +217,8 @@ fn fault(vector: u8, frame: &Frame) -> ! {
     )
 }
 
-/// A CPU reports, or is about to: the others stop where they are.
-static STOPPING: AtomicBool = AtomicBool::new(false);
+/// The CPU (plus one) that reports, or is about to: the others stop where they are. 0: none.
+static STOPPING: AtomicUsize = AtomicUsize::new(0);
 /// How many have stopped. Each adds itself (Release); the CPU that reports waits for them
 /// (Acquire).
 static STOPPED: AtomicUsize = AtomicUsize::new(0);
@@ -230,7 +231,7 @@ pub fn freeze_others() {
     if flush::online() == 0 {
         return; // no APIC is there yet, and nobody else runs
     }
-    STOPPING.store(true, Ordering::SeqCst);
+    STOPPING.store(cpu() + 1, Ordering::SeqCst);
     // A handler's `iret` would let an NMI in, on the stack that the report may be using.
     apic::mask_button();
     apic::send_nmi_others();
@@ -243,16 +244,57 @@ pub fn freeze_others() {
     }
 }
 
-/// An NMI comes from another CPU, to stop this one; or from a person (a server's button, QEMU's
-/// `nmi`) who wants to know where a machine that does not answer stands; or because memory or a bus
-/// has failed.
-fn nmi(frame: &Frame) {
-    let reporter = executive::crash::reporter();
-    if reporter == Some(cpu()) {
+/// CPUs to which an NMI is on its way that only asks where they stand.
+static ASKED: [AtomicBool; MAX_CPUS] = [const { AtomicBool::new(false) }; MAX_CPUS];
+/// How many such NMIs have come.
+static ANSWERED: AtomicUsize = AtomicUsize::new(0);
+
+/// Asks a CPU by an NMI where it stands, for a profile, also if its interrupts are off. It answers
+/// soon ([`answered`]), and goes on. May be called in a handler.
+pub fn ask(cpu: usize) {
+    let crashes = STOPPING.load(Ordering::Relaxed) != 0 || executive::crash::reporter().is_some();
+    if !crashes && !ASKED[cpu].swap(true, Ordering::Relaxed) {
+        apic::send_nmi(cpu);
+    }
+}
+
+/// How many of such questions were answered, by all CPUs.
+pub fn answered() -> usize {
+    ANSWERED.load(Ordering::Relaxed)
+}
+
+/// Answers [`ask`]. It may have interrupted anything, other handlers too, and may not fault: the
+/// `iret` of that would let in another NMI, on this one's stack.
+fn answer(frame: &mut Frame) {
+    /// The interrupt flag (Intel SDM vol. 1, figure 3-8), and the instruction `hlt`.
+    const INTERRUPTS_ON: u64 = 1 << 9;
+    const HLT: u8 = 0xf4;
+    ANSWERED.fetch_add(1, Ordering::Relaxed);
+    let sleeps = !sampling::answers(&frame.interrupted());
+    // Between `sti` and `hlt` (pc.rs, `wait`) no interrupt was to come. One that waits for the `sti`
+    // would come behind our `iret`, and the `hlt` after it would not hear of it.
+    // SAFETY: the CPU was in `wait`, and its next instruction is code of ours.
+    if sleeps && frame.rflags & INTERRUPTS_ON != 0 && unsafe { *(frame.rip as *const u8) } == HLT {
+        frame.rip += 1;
+    }
+}
+
+/// An NMI comes from another CPU, to stop this one, or to ask where it stands; or from a person (a
+/// server's button, QEMU's `nmi`) who wants to know where a machine that does not answer stands; or
+/// because memory or a bus has failed. (Two that come at once are one: if one of them asks, it is
+/// taken for that, unless somebody reports. A button can be pressed again.)
+fn nmi(frame: &mut Frame) {
+    let (me, reporter) = (cpu(), executive::crash::reporter());
+    let stopping = STOPPING.load(Ordering::SeqCst);
+    if reporter == Some(me) || stopping == me + 1 {
         return; // this CPU reports
     }
+    if reporter.is_none() && stopping == 0 && ASKED[me].swap(false, Ordering::Relaxed) {
+        return answer(frame);
+    }
     // A button's NMI reaches all CPUs at once: the first reports.
-    if reporter.is_some() || STOPPING.swap(true, Ordering::SeqCst) {
+    let first = || STOPPING.compare_exchange(0, me + 1, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+    if reporter.is_some() || !first() {
         executive::crash::stopped(&frame.interrupted());
         STOPPED.fetch_add(1, Ordering::Release);
         halt();

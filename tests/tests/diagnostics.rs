@@ -113,15 +113,15 @@ fn go_s_tools_read_profiles_of_a_running_kernel() {
         assert!(text.starts_with("goroutine profile: total "), "{text}");
         assert!(text.contains(&format!("started at {hogs_at}:")), "{text}");
 
-        // The console's goroutine waits in its command. A hog that was preempted is told where.
+        // The console's goroutine waits for keys. A hog that was preempted is told where.
         let (_, text) = fetch(port, "/debug/pprof/goroutine?debug=2");
         let text = String::from_utf8(text).expect("text");
         let with = |words: &[&str]| {
             let mut all = text.split("\n\n");
             all.any(|one| words.iter().all(|word| one.contains(word)))
         };
-        assert!(with(&["goroutine 1 [", "{name: main}:\n", "kernel::commands::"]), "{text}");
-        assert!(with(&["[runnable]", "kernel::commands::proofs::hogs::"]), "{text}");
+        assert!(with(&["goroutine 1 [", "{name: main}:\n", "kernel::console::run(...)"]), "{text}");
+        assert!(with(&["[runnable]:\nkernel::commands::proofs::hogs::"]), "{text}");
 
         let (status, bytes) = fetch(port, "/debug/pprof/profile?seconds=1");
         assert_eq!(status, 200);
@@ -223,6 +223,39 @@ fn a_heap_profile_names_who_holds_most() {
     console.types("\u{3}");
     console.until("> ");
     console.ends_with("exit 0", 0);
+}
+
+/// A goroutine keeps interrupts off for 50 ms at a time. When they are on, samples that are late are
+/// taken where they are let in, in its caller: in the function that it calls meanwhile, an NMI alone
+/// takes some.
+#[test]
+fn code_with_interrupts_off_is_sampled_by_nmis() {
+    for cpus in [2, 4] {
+        let port = free_port();
+        let mut console = machine(cpus, port).console();
+        console.does("net up 10.0.2.15/24 10.0.2.2");
+        console.types("pprof 10.0.2.15:6060 masked 50 1000\n");
+        console.until("/debug/pprof/\n");
+        let (status, bytes) = fetch(port, "/debug/pprof/profile?seconds=2");
+        assert_eq!(status, 200);
+        let profile = decode::profile(&bytes);
+        let has = |frame: &decode::Frame, name: &str| frame.function.contains(name);
+        let count = |which: &dyn Fn(&decode::Sample) -> bool| -> u64 {
+            let those = profile.samples.iter().filter(|sample| which(sample));
+            those.map(|sample| sample.values[0]).sum()
+        };
+        let masked = count(&|sample| sample.stack.iter().any(|frame| has(frame, "proofs::masked")));
+        let by_nmi = count(&|sample| {
+            has(&sample.stack[0], "proofs::spins_until")
+                && sample.stack[1..].iter().any(|frame| has(frame, "proofs::masked"))
+        });
+        // A fifth would be one for each 50 ms, of five.
+        assert!(by_nmi > 0 && by_nmi * 5 > masked, "{by_nmi} of {masked}: {profile:#?}");
+        println!("{cpus} CPUs: {by_nmi} of {masked} samples were taken with interrupts off");
+        console.types("\u{3}");
+        console.until("> ");
+        console.ends_with("exit 0", 0);
+    }
 }
 
 /// What docs/debugging.md tells to type for a planted fault, behind the line that boots it.

@@ -40,6 +40,25 @@ fn whatever_the_emulator_has_is_kept() {
     keeps("max", 4, "ymm too (832 bytes by XSAVE)");
 }
 
+/// NMIs come at any instruction: in handlers, in switches, before a `hlt`. Nothing is lost, and when
+/// one CPU crashes meanwhile the others stop, and the report is whole.
+#[test]
+fn a_storm_of_nmis_loses_nothing() {
+    for cpus in [1, 2, 4] {
+        let said = boots()
+            .smp(cpus)
+            .run("nmis registers 200; nmis stress 1; nmis crash panic")
+            .within_secs(240)
+            .says("every register and flag was kept")
+            .says("panic: ")
+            .says("last events, the latest first:")
+            .dies(2);
+        let nmis = said.text.lines().filter_map(|line| line.split_once(" NMIs, "));
+        let nmis: Vec<u64> = nmis.map(|(nmis, _)| nmis.parse().expect("a number")).collect();
+        assert!(nmis.len() == 2 && nmis.iter().sum::<u64>() > 1000, "{nmis:?}\n{said}");
+    }
+}
+
 /// The command fails if the lanes compute another picture than numbers one by one.
 #[test]
 fn floating_point_draws_the_mandelbrot_set_in_lanes_too() {

@@ -1,8 +1,10 @@
 //! Where time goes: each CPU is sampled whenever it has been busy for another 10 ms.
 //!
-//! The interrupt's handler writes into a ring of its CPU, and a goroutine takes the samples out.
+//! The interrupt's handler writes into a ring of its CPU, and a goroutine takes the samples out. In
+//! the kernel the goroutine also looks which CPUs have interrupts off, and are to be asked by an NMI
+//! ([`sampling::watch`]).
 //!
-//! **Rule:** a ring has one writer, its CPU's handler, and one reader, whoever has begun to sample
+//! **Rule:** a ring has one writer, its CPU's handlers, one at a time (sampling.rs), and one reader, whoever has begun to sample
 //! ([`Sampler`]). A place is written before `written` says so (Release), and read before `read`
 //! does (Release), so nobody waits.
 
@@ -25,7 +27,7 @@ pub const PERIOD_NS: u64 = 10_000_000;
 const DEPTH: usize = 46;
 /// Samples of a CPU that nobody has taken yet: 2.5 seconds.
 const SAMPLES: usize = 256;
-/// How often they are taken out.
+/// How often they are taken out at least.
 const TAKES: Duration = Duration::from_millis(200);
 
 /// A sample: the goroutine, how many frames, and where each stands.
@@ -74,6 +76,11 @@ pub struct Sampler(());
 impl Sampler {
     /// Begins to sample. `None`: somebody does so already.
     pub fn start() -> Option<Self> {
+        Self::start_every(PERIOD_NS)
+    }
+
+    /// The same, with a period of one's own (ns).
+    pub fn start_every(period_ns: u64) -> Option<Self> {
         for ring in &RINGS[..affinity::num_cpus()] {
             ring.call_once(|| {
                 let slot = || Slot {
@@ -86,7 +93,7 @@ impl Sampler {
                 Ring { written, read, lost: AtomicU64::new(0), slots }
             });
         }
-        sampling::start(PERIOD_NS, record).then(|| {
+        sampling::start(period_ns, record).then(|| {
             let mut sampler = Sampler(());
             sampler.drain(|_, _| {}); // what another has left
             sampler
@@ -138,13 +145,15 @@ pub fn profile(time: Duration, until: &Token) -> Option<Profiled> {
     let mut drain = |sampler: &mut Sampler| {
         lost += sampler.drain(|goid, stack| *stacks.entry((goid, stack.into())).or_default() += 1);
     };
+    let wakes = if sampling::insists() { Duration::from_nanos(PERIOD_NS) } else { TAKES };
     while let left @ 1.. = end.saturating_sub(machine::now())
         && !until.is_cancelled()
     {
         select! {
             recv(until) -> _ => {},
-            after(TAKES.min(Duration::from_nanos(left))) => {},
+            after(wakes.min(Duration::from_nanos(left))) => {},
         }
+        sampling::watch();
         drain(&mut sampler);
     }
     let took = machine::now() - begun;

@@ -107,6 +107,8 @@ static TABLE: &[Command] = &[
     // Claims, put to the test.
     command("hogs", "N SECONDS [PERCENT]", proofs::hogs,
         "N goroutines that never yield get equal shares, to PERCENT"),
+    command("masked", "[MS] [SECONDS]", proofs::masked,
+        "a goroutine keeps interrupts off on the last CPU, MS milliseconds at a time"),
     command("ipi-wake", "[ROUNDS]", proofs::ipi_wake,
         "a goroutine made ready wakes a halted CPU, without a tick"),
     command("registers", "[PREEMPTIONS] [MICROSECONDS]", registers::registers,
@@ -146,6 +148,8 @@ static TABLE: &[Command] = &[
         "Go's SCHED line after MS milliseconds; every MS while a command runs"),
     command("top", "[TIMES] [SECONDS]", diagnosing::top,
         "CPUs, and the busiest goroutines: live (t, n, w sort them, q stops), or TIMES screens"),
+    command("nmis", "COMMAND...", diagnosing::nmis,
+        "asks all CPUs by NMIs where they stand, again and again, while a command runs"),
     command("pprof", "ADDRESS [COMMAND...]", diagnosing::pprof,
         "serves /debug/pprof/ at IP:PORT, while a command runs or until Ctrl-C"),
     #[cfg(fuzz)]

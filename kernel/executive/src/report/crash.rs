@@ -16,7 +16,7 @@ use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use executive_core::arch::{frame_pointer, keeps_frame_pointers};
 use executive_core::g::{G, Status, getg};
-use executive_core::kit::{self, curg, m_of, on_g0};
+use executive_core::kit::{self, Seen, curg, m_of, on_g0};
 use executive_core::machine::{self, Interrupted, Stack};
 use executive_core::percpu;
 use executive_services::{recover, sync::RawMutex};
@@ -381,12 +381,19 @@ fn stopped_backtrace(out: &mut Out, cpu: usize, g: Option<&G>) {
     }
 }
 
-/// Tells where a goroutine that was interrupted on this CPU stands, and the frames on its stack. In
-/// the handler.
-pub(super) fn frames_at(at: &Interrupted, mut tell: impl FnMut(usize) -> bool) {
+/// Tells where a goroutine that was interrupted on this CPU stands, and the frames on its stack, if
+/// it was there, as far as `is_there` says that memory is. In the handler.
+pub(super) fn frames_at(
+    at: &Interrupted,
+    is_there: fn(usize) -> bool,
+    mut tell: impl FnMut(usize) -> bool,
+) {
     tell(at.pc);
-    if let Some(seen) = curg().and_then(G::seen) {
-        walk_on(seen.stack, at.sp, at.fp, tell);
+    if let Some(Seen { stack, .. }) = curg().and_then(G::seen)
+        && stack.contains(at.sp)
+    {
+        let on_it = |fp| fp >= at.sp && has_frame(stack, fp);
+        walk(at.fp, |fp| on_it(fp) && is_there(fp) && is_there(fp + 15), |_| false, tell);
     }
 }
 

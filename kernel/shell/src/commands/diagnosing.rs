@@ -7,15 +7,16 @@ use alloc::string::String;
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use core::time::Duration;
+use diagnostics::cpu::Sampler;
 use diagnostics::handler;
 use diagnostics::heap::{MEM_PROFILE_RATE, set_mem_profile_rate};
 use diagnostics::leaks::{self, Why};
 use diagnostics::schedtrace::Line;
 use diagnostics::top::{Sort, Top};
 use executive::cancel::Token;
-use executive::{go, select, time};
+use executive::{affinity, go, select, time, yield_now};
 use http::Server;
-use kernel::{memory, print, println};
+use kernel::{memory, print, println, trap};
 use net::Stack;
 
 /// From a look whether Ctrl-C was pressed to the next.
@@ -91,6 +92,26 @@ pub fn top(args: &Args) -> Outcome {
         drawn += 1;
     }
     Ok(())
+}
+
+/// Each CPU is asked by NMIs where it stands, as often as it answers, while a command runs: this
+/// one's, too. Every millisecond the answer is a sample.
+pub fn nmis(args: &Args) -> Outcome {
+    const EVERY_NS: u64 = 1_000_000;
+    let (outcome, asked) = while_another(args, |over| {
+        let before = trap::answered();
+        let mut sampler = Sampler::start_every(EVERY_NS).ok_or("somebody takes a CPU profile")?;
+        let mut samples = 0;
+        while !over.load(Relaxed) {
+            (0..affinity::num_cpus()).for_each(trap::ask);
+            sampler.drain(|_, _| samples += 1);
+            yield_now();
+        }
+        Ok::<_, String>((trap::answered() - before, samples))
+    });
+    let (nmis, samples) = asked?;
+    println!("{nmis} NMIs, {samples} samples");
+    outcome
 }
 
 pub fn leaks(_: &Args) -> Outcome {

@@ -12,14 +12,44 @@ use executive::census::{CpuReport, CpuState, cpu_reports};
 use executive::machine::now;
 use executive::param::SLICE_NS;
 use executive::percpu::{Pin, cpu};
-use executive::{chan, go, time};
+use executive::{affinity::cpus, chan, go, lock_to_cpu, time};
 use kernel::{println, screen};
+use x86_64::instructions::interrupts::without_interrupts;
 
 const MS: u64 = 1_000_000;
 
 /// How far a hog's share may lie from a fair one, by default (percent). An emulator's CPUs are
 /// threads, which a busy host does not serve evenly; a quiet one needs a tenth of this.
 const UNEVEN: u64 = 20;
+
+/// So long nobody but an NMI interrupts it.
+#[inline(never)]
+fn spins_until(end: u64) {
+    while now() < end {
+        core::hint::spin_loop();
+    }
+}
+
+/// A goroutine keeps interrupts off on the last CPU, for so long at a time.
+pub fn masked(args: &Args) -> Outcome {
+    let ns = args.number(0, 50, 1..=1000)? * MS;
+    let span = args.seconds(1, 1)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = stop.clone();
+    let spinner = go(move || {
+        let _here = lock_to_cpu(cpus() - 1);
+        while !told.load(Ordering::Relaxed) {
+            without_interrupts(|| spins_until(now() + ns));
+        }
+    });
+    let end = time::Instant::now() + span;
+    while time::Instant::now() < end && !args.stopped() {
+        time::sleep(Duration::from_millis(20));
+    }
+    stop.store(true, Ordering::Relaxed);
+    spinner.join();
+    Ok(())
+}
 
 /// N goroutines count, each for itself, without ever calling anything. Only preemption lets the
 /// others count too.
