@@ -7,7 +7,7 @@
 
 use crate::place::Place;
 use crate::pprof::{Frame, Label, Profile};
-use crate::stacks::places;
+use crate::stacks::Places;
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -84,12 +84,12 @@ pub fn profile() -> Vec<u8> {
 
 /// The same of those whose numbers are `wanted`.
 pub(crate) fn profile_of(kind: &'static str, wanted: impl Fn(u64) -> bool) -> Vec<u8> {
-    let mut profile = Profile::new();
+    let (mut profile, mut places) = (Profile::new(), Places::default());
     for (Group { stack, started_at: at, state, name }, count) in groups(wanted) {
         let (file, line) = (at.file().to_string(), u64::from(at.line()));
         let site = Place { function: format!("go at {}:{line}", at.file()), file, line };
         let does = Place { function: state.to_string(), file: "".to_string(), line: 0 };
-        let mut frames = places(&stack);
+        let mut frames = places.of(&stack);
         frames.extend([site, does].map(|place| Frame { pc: 0, place }));
         let mut labels = vec![Label::Text("state", state)];
         labels.extend(name.map(|name| Label::Text("name", name)));
@@ -105,7 +105,7 @@ pub fn counts() -> String {
     let mut groups: Vec<_> = groups(|_| true).into_iter().collect();
     groups.sort_by(|one, other| other.1.cmp(&one.1));
     let total: u64 = groups.iter().map(|group| group.1).sum();
-    let mut out = String::new();
+    let (mut out, mut places) = (String::new(), Places::default());
     // Writing to a string does not fail.
     let _ = writeln!(out, "goroutine profile: total {total}");
     census::goroutines(usize::MAX, |line| writeln!(out, "# {line}").is_ok());
@@ -114,7 +114,7 @@ pub fn counts() -> String {
         stack.iter().for_each(|pc| _ = write!(out, " {pc:#x}"));
         let name = name.map_or(String::new(), |name| format!("\"name\":{name:?}, "));
         let _ = writeln!(out, "\n# labels: {{{name}\"state\":{state:?}}}");
-        for Frame { pc, place: Place { function, file, line } } in places(&stack) {
+        for Frame { pc, place: Place { function, file, line } } in places.of(&stack) {
             let _ = writeln!(out, "#\t{pc:#x}\t{function}\t{file}:{line}");
         }
         let _ = writeln!(out, "#\tstarted at {started_at}");
@@ -131,7 +131,7 @@ pub fn traces() -> String {
             all.insert(seen.id, (seen, state, since, frames.to_owned()));
         }
     });
-    let (mut out, now) = (String::new(), machine::now());
+    let (mut out, mut places, now) = (String::new(), Places::default(), machine::now());
     for (id, (seen, state, since, stack)) in all {
         let _ = write!(out, "goroutine {id} [{state}");
         let minutes = now.saturating_sub(since) / 60_000_000_000;
@@ -141,7 +141,7 @@ pub fn traces() -> String {
         let _ = out.write_str("]");
         seen.name.into_iter().for_each(|name| _ = write!(out, " {{name: {name}}}"));
         let _ = writeln!(out, ":");
-        for Frame { place: Place { function, file, line }, .. } in places(&stack) {
+        for Frame { place: Place { function, file, line }, .. } in places.of(&stack) {
             let _ = writeln!(out, "{function}(...)\n\t{file}:{line}");
         }
         if stack.is_empty() {

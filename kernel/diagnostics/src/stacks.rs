@@ -127,15 +127,27 @@ impl<const N: usize> Stacks<N> {
 const MACHINERY: [&str; 6] =
     ["executive::", "executive_core::", "diagnostics::", "core::", "alloc::", "__rustc::"];
 
-/// The places of a stack, without the innermost that are machinery.
+/// The places of stacks: each is looked up once.
+#[derive(Default)]
+pub(crate) struct Places(BTreeMap<usize, Place>);
+
+impl Places {
+    /// Those of a stack, without the innermost that are machinery.
+    pub fn of(&mut self, stack: &[usize]) -> Vec<Frame> {
+        let is_machinery = |frame: &Frame| {
+            let name = frame.place.function.trim_start_matches('<');
+            MACHINERY.iter().any(|machinery| name.starts_with(machinery))
+        };
+        let mut place = |pc| self.0.entry(pc).or_insert_with(|| Place::of(pc)).clone();
+        let all: Vec<_> = stack.iter().map(|&pc| Frame { pc, place: place(pc) }).collect();
+        let first = all.iter().position(|frame| !is_machinery(frame)).unwrap_or(0);
+        all[first..].into()
+    }
+}
+
+/// The places of one stack.
 pub(crate) fn places(stack: &[usize]) -> Vec<Frame> {
-    let is_machinery = |frame: &Frame| {
-        let name = frame.place.function.trim_start_matches('<');
-        MACHINERY.iter().any(|machinery| name.starts_with(machinery))
-    };
-    let all: Vec<_> = stack.iter().map(|&pc| Frame { pc, place: Place::of(pc) }).collect();
-    let first = all.iter().position(|frame| !is_machinery(frame)).unwrap_or(0);
-    all[first..].into()
+    Places::default().of(stack)
 }
 
 /// SplitMix64. (The scheduler's own is for goroutines: it unpins.)

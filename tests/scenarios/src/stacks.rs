@@ -2,6 +2,7 @@
 
 use crate::counter;
 use crate::help::{Random, WaitReason};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -46,9 +47,12 @@ fn alternates(rx: &Receiver<()>, semaphore: &Semaphore) {
     }
 }
 
-/// What its stack has of this file: each function's first letter, innermost first.
-fn letters(frames: &[usize]) -> String {
-    let letter = |&pc: &usize| {
+/// The functions of this file by their first letters. Each is looked up once.
+type Letters = BTreeMap<usize, Option<char>>;
+
+/// What a stack has of this file, innermost first.
+fn letters(frames: &[usize], known: &mut Letters) -> String {
+    let letter = |pc| {
         let mut name = String::new();
         machine::symbol(pc, &mut name);
         let name = name.split("+0x").next().unwrap_or("");
@@ -57,12 +61,11 @@ fn letters(frames: &[usize]) -> String {
             .find(|function| name.strip_prefix("scenarios::stacks::") == Some(function))
             .and_then(|function| function.chars().next())
     };
-    frames.iter().filter_map(letter).collect()
+    frames.iter().filter_map(|&pc| *known.entry(pc).or_insert_with(|| letter(pc))).collect()
 }
 
 /// Whether a goroutine in [`alternates`] can have stood so.
-fn is_possible(standing: &Standing<'_>) -> bool {
-    let letters = letters(standing.frames);
+fn is_possible(standing: &Standing<'_>, letters: &str) -> bool {
     let (depth, end) =
         (letters.trim_end_matches('a').len(), letters.trim_start_matches(['l', 'r']));
     let all = |letter| letters.starts_with(letter) && letters.matches(letter).count() == depth;
@@ -106,13 +109,14 @@ fn each_is_one_that_its_goroutine_had() {
         }));
     }
     let ids: Vec<u64> = all.iter().map(JoinHandle::id).collect();
-    let (mut random, mut seen) = (Random::new(99), [0; 2]);
+    let (mut random, mut seen, mut known) = (Random::new(99), [0; 2], Letters::new());
     while seen.iter().any(|&count| count < each) {
         (0..random.below(4)).for_each(|_| yield_now());
         stacks::all(|standing| {
             if ids.contains(&standing.seen.id) {
                 let Standing { status, reason, frames, .. } = &standing;
-                assert!(is_possible(&standing), "{status:?} {reason:?} {}", letters(frames));
+                let letters = letters(frames, &mut known);
+                assert!(is_possible(&standing, &letters), "{status:?} {reason:?} {letters}");
                 seen[0] += usize::from(*reason == WaitReason::ChanReceive);
                 seen[1] += usize::from(*reason == WaitReason::Semacquire);
             }

@@ -70,6 +70,11 @@ pub fn all(mut tell: impl FnMut(Standing<'_>)) {
                 let Some(one) = look(g) else { continue };
                 let before = frames.len();
                 let mut note = |pc| {
+                    // It was preempted, and is told where: what follows. (A newborn is nowhere else.)
+                    if frames.len() > before && kit::in_switch(pc) && pc != goexit() {
+                        frames.truncate(before);
+                        return true;
+                    }
                     let fits = frames.len() < frames.capacity() && pc != goexit();
                     if fits {
                         frames.push(pc); // allocates nothing
