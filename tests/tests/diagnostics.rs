@@ -290,8 +290,8 @@ fn does(command: &str, port: u16) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn the_manual_finds_three_planted_faults() {
-    for fault in ["deadlock", "lost_reply", "hog"] {
+fn the_manual_finds_four_planted_faults() {
+    for fault in ["deadlock", "mailboxes", "lost_reply", "hog"] {
         let port = free_port();
         let forward = format!("user,id=n,hostfwd=tcp:127.0.0.1:{port}-:80");
         let card = ["-netdev", &forward, "-device", "virtio-net-pci,netdev=n,romfile="];
@@ -307,6 +307,14 @@ fn the_manual_finds_three_planted_faults() {
                     && stuck.iter().all(|words| said.contains(words))
                     && said.contains("(teller) [join")
             }
+            "mailboxes" => {
+                let well = said.contains("(clock)") || said.contains("(listener)");
+                assert!(!well, "they are well: {said}");
+                said.contains("total 3\n")
+                    && said.contains("(orders) [chan send")
+                    && said.contains("(stock) [chan send")
+                    && said.contains("(auditor) [chan receive")
+            }
             "lost_reply" => said
                 .lines()
                 .any(|line| line.contains(" @ ") && line.contains("(client) [chan receive")),
@@ -320,7 +328,7 @@ fn the_manual_finds_three_planted_faults() {
             }
         }
         // And again and again: nobody is told who is well.
-        let leaks = if fault == "deadlock" { 3 } else { 0 };
+        let leaks = if matches!(fault, "deadlock" | "mailboxes") { 3 } else { 0 };
         for _ in 0..5 {
             // Those who are well may all be busy whenever one looks. A hog always is.
             let ask = || fetch(port, "/debug/pprof/goroutineleak?debug=1");

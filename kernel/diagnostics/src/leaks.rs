@@ -29,11 +29,14 @@ pub struct Line(pub Leak);
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Leak { id, name, started_at, reason, since, waits_for } = self.0;
+        let Leak { id, name, started_at, reason, since, waits_for, and_more } = self.0;
         write!(f, "goroutine {id}")?;
         name.map_or(Ok(()), |name| write!(f, " ({name})"))?;
         let ms = machine::now().saturating_sub(since) / 1_000_000;
         write!(f, " [{}, {ms} ms] waits for goroutine {waits_for}", reason.words())?;
+        if and_more > 0 {
+            write!(f, " or {and_more} more")?;
+        }
         write!(f, ", which can never run again; started at {started_at}")
     }
 }

@@ -57,7 +57,7 @@ static TABLE: &[Command] = &[
     command("gs", "[MOST]", reports::gs,
         "every goroutine, alike ones in one line: what it does, since when, its stack"),
     command("leaks", "", diagnosing::leaks,
-        "goroutines that can never run again: cycles of mutexes, and who waits for such"),
+        "goroutines that can never run again, as far as it is known who could wake them"),
     command("mem", "", reports::mem, "where the memory is"),
     command("report", "", reports::report, "all about this machine, for whoever is not there"),
     command("lspci", "", reports::lspci, "the functions on the PCI buses"),

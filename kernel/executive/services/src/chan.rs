@@ -15,15 +15,20 @@
 
 mod ends;
 mod errors;
+mod owned;
 pub use ends::{IntoIter, Receiver, Sender};
 pub use errors::{RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
+#[doc(hidden)]
+pub use owned::owned_ends;
+pub use owned::{Owned, OwnedEnd};
 
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::cell::{Cell, UnsafeCell};
 use core::mem::{ManuallyDrop, MaybeUninit};
-use core::sync::atomic::AtomicUsize;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use executive_core::fatal::throw;
 use executive_core::g::WaitReason;
 use executive_core::lock::{Lock, Rank};
@@ -142,6 +147,32 @@ enum Life {
     Closed,
 }
 
+/// A channel's count of its senders or receivers, while an end of that kind is noted (owned.rs).
+struct Count(NonNull<AtomicUsize>);
+// SAFETY: it is an atomic.
+unsafe impl Send for Count {}
+
+impl Count {
+    fn of(count: &AtomicUsize) -> Self {
+        Count(NonNull::from(count))
+    }
+    /// For owned.rs: while its notes stay as they are.
+    fn get(&self) -> usize {
+        // SAFETY: a note goes before its end, which keeps the channel.
+        unsafe { self.0.as_ref() }.load(Relaxed)
+    }
+}
+
+/// As [`owned_ends`], without the lock.
+///
+/// # Safety
+/// All CPUs stand still, and no goroutine but the caller runs: nobody has the lock.
+#[doc(hidden)]
+pub unsafe fn owned_ends_at_rest(tell: impl FnMut(OwnedEnd)) {
+    // SAFETY: the caller's promise.
+    owned::tell_all(unsafe { &*owned::NOTES.held() }, tell);
+}
+
 /// The outcome of an attempt under the lock.
 pub(crate) enum Attempt {
     /// A value has moved. The goroutine, if any, is to be readied when the lock is released.
@@ -156,6 +187,10 @@ use Attempt::{Blocks, Closed, Done};
 impl<T> Chan<T> {
     fn capacity(&self) -> usize {
         self.buffer.len()
+    }
+    /// Of the lock: what a goroutine is said to wait for.
+    fn address(&self) -> usize {
+        core::ptr::from_ref(&self.state).addr()
     }
 
     /// Attempts to send what lies at `from`: to a waiting receiver, or into the buffer.

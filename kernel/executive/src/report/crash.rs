@@ -19,6 +19,7 @@ use executive_core::g::{G, Status, getg};
 use executive_core::kit::{self, Seen, curg, m_of, on_g0};
 use executive_core::machine::{self, Interrupted, Stack};
 use executive_core::percpu;
+use executive_services::chan::{OwnedEnd, owned_ends_at_rest};
 use executive_services::{recover, sync::RawMutex};
 
 /// The status of a run that ended in a crash, as in Go.
@@ -293,6 +294,12 @@ pub(super) fn owner(g: &G, _: &Still) -> usize {
 /// The same for a report, when no goroutine runs any more (`freeze_others`).
 fn last_owner(g: &G) -> (usize, &'static str) {
     (owner(g, &Still(())), "")
+}
+
+/// The ends of channels that goroutines own, for whoever has seen that no other goroutine runs.
+pub(super) fn owned_ends(_: &Still, tell: impl FnMut(OwnedEnd)) {
+    // SAFETY: all CPUs stand still; and whoever had the lock of the notes would run.
+    unsafe { owned_ends_at_rest(tell) }
 }
 
 /// The address of the g that waits for the end of this one. Else some number that is none.

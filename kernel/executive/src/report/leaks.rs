@@ -1,20 +1,24 @@
-//! Goroutines that can never run again, while others do: a cycle of mutexes, and whoever waits for
-//! a mutex that one of them has, or for one of them to end.
+//! Goroutines that can never run again, while others do: a cycle of mutexes, of channels whose ends
+//! are owned, or of both, and whoever waits for one of these goroutines.
 //!
 //! There is no garbage collector that would tell what can still be reached. So it is told by who
 //! owns the other end, where that is known: only the goroutine that has a mutex unlocks it (its
-//! guard does not leave it), and a join ends with its goroutine. A goroutine that waits for one
-//! that can never run again can never run again. Whoever waits for anything else may go on.
+//! guard does not leave it), a join ends with its goroutine, and an end of a channel that is
+//! `chan::Owned` stays where it is. Who receives is woken by those who have the senders; who sends,
+//! by those who have the receivers, and (as the channel is closed) by those who have the senders.
+//! If all these ends are owned, it is known who that is. A goroutine that waits for such as can
+//! never run again can never run again. Whoever waits for anything else may go on.
 //!
-//! What it cannot see: waits for channels, selects, condition variables, semaphores, wait groups,
-//! barriers and `RwLock`s, whose other ends may be anybody's. So a goroutine that waits for a reply
-//! that nobody will send is not found; `/debug/` shows for how long it has waited.
+//! What it cannot see: waits for channels that have another end which may be anybody's, selects,
+//! condition variables, semaphores, wait groups, barriers and `RwLock`s. So a goroutine that waits
+//! for a reply that nobody will send may not be found; `/debug/` shows for how long it has waited.
 //!
 //! **Rule:** nothing is told that might be wrong. Who has a mutex is noted a moment after it was
 //! locked, and in between the note names the one who had it before. So one looks while all CPUs
 //! stand still and *no* goroutine is running or runnable but the one that asks: who has not noted
 //! itself is none that waits. That machine is asked for some thousandths of a second, a few times.
-//! And then each goroutine that waits goes on to do so, so what it waits for exists.
+//! And then each goroutine that waits goes on to do so, so what it waits for exists. What a timer or
+//! a handler has is no owned end: that cannot be given to them.
 
 use super::crash;
 use super::still::stand_still_alone;
@@ -22,6 +26,7 @@ use alloc::vec::Vec;
 use core::panic::Location;
 use executive_core::g::{G, Status, WaitReason, getg};
 use executive_core::kit::{SCHED, Seen};
+use executive_services::chan::{OwnedEnd, owned_ends};
 
 /// A goroutine that can never run again.
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +41,10 @@ pub struct Leak {
     pub reason: WaitReason,
     /// Since when (coarse time, ns).
     pub since: u64,
-    /// The goroutine that has what it waits for, or whose end it waits for: another of these.
+    /// The goroutine that has what it waits for, or whose end it waits for: one of these.
     pub waits_for: u64,
+    /// So many more have an end of the channel for which it waits. They are of these, too.
+    pub and_more: usize,
 }
 
 /// Why nothing can be told.
@@ -69,9 +76,13 @@ pub fn find() -> Result<Vec<Leak>, Unknown> {
     let me = getg();
     // While CPUs stand still nothing is allocated.
     let mut all: Vec<Standing> = Vec::with_capacity(SCHED.sizes().0 + 64);
+    let mut owned = 0;
+    owned_ends(|_| owned += 1);
+    let mut ends: Vec<OwnedEnd> = Vec::with_capacity(owned + 64);
     let mut busy = 0;
     let stood = stand_still_alone(&mut |still| {
         all.clear();
+        ends.clear();
         let others = || SCHED.all().filter(|g| !core::ptr::eq(*g, me));
         busy =
             others().filter(|g| matches!(g.status(), Status::Running | Status::Runnable)).count();
@@ -92,50 +103,78 @@ pub fn find() -> Result<Vec<Leak>, Unknown> {
             }
             all.push(Standing { seen, g, reason, owner, joined_by });
         }
+        crash::owned_ends(&still, |end| match ends.len() < ends.capacity() {
+            true => ends.push(end),
+            false => busy = 1, // owned since
+        });
     });
     match busy {
         _ if !stood => Err(Unknown::NotOffered),
-        0 => Ok(stuck(all)),
+        0 => Ok(stuck(all, &ends)),
         _ => Err(Unknown::Busy(busy)),
     }
 }
 
-fn stuck(mut all: Vec<Standing>) -> Vec<Leak> {
+fn stuck(mut all: Vec<Standing>, ends: &[OwnedEnd]) -> Vec<Leak> {
     all.sort_unstable_by_key(|one| one.seen.stack.lo);
     let by_stack = |address: usize| {
         let after = all.partition_point(|one| one.seen.stack.lo <= address);
         let at = after.checked_sub(1)?;
         all[at].seen.stack.contains(address).then_some(at)
     };
-    let mut joins: Vec<(usize, usize)> =
-        all.iter().enumerate().map(|(at, one)| (one.joined_by, at)).collect();
-    joins.sort_unstable();
-    let joined = |g: &G| {
-        let address = core::ptr::from_ref(g).addr();
-        joins.binary_search_by_key(&address, |join| join.0).ok().map(|n| joins[n].1)
+    let sorted = |word: fn(&Standing) -> u64| {
+        let mut words: Vec<_> = all.iter().enumerate().map(|(at, one)| (word(one), at)).collect();
+        words.sort_unstable();
+        move |wanted: u64| {
+            let found = words.binary_search_by_key(&wanted, |one| one.0);
+            found.ok().map(|n| words[n].1)
+        }
     };
-    // Each waits for one other, or for something unknown.
-    let next: Vec<Option<usize>> = all
+    let by_id = sorted(|one| one.seen.id);
+    let by_joiner = sorted(|one| one.joined_by as u64);
+    // Those who have the ends of a kind, if all are owned. (They are sorted by channel and kind.)
+    let have = |channel: usize, sends: bool| {
+        let from = ends.partition_point(|end| (end.channel, end.sends) < (channel, sends));
+        let those =
+            ends[from..].iter().take_while(|end| (end.channel, end.sends) == (channel, sends));
+        let all = those.clone().next()?.ends == those.clone().count();
+        if all { those.map(|end| by_id(end.owner)).collect::<Option<Vec<usize>>>() } else { None }
+    };
+    // Each waits for any of some others, or for something unknown.
+    let waits: Vec<Option<Vec<usize>>> = all
         .iter()
-        .map(|one| match one.reason {
-            Some(WaitReason::MutexLock) => by_stack(one.owner),
-            Some(WaitReason::Join) => joined(one.g),
+        .map(|one| match one.reason? {
+            WaitReason::MutexLock => Some([by_stack(one.owner)?].into()),
+            WaitReason::Join => Some([by_joiner(core::ptr::from_ref(one.g).addr() as u64)?].into()),
+            WaitReason::ChanReceive => have(one.g.waits_for(), true),
+            WaitReason::ChanSend => {
+                let mut either = have(one.g.waits_for(), false)?;
+                either.extend(have(one.g.waits_for(), true)?);
+                Some(either)
+            }
             _ => None,
         })
         .collect();
-    let stuck = lead_into_cycles(&next);
+    let stuck = stuck_for_ever(&waits);
     let mut leaks: Vec<_> = all
         .iter()
         .enumerate()
         .filter(|&(at, _)| stuck[at])
         .filter_map(|(at, one)| {
+            let mut others = waits[at].clone()?;
+            others.sort_unstable();
+            others.dedup();
+            if others.len() > 1 {
+                others.retain(|&other| other != at); // it has an end itself
+            }
             Some(Leak {
                 id: one.seen.id,
                 name: one.seen.name,
                 started_at: one.seen.started_at,
                 reason: one.reason?,
                 since: one.g.waiting_since(),
-                waits_for: all[next[at]?].seen.id,
+                waits_for: all[others[0]].seen.id,
+                and_more: others.len() - 1,
             })
         })
         .collect();
@@ -143,64 +182,62 @@ fn stuck(mut all: Vec<Standing>) -> Vec<Leak> {
     leaks
 }
 
-/// Of nodes that each lead to one other or end: those from which one comes to no end.
-fn lead_into_cycles(next: &[Option<usize>]) -> Vec<bool> {
-    #[derive(Clone, Copy, PartialEq)]
-    enum Seen {
-        No,
-        OnThisWay,
-        Ends,
-        Cycles,
+/// Of some that each wait for any of others, or for something unknown (`None`): those that wait in
+/// vain, because all for whom they wait do so, too.
+fn stuck_for_ever(waits: &[Option<Vec<usize>>]) -> Vec<bool> {
+    let mut behind: Vec<(usize, usize)> = Vec::new();
+    for (at, others) in waits.iter().enumerate() {
+        behind.extend(others.iter().flatten().map(|&other| (other, at)));
     }
-    let mut seen = alloc::vec![Seen::No; next.len()];
-    for start in 0..next.len() {
-        let mut at = start;
-        let found = loop {
-            match seen[at] {
-                Seen::No => seen[at] = Seen::OnThisWay,
-                Seen::OnThisWay => break Seen::Cycles,
-                known => break known,
-            }
-            match next[at] {
-                Some(to) => at = to,
-                None => break Seen::Ends,
-            }
-        };
-        // The same way once more.
-        let mut at = start;
-        while seen[at] == Seen::OnThisWay {
-            seen[at] = found;
-            match next[at] {
-                Some(to) => at = to,
-                None => break,
+    behind.sort_unstable();
+    let mut stuck: Vec<bool> = waits.iter().map(Option::is_some).collect();
+    let mut go_on: Vec<usize> = (0..waits.len()).filter(|&at| !stuck[at]).collect();
+    while let Some(at) = go_on.pop() {
+        let from = behind.partition_point(|&(other, _)| other < at);
+        for &(_, waits) in behind[from..].iter().take_while(|&&(other, _)| other == at) {
+            if core::mem::replace(&mut stuck[waits], false) {
+                go_on.push(waits);
             }
         }
     }
-    seen.into_iter().map(|seen| seen == Seen::Cycles).collect()
+    stuck
 }
 
 #[cfg(test)]
 mod tests {
-    use super::lead_into_cycles;
+    use super::stuck_for_ever;
+    use alloc::vec::Vec;
 
     #[test]
     fn who_waits_for_a_cycle_is_in_no_better_place() {
-        let next = [Some(1), Some(0), Some(1), Some(4), None, Some(5), Some(2), Some(3)];
+        let one = |other: usize| Some(Vec::from([other]));
+        let waits = [one(1), one(0), one(1), one(4), None, one(5), one(2), one(3)];
         let stuck = [true, true, true, false, false, true, true, false];
-        assert_eq!(lead_into_cycles(&next), stuck);
-        assert_eq!(lead_into_cycles(&[]), []);
-        // Against the definition: so many steps do not come to an end.
+        assert_eq!(stuck_for_ever(&waits), stuck);
+        // One of those for whom it waits is well.
+        let waits = [Some([1, 2].into()), one(0), None, Some([0, 1].into())];
+        assert_eq!(stuck_for_ever(&waits), [false; 4]);
+        let waits = [Some([1, 2].into()), one(0), one(1), Some([0, 1].into())];
+        assert_eq!(stuck_for_ever(&waits), [true; 4]);
+        assert_eq!(stuck_for_ever(&[]), []);
+        // Against the definition: whoever may go on does, until nobody can any more.
         let mut random = 7u32;
+        let mut next = |most: usize| {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (random >> 16) as usize % most
+        };
         for _ in 0..1000 {
-            let next: alloc::vec::Vec<_> = (0..9)
-                .map(|_| {
-                    random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                    Some((random >> 16) as usize % 11).filter(|&to| to < 9)
-                })
-                .collect();
-            let is_stuck = |start| (0..20).try_fold(start, |at: usize, _| next[at]).is_some();
-            let by_definition: alloc::vec::Vec<_> = (0..9).map(is_stuck).collect();
-            assert_eq!(lead_into_cycles(&next), by_definition, "{next:?}");
+            let mut others = || (0..1 + next(3)).map(|_| next(9)).collect::<Vec<_>>();
+            let waits: Vec<_> =
+                (0..9).map(|_| Some(others()).filter(|others| others[0] != 0)).collect();
+            let mut well = [false; 9];
+            for _ in 0..9 {
+                for at in 0..9 {
+                    well[at] |=
+                        waits[at].as_ref().is_none_or(|all| all.iter().any(|&one| well[one]));
+                }
+            }
+            assert_eq!(stuck_for_ever(&waits), well.map(|well| !well), "{waits:?}");
         }
     }
 }
