@@ -17,7 +17,7 @@ fn write_to(peer: Sender<u64>, mailbox: Receiver<u64>, answers: Option<Sender<u6
     // All ends stay here: so it is known who could still help whom.
     let (peer, mailbox) = (peer.owned(), mailbox.owned());
     let answers = answers.map(Sender::owned);
-    for n in 0.. {
+    for n in 0..=u64::MAX {
         peer.send(n).expect("the other receives");
         peer.send(n).expect("the other receives");
         let letter = mailbox.recv().expect("the other sends");

@@ -1,7 +1,8 @@
 //! Who has allocated what, and what of it is in use: Go's profiles `heap` and `allocs`.
 //!
-//! A program whose allocator is [`Heard`](executive::lock::Heard) has them, from [`set_mem_profile_rate`] on. That of the
-//! library `kernel` is; one of your own may be. One byte in so many is looked at, by chance, and the block that it is in is counted with the stack that
+//! A program whose allocator is [`Heard`](executive::lock::Heard) has them, from
+//! [`set_mem_profile_rate`] on. That of the library `kernel` is; one of your own may be. One byte
+//! in so many is looked at, by chance, and the block that it is in is counted with the stack that
 //! allocated it. So large blocks are seen sooner than small ones, and a profile counts each for as
 //! many as it stands for (Go: `scaleHeapSample`).
 //!

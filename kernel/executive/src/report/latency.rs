@@ -1,5 +1,5 @@
-//! How long goroutines were runnable before they ran, in histograms: one for each CPU, of the wakes,
-//! births and preemptions of which the recorder (trace.rs) keeps the time: 1 in 64.
+//! How long goroutines were runnable before they ran, in histograms: one for each CPU, of the
+//! wakes, births and preemptions of which the recorder (trace.rs) keeps the time: 1 in 64.
 //!
 //! Go measures one in 8, those that yield (`Gosched`) too. A yield is not told here, so that it
 //! costs nothing.

@@ -17,8 +17,8 @@
 //! locked, and in between the note names the one who had it before. So one looks while all CPUs
 //! stand still and *no* goroutine is running or runnable but the one that asks: who has not noted
 //! itself is none that waits. That machine is asked for some thousandths of a second, a few times.
-//! And then each goroutine that waits goes on to do so, so what it waits for exists. What a timer or
-//! a handler has is no owned end: that cannot be given to them.
+//! And then each goroutine that waits goes on to do so, so what it waits for exists. What a timer
+//! or a handler has is no owned end: that cannot be given to them.
 
 use super::crash;
 use super::still::stand_still_alone;

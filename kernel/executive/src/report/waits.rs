@@ -34,8 +34,8 @@ struct Slot {
 static TABLE: Once<Box<[Slot]>> = Once::new();
 static TELL: Once<fn(&Wait)> = Once::new();
 
-/// A wait that has ended: its goroutine is runnable. (It is told while that stands still, and cannot
-/// be kept.)
+/// A wait that has ended: its goroutine is runnable. (It is told while that stands still, and
+/// cannot be kept.)
 pub struct Wait {
     g: &'static G,
     /// What the goroutine waited for.

@@ -13,8 +13,8 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use executive_core::g::getg;
 use executive_core::lock::{Lock, Rank};
 
-/// An end of a channel that only the goroutine which called `owned` can use. It cannot be cloned, nor
-/// be an arm of a select: [`into_inner`](Self::into_inner) gives the end back.
+/// An end of a channel that only the goroutine which called `owned` can use. It cannot be cloned,
+/// nor be an arm of a select: [`into_inner`](Self::into_inner) gives the end back.
 ///
 /// ```compile_fail,E0277
 /// # hosted::run(|| {
