@@ -47,6 +47,12 @@ switch=kernel/executive/core/src/switch.rs
 has_no_gogo() { grep -q '"jmp rcx"' $switch && ! grep -q '"jmp rcx"' "$work/1-switch/$switch"; }
 holds "no skeleton has main's switch" has_no_gogo
 
+on_a_host() {
+    (cd "$work/6-lock" && CARGO_TARGET_DIR=$work/built CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0 \
+        cargo build --quiet --offline --package lock-count) >"$work/said" 2>&1
+}
+holds "what counts in QEMU builds as a process, too, for who builds a tree as a whole" on_a_host
+
 # --- the warm-up, which has a public answer
 public() { PYTHONPATH=course python3 -c "import labs, pathlib; labs.public_answers(labs.find('1'), pathlib.Path('$work/public'))"; }
 holds "the public answers can be made of what is here" public

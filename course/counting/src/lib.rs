@@ -14,11 +14,23 @@ mod machine;
 #[cfg(target_os = "none")]
 pub use machine::tell;
 
+#[cfg(not(target_os = "none"))]
+pub use hosted::run;
+/// Does each of these, and counts nothing.
+#[cfg(not(target_os = "none"))]
+pub fn tell(rows: &[Row]) {
+    const TIMES: u32 = 1000;
+    for (name, run) in rows {
+        run(TIMES);
+        println!("{name}: done {TIMES} times");
+    }
+}
+
 /// A row of the table: the operation, and what does it so many times. Goroutine 1 calls it.
 pub type Row = (&'static str, fn(u32));
 
 /// The `main` of a lab that counts: `counting::table!(&[("push and pop", push_and_pop)]);`. On a
-/// host nothing counts instructions: there it tells which operations there are.
+/// host nothing counts instructions: there it only does them, as a process.
 #[macro_export]
 macro_rules! table {
     ($rows:expr) => {
@@ -31,7 +43,7 @@ macro_rules! table {
         }
         #[cfg(not(target_os = "none"))]
         fn main() {
-            ROWS.iter().for_each(|(name, _)| println!("{name}"));
+            $crate::run(|| $crate::tell(ROWS));
         }
     };
 }
