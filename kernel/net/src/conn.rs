@@ -12,6 +12,7 @@ use crate::memory::Buffers;
 use crate::param::{ACCEPT, CONNECT, DELAYED_ACK, KEEP_ALIVES, ORPHAN, SEGMENT, SILENCE};
 use crate::table::Table;
 use alloc::sync::Arc;
+use core::mem;
 use executive::time::{Duration, Instant};
 use executive::trace::message;
 use smoltcp::socket::tcp::{RecvError, Socket, State};
@@ -52,6 +53,10 @@ pub(crate) struct Life {
     held: bool,
     pub(crate) closed: bool,
     read_shut: bool,
+    /// Nothing more is written. The socket is to be closed when what was written has arrived.
+    write_shut: bool,
+    /// The peer's window is.
+    window_shut: bool,
     keep_alive: Option<Duration>,
     /// Behind the peer's FIN.
     end: u32,
@@ -94,7 +99,9 @@ impl Protocol for Tcp {
         life.closed
             || match life.stage {
                 Stage::Connecting | Stage::Accepting(_) => false,
-                Stage::Open | Stage::Over => socket.can_send() || !socket.may_send(),
+                Stage::Open | Stage::Over => {
+                    life.write_shut || socket.can_send() || !socket.may_send()
+                }
             }
     }
 
@@ -126,6 +133,15 @@ impl Protocol for Tcp {
         segment.data() == 0 || life.buffers.will_receive(socket, segment, numbers)
     }
 
+    /// A window opens that was shut while something was under way, which the peer may have dropped.
+    /// smoltcp's timer to send that again went as the window was shut, and does not come back. The
+    /// same acknowledgement three times more makes it send at once (RFC 5681, 3.2).
+    fn repeats(life: &mut Life, numbers: Option<Numbers>, segment: &Segment) -> usize {
+        let opens = mem::replace(&mut life.window_shut, segment.shuts) && !segment.shuts;
+        let under_way = numbers.is_some_and(|it| is_after(it.next, segment.acknowledges));
+        if opens && under_way && segment.is_acknowledgement() { 3 } else { 0 }
+    }
+
     fn rest(socket: &Socket<'static>, life: &mut Life) -> Option<Instant> {
         life.buffers.rest(socket)
     }
@@ -136,7 +152,7 @@ impl Protocol for Tcp {
             socket.set_ack_delay(None); // the last answer must go out in the touch that ends it
         }
         socket.set_timeout(life.patience(socket).map(|d| life.link.span(d)));
-        let was = core::mem::replace(&mut life.state, state);
+        let was = mem::replace(&mut life.state, state);
         let after = match (&life.stage, state) {
             (Stage::Over, _) => return After::Nothing,
             (Stage::Connecting, State::SynSent | State::SynReceived) => return After::Nothing,
@@ -201,6 +217,8 @@ impl Life {
             held,
             closed: false,
             read_shut: false,
+            write_shut: false,
+            window_shut: false,
             keep_alive,
             end: 0,
             buffers,
@@ -218,6 +236,18 @@ impl Life {
             (_, State::FinWait1 | State::Closing | State::LastAck) => Some(SILENCE),
             _ if socket.send_queue() > 0 => Some(SILENCE),
             _ => self.keep_alive.map(|interval| interval * (KEEP_ALIVES + 1)),
+        }
+    }
+
+    /// Nothing more is written: our FIN goes out behind what was.
+    ///
+    /// If the peer's FIN has come smoltcp, once it is closed (LAST-ACK), looks at no segment that
+    /// acknowledges nothing new, not even at one that opens the window. So it is not closed before
+    /// all that was written has arrived.
+    fn finish(&mut self, socket: &mut Socket<'static>) {
+        self.write_shut = socket.state() == State::CloseWait && socket.send_queue() > 0;
+        if !self.write_shut {
+            socket.close();
         }
     }
 
@@ -304,6 +334,9 @@ impl Connection {
                     false => ErrorKind::ConnectionReset,
                 });
             }
+            if life.write_shut {
+                life.finish(socket);
+            }
             // Nobody will read that: the peer is told (RFC 1122, 4.2.2.13).
             if !life.held && life.closed && socket.can_recv() {
                 socket.abort();
@@ -353,6 +386,9 @@ impl Connection {
             if life.closed {
                 return Some(Err(ErrorKind::Closed));
             }
+            if life.write_shut {
+                return Some(Err(ErrorKind::BrokenPipe));
+            }
             if socket.can_send() && !life.buffers.will_send() {
                 return Some(Err(ErrorKind::OutOfMemory));
             }
@@ -377,7 +413,7 @@ impl Connection {
         self.touch(Why::Call, |socket, life, _| {
             life.read_shut |= reads;
             if writes {
-                socket.close();
+                life.finish(socket);
             }
         });
     }
@@ -394,7 +430,7 @@ impl Connection {
                 life.cause.get_or_insert(ErrorKind::Closed);
                 socket.abort();
             } else {
-                socket.close();
+                life.finish(socket);
             }
         });
     }

@@ -35,6 +35,10 @@ pub(crate) trait Protocol: 'static {
     fn heeds(_: &mut Self::Socket, _: &mut Self::Own, _: Option<Numbers>, _: &Segment) -> bool {
         true
     }
+    /// How often more it is shown a segment that it heeds.
+    fn repeats(_: &mut Self::Own, _: Option<Numbers>, _: &Segment) -> usize {
+        0
+    }
     /// What it needs only while something happens may be given back: now, or, if nothing happens
     /// until then, at the time that is returned.
     fn rest(_: &Self::Socket, _: &mut Self::Own) -> Option<Instant> {
@@ -202,10 +206,12 @@ impl<P: Protocol> Endpoint<P> {
             body.due = u64::MAX;
             body.waits_for_neighbour = false;
         }
+        let mut times = 1;
         let frame = match why {
             Why::Frame(frame) => Some(frame),
             Why::Segment(frame, segment) => {
                 let socket = body.sockets.get_mut(body.handle);
+                times += P::repeats(&mut body.own, body.numbers, segment);
                 P::heeds(socket, &mut body.own, body.numbers, segment).then_some(frame)
             }
             Why::Call | Why::Time => None,
@@ -219,7 +225,10 @@ impl<P: Protocol> Endpoint<P> {
         let mut here = self.link.here();
         let interface = &mut here.interface;
         if frame.is_some() {
-            interface.poll_ingress_single(now, &mut port, &mut body.sockets);
+            for _ in 0..times {
+                port.frame = frame;
+                interface.poll_ingress_single(now, &mut port, &mut body.sockets);
+            }
         }
         let socket = body.sockets.get_mut(body.handle);
         let result = act(socket, &mut body.own, interface.context());

@@ -53,6 +53,8 @@ pub(crate) struct Segment {
     pub(crate) acknowledges: u32,
     /// Behind its last byte, SYN and FIN counted.
     pub(crate) end: u32,
+    /// The sender takes nothing more for now.
+    pub(crate) shuts: bool,
 }
 
 /// How far a connection has come, as its own last segment said.
@@ -162,6 +164,7 @@ fn try_read(bytes: &[u8], header: usize) -> Result<Frame, smoltcp::wire::Error> 
                 sequence,
                 acknowledges: tcp.ack_number().0 as u32,
                 end: sequence.wrapping_add(tcp.segment_len() as u32),
+                shuts: tcp.window_len() == 0,
             })
         }
         IpProtocol::Udp => {

@@ -265,7 +265,7 @@ pub(crate) struct Port<'a> {
     capabilities: phy::DeviceCapabilities,
     /// By which it sends.
     pub(crate) queue: usize,
-    frame: Option<&'a [u8]>,
+    pub(crate) frame: Option<&'a [u8]>,
     /// What it says is not sent: another CPU says it.
     pub(crate) mute: bool,
     /// Frames that were sent, but for questions for neighbours.

@@ -741,6 +741,72 @@ fn many_connections_share_a_bad_wire() {
     pair.nothing_is_left();
 }
 
+/// The peer shuts its window, and drops the last byte that is under way. When the window opens that
+/// is sent again, although nothing else is to be sent.
+fn what_a_shut_window_has_dropped_is_sent_again() {
+    let (stack, listener, peer) = played();
+    let (stream, frame) = called(&stack, &listener, &peer, 5000);
+    let first = numbers(&frame).0.wrapping_add(1);
+    let tell = |acknowledged: u32, window: u16| {
+        let mut says = reply(&frame, 5001, first.wrapping_add(acknowledged), ACK);
+        says[48..50].copy_from_slice(&window.to_be_bytes());
+        peer.inject(&says);
+    };
+    tell(0, 7);
+    until(|| stack.interfaces()[0].counts().received >= 3);
+    stream.write_all(b"through").unwrap();
+    while await_segment(&peer, ACK).0.len() == 54 {}
+    tell(6, 0);
+    tell(6, 100);
+    let (again, number) = loop {
+        let (again, number) = await_segment(&peer, ACK);
+        if again.len() > 54 && number == first.wrapping_add(6) {
+            break (again[54..].to_vec(), number);
+        }
+    };
+    assert_eq!((again, number), (b"h".to_vec(), first.wrapping_add(6)));
+    drop(stream);
+    stack.shut_down();
+    peer.close();
+}
+
+/// Both ends close, the peer first, while its window is shut and a part of what was written is still
+/// to be sent: when the window opens that goes out, and our FIN behind it.
+fn a_window_is_heeded_when_both_ends_have_closed() {
+    let (stack, listener, peer) = played();
+    let (stream, frame) = called(&stack, &listener, &peer, 5000);
+    let first = numbers(&frame).0.wrapping_add(1);
+    let tell = |sequence: u32, acknowledged: u32, window: u16, flags: u8| {
+        let mut says = reply(&frame, sequence, first.wrapping_add(acknowledged), flags);
+        says[48..50].copy_from_slice(&window.to_be_bytes());
+        peer.inject(&says);
+    };
+    tell(5001, 0, 7, ACK | FIN);
+    assert_eq!(stream.read(&mut [0]), Ok(0));
+    stream.write_all(b"through the wall").unwrap();
+    while await_segment(&peer, PSH | ACK).0.len() == 54 {} // it has acknowledged our FIN
+    tell(5002, 7, 0, ACK);
+    until(|| stack.interfaces()[0].counts().received >= 4);
+    stream.shutdown(Shutdown::Write);
+    assert_eq!(stream.write(b"more").unwrap_err().kind, ErrorKind::BrokenPipe);
+    drop(stream);
+    tell(5002, 7, 100, ACK);
+    // Those of one byte ask whether the window is open.
+    let rest = loop {
+        let (data, number) = await_segment(&peer, ACK);
+        if data.len() > 55 {
+            break (data[54..].to_vec(), number.wrapping_sub(first));
+        }
+    };
+    assert_eq!(rest, (b" the wall".to_vec(), 7));
+    tell(5002, 16, 100, ACK);
+    await_segment(&peer, FIN);
+    tell(5002, 17, 100, ACK);
+    until(|| stack.report().open == 0);
+    stack.shut_down();
+    peer.close();
+}
+
 /// Megabytes each way arrive whole.
 fn megabytes_arrive_whole() {
     let pair = Pair::with(Faults::default(), 2, |config| config);
