@@ -10,13 +10,13 @@
 #![allow(unsafe_code)] // Memory that somebody else owns is taken away.
 
 use crate::frame::{Numbers, Segment, is_after};
-use crate::param::BUFFERS_IDLE;
+use crate::param::{BUFFERS_IDLE, CROWDED_BUFFERS_IDLE};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use executive::time::Instant;
+use executive::time::{Duration, Instant};
 use smoltcp::socket::tcp::Socket;
 
 /// A machine that can take memory away from a block of the heap and give it back: by its page
@@ -66,6 +66,11 @@ impl Memory {
 
     pub(crate) fn used(&self) -> usize {
         self.used.load(Relaxed)
+    }
+
+    /// How long a connection's empty buffers keep their memory.
+    fn idle(&self) -> Duration {
+        if self.used() > self.most / 2 { CROWDED_BUFFERS_IDLE } else { BUFFERS_IDLE }
     }
 }
 
@@ -190,10 +195,11 @@ impl Buffers {
             // told a window, which is not scaled there, it takes that for a scaled one, believes
             // that there is more room than there is, and panics when all of it has come.
             let scaled = told.is_some_and(|it| it.expected != received.first);
-            if !scaled && is_after(end, most) {
+            let fits = !is_after(end, most);
+            if !fits && !scaled {
                 return false;
             }
-            let end = if is_after(end, most) { most } else { end };
+            let end = if fits { end } else { most };
             if is_after(end, received.highest) {
                 received.highest = end;
             }
@@ -219,7 +225,7 @@ impl Buffers {
         if !has_memory || !is_empty {
             return None;
         }
-        let at = self.used + BUFFERS_IDLE;
+        let at = self.used + self.memory.idle();
         if at > Instant::now() {
             return Some(at);
         }
@@ -230,5 +236,22 @@ impl Buffers {
             self.sends.decommit(pages);
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Memory;
+    use crate::param::{BUFFERS_IDLE, CROWDED_BUFFERS_IDLE};
+
+    #[test]
+    fn memory_comes_back_sooner_when_half_is_in_use() {
+        let memory = Memory::new(100, None);
+        let first = memory.charge(50);
+        assert_eq!(memory.idle(), BUFFERS_IDLE);
+        let more = memory.charge(1);
+        assert_eq!(memory.idle(), CROWDED_BUFFERS_IDLE);
+        drop((first, more));
+        assert_eq!(memory.idle(), BUFFERS_IDLE);
     }
 }

@@ -10,8 +10,9 @@ pub const TCP_CLOCK: u32 = 5;
 /// 5 Gbit/s at 100 us.
 pub const RECEIVE_BUFFER: usize = 64 << 10;
 
-/// Bytes that a connection can have been given and the peer has not acknowledged.
-pub const SEND_BUFFER: usize = 16 << 10;
+/// Bytes that a connection can have been given and the peer has not acknowledged. As many as a card
+/// cuts into segments at once.
+pub const SEND_BUFFER: usize = 64 << 10;
 
 /// No buffer is smaller: two segments, or every second one would wait for a delayed answer.
 pub const LEAST_BUFFER: usize = 2 * 1460;
@@ -19,6 +20,10 @@ pub const LEAST_BUFFER: usize = 2 * 1460;
 /// After this time without data the memory of a connection's empty buffers is given back. That
 /// interrupts every CPU, so it is not done between the requests of a busy client.
 pub const BUFFERS_IDLE: Duration = Duration::from_millis(500);
+
+/// The same while more than half of [`ALL_BUFFERS`] is in use: a hundred thousand connections may
+/// be opened one after the other, and each be idle from then on.
+pub const CROWDED_BUFFERS_IDLE: Duration = Duration::from_millis(50);
 
 /// Bytes of buffers of all sockets together.
 pub const ALL_BUFFERS: usize = 256 << 20;
