@@ -16,7 +16,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -27,6 +27,7 @@ var (
 	idle    = flag.Int("idle", 5000, "idle connections")
 	from    = flag.String("from", "", "our addresses, which idle connections take in turn: each has some 50,000 ports")
 	only    = flag.String("only", "", "rows, by what their names begin with: http1 http16 http256 new echo send receive idle")
+	hold    = flag.Bool("hold", false, "open the idle connections, say so, and keep them until standard input ends")
 	ready   = flag.Duration("ready", 2*time.Minute, "how long to wait for the machine's first answer")
 )
 
@@ -37,6 +38,12 @@ type row struct {
 
 func main() {
 	flag.Parse()
+	if *hold {
+		if err := keep(); err != nil {
+			fmt.Println(err)
+		}
+		return
+	}
 	if *only == "floor" { // another machine, without HTTP
 		if err := floor(); err != nil {
 			fmt.Println("# floor failed:", err)
@@ -295,6 +302,9 @@ func memory() (bytes float64, err error) {
 	return 0, errors.New("/mem does not tell what is available")
 }
 
+// A process may have so many connections: descriptors are limited.
+const perProcess = 10_000
+
 // idleMemory: what a connection costs that has had a request answered, and waits.
 func idleMemory() error {
 	time.Sleep(time.Second) // what was before comes to rest
@@ -303,54 +313,81 @@ func idleMemory() error {
 		return err
 	}
 	toldBefore := maps.Clone(told)
-	var lock sync.Mutex
-	var open []net.Conn
-	var failed error
 	begun := time.Now()
-	var all sync.WaitGroup
-	for range 32 {
-		all.Add(1)
-		go func() {
-			defer all.Done()
-			for n := range *idle / 32 {
-				connection, err := request(n)
-				lock.Lock()
-				if err != nil {
-					failed = err
-					lock.Unlock()
-					return
-				}
-				open = append(open, connection)
-				lock.Unlock()
-			}
-		}()
-	}
-	all.Wait()
-	took := time.Since(begun)
-	defer func() {
-		for _, connection := range open {
-			connection.Close()
+	for left := *idle; left > 0; left -= perProcess {
+		holder := exec.Command(os.Args[0], "-hold", "-host", *host, "-idle", fmt.Sprint(min(left, perProcess)), "-from", *from)
+		input, err := holder.StdinPipe()
+		if err != nil {
+			return err
 		}
-	}()
-	if failed != nil {
-		return fmt.Errorf("after %d connections: %w", len(open), failed)
+		output, err := holder.StdoutPipe()
+		if err != nil {
+			return err
+		}
+		if err := holder.Start(); err != nil {
+			return err
+		}
+		defer func() {
+			input.Close()
+			holder.Wait()
+		}()
+		if said, _ := bufio.NewReader(output).ReadString('\n'); said != "open\n" {
+			return fmt.Errorf("with %d connections to go: %s", left, said)
+		}
 	}
+	took := time.Since(begun)
 	time.Sleep(time.Second)
 	after, err := memory()
 	if err != nil {
 		return err
 	}
-	say("idle_memory", (before-after)/float64(len(open)), "B")
+	each := func(bytes float64) float64 { return bytes / float64(*idle) }
+	say("idle_memory", each(before-after), "B")
 	for name, bytes := range told {
-		fmt.Printf("# idle: %s %.0f B each\n", name, (bytes-toldBefore[name])/float64(len(open)))
+		fmt.Printf("# idle: %s %.0f B each\n", name, each(bytes-toldBefore[name]))
 	}
-	say("idle_opened", float64(len(open))/took.Seconds(), "1/s")
+	say("idle_opened", float64(*idle)/took.Seconds(), "1/s")
 	return nil
+}
+
+// kept are the connections of this process: Go would close those that nobody has.
+var kept [32][]net.Conn
+
+// keep: in a process of its own, opens connections, 32 at a time.
+func keep() error {
+	var left atomic.Int64
+	left.Store(int64(*idle))
+	failed := make(chan error)
+	for nth := range kept {
+		go func() {
+			for {
+				n := left.Add(-1)
+				if n < 0 {
+					failed <- nil
+					return
+				}
+				connection, err := request(int(n))
+				if err != nil {
+					failed <- err
+					return
+				}
+				kept[nth] = append(kept[nth], connection)
+			}
+		}()
+	}
+	for range kept {
+		if err := <-failed; err != nil {
+			return err
+		}
+	}
+	fmt.Println("open")
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return err
 }
 
 // request opens a connection, from the address whose turn it is, and has a request answered.
 func request(turn int) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: 10 * time.Second, KeepAlive: -1}
+	dialer := net.Dialer{Timeout: time.Minute, KeepAlive: -1}
 	if addresses := strings.Fields(*from); len(addresses) > 0 {
 		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(addresses[turn%len(addresses)])}
 	}
@@ -358,7 +395,7 @@ func request(turn int) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	connection.SetDeadline(time.Now().Add(10 * time.Second))
+	connection.SetDeadline(time.Now().Add(time.Minute))
 	io.WriteString(connection, "GET / HTTP/1.1\r\nHost: race\r\n\r\n")
 	answer, err := http.ReadResponse(bufio.NewReaderSize(connection, 512), nil)
 	if err == nil {
