@@ -271,8 +271,8 @@ fn answer(frame: &mut Frame) {
     const HLT: u8 = 0xf4;
     ANSWERED.fetch_add(1, Ordering::Relaxed);
     let sleeps = !sampling::answers(&frame.interrupted());
-    // Between `sti` and `hlt` (pc.rs, `wait`) no interrupt was to come. One that waits for the `sti`
-    // would come behind our `iret`, and the `hlt` after it would not hear of it.
+    // Between `sti` and `hlt` (pc.rs, `wait`) no interrupt was to come. One that waits for the
+    // `sti` would come behind our `iret`, and the `hlt` after it would not hear of it.
     // SAFETY: the CPU was in `wait`, and its next instruction is code of ours.
     if sleeps && frame.rflags & INTERRUPTS_ON != 0 && unsafe { *(frame.rip as *const u8) } == HLT {
         frame.rip += 1;

@@ -225,9 +225,9 @@ fn a_heap_profile_names_who_holds_most() {
     console.ends_with("exit 0", 0);
 }
 
-/// A goroutine keeps interrupts off for 50 ms at a time. When they are on, samples that are late are
-/// taken where they are let in, in its caller: in the function that it calls meanwhile, an NMI alone
-/// takes some.
+/// A goroutine keeps interrupts off for 50 ms at a time. When they are on, samples that are late
+/// are taken where they are let in, in its caller: in the function that it calls meanwhile, an NMI
+/// alone takes some.
 #[test]
 fn code_with_interrupts_off_is_sampled_by_nmis() {
     for cpus in [2, 4] {

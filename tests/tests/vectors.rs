@@ -40,8 +40,8 @@ fn whatever_the_emulator_has_is_kept() {
     keeps("max", 4, "ymm too (832 bytes by XSAVE)");
 }
 
-/// NMIs come at any instruction: in handlers, in switches, before a `hlt`. Nothing is lost, and when
-/// one CPU crashes meanwhile the others stop, and the report is whole.
+/// NMIs come at any instruction: in handlers, in switches, before a `hlt`. Nothing is lost, and
+/// when one CPU crashes meanwhile the others stop, and the report is whole.
 #[test]
 fn a_storm_of_nmis_loses_nothing() {
     for cpus in [1, 2, 4] {

@@ -1,4 +1,5 @@
-//! What a lab's operations cost in instructions: `course/grade` starts this as a machine of its own.
+//! What a lab's operations cost in instructions: `course/grade` starts this as a machine of its
+//! own.
 //!
 //! QEMU counts (`-icount shift=0`): the machine's time stamp counter is then the number of
 //! instructions executed. There is one CPU, and nothing that interrupts it, so the figures are

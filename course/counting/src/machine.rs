@@ -145,8 +145,8 @@ unsafe impl GlobalAlloc for Heap {
     unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
 }
 
-/// How often an operation is done for a figure. A multiple of 61: at every 61st switch the scheduler
-/// looks at its global queue first.
+/// How often an operation is done for a figure. A multiple of 61: at every 61st switch the
+/// scheduler looks at its global queue first.
 const TIMES: u32 = 16 * 61;
 
 /// Prints what each of these costs, as `course/grade` reads it.

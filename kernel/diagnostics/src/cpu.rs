@@ -1,12 +1,12 @@
 //! Where time goes: each CPU is sampled whenever it has been busy for another 10 ms.
 //!
 //! The interrupt's handler writes into a ring of its CPU, and a goroutine takes the samples out. In
-//! the kernel the goroutine also looks which CPUs have interrupts off, and are to be asked by an NMI
-//! ([`sampling::watch`]).
+//! the kernel the goroutine also looks which CPUs have interrupts off, and are to be asked by an
+//! NMI ([`sampling::watch`]).
 //!
-//! **Rule:** a ring has one writer, its CPU's handlers, one at a time (sampling.rs), and one reader, whoever has begun to sample
-//! ([`Sampler`]). A place is written before `written` says so (Release), and read before `read`
-//! does (Release), so nobody waits.
+//! **Rule:** a ring has one writer, its CPU's handlers, one at a time (sampling.rs), and one
+//! reader, whoever has begun to sample ([`Sampler`]). A place is written before `written` says so
+//! (Release), and read before `read` does (Release), so nobody waits.
 
 use crate::place::Place;
 use crate::pprof::{Frame, Label, Profile};

@@ -14,6 +14,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use core::fmt::Write;
 use core::panic::Location;
 use executive::g::{G, Status, WaitReason};
@@ -103,7 +104,7 @@ pub(crate) fn profile_of(kind: &'static str, wanted: impl Fn(u64) -> bool) -> Ve
 /// each stack, those first of which there are most. Go: `?debug=1`.
 pub fn counts() -> String {
     let mut groups: Vec<_> = groups(|_| true).into_iter().collect();
-    groups.sort_by(|one, other| other.1.cmp(&one.1));
+    groups.sort_by_key(|group| Reverse(group.1));
     let total: u64 = groups.iter().map(|group| group.1).sum();
     let (mut out, mut places) = (String::new(), Places::default());
     // Writing to a string does not fail.

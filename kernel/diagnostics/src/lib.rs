@@ -12,8 +12,9 @@
 //! | [`top::Top`] | a person at a console |
 //!
 //! All of it runs beside the program. What reads stacks of goroutines, and looks for leaks, makes
-//! all CPUs stand still for some microseconds at a time; the rest stops nobody. There is no hardware in here: CPUs are
-//! sampled by [`executive::sampling`], and functions have the names that the machine tells.
+//! all CPUs stand still for some microseconds at a time; the rest stops nobody. There is no
+//! hardware in here: CPUs are sampled by [`executive::sampling`], and functions have the names that
+//! the machine tells.
 #![no_std]
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]

@@ -53,7 +53,7 @@ pub mod up {
         depth::on_growth,
         resting::{Resting, resting},
         sampling,
-        still::{StandStill, offer},
+        still::offer,
         trace,
     };
     pub use executive_core::{

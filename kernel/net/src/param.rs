@@ -75,8 +75,8 @@ pub const SHARDS: usize = 64;
 pub const BURST: usize = 64;
 
 /// Frames that were handed to a goroutine, and that it has not taken in. Linux has room for 1,000
-/// (`netdev_max_backlog`) and drops others; here they stay with the device. A frame has up to 64 KiB
-/// where the card puts segments together, and the buffers are kept.
+/// (`netdev_max_backlog`) and drops others; here they stay with the device. A frame has up to 64
+/// KiB where the card puts segments together, and the buffers are kept.
 pub const LANE: usize = 32;
 
 /// Ports for those who name none: as Linux.

@@ -770,8 +770,8 @@ fn what_a_shut_window_has_dropped_is_sent_again() {
     peer.close();
 }
 
-/// Both ends close, the peer first, while its window is shut and a part of what was written is still
-/// to be sent: when the window opens that goes out, and our FIN behind it.
+/// Both ends close, the peer first, while its window is shut and a part of what was written is
+/// still to be sent: when the window opens that goes out, and our FIN behind it.
 fn a_window_is_heeded_when_both_ends_have_closed() {
     let (stack, listener, peer) = played();
     let (stream, frame) = called(&stack, &listener, &peer, 5000);

@@ -224,8 +224,9 @@ unsafe extern "C" fn gostart() -> ! {
 }
 
 switch_section! {
-/// A goroutine's last instructions: its function returns here, one byte in (so that backtraces name
-/// this function, not the one before it). Go: `goexit`.
+/// Where a goroutine's function returns to: one byte in, for backtraces. Go: `goexit`.
+/// # Safety
+/// It is only returned to.
 pub unsafe extern "C" fn goexit() -> ! {
     "nop",
     "call {goexit1}",

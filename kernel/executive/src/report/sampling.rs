@@ -19,8 +19,8 @@
 //! **Rule:** a CPU's words are used by that CPU: pinned, on g0, or in its handlers, which may come
 //! between any two instructions of the others. So who arms the timer looks again afterwards. Others
 //! read `next` alone. An NMI may come while the timer's handler takes a sample: then it takes none
-//! (`taking`). It follows a chain of frames only where the machine says that memory is there, for it
-//! must not fault: the end of a fault would let in the next NMI, on the stack of this one.
+//! (`taking`). It follows a chain of frames only where the machine says that memory is there, for
+//! it must not fault: the end of a fault would let in the next NMI, on the stack of this one.
 
 use super::{census::busy_ns, crash};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::*, compiler_fence};
@@ -80,8 +80,9 @@ pub fn here(tell: impl FnMut(usize) -> bool) {
 }
 
 /// From here on each CPU is sampled whenever it has been busy for another `period_ns`. `sampler` is
-/// called in the timer's handler, or in that of an NMI, one at a time on each CPU: it takes no lock,
-/// allocates nothing, and does not fault. Each `start` must give the same function. `false`: somebody samples already.
+/// called in the timer's handler, or in that of an NMI, one at a time on each CPU: it takes no
+/// lock, allocates nothing, and does not fault. Each `start` must give the same function. `false`:
+/// somebody samples already.
 pub fn start(period_ns: u64, sampler: fn(&Sample<'_>)) -> bool {
     if TAKEN.swap(true, AcqRel) {
         return false;
@@ -167,8 +168,8 @@ pub fn insists() -> bool {
     INSISTS.get().is_some() && kit::SCHED.cpus() > 1
 }
 
-/// Asks each other CPU that is busy, and two periods behind with its samples, where it stands. While
-/// nothing is sampled it does nothing. In a goroutine.
+/// Asks each other CPU that is busy, and two periods behind with its samples, where it stands.
+/// While nothing is sampled it does nothing. In a goroutine.
 pub fn watch() {
     let _pin = Pin::new();
     watch_others();

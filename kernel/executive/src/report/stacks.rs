@@ -14,7 +14,8 @@
 //! then. (Go stops the world for all.)
 //!
 //! Rejected: to read without stopping anybody, and to drop what has changed meanwhile. It takes a
-//! count of a goroutine's runs to know: an instruction in each switch, for what hardly anybody asks.
+//! count of a goroutine's runs to know: an instruction in each switch, for what hardly anybody
+//! asks.
 
 use super::crash;
 use super::still::stand_still;
@@ -70,7 +71,8 @@ pub fn all(mut tell: impl FnMut(Standing<'_>)) {
                 let Some(one) = look(g) else { continue };
                 let before = frames.len();
                 let mut note = |pc| {
-                    // It was preempted, and is told where: what follows. (A newborn is nowhere else.)
+                    // It was preempted, and is told where: what follows. (A newborn is nowhere
+                    // else.)
                     if frames.len() > before && kit::in_switch(pc) && pc != goexit() {
                         frames.truncate(before);
                         return true;
