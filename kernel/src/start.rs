@@ -61,7 +61,7 @@ pub fn bring_up(info: &'static mut BootInfo) {
     let platform = acpi::init(boot.rsdp, boot.map);
     apic::init_this_cpu();
     hold::join(); // not before the APIC takes interrupts
-    executive::machine::up::offer(hold::still, true);
+    executive::stacks::offer(hold::still, true);
     let is_there = |address| pages::is_present(address & !(pages::PAGE - 1));
     sampling::insist_by(trap::ask, is_there);
     clock::init(platform);

@@ -53,7 +53,7 @@ pub mod up {
         depth::on_growth,
         resting::{Resting, resting},
         sampling,
-        still::offer,
+        stacks::offer,
         trace,
     };
     pub use executive_core::{

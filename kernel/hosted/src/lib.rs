@@ -124,7 +124,7 @@ pub fn boot(config: Config) {
     crash::init();
     fuzz::init();
     tick::init();
-    executive::machine::up::offer(tick::stand_still, false);
+    executive::stacks::offer(tick::stand_still, false);
     foreign::is_no_guest();
     cpu::become_cpu(0, executive::percpu_block(0));
 }

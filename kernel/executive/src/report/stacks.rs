@@ -19,6 +19,7 @@
 
 use super::crash;
 use super::still::stand_still;
+pub use super::still::{StandStill, offer};
 use crate::param::{REPORT_FRAMES, STACKS_AT_ONCE};
 use alloc::vec::Vec;
 use executive_core::g::{G, Status, WaitReason, getg};
