@@ -62,29 +62,41 @@ fn lines_of(command: &Command) -> Vec<String> {
 }
 
 /// It does it, or says in one line what it accepts; and in either case the kernel goes on.
-#[test]
-fn no_argument_of_any_command_ends_the_kernel() {
+fn no_argument_of_any_command_ends_the_kernel(cpus: usize) {
     const ALIVE: &str = "prime 30 is 113\n";
     let lines: Vec<String> = commands().iter().flat_map(lines_of).collect();
     let typed: String = lines.iter().map(|line| format!("{line}\nsieve 30\n")).collect();
-    for cpus in [1, 2, 4] {
-        // 1: some of the commands fail, as they should.
-        let said = boots().smp(cpus).mem("128M").within_secs(300).typed(typed.clone()).dies(1);
-        let answers: Vec<&str> =
-            said.text.split_inclusive(ALIVE).filter(|part| part.ends_with(ALIVE)).collect();
-        assert_eq!(answers.len(), lines.len(), "the console did not do all\n{said}");
-        for (line, answer) in lines.iter().zip(answers) {
-            // The line itself, as it is drawn: in pieces, if it is long.
-            assert!(
-                answer.contains(&format!("> {}", &line[..line.len().min(70)])),
-                "{line:?} became\n{answer}"
-            );
-            let (name, _) = line.split_once(' ').expect("there is one");
-            let complaints =
-                answer.lines().filter(|told| told.starts_with(&format!("{name}: "))).count();
-            assert!(complaints <= 1, "{line:?} complains at length\n{answer}");
-        }
+    // 1: some of the commands fail, as they should.
+    let said = boots().smp(cpus).mem("128M").within_secs(300).typed(typed).dies(1);
+    let answers: Vec<&str> =
+        said.text.split_inclusive(ALIVE).filter(|part| part.ends_with(ALIVE)).collect();
+    assert_eq!(answers.len(), lines.len(), "the console did not do all\n{said}");
+    for (line, answer) in lines.iter().zip(answers) {
+        // The line itself, as it is drawn: in pieces, if it is long.
+        assert!(
+            answer.contains(&format!("> {}", &line[..line.len().min(70)])),
+            "{line:?} became\n{answer}"
+        );
+        let (name, _) = line.split_once(' ').expect("there is one");
+        let complaints =
+            answer.lines().filter(|told| told.starts_with(&format!("{name}: "))).count();
+        assert!(complaints <= 1, "{line:?} complains at length\n{answer}");
     }
+}
+
+#[test]
+fn no_argument_of_any_command_ends_a_kernel_with_1_cpu() {
+    no_argument_of_any_command_ends_the_kernel(1);
+}
+
+#[test]
+fn no_argument_of_any_command_ends_a_kernel_with_2_cpus() {
+    no_argument_of_any_command_ends_the_kernel(2);
+}
+
+#[test]
+fn no_argument_of_any_command_ends_a_kernel_with_4_cpus() {
+    no_argument_of_any_command_ends_the_kernel(4);
 }
 
 /// Where a limit is memory's, the command says it, and keeps to it.
