@@ -39,7 +39,7 @@ unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
 
 format() {
     cargo fmt --all --check && rustfmt --edition 2024 --check tests/outside/*/src/*.rs &&
-        rustfmt --edition 2024 --check course/harness/src/*.rs course/labs/*/src/lib.rs course/labs/*/{claims,count}/src/main.rs
+        rustfmt --edition 2024 --check course/harness/src/*.rs course/counting/src/*.rs course/labs/*/src/lib.rs course/labs/*/{claims,count}/src/main.rs
 }
 
 clippy() {
