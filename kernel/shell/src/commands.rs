@@ -27,7 +27,7 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use core::time::Duration;
 use executive::chan::{Receiver, Sender};
 use executive::sync::Mutex;
-use executive::{chan, go, machine};
+use executive::{chan, go, machine, time};
 use kernel::{frames, keyboard, println};
 
 type Outcome = Result<(), String>;
@@ -239,6 +239,20 @@ impl<'a> Args<'a> {
     /// Whether the command should end early.
     fn stopped(&self) -> bool {
         self.stop.load(Relaxed)
+    }
+}
+
+/// From a look whether Ctrl-C was pressed to the next.
+const LOOKS: Duration = Duration::from_millis(100);
+
+/// Sleeps, but not beyond the end.
+fn nap(span: Duration, over: &AtomicBool) {
+    let begin = time::Instant::now();
+    while let left = span.saturating_sub(begin.elapsed())
+        && !left.is_zero()
+        && !over.load(Relaxed)
+    {
+        time::sleep(left.min(LOOKS));
     }
 }
 

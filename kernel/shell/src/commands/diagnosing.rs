@@ -1,7 +1,7 @@
 //! A look into the running system, as Go's tools show it (package `diagnostics`).
 
 use super::suites::while_another;
-use super::{Args, KEYS, Outcome, words};
+use super::{Args, KEYS, LOOKS, Outcome, nap, words};
 use alloc::format;
 use alloc::string::String;
 use core::net::SocketAddr;
@@ -19,9 +19,6 @@ use http::Server;
 use kernel::{memory, print, println, trap};
 use net::Stack;
 
-/// From a look whether Ctrl-C was pressed to the next.
-const LOOKS: Duration = Duration::from_millis(100);
-
 /// Does the rest of the words as a command beside `other`; without a command until Ctrl-C.
 fn beside(args: &Args, other: impl FnOnce(&AtomicBool) -> Outcome + Send + 'static) -> Outcome {
     if args.words.len() > 1 {
@@ -29,17 +26,6 @@ fn beside(args: &Args, other: impl FnOnce(&AtomicBool) -> Outcome + Send + 'stat
         return outcome.and(other);
     }
     other(args.stop)
-}
-
-/// Sleeps, but not beyond the end.
-fn nap(span: Duration, over: &AtomicBool) {
-    let begin = time::Instant::now();
-    while let left = span.saturating_sub(begin.elapsed())
-        && !left.is_zero()
-        && !over.load(Relaxed)
-    {
-        time::sleep(left.min(LOOKS));
-    }
 }
 
 /// A line, or one after the other while a command runs.

@@ -1,7 +1,7 @@
 //! When memory is short: what is kept and not needed must come back, what is used must stay, and a
 //! request for too much must be refused.
 
-use super::{Args, Outcome, run_command};
+use super::{Args, Outcome, nap, run_command};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -25,9 +25,7 @@ pub fn heap(args: &Args) -> Outcome {
     let late = Instant::now() + args.seconds(1, 0)?;
     let pieces = take_heap(args.mib(0)?)?;
     println!("{} MiB of the heap were written and read", pieces.len());
-    while !late.remaining().is_zero() && !args.stopped() {
-        sleep(Duration::from_millis(10));
-    }
+    nap(late.remaining(), args.stop);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Claims about the scheduler, put to the test on this machine. Each can fail, and then says what
 //! it saw.
 
-use super::{Args, Outcome};
+use super::{Args, Outcome, nap};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -42,10 +42,7 @@ pub fn masked(args: &Args) -> Outcome {
             without_interrupts(|| spins_until(now() + ns));
         }
     });
-    let end = time::Instant::now() + span;
-    while time::Instant::now() < end && !args.stopped() {
-        time::sleep(Duration::from_millis(20));
-    }
+    nap(span, args.stop);
     stop.store(true, Ordering::Relaxed);
     spinner.join();
     Ok(())
@@ -79,11 +76,7 @@ pub fn hogs(args: &Args) -> Outcome {
         time::sleep(Duration::from_millis(1)); // yields would fill a trace
     }
     let begin = look();
-    // In pieces, so that Ctrl-C stops it soon.
-    let end = time::Instant::now() + span;
-    while time::Instant::now() < end && !args.stopped() {
-        time::sleep((end - time::Instant::now()).min(Duration::from_millis(100)));
-    }
+    nap(span, args.stop);
     let work: Vec<u64> = look().iter().zip(&begin).map(|(now, then)| now - then).collect();
     enough.store(true, Ordering::Relaxed);
     hogs.into_iter().for_each(|hog| hog.join());
