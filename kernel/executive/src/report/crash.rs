@@ -354,6 +354,16 @@ fn backtrace(frames: &mut Frames<'_>, fp: usize) -> bool {
     walk(fp, |_| ours.get(), may_jump, tell) && !jumped.get()
 }
 
+/// What every goroutine returns to at last: a frame that tells nothing.
+pub(super) fn goexit() -> usize {
+    kit::goexit as *const () as usize
+}
+
+/// Whether this frame, behind the innermost of a saved goroutine, is that of its preemption.
+pub(super) fn was_preempted(pc: usize) -> bool {
+    kit::in_switch(pc) && pc != goexit()
+}
+
 /// Walks the frames of a goroutine that `mcall` has saved. Nothing outside of its stack is read.
 pub(super) fn saved_frames(g: &G, mut tell: impl FnMut(usize) -> bool) {
     let Some(stack) = g.seen().map(|seen| seen.stack) else { return };
@@ -368,7 +378,7 @@ pub(super) fn saved_frames(g: &G, mut tell: impl FnMut(usize) -> bool) {
     walk_on(stack, sp, fp, |pc| {
         let counts = tell(pc);
         // It was preempted: of the code that was interrupted no call tells.
-        if kit::in_switch(pc) && pc != kit::goexit as *const () as usize {
+        if was_preempted(pc) {
             tell(g.preempt_pc.get());
         }
         counts

@@ -23,7 +23,7 @@ pub use super::still::{StandStill, offer};
 use crate::param::{REPORT_FRAMES, STACKS_AT_ONCE};
 use alloc::vec::Vec;
 use executive_core::g::{G, Status, WaitReason, getg};
-use executive_core::kit::{self, SCHED, Seen};
+use executive_core::kit::{SCHED, Seen};
 
 /// A goroutine that has not ended, as it stood.
 pub struct Standing<'a> {
@@ -35,8 +35,6 @@ pub struct Standing<'a> {
     pub reason: WaitReason,
     /// Since when it waited (coarse time, ns); 0: it did not.
     pub since: u64,
-    /// Whether it serves the system.
-    pub is_system: bool,
     /// Where it goes on, then the calls that led there, innermost first: the first 32. Empty: it
     /// ran on another CPU, or is not known.
     pub frames: &'a [usize],
@@ -47,7 +45,6 @@ struct One {
     status: Status,
     reason: WaitReason,
     since: u64,
-    is_system: bool,
     frames: usize,
 }
 
@@ -72,13 +69,12 @@ pub fn all(mut tell: impl FnMut(Standing<'_>)) {
                 let Some(one) = look(g) else { continue };
                 let before = frames.len();
                 let mut note = |pc| {
-                    // It was preempted, and is told where: what follows. (A newborn is nowhere
-                    // else.)
-                    if frames.len() > before && kit::in_switch(pc) && pc != goexit() {
+                    // Where that was is told: what follows. (A newborn is nowhere else.)
+                    if frames.len() > before && crash::was_preempted(pc) {
                         frames.truncate(before);
                         return true;
                     }
-                    let fits = frames.len() < frames.capacity() && pc != goexit();
+                    let fits = frames.len() < frames.capacity() && pc != crash::goexit();
                     if fits {
                         frames.push(pc); // allocates nothing
                     }
@@ -98,18 +94,13 @@ pub fn all(mut tell: impl FnMut(Standing<'_>)) {
         let Some(g) = next else { return };
         last = Some(g);
         let mut rest = &frames[..];
-        for One { seen, status, reason, since, is_system, frames } in ones.drain(..) {
+        for One { seen, status, reason, since, frames } in ones.drain(..) {
             let (frames, after) = rest.split_at(frames);
             rest = after;
-            tell(Standing { seen, status, reason, since, is_system, frames });
+            tell(Standing { seen, status, reason, since, frames });
         }
         frames.clear();
     }
-}
-
-/// What every goroutine returns to at last: a frame that tells nothing.
-fn goexit() -> usize {
-    kit::goexit as *const () as usize
 }
 
 fn look(g: &G) -> Option<One> {
@@ -121,5 +112,5 @@ fn look(g: &G) -> Option<One> {
     };
     let reason = if waits { g.wait_reason() } else { WaitReason::None };
     let since = if waits { g.waiting_since() } else { 0 };
-    Some(One { seen, status, reason, since, is_system: g.is_system(), frames: 0 })
+    Some(One { seen, status, reason, since, frames: 0 })
 }
