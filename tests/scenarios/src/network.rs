@@ -287,6 +287,19 @@ fn reply(to: &[u8], sequence: u32, acknowledges: u32, flags: u8) -> Vec<u8> {
     frame
 }
 
+/// The same, with this window.
+fn reply_with_window(
+    to: &[u8],
+    sequence: u32,
+    acknowledges: u32,
+    flags: u8,
+    window: u16,
+) -> Vec<u8> {
+    let mut frame = reply(to, sequence, acknowledges, flags);
+    frame[48..50].copy_from_slice(&window.to_be_bytes());
+    frame
+}
+
 const FIN: u8 = 1;
 const SYN: u8 = 2;
 const RST: u8 = 4;
@@ -748,9 +761,8 @@ fn what_a_shut_window_has_dropped_is_sent_again() {
     let (stream, frame) = called(&stack, &listener, &peer, 5000);
     let first = numbers(&frame).0.wrapping_add(1);
     let tell = |acknowledged: u32, window: u16| {
-        let mut says = reply(&frame, 5001, first.wrapping_add(acknowledged), ACK);
-        says[48..50].copy_from_slice(&window.to_be_bytes());
-        peer.inject(&says);
+        let acknowledges = first.wrapping_add(acknowledged);
+        peer.inject(&reply_with_window(&frame, 5001, acknowledges, ACK, window));
     };
     tell(0, 7);
     until(|| stack.interfaces()[0].counts().received >= 3);
@@ -777,9 +789,8 @@ fn a_window_is_heeded_when_both_ends_have_closed() {
     let (stream, frame) = called(&stack, &listener, &peer, 5000);
     let first = numbers(&frame).0.wrapping_add(1);
     let tell = |sequence: u32, acknowledged: u32, window: u16, flags: u8| {
-        let mut says = reply(&frame, sequence, first.wrapping_add(acknowledged), flags);
-        says[48..50].copy_from_slice(&window.to_be_bytes());
-        peer.inject(&says);
+        let acknowledges = first.wrapping_add(acknowledged);
+        peer.inject(&reply_with_window(&frame, sequence, acknowledges, flags, window));
     };
     tell(5001, 0, 7, ACK | FIN);
     assert_eq!(stream.read(&mut [0]), Ok(0));
@@ -1224,9 +1235,7 @@ fn a_window_that_is_shut_is_asked_about() {
     let (stream, frame) = called(&stack, &listener, &peer, 5000);
     let first = numbers(&frame).0.wrapping_add(1);
     let tell = |window: u16| {
-        let mut says = reply(&frame, 5001, first, ACK);
-        says[48..50].copy_from_slice(&window.to_be_bytes());
-        peer.inject(&says);
+        peer.inject(&reply_with_window(&frame, 5001, first, ACK, window));
     };
     tell(0);
     until(|| stack.interfaces()[0].counts().received >= 3);
