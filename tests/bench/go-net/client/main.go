@@ -395,6 +395,9 @@ func request(turn int) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	// It ends by a reset: else Linux would send its FIN to the next machine, which has the same address,
+	// again and again; those of 10,000 connections fill the TAP device's queue, and frames are lost.
+	connection.(*net.TCPConn).SetLinger(0)
 	connection.SetDeadline(time.Now().Add(time.Minute))
 	io.WriteString(connection, "GET / HTTP/1.1\r\nHost: race\r\n\r\n")
 	answer, err := http.ReadResponse(bufio.NewReaderSize(connection, 512), nil)
