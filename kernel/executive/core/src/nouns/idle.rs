@@ -97,13 +97,13 @@ impl Idle {
     #[inline]
     pub fn wakep_for_next(&self, soon: impl FnOnce() -> bool) -> Option<usize> {
         full_fence_after_exchange(); // partner: the fence in `go_idle`
-        let wakes = self.napping.load(Ordering::Relaxed) == 0 && self.wants_a_searcher();
+        let wakes = self.wants_a_searcher() && self.napping.load(Ordering::Relaxed) == 0;
         if wakes && !soon() { self.claim_one() } else { None }
     }
 
     #[inline]
     fn wants_a_searcher(&self) -> bool {
-        self.searching.load(Ordering::Relaxed) == 0 && self.idle_count() != 0
+        self.idle_count() != 0 && self.searching.load(Ordering::Relaxed) == 0
     }
 
     #[cold]
