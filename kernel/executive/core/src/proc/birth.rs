@@ -22,9 +22,8 @@ use crate::switch::OnG0;
 use crate::tools::fatal::throw;
 use crate::tools::trace::Event;
 use crate::{switch, tools::percpu};
-use alloc::boxed::Box;
 use core::alloc::Layout;
-use core::mem::{ManuallyDrop, needs_drop};
+use core::mem::{ManuallyDrop, MaybeUninit, needs_drop};
 use core::panic::Location;
 use core::ptr::null_mut;
 use core::sync::atomic::Ordering::Relaxed;
@@ -84,6 +83,10 @@ where
     F: FnOnce() -> T,
 {
     percpu::point();
+    let body = Layout::new::<Body<F, T>>();
+    if body.size() + body.align() > start.stack_bytes / 2 {
+        return Err((SpawnError::StackTooSmall, f));
+    }
     let mut f = ManuallyDrop::new(f);
     let f_ptr = &raw const *f;
     let started = switch::systemstack(|| {
@@ -99,22 +102,36 @@ where
         } else {
             put_last(m(), g); // main itself, which CPU 0 finds at once: no wakep; or by a policy
         }
-        Ok(g)
+        Some(g)
     });
-    match started {
-        Ok(g) => Ok(g),
-        // SAFETY: it was not moved.
-        Err(e) => Err((e, unsafe { ManuallyDrop::take(&mut f) })),
-    }
+    // SAFETY: without a g it was not moved.
+    started.ok_or_else(|| (no_g(), unsafe { ManuallyDrop::take(&mut f) }))
 }
 
 /// A runnable g that begins with `run(body)`, a body of that layout; in no queue yet. On g0.
-fn newproc1(start: &Builder, body: Layout, run: *const ()) -> Result<&'static G, SpawnError> {
+fn newproc1(start: &Builder, body: Layout, run: *const ()) -> Option<&'static G> {
     let p = p();
-    if body.size() + body.align() > start.stack_bytes / 2 {
-        return Err(SpawnError::StackTooSmall);
+    let own = p.gfree.get_own();
+    match own.filter(|g| start.stack_bytes == STACK_BYTES && g.stack_top() != 0) {
+        Some(g) => Some(begin(p, g, start, body, run)),
+        None => slow(own, start, body, run),
     }
-    let g = gfget(p, start.stack_bytes).ok_or_else(no_g)?;
+}
+
+/// The same if this P's `own` last g does not do. (So the usual case saves no registers.)
+#[cold]
+#[inline(never)]
+fn slow(
+    own: Option<&'static G>,
+    start: &Builder,
+    body: Layout,
+    run: *const (),
+) -> Option<&'static G> {
+    Some(begin(p(), gfget(p(), own, start.stack_bytes)?, start, body, run))
+}
+
+#[inline(always)]
+fn begin(p: &P, g: &'static G, start: &Builder, body: Layout, run: *const ()) -> &'static G {
     let body = (g.stack_top() - g.color.get() as usize - body.size()) & !(body.align().max(16) - 1);
     g.body.set(body as *mut ());
     // SAFETY: STACK-OWNER: a Dead g from the free list is ours; its first page is committed.
@@ -124,7 +141,7 @@ fn newproc1(start: &Builder, body: Layout, run: *const ()) -> Result<&'static G,
     g.set_status(Status::Dead, Status::Runnable, "newproc1: new g is not Dead");
     g.is_born(next_goid(p), start.name, start.system, start.at);
     p.stats.born.bump();
-    Ok(g.count(Event::Go, g))
+    g.count(Event::Go, g)
 }
 
 /// Why `gfget` has none.
@@ -222,23 +239,8 @@ pub(crate) fn reap(g: &'static G) {
     percpu::unpin();
 }
 
-/// A free g with a stack of this size, or a new one.
-#[inline(always)]
-fn gfget(p: &P, stack_bytes: usize) -> Option<&'static G> {
-    let g = p.gfree.get_own();
-    if let Some(g) = g
-        && stack_bytes == STACK_BYTES
-        && g.stack_top() != 0
-    {
-        return Some(g);
-    }
-    gfget_slow(p, g, stack_bytes)
-}
-
-/// The slow half: this P's last g has no stack that fits, or there is none.
-#[cold]
-#[inline(never)]
-fn gfget_slow(p: &P, own: Option<&'static G>, stack_bytes: usize) -> Option<&'static G> {
+/// A free g with a stack of this size, or a new one: `own` was this P's last.
+fn gfget(p: &P, own: Option<&'static G>, stack_bytes: usize) -> Option<&'static G> {
     if percpu::is_foreign() {
         return None; // here, because its own list is always empty
     }
@@ -297,16 +299,9 @@ pub(crate) fn free_stack(g: &G) -> bool {
 /// A new g, Dead; its stack is the caller's to find.
 #[cold]
 fn malg() -> Option<&'static G> {
-    // SAFETY: a layout of nonzero size.
-    let g = unsafe { alloc::alloc::alloc(Layout::new::<G>()) }.cast::<G>();
-    if g.is_null() {
-        return None;
-    }
-    // SAFETY: just allocated for a G. Never freed: g's are only reused.
-    let g: &'static G = unsafe {
-        g.write(G::new());
-        Box::leak(Box::from_raw(g))
-    };
+    // SAFETY: of nonzero size, and ours when allocated. Never freed: g's are only reused.
+    let g = unsafe { alloc::alloc::alloc(Layout::new::<G>()).cast::<MaybeUninit<G>>().as_mut()? };
+    let g: &'static G = g.write(G::new());
     g.color.set((SCHED.allgs_len.load(Relaxed) % STACK_COLORS * 64) as u32);
     g.set_status(Status::Idle, Status::Dead, "malg: new g is not Idle");
     SCHED.add_g(g);
@@ -316,12 +311,11 @@ fn malg() -> Option<&'static G> {
 /// A goroutine number that was never used, from this P's batch.
 #[doc(alias = "goidcache")]
 fn next_goid(p: &P) -> u64 {
-    if p.goid_next.get() == p.goid_end.get() {
-        let first = SCHED.goid.fetch_add(GOID_BATCH, Relaxed);
-        p.goid_next.set(first);
-        p.goid_end.set(first + GOID_BATCH);
+    let mut id = p.goid_next.get();
+    if id == p.goid_end.get() {
+        id = SCHED.goid.fetch_add(GOID_BATCH, Relaxed);
+        p.goid_end.set(id + GOID_BATCH);
     }
-    let id = p.goid_next.get();
     p.goid_next.set(id + 1);
     id
 }
