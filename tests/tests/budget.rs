@@ -11,7 +11,7 @@ use tests::{Transcript, boots};
 const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bench/instructions.txt");
 const UPDATE: &str = "BUDGET=update cargo test -p tests --test budget";
 /// How much dearer an operation may become before the file must say so (percent).
-const GROWTH: f64 = 5.0;
+const GROWTH: f64 = 2.0;
 /// What a switch may cost while everything is recorded, in switches.
 const TRACED: f64 = 1.3;
 /// How far apart figures may lie that are called flat (percent).
