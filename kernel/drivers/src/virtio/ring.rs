@@ -1,6 +1,10 @@
 //! A virtqueue, and what is out in it. No locks, no waiting, no device: package `tests` runs it on
 //! the host, where a device of its own fills it with nonsense.
 //!
+//! QEMU before 8.1 leaves the fences below out of what it makes of a machine of one CPU, though its
+//! devices run beside it (mended by its commit c914d46d). A notification or an interrupt could be
+//! lost so; in 800,000 round trips over a card with QEMU 7.2 none was.
+//!
 //! **Rule:** what the device writes into the ring is a claim. What it says to be done must be out,
 //! and no longer than there is room for. Else the ring is not used any more.
 #![allow(unsafe_code)] // `VirtQueue` takes slices of memory that the device reads and writes.
