@@ -1,5 +1,5 @@
 //! A planted fault: two goroutines write to each other's mailbox until both are full, and a third
-//! waits for an answer of one of them. Find it as docs/debugging.md does: `./qemu-run.sh --smp 2
+//! waits for an answer of either. Find it as docs/debugging.md does: `./qemu-run.sh --smp 2
 //! --net --example mailboxes`, then a browser at `localhost:8080/debug/`.
 #![no_std]
 #![no_main]
@@ -8,22 +8,19 @@ extern crate alloc;
 
 use core::time::Duration;
 use executive::chan::{Receiver, Sender};
-use executive::{Builder, chan, time};
+use executive::{Builder, chan, select, time};
 
 kernel::entry!(main);
 
 /// Answers each letter. (By two: when both mailboxes are full, nobody looks into his own.)
-fn write_to(peer: Sender<u64>, mailbox: Receiver<u64>, answers: Option<Sender<u64>>) {
+fn write_to(peer: Sender<u64>, mailbox: Receiver<u64>, answers: Sender<u64>) {
     // All ends stay here: so it is known who could still help whom.
-    let (peer, mailbox) = (peer.owned(), mailbox.owned());
-    let answers = answers.map(Sender::owned);
+    let (peer, mailbox, answers) = (peer.owned(), mailbox.owned(), answers.owned());
     for n in 0..=u64::MAX {
         peer.send(n).expect("the other receives");
         peer.send(n).expect("the other receives");
         let letter = mailbox.recv().expect("the other sends");
-        if let Some(answers) = &answers {
-            answers.send(letter).expect("the auditor receives");
-        }
+        answers.send(letter).expect("the auditor receives");
     }
 }
 
@@ -37,12 +34,30 @@ fn main() {
     let stack = drivers::network::up("10.0.2.15/24", "10.0.2.2").expect("a network card");
 
     let ((to_stock, stock), (to_orders, orders)) = (chan(1), chan(1));
-    let (answers, answered) = chan(0);
-    start("orders", move || write_to(to_stock, orders, Some(answers)));
-    start("stock", move || write_to(to_orders, stock, None));
-    start("auditor", move || answered.iter().for_each(|n| kernel::println!("letter {n}")));
+    let ((answer, of_orders), (reply, of_stock), (bell, rings)) = (chan(0), chan(0), chan::<()>(0));
+    start("orders", move || {
+        let _bell = bell.owned();
+        write_to(to_stock, orders, answer)
+    });
+    start("stock", move || write_to(to_orders, stock, reply));
+    start("auditor", move || {
+        loop {
+            let letter = select! {
+                recv(of_orders) -> letter => letter,
+                recv(of_stock) -> letter => letter,
+            };
+            kernel::println!("letter {letter:?}");
+        }
+    });
 
-    // These two are well: one sleeps, and the other waits for it.
+    // These three are well. Nobody rings, but the guard does not wait for ever; one sleeps, and the
+    // last waits for that one.
+    start("guard", move || {
+        select! {
+            recv(rings) -> _ => {}
+            after(Duration::from_secs(3600)) => {}
+        }
+    });
     let (tx, rx) = chan(0);
     start("clock", move || {
         let tx = tx.owned();
@@ -53,7 +68,7 @@ fn main() {
     start("listener", move || rx.owned().iter().for_each(drop));
 
     let listener = stack.listen("0.0.0.0:80").expect("port 80 is free");
-    kernel::println!("five goroutines run, and /debug/ is served on port 80");
+    kernel::println!("six goroutines run, and /debug/ is served on port 80");
     diagnostics::heap::set_mem_profile_rate(diagnostics::heap::MEM_PROFILE_RATE);
     http::Server::new(diagnostics::handler::serve).serve(listener);
 }

@@ -39,10 +39,11 @@ use executive_core::g::{G, WaitReason};
 use executive_core::machine;
 use executive_core::wait::{Parked, may_park, prepare, random, winner};
 
-/// What the macro [`select!`](crate::select!) is made of, which runs in its users' crates.
+/// What the macro [`select!`](crate::select!) is made of, which runs in its users' crates; and what
+/// reports ask.
 #[doc(hidden)]
 pub mod macro_support {
-    pub use super::case::{Case, RecvSlot, SendSlot};
+    pub use super::case::{Arm, Case, RecvSlot, SendSlot, arms_at_rest};
     pub use super::{choose, poll};
 }
 

@@ -20,6 +20,7 @@ use executive_core::kit::{self, Seen, curg, m_of, on_g0};
 use executive_core::machine::{self, Interrupted, Stack};
 use executive_core::percpu;
 use executive_services::chan::{OwnedEnd, owned_ends_at_rest};
+use executive_services::select::macro_support::{Arm, arms_at_rest};
 use executive_services::{recover, sync::RawMutex};
 
 /// The status of a run that ended in a crash, as in Go.
@@ -300,6 +301,16 @@ fn last_owner(g: &G) -> (usize, &'static str) {
 pub(super) fn owned_ends(_: &Still, tell: impl FnMut(OwnedEnd)) {
     // SAFETY: all CPUs stand still; and whoever had the lock of the notes would run.
     unsafe { owned_ends_at_rest(tell) }
+}
+
+/// The arms of the select in which it waits; [`Arm::Other`] if it does not.
+pub(super) fn arms(_: &Still, g: &G, mut tell: impl FnMut(Arm)) {
+    let at = g.behind();
+    if !g.stack().contains(at) {
+        return tell(Arm::Other); // somebody else parks for this reason
+    }
+    // SAFETY: all CPUs stand still. On its own stack is nothing behind it but a select's list.
+    unsafe { arms_at_rest(at, tell) }
 }
 
 /// The address of the g that waits for the end of this one. Else some number that is none.

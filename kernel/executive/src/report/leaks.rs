@@ -9,7 +9,10 @@
 //! If all these ends are owned, it is known who that is. A goroutine that waits for such as can
 //! never run again can never run again. Whoever waits for anything else may go on.
 //!
-//! What it cannot see: waits for channels that have another end which may be anybody's, selects,
+//! A select waits for all of its arms.
+//!
+//! What it cannot see: waits for channels that have another end which may be anybody's, selects
+//! with an arm for one of those, for a time or an interrupt, or with no arm that is on,
 //! condition variables, semaphores, wait groups, barriers and `RwLock`s. So a goroutine that waits
 //! for a reply that nobody will send may not be found; `/debug/` shows for how long it has waited.
 //!
@@ -23,10 +26,12 @@
 use super::crash;
 use super::still::stand_still_alone;
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::panic::Location;
 use executive_core::g::{G, Status, WaitReason, getg};
 use executive_core::kit::{SCHED, Seen};
 use executive_services::chan::{OwnedEnd, owned_ends};
+use executive_services::select::macro_support::Arm;
 
 /// A goroutine that can never run again.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +71,12 @@ struct Standing {
     owner: usize,
     /// The address of the g that waits for its end; or no address.
     joined_by: usize,
+    /// The arms of the select in which it waits, among all of them; none: not known.
+    arms: Range<usize>,
 }
+
+/// The ends of a channel: which channel, and whether those that send.
+type Ends = (usize, bool);
 
 /// All goroutines that can never run again, as far as that is known; the oldest first. Looks once:
 /// all other CPUs stand still meanwhile, for longer the more goroutines there are.
@@ -79,10 +89,12 @@ pub fn find() -> Result<Vec<Leak>, Unknown> {
     let mut owned = 0;
     owned_ends(|_| owned += 1);
     let mut ends: Vec<OwnedEnd> = Vec::with_capacity(owned + 64);
+    let mut arms: Vec<Ends> = Vec::with_capacity(4 * all.capacity());
     let mut busy = 0;
     let stood = stand_still_alone(&mut |still| {
         all.clear();
         ends.clear();
+        arms.clear();
         let others = || SCHED.all().filter(|g| !core::ptr::eq(*g, me));
         busy =
             others().filter(|g| matches!(g.status(), Status::Running | Status::Runnable)).count();
@@ -97,11 +109,22 @@ pub fn find() -> Result<Vec<Leak>, Unknown> {
                 _ => 0,
             };
             let joined_by = crash::joined_by(g);
+            let before = arms.len();
+            let mut known = reason == Some(WaitReason::Select);
+            if known {
+                crash::arms(&still, g, |arm| match arm {
+                    Arm::Chan(channel, sends) if arms.len() < arms.capacity() => {
+                        arms.push((channel, sends));
+                    }
+                    _ => known = false,
+                });
+            }
+            let arms = if known { before..arms.len() } else { 0..0 };
             if all.len() == all.capacity() {
                 busy = 1; // born since
                 return;
             }
-            all.push(Standing { seen, g, reason, owner, joined_by });
+            all.push(Standing { seen, g, reason, owner, joined_by, arms });
         }
         crash::owned_ends(&still, |end| match ends.len() < ends.capacity() {
             true => ends.push(end),
@@ -110,12 +133,12 @@ pub fn find() -> Result<Vec<Leak>, Unknown> {
     });
     match busy {
         _ if !stood => Err(Unknown::NotOffered),
-        0 => Ok(stuck(all, &ends)),
+        0 => Ok(stuck(all, &ends, &arms)),
         _ => Err(Unknown::Busy(busy)),
     }
 }
 
-fn stuck(mut all: Vec<Standing>, ends: &[OwnedEnd]) -> Vec<Leak> {
+fn stuck(mut all: Vec<Standing>, ends: &[OwnedEnd], arms: &[Ends]) -> Vec<Leak> {
     all.sort_unstable_by_key(|one| one.seen.stack.lo);
     let by_stack = |address: usize| {
         let after = all.partition_point(|one| one.seen.stack.lo <= address);
@@ -140,17 +163,25 @@ fn stuck(mut all: Vec<Standing>, ends: &[OwnedEnd]) -> Vec<Leak> {
         let all = those.clone().next()?.ends == those.clone().count();
         if all { those.map(|end| by_id(end.owner)).collect::<Option<Vec<usize>>>() } else { None }
     };
+    // Who can end a wait at a channel. (To receive one waits for no receiver.)
+    let wake = |(channel, sends): Ends| {
+        let mut those = have(channel, true)?;
+        if sends {
+            those.extend(have(channel, false)?);
+        }
+        Some(those)
+    };
     // Each waits for any of some others, or for something unknown.
     let waits: Vec<Option<Vec<usize>>> = all
         .iter()
         .map(|one| match one.reason? {
             WaitReason::MutexLock => Some([by_stack(one.owner)?].into()),
             WaitReason::Join => Some([by_joiner(core::ptr::from_ref(one.g).addr() as u64)?].into()),
-            WaitReason::ChanReceive => have(one.g.waits_for(), true),
-            WaitReason::ChanSend => {
-                let mut either = have(one.g.waits_for(), false)?;
-                either.extend(have(one.g.waits_for(), true)?);
-                Some(either)
+            WaitReason::ChanReceive => wake((one.g.waits_for(), false)),
+            WaitReason::ChanSend => wake((one.g.waits_for(), true)),
+            WaitReason::Select if !one.arms.is_empty() => {
+                let each = arms[one.arms.clone()].iter().map(|&ends| wake(ends));
+                Some(each.collect::<Option<Vec<_>>>()?.concat())
             }
             _ => None,
         })

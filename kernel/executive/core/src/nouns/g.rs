@@ -336,13 +336,14 @@ impl G {
     pub(crate) fn run_is_told(&self) -> bool {
         self.waiting_since.load(Ordering::Relaxed).cast_signed() < 0
     }
-    /// Before it waits for a lock: who holds it, as [`behind`](Self::behind) says.
+    /// Before it waits for a lock, or in a select: as [`behind`](Self::behind) says.
     #[inline]
     pub fn set_behind(&self, behind: usize) {
         self.behind.store(behind, Ordering::Relaxed);
     }
     /// While it waits for a lock, who held it when this one queued. For a mutex, or to read what an
     /// `RwLock` guards: an address on the (next) holder's stack. To write: the number of readers.
+    /// While it waits in a select: where its stack tells the arms.
     pub fn behind(&self) -> usize {
         self.behind.load(Ordering::Relaxed)
     }

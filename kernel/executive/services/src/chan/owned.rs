@@ -13,9 +13,18 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use executive_core::g::getg;
 use executive_core::lock::{Lock, Rank};
 
-/// An end of a channel that only the goroutine which called `owned` can use. It cannot be cloned,
-/// nor be an arm of a select: [`into_inner`](Self::into_inner) gives the end back.
+/// An end of a channel that only the goroutine which called `owned` can use, in a select too. It
+/// cannot be cloned: [`into_inner`](Self::into_inner) gives the end back.
 ///
+/// ```
+/// # hosted::run(|| {
+/// use executive::{chan, select};
+/// let (tx, rx) = chan(1);
+/// let (tx, rx) = (tx.owned(), rx.owned());
+/// assert!(select! { send(tx, 7) -> sent => sent.is_ok(), default => false });
+/// assert_eq!(select! { recv(rx) -> came => came }, Some(7));
+/// # });
+/// ```
 /// ```compile_fail,E0277
 /// # hosted::run(|| {
 /// let (tx, rx) = executive::chan::<u64>(0);
@@ -88,6 +97,11 @@ pub(super) fn tell_all(notes: &Notes, mut tell: impl FnMut(OwnedEnd)) {
 }
 
 impl<E> Owned<E> {
+    /// A select returns before its goroutine can give the end away.
+    pub(crate) fn lent_to_a_select(&self) -> &E {
+        &self.end
+    }
+
     /// The end, for anybody again.
     pub fn into_inner(self) -> E {
         let Owned { note, end } = self;

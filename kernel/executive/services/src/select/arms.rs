@@ -1,6 +1,6 @@
 //! Two traits: what an arm may receive from, and what it may send to.
 
-use crate::chan::{Receiver, Sender};
+use crate::chan::{Owned, Receiver, Sender};
 use alloc::sync::Arc;
 
 /// Something to receive from in a select: a [`Receiver`], what holds one (a timer, a ticker, a
@@ -23,8 +23,12 @@ use alloc::sync::Arc;
 pub trait RecvFrom {
     /// The type of the values.
     type Item: core::marker::Send;
-    /// The channel to receive from; `None`: never ready.
+    /// The channel to receive from; `None`: never ready, or lent to a select alone ([`Owned`]).
     fn receiver(&self) -> Option<&Receiver<Self::Item>>;
+    #[doc(hidden)]
+    fn arm(&self, _: ForSelect) -> Option<&Receiver<Self::Item>> {
+        self.receiver()
+    }
 }
 /// Something to send to in a select: a [`Sender`], or an `Option` of one. `None` is never ready.
 ///
@@ -44,13 +48,30 @@ pub trait RecvFrom {
 pub trait SendTo {
     /// The type of the values.
     type Item: core::marker::Send;
-    /// The channel to send to; `None`: never ready.
+    /// The channel to send to; `None`: never ready, or lent to a select alone ([`Owned`]).
     fn sender(&self) -> Option<&Sender<Self::Item>>;
+    #[doc(hidden)]
+    fn arm(&self, _: ForSelect) -> Option<&Sender<Self::Item>> {
+        self.sender()
+    }
 }
 
-/// For an end of a channel, an `Option` of one, and a pointer to one.
+/// Nobody else can make one: so an end that is owned does not leave its goroutine.
+#[doc(hidden)]
+pub struct ForSelect(pub(super) ());
+
+/// For an end of a channel, one that is owned, an `Option` of one, and a pointer to one.
 macro_rules! ends {
     ($end:ident, $what:path, $get:ident) => {
+        impl<T: core::marker::Send> $what for Owned<$end<T>> {
+            type Item = T;
+            fn $get(&self) -> Option<&$end<T>> {
+                None
+            }
+            fn arm(&self, _: ForSelect) -> Option<&$end<T>> {
+                Some(self.lent_to_a_select())
+            }
+        }
         impl<T: core::marker::Send> $what for $end<T> {
             type Item = T;
             fn $get(&self) -> Option<&$end<T>> {
@@ -62,6 +83,9 @@ macro_rules! ends {
             fn $get(&self) -> Option<&$end<E::Item>> {
                 self.as_ref()?.$get()
             }
+            fn arm(&self, select: ForSelect) -> Option<&$end<E::Item>> {
+                self.as_ref()?.arm(select)
+            }
         }
         ends!(@points $end, $what, $get: &E, &mut E, alloc::boxed::Box<E>, Arc<E>);
     };
@@ -70,6 +94,9 @@ macro_rules! ends {
             type Item = E::Item;
             fn $get(&self) -> Option<&$end<E::Item>> {
                 (**self).$get()
+            }
+            fn arm(&self, select: ForSelect) -> Option<&$end<E::Item>> {
+                (**self).arm(select)
             }
         }
     )* };

@@ -9,7 +9,7 @@
 //! when an attempt under the channel's lock was done, or a waiter was woken with success.
 #![allow(unsafe_code)] // Waiters and values on stacks, locks without guards.
 
-use super::arms::{RecvFrom, SendTo};
+use super::arms::{ForSelect, RecvFrom, SendTo};
 use crate::alarm::nanos;
 use crate::chan::{Attempt, Chan, Receiver, SendError, Sender, State};
 use crate::irq::Irq;
@@ -143,6 +143,31 @@ impl Op<'_> {
     }
 }
 
+/// An arm of a select that waits, for `executive::leaks`.
+#[derive(Clone, Copy)]
+pub enum Arm {
+    /// Of a channel, which is known by the address of its lock; whether it sends.
+    Chan(usize, bool),
+    /// A time limit or an interrupt.
+    Other,
+}
+
+/// Tells the arms of a select that waits, all but those that are switched off.
+///
+/// # Safety
+/// `behind` is that of a goroutine that waits in a select, and goes on to.
+#[doc(hidden)]
+pub unsafe fn arms_at_rest(behind: usize, tell: impl FnMut(Arm)) {
+    // SAFETY: where `Locked::park` has said that they are; its frame is there while it waits.
+    let cases: &[Case<'_>] = unsafe { *(behind as *const &[Case<'_>]) };
+    let arm = |case: &Case<'_>| match &case.what {
+        What::Chan(op) => Some(Arm::Chan(op.address(), matches!(op.dir, Dir::Send))),
+        What::Never => None,
+        What::After(_) | What::Irq(_) => Some(Arm::Other),
+    };
+    cases.iter().filter_map(arm).for_each(tell);
+}
+
 /// All locks of these cases are held while this lives. `locks` has one case for each, in the order
 /// in which they are taken.
 pub(super) struct Locked<'a> {
@@ -175,6 +200,8 @@ impl<'a> Locked<'a> {
     /// queued in this random `order`, because several arms may be for one channel.
     pub(super) fn park(self, parking: Parking, reason: WaitReason, order: &[u16]) {
         let (cases, locks) = (self.cases, self.locks);
+        let me = parking.g();
+        me.set_behind(&raw const cases as usize); // for `arms_at_rest`
         for op in self.ops(order) {
             // SAFETY: the lock is held; the waiter stays here until it is taken off, below.
             unsafe { op.queue().enqueue(&op.waiter) };
@@ -186,6 +213,7 @@ impl<'a> Locked<'a> {
             self.release(true); // a goroutine that is woken meanwhile waits for the last of them
             back
         });
+        me.set_behind(0);
         let again = Locked::new(cases, locks);
         for op in again.ops(order) {
             // SAFETY: held. A waiter that is not queued any more has won, or was passed over.
@@ -227,7 +255,7 @@ impl<'a, T: Send_> RecvSlot<'a, T> {
     #[inline]
     pub fn new<R: RecvFrom<Item = T> + ?Sized>(from: &'a R) -> Self {
         let place = UnsafeCell::new(MaybeUninit::uninit());
-        RecvSlot { from: from.receiver(), place, full: Cell::new(false) }
+        RecvSlot { from: from.arm(ForSelect(())), place, full: Cell::new(false) }
     }
     /// The arm, for one select. A value that was not taken is forgotten, not dropped.
     #[inline]
@@ -258,7 +286,7 @@ impl<'a, T: Send_> SendSlot<'a, T> {
     /// A send of `value` to `to`.
     #[inline]
     pub fn new<S: SendTo<Item = T> + ?Sized>(to: &'a S, value: &T) -> Self {
-        SendSlot { to: to.sender(), value, sent: Cell::new(false) }
+        SendSlot { to: to.arm(ForSelect(())), value, sent: Cell::new(false) }
     }
     /// # Safety
     /// The value stays where it is, and is not used, until the select has returned. If this arm was
@@ -312,7 +340,7 @@ struct Place<T> {
 impl<'a, T: Send_> SendPlace<'a, T> {
     pub(super) fn new<S: SendTo<Item = T> + ?Sized>(to: &'a S, value: T) -> Self {
         let place = Place { value: UnsafeCell::new(Some(value)), sent: Cell::new(false) };
-        SendPlace { to: to.sender(), place }
+        SendPlace { to: to.arm(ForSelect(())), place }
     }
     /// The arm, for a select that begins at once: nobody takes the value before. It is never ready
     /// if there is no value.
