@@ -419,6 +419,8 @@ mutation "a recover stops goexit" recover.rs fuzz goexit_ends_the_goroutine \
     's/Err\(_\) => goexit\(\),/Err(_) => Panic::of_goexit(),/'
 mutation "who has exited still exits" proc/birth.rs fuzz goexit_ends_the_goroutine \
     's/g\.catching\.store\(0, Relaxed\);//'
+mutation "stacks are read while their goroutines run" report/stacks.rs hosted stacks::each_is_one_that_its_goroutine_had \
+    's/if !stand_still\(&mut \|_\| batch\(true\)\)/batch(true);\n        if false/'
 mutation "who exits leaves a result" proc/birth.rs hosted recover::goexit_ends_the_goroutine \
     's/g\.body\.set\(null_mut\(\)\); .*?\n//'
 mutation "a panic resumed is another" recover.rs fuzz recovers_nest \
