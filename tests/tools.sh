@@ -30,7 +30,7 @@ browser() { # NAME WORD
         grep -qF "$2" <<<"$dom" && [[ -s $pictures/$1.png ]]
 }
 
-for fault in deadlock:sync.Mutex.Lock lost_reply:client hog:checker; do
+for fault in deadlock:sync.Mutex.Lock mailboxes:auditor lost_reply:client hog:checker; do
     name=${fault%:*}
     build_kernel "$name"
     : >"$pictures/$name.log"
