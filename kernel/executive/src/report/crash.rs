@@ -303,14 +303,10 @@ pub(super) fn owned_ends(_: &Still, tell: impl FnMut(OwnedEnd)) {
     unsafe { owned_ends_at_rest(tell) }
 }
 
-/// The arms of the select in which it waits; [`Arm::Other`] if it does not.
-pub(super) fn arms(_: &Still, g: &G, mut tell: impl FnMut(Arm)) {
-    let at = g.behind();
-    if !g.stack().contains(at) {
-        return tell(Arm::Other); // somebody else parks for this reason
-    }
-    // SAFETY: all CPUs stand still. On its own stack is nothing behind it but a select's list.
-    unsafe { arms_at_rest(at, tell) }
+/// The arms of the select in which it waits. `false`: somebody else parks for this reason.
+pub(super) fn arms(_: &Still, g: &G, tell: impl FnMut(Arm)) -> bool {
+    // SAFETY: all CPUs stand still; it waits for this reason, says the caller.
+    unsafe { arms_at_rest(g.behind(), tell) }
 }
 
 /// The address of the g that waits for the end of this one. Else some number that is none.

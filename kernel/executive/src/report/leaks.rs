@@ -111,15 +111,14 @@ pub fn find() -> Result<Vec<Leak>, Unknown> {
             let joined_by = crash::joined_by(g);
             let before = arms.len();
             let mut known = reason == Some(WaitReason::Select);
-            if known {
-                crash::arms(&still, g, |arm| match arm {
+            let is_select = known
+                && crash::arms(&still, g, |arm| match arm {
                     Arm::Chan(channel, sends) if arms.len() < arms.capacity() => {
                         arms.push((channel, sends));
                     }
                     _ => known = false,
                 });
-            }
-            let arms = if known { before..arms.len() } else { 0..0 };
+            let arms = if is_select && known { before..arms.len() } else { 0..0 };
             if all.len() == all.capacity() {
                 busy = 1; // born since
                 return;

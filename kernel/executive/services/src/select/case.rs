@@ -152,20 +152,29 @@ pub enum Arm {
     Other,
 }
 
-/// Tells the arms of a select that waits, all but those that are switched off.
+/// In `G::behind`: the rest is where the goroutine's arms are told, while it is in a select. A stack
+/// pointer, which waits for locks leave there, is even.
+const ARMS: usize = 1;
+
+/// Tells the arms of a select that waits, all but those that are switched off. `false`: it is no
+/// select, whatever the reason for which its goroutine waits.
 ///
 /// # Safety
-/// `behind` is that of a goroutine that waits in a select, and goes on to.
+/// `behind` is that of a goroutine that waits for the reason of a select, and goes on to.
 #[doc(hidden)]
-pub unsafe fn arms_at_rest(behind: usize, tell: impl FnMut(Arm)) {
-    // SAFETY: where `Locked::park` has said that they are; its frame is there while it waits.
-    let cases: &[Case<'_>] = unsafe { *(behind as *const &[Case<'_>]) };
+pub unsafe fn arms_at_rest(behind: usize, tell: impl FnMut(Arm)) -> bool {
+    if behind & ARMS == 0 {
+        return false;
+    }
+    // SAFETY: `Locked::park` has noted it, and takes it back before its frame is gone.
+    let cases: &[Case<'_>] = unsafe { *((behind & !ARMS) as *const &[Case<'_>]) };
     let arm = |case: &Case<'_>| match &case.what {
         What::Chan(op) => Some(Arm::Chan(op.address(), matches!(op.dir, Dir::Send))),
         What::Never => None,
         What::After(_) | What::Irq(_) => Some(Arm::Other),
     };
     cases.iter().filter_map(arm).for_each(tell);
+    true
 }
 
 /// All locks of these cases are held while this lives. `locks` has one case for each, in the order
@@ -201,7 +210,7 @@ impl<'a> Locked<'a> {
     pub(super) fn park(self, parking: Parking, reason: WaitReason, order: &[u16]) {
         let (cases, locks) = (self.cases, self.locks);
         let me = parking.g();
-        me.set_behind(&raw const cases as usize); // for `arms_at_rest`
+        me.set_behind(&raw const cases as usize | ARMS);
         for op in self.ops(order) {
             // SAFETY: the lock is held; the waiter stays here until it is taken off, below.
             unsafe { op.queue().enqueue(&op.waiter) };
