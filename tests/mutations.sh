@@ -380,7 +380,7 @@ mutation "one of two locks is left out" select.rs fuzz default_sees_all_arms_at_
 mutation "a result that borrows is left to its goroutine" scope.rs fuzz unjoined_results_are_dropped_in_time \
     's/if !needs_drop/if needs_drop/'
 mutation "a scope does not wait until a result is there" scope.rs fuzz a_lone_result_is_dropped_in_time \
-    's/self\.0\.take\(\)\.map\(JoinHandle::join\);//'
+    's/drop\(self\.0\.take\(\)\.map\(JoinHandle::try_join\)\);//'
 mutation "a place is free before its timer is stopped" cancel.rs fuzz the_deadline_of_a_token_that_is_gone_cancels_nobody \
     's/self\.timer = None; \/\/ stops it//'
 mutation "who switches its own CPU off stays" affinity.rs hosted procs::who_switches_its_own_cpu_off_leaves \
@@ -420,7 +420,7 @@ mutation "a recover stops goexit" recover.rs fuzz goexit_ends_the_goroutine \
 mutation "who has exited still exits" proc/birth.rs fuzz goexit_ends_the_goroutine \
     's/g\.catching\.store\(0, Relaxed\);//'
 mutation "stacks are read while their goroutines run" report/stacks.rs hosted stacks::each_is_one_that_its_goroutine_had \
-    's/if !stand_still\(&mut \|_\| batch\(true\)\)/batch(true);\n        if false/'
+    's/if !stand_still\(&mut .*?\) \{/if true {/; s/if let Some\(still\) = still (\{\s*match one\.status \{\s*Status::Running => ).*?,\n/if true $1(),\n/s'
 mutation "who exits leaves a result" proc/birth.rs hosted recover::goexit_ends_the_goroutine \
     's/g\.body\.set\(null_mut\(\)\); .*?\n//'
 mutation "a panic resumed is another" recover.rs fuzz recovers_nest \
