@@ -11,8 +11,9 @@
 
 use crate::{apic, flush, frames, vectors};
 use core::sync::atomic::{AtomicU64, Ordering};
-use executive::crash::Still;
+use executive::crash::{Still, stands_still};
 use executive::lock::{Lock, Rank};
+use executive::machine::Interrupted;
 use executive::param::MAX_CPUS;
 use executive::percpu::cpu;
 use x86_64::instructions::tlb;
@@ -38,12 +39,14 @@ static ANSWERS: [Answer; MAX_CPUS] =
 /// From here on the calling CPU, whose interrupt gates are set up, answers flushes and holds.
 pub fn join() {
     flush::join();
-    // As in `flush::join`: a CPU that holds just now has seen us, or we see its round here.
-    on_interrupt();
+    // As in `flush::join`: a CPU that holds just now has seen us, or we see its round here. On g0
+    // already, of which nothing is told.
+    on_interrupt(&Interrupted { pc: 0, sp: 0, fp: 0 });
 }
 
-/// Another CPU asks this one to stand still. From the interrupt's handler, interrupts off.
-pub fn on_interrupt() {
+/// Another CPU asks this one to stand still, which was at `at`. From the interrupt's handler,
+/// interrupts off.
+pub fn on_interrupt(at: &Interrupted) {
     let round = ROUND.load(Ordering::Acquire);
     if round.is_multiple_of(2) {
         return; // over already: another CPU could not
@@ -53,11 +56,13 @@ pub fn on_interrupt() {
         answer.cannot.store(round, Ordering::Release);
         return;
     }
-    // Release: all that this CPU did comes before what the holder does.
-    answer.stands.store(round, Ordering::Release);
-    while ROUND.load(Ordering::Acquire) == round {
-        core::hint::spin_loop();
-    }
+    stands_still(at, || {
+        // Release: all that this CPU did comes before what the holder does.
+        answer.stands.store(round, Ordering::Release);
+        while ROUND.load(Ordering::Acquire) == round {
+            core::hint::spin_loop();
+        }
+    });
     // Before it uses any translation that the holder took away.
     tlb::flush_all();
 }

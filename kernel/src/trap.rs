@@ -138,7 +138,7 @@ fn interrupt(vector: u8, frame: &mut Frame) {
         }
         vectors::HOLD => {
             apic::eoi();
-            hold::on_interrupt();
+            hold::on_interrupt(&frame.interrupted());
         }
         vectors::ISA..vectors::ISA_END => {
             match vector - vectors::ISA {

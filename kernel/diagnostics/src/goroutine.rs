@@ -1,9 +1,9 @@
 //! Every goroutine, by its stack, the place where it was started, and what it does.
 //!
-//! Stacks are those of goroutines that wait, or are runnable, and of the one that asks: they are
-//! read while all CPUs stand still for some microseconds at a time ([`executive::stacks`]). Of one
-//! that runs on another CPU there is none, and it is told without; so are all where the machine
-//! cannot make its CPUs stand still. A stack's innermost 32 frames are told.
+//! Stacks are read while all CPUs stand still for some microseconds at a time
+//! ([`executive::stacks`]). A goroutine that runs is told where its CPU was just then; without a
+//! stack, if the CPU was on g0. So are all where the machine cannot make its CPUs stand still. A
+//! stack's innermost 32 frames are told.
 
 use crate::place::Place;
 use crate::pprof::{Frame, Label, Profile};
@@ -147,7 +147,7 @@ pub fn traces() -> String {
         }
         if stack.is_empty() {
             let runs = state == "running";
-            let why = if runs { "goroutine running on another CPU; " } else { "" };
+            let why = if runs { "its CPU was on g0, or did not stand still; " } else { "" };
             let _ = writeln!(out, "\t{why}stack unavailable");
         }
         let at = seen.started_at;

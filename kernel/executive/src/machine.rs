@@ -38,7 +38,7 @@ pub mod up {
     //! | a stack grows (optional) | [`on_growth`], for reports of how deep stacks went |
     //! | memory is short (optional) | [`on_low_memory`], in the handler |
     //! | it wants memory back (optional) | [`give_back`]; [`resting`] for more of parked stacks |
-    //! | CPUs can be made to stand still (optional) | [`offer`], [`Still`], for stacks and leaks |
+    //! | CPUs can be made to stand still (optional) | [`offer`], [`Still`], [`stands_still`] |
     //! | a panic | [`panicked`]; or [`begin`], and if nobody catches it [`panicked_with`] |
     //! | a panic of a goroutine that can be spared (optional) | [`is_out_of_memory`] |
     //! | `raise` comes to a stack's end | [`unwound`] |
@@ -49,7 +49,9 @@ pub mod up {
     //! | a thread that is no CPU appears | [`Foreign`], for its GS base |
 
     pub use crate::report::{
-        crash::{Still, fault, page_fault, panicked, panicked_with, reporter, stopped},
+        crash::{
+            Still, fault, page_fault, panicked, panicked_with, reporter, stands_still, stopped,
+        },
         depth::on_growth,
         resting::{Resting, resting},
         sampling,

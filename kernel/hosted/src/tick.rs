@@ -13,7 +13,7 @@
 use crate::{cpu, sleep};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use executive::crash::Still;
+use executive::crash::{Still, stands_still};
 use executive::lock::{Lock, Rank};
 use executive::machine::{Interrupted, NEVER};
 use executive::param::MAX_CPUS;
@@ -84,12 +84,14 @@ extern "C" fn on_signal(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut l
     let errno = unsafe { *libc::__errno_location() };
     let round = ROUND.load(Ordering::Acquire);
     if !round.is_multiple_of(2) && HELD_BY.load(Ordering::Relaxed) != me {
-        // Release: all that this CPU did comes before what the holder does.
-        STANDS[me].store(round, Ordering::Release); // partner: the load in `stand_still`
-        while ROUND.load(Ordering::Acquire) == round {
-            stop_if_frozen(me, context); // the signal that says it is blocked here
-            give_way();
-        }
+        stands_still(&interrupted(context), || {
+            // Release: all that this CPU did comes before what the holder does.
+            STANDS[me].store(round, Ordering::Release); // partner: the load in `stand_still`
+            while ROUND.load(Ordering::Acquire) == round {
+                stop_if_frozen(me, context); // the signal that says it is blocked here
+                give_way();
+            }
+        });
     }
     let mut at = interrupted(context);
     sampling::interrupted(&at);

@@ -1,4 +1,4 @@
-//! Stacks of goroutines that wait, read while they are resumed and wait again.
+//! Stacks of goroutines, read while they are resumed, run, and wait again.
 
 use crate::counter;
 use crate::help::{Random, WaitReason};
@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::hint::black_box;
-use core::sync::atomic::Ordering::SeqCst;
+use core::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use executive::affinity::num_cpus;
 use executive::chan::{Receiver, Sender};
 use executive::g::Status;
@@ -78,7 +78,16 @@ fn is_possible(standing: &Standing<'_>, letters: &str) -> bool {
             let known = !standing.frames.is_empty();
             known && (depth == 0 || all('l') && depth <= LEFT || all('r') && depth <= RIGHT)
         }
-        _ => standing.frames.is_empty(),
+        // So it is with one that another CPU runs. Of that CPU's g0 nothing is told.
+        _ => depth == 0 || all('l') && depth <= LEFT || all('r') && depth <= RIGHT,
+    }
+}
+
+#[inline(never)]
+fn hog(runs: &AtomicUsize, over: &AtomicUsize) {
+    runs.store(1, SeqCst);
+    while over.load(SeqCst) == 0 {
+        core::hint::spin_loop();
     }
 }
 
@@ -124,6 +133,34 @@ fn each_is_one_that_its_goroutine_had() {
     }
     OVER.store(1, SeqCst);
     feeders.into_iter().chain(all).for_each(JoinHandle::join);
+}
+
+/// A goroutine that never waits is seen where it runs, on another CPU.
+fn one_that_runs_on_another_cpu_has_one() {
+    if num_cpus() == 1 {
+        return; // there it never runs while another looks
+    }
+    counter!(RUNS);
+    counter!(OVER);
+    let one = go(|| black_box(hog)(&RUNS, &OVER));
+    while RUNS.load(SeqCst) == 0 {
+        yield_now();
+    }
+    let mut is_seen = false;
+    while !is_seen {
+        stacks::all(|Standing { seen, status, frames, .. }| {
+            if seen.id == one.id() && status == Status::Running {
+                is_seen |= frames.iter().any(|&pc| {
+                    let mut name = String::new();
+                    machine::symbol(pc, &mut name);
+                    name.starts_with("scenarios::stacks::hog")
+                });
+            }
+        });
+        yield_now();
+    }
+    OVER.store(1, SeqCst);
+    one.join();
 }
 
 /// Its own is told as it asks.

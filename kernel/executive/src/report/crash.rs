@@ -112,9 +112,10 @@ pub fn page_fault(address: usize, what: fmt::Arguments<'_>, at: &Interrupted) ->
     report(&mut out, Some((at, at.pc == address)), false)
 }
 
-/// Where CPUs stood when they were stopped for a report: pc (0: the CPU was not stopped), stack
-/// pointer and frame pointer. Written before the machine counts a CPU as stopped, and read after
-/// all are counted. Of a CPU that was too late only a part is told, or nothing.
+/// Where CPUs stand that were stopped for a report, or that stand still for a moment: pc (0: the
+/// CPU goes on), stack pointer and frame pointer. Written before the machine counts a CPU as
+/// stopped, and read after all are counted. Of a CPU that was too late for a report only a part is
+/// told, or nothing.
 static STOPPED: [[AtomicUsize; 3]; MAX_CPUS] =
     [const { [const { AtomicUsize::new(0) }; 3] }; MAX_CPUS];
 
@@ -125,6 +126,14 @@ pub fn stopped(at: &Interrupted) {
     sp.store(at.sp, Ordering::Relaxed);
     fp.store(at.fp, Ordering::Relaxed);
     pc.store(at.pc, Ordering::Relaxed);
+}
+
+/// Notes that this CPU stands still at `at` while `until` lasts, which tells the holder so
+/// (Release: it publishes the note), and ends when the holder does. By the machine's handler.
+pub fn stands_still(at: &Interrupted, until: impl FnOnce()) {
+    stopped(at);
+    until();
+    STOPPED[percpu::cpu()][0].store(0, Ordering::Relaxed);
 }
 
 /// The number of the CPU that crashed first and reports, plus 1; 0: none.
@@ -382,6 +391,11 @@ pub(super) fn saved_frames(g: &G, mut tell: impl FnMut(usize) -> bool) {
     let (pc, fp) = unsafe { kit::left_at(sp) };
     // A return address: the call is before it. A newborn was called from nowhere.
     tell(if kit::in_switch(pc) { pc } else { pc - 1 });
+    walk_calls(g, stack, sp, fp, tell);
+}
+
+/// Tells the calls of a goroutine that does not go on.
+fn walk_calls(g: &G, stack: Stack, sp: usize, fp: usize, mut tell: impl FnMut(usize) -> bool) {
     walk_on(stack, sp, fp, |pc| {
         let counts = tell(pc);
         // It was preempted: of the code that was interrupted no call tells.
@@ -390,6 +404,22 @@ pub(super) fn saved_frames(g: &G, mut tell: impl FnMut(usize) -> bool) {
         }
         counts
     });
+}
+
+/// Tells where a goroutine was that another CPU ran when that was made to stand still, and the
+/// calls that led there. Nothing, if the CPU was not on the goroutine's stack: then it was on g0,
+/// between goroutines or for this one.
+pub(super) fn running_frames(g: &G, _: &Still, mut tell: impl FnMut(usize) -> bool) {
+    let Some(Seen { stack, .. }) = g.seen() else { return };
+    let runs_it = |&cpu: &usize| m_of(cpu).curg().is_some_and(|curg| core::ptr::eq(curg, g));
+    for cpu in (0..kit::SCHED.cpus()).filter(runs_it) {
+        let [pc, sp, fp] = STOPPED[cpu].each_ref().map(|word| word.load(Ordering::Relaxed));
+        // A CPU that it has left may still have it noted, and is on another stack.
+        if pc != 0 && stack.contains(sp) {
+            tell(pc);
+            return walk_calls(g, stack, sp, fp, tell);
+        }
+    }
 }
 
 /// Prints the frames of a stopped CPU: those on its goroutine's stack, or the first only.

@@ -1,11 +1,12 @@
 //! The stacks of goroutines in a living system.
 //!
-//! **Rule:** a stack is read while all CPUs stand still (still.rs), and only if its goroutine is
-//! off its CPU: then it is saved, and nobody resumes it. So what is told is a stack that the
-//! goroutine had, with the state that goes with it. Of one that runs nothing is told; so it is with
-//! all where the machine cannot make CPUs stand still.
+//! **Rule:** a stack is read while all CPUs stand still (still.rs). A goroutine that is off its CPU
+//! is saved then, and nobody resumes it. One that runs is where its CPU was interrupted, which the
+//! CPU has noted before it stood still: if it was on the goroutine's stack, and not on g0. So what
+//! is told is a stack that the goroutine had, with the state that goes with it. Where the machine
+//! cannot make CPUs stand still nothing is told.
 //!
-//! Nothing outside of `[saved stack pointer, the stack's end)` is read. There each word of a chain
+//! Nothing outside of `[stack pointer, the stack's end)` is read. There each word of a chain
 //! of frames was written by a call, so its page is there: what `Resting` lets a machine take back
 //! lies below. Were a frame pointer wrong, and its page not there, the fault would back it, as it
 //! would for a goroutine.
@@ -17,7 +18,7 @@
 //! count of a goroutine's runs to know: an instruction in each switch, for what hardly anybody
 //! asks.
 
-use super::crash;
+use super::crash::{self, Still};
 use super::still::stand_still;
 pub use super::still::{StandStill, offer};
 use crate::param::{REPORT_FRAMES, STACKS_AT_ONCE};
@@ -35,8 +36,8 @@ pub struct Standing<'a> {
     pub reason: WaitReason,
     /// Since when it waited (coarse time, ns); 0: it did not.
     pub since: u64,
-    /// Where it goes on, then the calls that led there, innermost first: the first 32. Empty: it
-    /// ran on another CPU, or is not known.
+    /// Where it goes on, then the calls that led there, innermost first: the first 32. Empty: its
+    /// CPU was on g0, or that is not known.
     pub frames: &'a [usize],
 }
 
@@ -63,7 +64,7 @@ pub fn all(mut tell: impl FnMut(Standing<'_>)) {
     let mut last = None;
     loop {
         let mut next = None;
-        let mut batch = |reads: bool| {
+        let mut batch = |still: Option<&Still>| {
             for g in SCHED.all_after(last).take(STACKS_AT_ONCE) {
                 next = Some(g);
                 let Some(one) = look(g) else { continue };
@@ -82,14 +83,17 @@ pub fn all(mut tell: impl FnMut(Standing<'_>)) {
                 };
                 if core::ptr::eq(g, me) {
                     own.iter().for_each(|&pc| _ = note(pc));
-                } else if reads && matches!(one.status, Status::Waiting | Status::Runnable) {
-                    crash::saved_frames(g, &mut note);
+                } else if let Some(still) = still {
+                    match one.status {
+                        Status::Running => crash::running_frames(g, still, &mut note),
+                        _ => crash::saved_frames(g, &mut note),
+                    }
                 }
                 ones.push(One { frames: frames.len() - before, ..one });
             }
         };
-        if !stand_still(&mut |_| batch(true)) {
-            batch(false);
+        if !stand_still(&mut |still| batch(Some(&still))) {
+            batch(None);
         }
         let Some(g) = next else { return };
         last = Some(g);

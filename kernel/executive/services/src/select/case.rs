@@ -152,8 +152,8 @@ pub enum Arm {
     Other,
 }
 
-/// In `G::behind`: the rest is where the goroutine's arms are told, while it is in a select. A stack
-/// pointer, which waits for locks leave there, is even.
+/// In `G::behind`: the rest is where the goroutine's arms are told, while it is in a select. A
+/// stack pointer, which waits for locks leave there, is even.
 const ARMS: usize = 1;
 
 /// Tells the arms of a select that waits, all but those that are switched off. `false`: it is no
