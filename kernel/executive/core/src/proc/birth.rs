@@ -77,23 +77,26 @@ union Body<F, T> {
     _result: ManuallyDrop<T>,
 }
 
-/// Starts a goroutine that runs `f`: next on this P.
-pub(crate) fn newproc<F, T>(start: Builder, f: F) -> Result<&'static G, (SpawnError, F)>
+/// Starts a goroutine that runs `f`: next on this P. (By reference: it may be large.)
+///
+/// # Safety
+/// If there is no error `f` is moved from.
+pub(crate) unsafe fn newproc<F, T>(
+    start: Builder,
+    f: &ManuallyDrop<F>,
+) -> Result<&'static G, SpawnError>
 where
     F: FnOnce() -> T,
 {
     percpu::point();
-    let body = Layout::new::<Body<F, T>>();
-    if body.size() + body.align() > start.stack_bytes / 2 {
-        return Err((SpawnError::StackTooSmall, f));
+    if size_of::<Body<F, T>>() + align_of::<Body<F, T>>() > start.stack_bytes / 2 {
+        return Err(SpawnError::StackTooSmall);
     }
-    let mut f = ManuallyDrop::new(f);
-    let f_ptr = &raw const *f;
     let started = switch::systemstack(|| {
         let g = newproc1(&start, Layout::new::<Body<F, T>>(), run::<F, T> as *const ())?;
         // SAFETY: STACK-OWNER: g is ours until it is queued; `newproc1` left room for a `Body`
         // there. The closure is moved: the caller forgets it.
-        unsafe { core::ptr::copy_nonoverlapping(f_ptr, g.body.get().cast::<F>(), 1) };
+        unsafe { core::ptr::copy_nonoverlapping(&raw const **f, g.body.get().cast::<F>(), 1) };
         if needs_drop::<T>() {
             g.drop_result.set(drop_result::<T> as *mut ());
         }
@@ -104,8 +107,7 @@ where
         }
         Some(g)
     });
-    // SAFETY: without a g it was not moved.
-    started.ok_or_else(|| (no_g(), unsafe { ManuallyDrop::take(&mut f) }))
+    started.ok_or_else(no_g)
 }
 
 /// A runnable g that begins with `run(body)`, a body of that layout; in no queue yet. On g0.
@@ -221,9 +223,8 @@ impl OnG0 for Exit {
 /// park: so this goroutine lives once more, and runs `drop_result` on its stack, below the result.
 #[cold]
 fn resurrect(m: &M, g: &'static G, drop_result: *const ()) -> ! {
-    let p = &m.p;
     let body = g.body.get();
-    p.stats.born.bump();
+    m.p.stats.born.bump();
     g.drop_result.set(null_mut());
     g.joiner.begin(true);
     // SAFETY: STACK-OWNER: g is Dead, detached and in no list: ours.

@@ -1,12 +1,13 @@
 //! Start-up: a list, one call a line. Go: `rt0_go`, `schedinit`, `runtime.main`.
 
-use super::birth::{Builder, newproc};
+use super::join::go_detached;
 use super::schedule::schedule;
 use crate::ground::param::MAX_CPUS;
 use crate::nouns::g::Status;
 use crate::nouns::m::{CpuState, m, m_of, p_of};
 use crate::nouns::sched::SCHED;
 use crate::{ground::machine, switch, tools::percpu};
+use core::panic::Location;
 use core::sync::atomic::Ordering::Relaxed;
 use spin::Once;
 
@@ -70,8 +71,7 @@ fn start_main() {
         MAIN.get().expect("`start` sets it")();
         machine::exit(0)
     };
-    let start = Builder { detached: true, ..Builder::new().name("main") };
-    if newproc(start, main).is_err() {
+    if go_detached(Location::caller(), "main", main).is_err() {
         crate::tools::fatal::throw("start: no memory for the main goroutine");
     }
 }

@@ -111,10 +111,10 @@ impl Builder {
         T: Send,
     {
         let start = Builder { at: Location::caller(), ..self };
-        match newproc::<F, T>(start, f) {
-            Ok(g) => Ok(JoinHandle { g, result: PhantomData }),
-            Err((e, _f)) => Err(e),
-        }
+        let mut f = ManuallyDrop::new(f);
+        // SAFETY: only if there is an error `f` is touched: then it was not moved.
+        let g = unsafe { newproc::<F, T>(start, &f).inspect_err(|_| ManuallyDrop::drop(&mut f))? };
+        Ok(JoinHandle { g, result: PhantomData })
     }
 }
 
@@ -124,7 +124,9 @@ where
     F: FnOnce() + Send + 'static,
 {
     let start = Builder { at, detached: true, ..Builder::new().name(name) };
-    newproc(start, f).map(drop).map_err(|(_, f)| f)
+    let f = ManuallyDrop::new(f);
+    // SAFETY: as above.
+    unsafe { newproc(start, &f) }.map(drop).map_err(|_| ManuallyDrop::into_inner(f))
 }
 
 /// A goroutine's result to come. It *is* the goroutine, whose g and stack stay until the result is
