@@ -392,11 +392,10 @@ pub(crate) trait OnG0 {
     fn run(self, g: &'static G) -> !;
 }
 
-/// Runs a g that was taken off its queue, or is readied to run; throws if it is not as said. On g0.
-/// Go: the end of `execute`.
+/// Runs a runnable g that was taken off its queue; else throws. On g0. Go: the end of `execute`.
 #[inline(always)]
-pub(crate) fn run_from(status: Status, g: &'static G) -> ! {
-    g.set_status(status, Status::Running, "execute: goroutine is not runnable");
+pub(crate) fn run(g: &'static G) -> ! {
+    g.set_status(Status::Runnable, Status::Running, "execute: goroutine is not runnable");
     percpu::set_curg(core::ptr::from_ref(g).cast());
     let g = if g.run_is_told() {
         core::hint::cold_path();

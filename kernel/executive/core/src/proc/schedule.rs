@@ -13,7 +13,7 @@ use crate::ground::param::{
     GLOBAL_QUEUE_BATCH, GLOBAL_QUEUE_EVERY_TICKS, NAP_NS, RUNNEXT_PAUSE_NS, RUNQ_SIZE,
     TIMER_SLACK_NS,
 };
-use crate::nouns::g::{ANY_CPU, G, Status, tell};
+use crate::nouns::g::{ANY_CPU, G, tell};
 use crate::nouns::idle::{Stopping, Stops};
 use crate::nouns::m::{Cpu, CpuState, M, m, m_of, p_of};
 use crate::nouns::p::P;
@@ -54,15 +54,15 @@ pub(crate) fn schedule_inline(m: &'static M) -> ! {
 #[inline(always)]
 pub(crate) fn ready_and_schedule(m: &'static M, g: &'static G) -> ! {
     let p = &m.p;
+    let g = becomes_runnable(g);
     if is_calm()
         && nothing_special(m)
         && p.runq.thief().runnext().is_none()
         && g.locked_to.load(Relaxed) == ANY_CPU
     {
-        p.stats.runs.bump();
-        switch::run_from(Status::Waiting, g.count(Event::Ready, g))
+        run(p, g, Turn::Inherited)
     }
-    put_next(becomes_runnable(g));
+    put_next(g);
     schedule(m)
 }
 
@@ -155,7 +155,7 @@ fn run(p: &P, g: &'static G, turn: Turn) -> ! {
         turn_begins(p);
     }
     p.stats.runs.bump();
-    switch::run_from(Status::Runnable, g)
+    switch::run(g)
 }
 
 /// Finds a runnable g, and on whose slice it runs; sleeps until there is one.
