@@ -85,10 +85,8 @@ oldest() {
     fi
 }
 
-# Side by side: for most of its time each keeps one CPU busy.
 kernel() {
-    build_boot &
-    build_kernel && wait $!
+    build_boot && build_kernel
 }
 
 # A machine in QEMU often waits: so there is one more of them at a time than there are CPUs.
