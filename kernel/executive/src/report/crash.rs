@@ -312,8 +312,8 @@ pub(super) fn owned_ends(_: &Still, tell: impl FnMut(OwnedEnd)) {
     unsafe { owned_ends_at_rest(tell) }
 }
 
-/// The arms of the select in which it waits. `false`: somebody else parks for this reason.
-pub(super) fn arms(_: &Still, g: &G, tell: impl FnMut(Arm)) -> bool {
+/// The arms of the select in which it waits.
+pub(super) fn arms(_: &Still, g: &G, tell: impl FnMut(Arm)) {
     // SAFETY: all CPUs stand still; it waits for this reason, says the caller.
     unsafe { arms_at_rest(g.behind(), tell) }
 }

@@ -6,15 +6,14 @@
 //! guard does not leave it), a join ends with its goroutine, and an end of a channel that is
 //! `chan::Owned` stays where it is. Who receives is woken by those who have the senders; who sends,
 //! by those who have the receivers, and (as the channel is closed) by those who have the senders.
-//! If all these ends are owned, it is known who that is. A goroutine that waits for such as can
-//! never run again can never run again. Whoever waits for anything else may go on.
-//!
-//! A select waits for all of its arms.
+//! In a select it is all of these, of all arms. If all these ends are owned, it is known who that
+//! is. A goroutine that waits for such as can never run again can never run again. Whoever waits
+//! for anything else may go on.
 //!
 //! What it cannot see: waits for channels that have another end which may be anybody's, selects
-//! with an arm for one of those, for a time or an interrupt, or with no arm that is on,
-//! condition variables, semaphores, wait groups, barriers and `RwLock`s. So a goroutine that waits
-//! for a reply that nobody will send may not be found; `/debug/` shows for how long it has waited.
+//! with an arm for one of those, for a time or an interrupt, or with no arm that is on, condition
+//! variables, semaphores, wait groups, barriers and `RwLock`s. So a goroutine that waits for a
+//! reply that nobody will send may not be found; `/debug/` shows for how long it has waited.
 //!
 //! **Rule:** nothing is told that might be wrong. Who has a mutex is noted a moment after it was
 //! locked, and in between the note names the one who had it before. So one looks while all CPUs
@@ -111,14 +110,15 @@ pub fn find() -> Result<Vec<Leak>, Unknown> {
             let joined_by = crash::joined_by(g);
             let before = arms.len();
             let mut known = reason == Some(WaitReason::Select);
-            let is_select = known
-                && crash::arms(&still, g, |arm| match arm {
+            if known {
+                crash::arms(&still, g, |arm| match arm {
                     Arm::Chan(channel, sends) if arms.len() < arms.capacity() => {
                         arms.push((channel, sends));
                     }
                     _ => known = false,
                 });
-            let arms = if is_select && known { before..arms.len() } else { 0..0 };
+            }
+            let arms = if known { before..arms.len() } else { 0..0 };
             if all.len() == all.capacity() {
                 busy = 1; // born since
                 return;

@@ -148,7 +148,7 @@ impl Op<'_> {
 pub enum Arm {
     /// Of a channel, which is known by the address of its lock; whether it sends.
     Chan(usize, bool),
-    /// A time limit or an interrupt.
+    /// A time limit or an interrupt; or somebody else parks for the reason of a select.
     Other,
 }
 
@@ -156,15 +156,14 @@ pub enum Arm {
 /// stack pointer, which waits for locks leave there, is even.
 const ARMS: usize = 1;
 
-/// Tells the arms of a select that waits, all but those that are switched off. `false`: it is no
-/// select, whatever the reason for which its goroutine waits.
+/// Tells the arms of a select that waits, all but those that are switched off.
 ///
 /// # Safety
 /// `behind` is that of a goroutine that waits for the reason of a select, and goes on to.
 #[doc(hidden)]
-pub unsafe fn arms_at_rest(behind: usize, tell: impl FnMut(Arm)) -> bool {
+pub unsafe fn arms_at_rest(behind: usize, mut tell: impl FnMut(Arm)) {
     if behind & ARMS == 0 {
-        return false;
+        return tell(Arm::Other);
     }
     // SAFETY: `Locked::park` has noted it, and takes it back before its frame is gone.
     let cases: &[Case<'_>] = unsafe { *((behind & !ARMS) as *const &[Case<'_>]) };
@@ -174,7 +173,6 @@ pub unsafe fn arms_at_rest(behind: usize, tell: impl FnMut(Arm)) -> bool {
         What::After(_) | What::Irq(_) => Some(Arm::Other),
     };
     cases.iter().filter_map(arm).for_each(tell);
-    true
 }
 
 /// All locks of these cases are held while this lives. `locks` has one case for each, in the order
