@@ -82,9 +82,10 @@ extern "C" fn on_signal(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut l
     stop_if_frozen(me, context);
     // SAFETY: errno is this thread's; the interrupted code may be about to read it.
     let errno = unsafe { *libc::__errno_location() };
+    let mut at = interrupted(context);
     let round = ROUND.load(Ordering::Acquire);
     if !round.is_multiple_of(2) && HELD_BY.load(Ordering::Relaxed) != me {
-        stands_still(&interrupted(context), || {
+        stands_still(&at, || {
             // Release: all that this CPU did comes before what the holder does.
             STANDS[me].store(round, Ordering::Release); // partner: the load in `stand_still`
             while ROUND.load(Ordering::Acquire) == round {
@@ -93,7 +94,6 @@ extern "C" fn on_signal(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut l
             }
         });
     }
-    let mut at = interrupted(context);
     sampling::interrupted(&at);
     executive::on_tick(&mut at); // a copy, which is dropped
     sampling::goes_on(arm);

@@ -73,13 +73,12 @@ fn is_possible(standing: &Standing<'_>, letters: &str) -> bool {
         (Status::Waiting, WaitReason::ChanReceive) => all('l') && depth == LEFT && end == "a",
         (Status::Waiting, WaitReason::Semacquire) => all('r') && depth == RIGHT && end == "a",
         (Status::Waiting, _) => false,
-        // It was woken there, or preempted anywhere: between a call and its frame one is missing.
-        (Status::Runnable, _) => {
-            let known = !standing.frames.is_empty();
+        // It was woken there, or stands anywhere: between a call and its frame one is missing. Of
+        // one that another CPU runs nothing is told while that is on g0.
+        (status, _) => {
+            let known = status != Status::Runnable || !standing.frames.is_empty();
             known && (depth == 0 || all('l') && depth <= LEFT || all('r') && depth <= RIGHT)
         }
-        // So it is with one that another CPU runs. Of that CPU's g0 nothing is told.
-        _ => depth == 0 || all('l') && depth <= LEFT || all('r') && depth <= RIGHT,
     }
 }
 

@@ -136,6 +136,12 @@ pub fn stands_still(at: &Interrupted, until: impl FnOnce()) {
     STOPPED[percpu::cpu()][0].store(0, Ordering::Relaxed);
 }
 
+/// Where the CPU stands, if it does.
+fn stopped_at(cpu: usize) -> Option<Interrupted> {
+    let [pc, sp, fp] = STOPPED[cpu].each_ref().map(|word| word.load(Ordering::Relaxed));
+    (pc != 0).then_some(Interrupted { pc, sp, fp })
+}
+
 /// The number of the CPU that crashed first and reports, plus 1; 0: none.
 static REPORTER: AtomicU32 = AtomicU32::new(0);
 
@@ -413,25 +419,23 @@ pub(super) fn running_frames(g: &G, _: &Still, mut tell: impl FnMut(usize) -> bo
     let Some(Seen { stack, .. }) = g.seen() else { return };
     let runs_it = |&cpu: &usize| m_of(cpu).curg().is_some_and(|curg| core::ptr::eq(curg, g));
     for cpu in (0..kit::SCHED.cpus()).filter(runs_it) {
-        let [pc, sp, fp] = STOPPED[cpu].each_ref().map(|word| word.load(Ordering::Relaxed));
         // A CPU that it has left may still have it noted, and is on another stack.
-        if pc != 0 && stack.contains(sp) {
-            tell(pc);
-            return walk_calls(g, stack, sp, fp, tell);
+        if let Some(at) = stopped_at(cpu)
+            && stack.contains(at.sp)
+        {
+            tell(at.pc);
+            return walk_calls(g, stack, at.sp, at.fp, tell);
         }
     }
 }
 
 /// Prints the frames of a stopped CPU: those on its goroutine's stack, or the first only.
 fn stopped_backtrace(out: &mut Out, cpu: usize, g: Option<&G>) {
-    let [pc, sp, fp] = STOPPED[cpu].each_ref().map(|word| word.load(Ordering::Relaxed));
-    if pc == 0 {
-        return;
-    }
+    let Some(at) = stopped_at(cpu) else { return };
     let mut frames = Frames::of(out);
-    frames.tell(pc);
+    frames.tell(at.pc);
     if let Some(seen) = g.and_then(|g| g.seen()) {
-        walk_on(seen.stack, sp, fp, |pc| frames.tell(pc));
+        walk_on(seen.stack, at.sp, at.fp, |pc| frames.tell(pc));
     }
 }
 
