@@ -116,14 +116,14 @@ fn newproc1(start: &Builder, body: Layout, run: *const ()) -> Option<&'static G>
     let own = p.gfree.get_own();
     match own.filter(|g| start.stack_bytes == STACK_BYTES && g.stack_top() != 0) {
         Some(g) => Some(begin(p, g, start, body, run)),
-        None => slow(own, start, body, run),
+        None => newproc1_slow(own, start, body, run),
     }
 }
 
 /// The same if this P's `own` last g does not do. (So the usual case saves no registers.)
 #[cold]
 #[inline(never)]
-fn slow(
+fn newproc1_slow(
     own: Option<&'static G>,
     start: &Builder,
     body: Layout,
@@ -132,6 +132,7 @@ fn slow(
     Some(begin(p(), gfget(p(), own, start.stack_bytes)?, start, body, run))
 }
 
+/// The g, which fits, made ready for its new life.
 #[inline(always)]
 fn begin(p: &P, g: &'static G, start: &Builder, body: Layout, run: *const ()) -> &'static G {
     let body = (g.stack_top() - g.color.get() as usize - body.size()) & !(body.align().max(16) - 1);
