@@ -97,7 +97,7 @@ scenarios! { stacks:
 fn each_is_one_that_its_goroutine_had() {
     const GOROUTINES: usize = 4;
     // On one CPU nobody goes on while one looks; an emulator's all stand still at the host's pace.
-    let each = if num_cpus() == 1 || !cfg!(unix) { 50 } else { 1000 };
+    let each = if num_cpus() == 1 || !cfg!(unix) { 50 } else { 10_000 };
     counter!(OVER);
     let mut all = Vec::new();
     let mut feeders = Vec::new();
