@@ -247,11 +247,10 @@ impl<P: Protocol> Endpoint<P> {
         drop(here);
 
         let rests = P::rest(body.sockets.get(body.handle), &mut body.own);
-        if let Some(at) = next {
-            body.wake_at(owner, self.link.until(at).max(SOON));
-        }
-        if let Some(at) = rests {
-            body.wake_at(owner, at.remaining().as_nanos() as u64);
+        let next = next.map(|at| self.link.until(at).max(SOON));
+        let rests = rests.map(|at| at.remaining().as_nanos() as u64);
+        if let Some(delay) = next.into_iter().chain(rests).min() {
+            body.wake_in(owner, delay);
         }
         for (is_open, gate) in self.gates(body) {
             if is_open {
@@ -279,12 +278,18 @@ pub(crate) type Context = smoltcp::iface::Context;
 /// What could not be sent for want of room is tried again after this many ns.
 const SOON: u64 = 100_000;
 
+/// A timer that fires within so many ns is put off if it fires for nothing.
+const AT_HAND: u64 = 1_000_000;
+
 impl<P: Protocol> Body<P> {
-    /// The owner is driven in `delay` ns, or sooner. A timer that is set for an earlier time stays:
-    /// when it fires it is set anew.
-    fn wake_at<O: Driven + 'static>(&mut self, owner: &Arc<O>, delay: u64) {
-        let due = Instant::now().as_nanos().saturating_add(delay);
-        if due >= self.due {
+    /// The owner needs nothing for `delay` ns, and is driven then, or sooner: a timer that is set
+    /// for an earlier time stays, because to set it at each touch costs more. When it fires it is
+    /// set anew. It is so before, if it would fire soon: who touches a socket often is not
+    /// interrupted for what was due once.
+    fn wake_in<O: Driven + 'static>(&mut self, owner: &Arc<O>, delay: u64) {
+        let now = Instant::now().as_nanos();
+        let due = now.saturating_add(delay);
+        if due == self.due || due > self.due && self.due > now + AT_HAND {
             return;
         }
         self.due = due;
