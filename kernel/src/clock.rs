@@ -102,13 +102,17 @@ struct Alarm {
 static ALARMS: [Alarm; MAX_CPUS] =
     [const { Alarm { wanted: AtomicU64::new(NEVER), set: AtomicU64::new(NEVER) } }; MAX_CPUS];
 
+const AT_HAND_NS: u64 = 300_000;
+
 /// Asks for one alarm on this CPU at `deadline_ns`: at once if that is past, never for [`NEVER`].
 /// Replaces what was asked for before. The alarm is a [`crate::vectors::TIMER`] interrupt for which
 /// [`rings`] is true.
 ///
 /// A deadline that is later than what the timer is set to leaves the timer as it is, because to
 /// set it costs more than the interrupt that comes too early, once, and sets it then. Goroutines
-/// that sleep and wake move their CPU's deadline each time, mostly to a later one.
+/// that sleep and wake move their CPU's deadline each time, mostly to a later one. But a timer that
+/// would fire within [`AT_HAND_NS`] is set: so a CPU that moves its deadline often, as one that
+/// answers packets does at the end of each slice, is not interrupted for nothing.
 ///
 /// With interrupts off, or pinned.
 pub fn arm_timer(deadline_ns: u64) {
@@ -116,7 +120,8 @@ pub fn arm_timer(deadline_ns: u64) {
     interrupts::without_interrupts(|| {
         let alarm = &ALARMS[cpu()];
         alarm.wanted.store(deadline_ns, Ordering::Relaxed);
-        if deadline_ns < alarm.set.load(Ordering::Relaxed) {
+        let set = alarm.set.load(Ordering::Relaxed);
+        if deadline_ns < set || (deadline_ns > set && set < now_ns() + AT_HAND_NS) {
             set_timer(alarm, deadline_ns);
         }
     });
