@@ -26,11 +26,16 @@ done
 build_kernel || exit
 mv "$kernel" "$target/fuzzed" && kernel=$target/fuzzed # so that nobody takes it for the kernel
 
+said=$target/test-logs/fuzz-kernel.console
+mkdir -p "${said%/*}"
 for ((seed = first; seed < first + boots; seed++)); do
     line="seed $seed; $commands"
-    if ! said=$("$boot" --kernel "$kernel" --smp "$cpus" --timeout 240 --run "$line" 2>&1); then
-        echo "FAILED seed $seed:"
-        tail -n 40 <<<"$said"
+    if ! "$boot" --kernel "$kernel" --smp "$cpus" --timeout 240 --run "$line" >"$said" 2>&1; then
+        echo "FAILED seed $seed (all that it said is in $said):"
+        # What a crash begins with, and what it ends with.
+        grep -anE -m1 -A 60 'fatal error|panicked|panic:' "$said"
+        echo ...
+        tail -n 40 "$said"
         echo "again: $boot --kernel $kernel --smp $cpus --run '$line'"
         exit 1
     fi
