@@ -377,13 +377,45 @@ fn backtrace(frames: &mut Frames<'_>, fp: usize) -> bool {
 }
 
 /// What every goroutine returns to at last: a frame that tells nothing.
-pub(super) fn goexit() -> usize {
+fn goexit() -> usize {
     kit::goexit as *const () as usize
 }
 
 /// Whether this frame, behind the innermost of a saved goroutine, is that of its preemption.
-pub(super) fn was_preempted(pc: usize) -> bool {
+fn was_preempted(pc: usize) -> bool {
     kit::in_switch(pc) && pc != goexit()
+}
+
+/// The calls of a goroutine, innermost first: the first [`REPORT_FRAMES`].
+pub(super) struct Calls {
+    frames: [usize; REPORT_FRAMES + 2], // a goroutine that was preempted has two that do not count
+    n: usize,
+}
+
+impl Calls {
+    /// Of what `walk` tells. How a goroutine was preempted is left out: where it was comes behind.
+    pub fn of(walk: impl FnOnce(&mut dyn FnMut(usize) -> bool)) -> Self {
+        let mut calls = Calls { frames: [0; _], n: 0 };
+        walk(&mut |pc| calls.take(pc));
+        calls
+    }
+
+    fn take(&mut self, pc: usize) -> bool {
+        if self.n > 0 && was_preempted(pc) {
+            self.n = 0; // (a newborn is nowhere else)
+            return true;
+        }
+        let fits = self.n < self.frames.len() && pc != goexit();
+        if fits {
+            self.frames[self.n] = pc;
+            self.n += 1;
+        }
+        fits
+    }
+
+    pub fn frames(&self) -> &[usize] {
+        &self.frames[..self.n]
+    }
 }
 
 /// Walks the frames of a goroutine that `mcall` has saved. Nothing outside of its stack is read.

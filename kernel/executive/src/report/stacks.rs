@@ -18,7 +18,7 @@
 //! count of a goroutine's runs to know: an instruction in each switch, for what hardly anybody
 //! asks.
 
-use super::crash::{self, Still};
+use super::crash::{self, Calls, Still};
 use super::still::stand_still;
 pub use super::still::{StandStill, offer};
 use crate::param::{REPORT_FRAMES, STACKS_AT_ONCE};
@@ -54,11 +54,7 @@ struct One {
 /// Go: the profile `goroutine` and `runtime.Stack`.
 pub fn all(mut tell: impl FnMut(Standing<'_>)) {
     let me = getg();
-    let mut own: Vec<usize> = Vec::with_capacity(REPORT_FRAMES);
-    crash::own_frames(|pc| {
-        own.push(pc);
-        true
-    });
+    let own = Calls::of(|tell| crash::own_frames(tell));
     let mut ones: Vec<One> = Vec::with_capacity(STACKS_AT_ONCE);
     let mut frames: Vec<usize> = Vec::with_capacity(STACKS_AT_ONCE * (REPORT_FRAMES + 2));
     let mut last = None;
@@ -68,28 +64,14 @@ pub fn all(mut tell: impl FnMut(Standing<'_>)) {
             for g in SCHED.all_after(last).take(STACKS_AT_ONCE) {
                 next = Some(g);
                 let Some(one) = look(g) else { continue };
-                let before = frames.len();
-                let mut note = |pc| {
-                    // Where that was is told: what follows. (A newborn is nowhere else.)
-                    if frames.len() > before && crash::was_preempted(pc) {
-                        frames.truncate(before);
-                        return true;
-                    }
-                    let fits = frames.len() < frames.capacity() && pc != crash::goexit();
-                    if fits {
-                        frames.push(pc); // allocates nothing
-                    }
-                    fits
-                };
-                if core::ptr::eq(g, me) {
-                    own.iter().for_each(|&pc| _ = note(pc));
-                } else if let Some(still) = still {
-                    match one.status {
-                        Status::Running => crash::running_frames(g, still, &mut note),
-                        _ => crash::saved_frames(g, &mut note),
-                    }
-                }
-                ones.push(One { frames: frames.len() - before, ..one });
+                let calls = Calls::of(|tell| match (still, one.status) {
+                    (None, _) => {}
+                    (Some(still), Status::Running) => crash::running_frames(g, still, tell),
+                    (Some(_), _) => crash::saved_frames(g, tell),
+                });
+                let calls = if core::ptr::eq(g, me) { &own } else { &calls }.frames();
+                frames.extend_from_slice(calls); // allocates nothing: there is room
+                ones.push(One { frames: calls.len(), ..one });
             }
         };
         if !stand_still(&mut |still| batch(Some(&still))) {
