@@ -176,11 +176,18 @@ fn go_s_tools_read_profiles_of_a_running_kernel() {
 
         let (status, trace) = fetch(port, "/debug/pprof/trace?seconds=1");
         assert_eq!(status, 200);
-        let (events, strings) = decode::go_trace(&trace);
-        let count = |number| events.values().flatten().filter(|event| event.0 == number).count();
-        let (starts, stops) = (count(16), count(19));
-        assert!(starts > 0 && stops > 0, "{events:?}");
-        assert!(strings.iter().any(|text| text == "preempted"), "{strings:?}");
+        let told = decode::go_trace(&trace);
+        let (starts, stops) = (told.count(16), told.count(19));
+        assert!(starts > 0 && stops > 0, "{:?}", told.events);
+        assert!(told.says(|text| text == "preempted"), "{:?}", told.strings);
+        // Where a hog was preempted.
+        let is_in_hog = |words: &[u64]| {
+            let stack = told.stacks.get(&words[1]);
+            stack.is_some_and(|stack| {
+                stack[0].function.starts_with("kernel::commands::proofs::hogs::")
+            })
+        };
+        assert!(told.of(19).any(is_in_hog), "{:#?}", told.stacks);
         if let Some(parsed) = go_trace(&trace) {
             let count = |what| parsed.lines().filter(|line| line.contains(what)).count();
             assert_eq!(count("Runnable->Running"), starts);

@@ -5,14 +5,20 @@
 //! sequence numbers: of a goroutine's starts and wakes, and of a P's starts. All is one generation:
 //! first of each P, and of each goroutine before its first event, stands its status.
 //!
+//! What stands where a goroutine starts, parks, is preempted, readies another or says something is
+//! its stack, if recording was begun by [`start`]. Each has a number; its frames are told once.
+//!
 //! A CPU is an M and a P, both of its number. A P stops when its CPU sleeps.
 //!
 //! Readers refuse a trace in which a goroutine runs twice. So here each event is tried on a model
 //! of goroutines and CPUs; one that cannot be is left out, and counted. (A ring of events loses its
 //! oldest ones while others are read.)
 
+use crate::place::Place;
+use crate::pprof::Frame;
 use crate::proto::varint;
-use alloc::collections::BTreeMap;
+use crate::stacks::{Places, Stacks};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -142,6 +148,24 @@ pub struct GoTrace {
     pub left_out: u64,
 }
 
+static STACKS: Stacks<0> = Stacks::new();
+
+/// As [`executive::trace::start`], with stacks. Allocates room for them the first time.
+pub fn start() {
+    STACKS.make();
+    trace::start_with_stacks(number_of);
+}
+
+/// That of a stack: its bucket's, plus 1.
+fn number_of(calls: &[usize]) -> u16 {
+    STACKS.add_stack(calls, []).map_or(0, |bucket| bucket as u16 + 1)
+}
+
+/// Stacks of events, since the start, for which there was no room.
+pub fn lost() -> u64 {
+    STACKS.lost()
+}
+
 /// What was recorded last, as Go's trace. Call it when recording has stopped.
 pub fn encode() -> GoTrace {
     let (events, from, _) = trace::recorded();
@@ -160,6 +184,8 @@ struct Encoder {
     /// The stack of each goroutine's first function, if it is known.
     stacks: BTreeMap<u64, u64>,
     sites: BTreeMap<&'static Location<'static>, u64>,
+    /// The stacks of events. In the trace their numbers come after those of the sites.
+    seen: BTreeSet<u16>,
     strings: Strings,
 }
 
@@ -180,6 +206,7 @@ impl Encoder {
             goroutines: BTreeMap::new(),
             stacks: BTreeMap::new(),
             sites: BTreeMap::new(),
+            seen: BTreeSet::new(),
             strings: Strings::default(),
         };
         for event in events {
@@ -225,8 +252,12 @@ impl Encoder {
 
     /// Whether it could be.
     fn event(&mut self, event: &Recorded) -> bool {
-        let &Recorded { cpu, when, goid, reason, .. } = event;
+        let &Recorded { cpu, when, goid, reason, stack, .. } = event;
         let Some(cpu) = self.cpus.get_mut(cpu) else { return false };
+        let calls = match stack {
+            0 => 0,
+            _ => self.sites.len() as u64 + u64::from(stack),
+        };
         let out = &mut self.out;
         let mut known = |cpu: &mut Cpu, out: &mut Vec<u8>, status: Status| {
             self.goroutines.entry(goid).or_insert_with(|| {
@@ -239,8 +270,8 @@ impl Encoder {
                 if !cpu.is_awake || self.goroutines.contains_key(&goid) {
                     return false;
                 }
-                let stack = self.stacks.get(&goid).copied().unwrap_or(0);
-                cpu.tell(out, when, ev::GO_CREATE, &[goid, stack, 0]);
+                let first = self.stacks.get(&goid).copied().unwrap_or(0);
+                cpu.tell(out, when, ev::GO_CREATE, &[goid, first, calls]);
                 self.goroutines.insert(goid, Goroutine::new(Status::Runnable));
             }
             Event::Run => {
@@ -259,7 +290,7 @@ impl Encoder {
                     return false;
                 }
                 (g.status, g.seq) = (Status::Runnable, g.seq + 1);
-                cpu.tell(out, when, ev::GO_UNBLOCK, &[goid, g.seq, 0]);
+                cpu.tell(out, when, ev::GO_UNBLOCK, &[goid, g.seq, calls]);
             }
             Event::Park | Event::Yield | Event::Preempt | Event::End => {
                 if cpu.runs != Some(goid) {
@@ -268,7 +299,7 @@ impl Encoder {
                 cpu.runs = None;
                 let mut stops = |status, number, why: &str| {
                     let why = self.strings.number(why);
-                    cpu.tell(out, when, number, &[why, 0]);
+                    cpu.tell(out, when, number, &[why, calls]);
                     self.goroutines.entry(goid).and_modify(|g| g.status = status);
                 };
                 match event.event {
@@ -295,7 +326,7 @@ impl Encoder {
                 (cpu.is_awake, cpu.seq) = (true, cpu.seq + 1);
                 cpu.tell(out, when, ev::PROC_START, &[cpu.number, cpu.seq]);
             }
-            // No task, the words, no stack. What is said in a handler is no goroutine's.
+            // No task, the words, the stack. What is said in a handler is no goroutine's.
             Event::Begin | Event::Finish | Event::Message => {
                 if cpu.runs != Some(goid) {
                     return false;
@@ -305,23 +336,26 @@ impl Encoder {
                 match event.event {
                     Event::Begin => {
                         g.regions.push(text);
-                        cpu.tell(out, when, ev::USER_REGION_BEGIN, &[0, text, 0]);
+                        cpu.tell(out, when, ev::USER_REGION_BEGIN, &[0, text, calls]);
                     }
                     Event::Finish => {
                         // The tool wants them to lie within each other.
                         if g.regions.pop().is_some_and(|begun| begun != text) {
                             return false;
                         }
-                        cpu.tell(out, when, ev::USER_REGION_END, &[0, text, 0]);
+                        cpu.tell(out, when, ev::USER_REGION_END, &[0, text, calls]);
                     }
                     _ => {
                         let number = self.strings.number(&format!("{}", event.number));
-                        cpu.tell(out, when, ev::USER_LOG, &[0, text, number, 0]);
+                        cpu.tell(out, when, ev::USER_LOG, &[0, text, number, calls]);
                     }
                 }
             }
             // The start on another P shows a steal; who sent an interrupt is no goroutine.
             _ => {}
+        }
+        if stack != 0 {
+            self.seen.insert(stack);
         }
         true
     }
@@ -332,15 +366,27 @@ impl Encoder {
         varint(&mut frequency, 1_000_000_000);
         batch(&mut self.out, NO_M, from, &frequency);
 
-        let mut stacks = vec![ev::STACKS];
-        for (at, id) in &self.sites {
-            let function = self.strings.number(&format!("go at {}:{}", at.file(), at.line()));
-            let file = self.strings.number(at.file());
-            stacks.push(ev::STACK);
+        let (mut stacks, mut places) = (vec![ev::STACKS], Places::default());
+        let sites = self.sites.iter().map(|(at, &id)| {
+            let (file, line) = (at.file().into(), at.line().into());
+            let function = format!("go at {file}:{line}");
             // The tool wants a program counter for each place.
-            [*id, 1, *id, function, file, at.line().into()]
-                .into_iter()
-                .for_each(|word| varint(&mut stacks, word));
+            (id, vec![Frame { pc: id as usize, place: Place { function, file, line } }])
+        });
+        let seen = self.seen.iter().map(|&stack| {
+            let calls = STACKS.stack(usize::from(stack) - 1).unwrap_or_default();
+            (self.sites.len() as u64 + u64::from(stack), places.of(&calls))
+        });
+        for (id, frames) in sites.chain(seen) {
+            stacks.push(ev::STACK);
+            [id, frames.len() as u64].into_iter().for_each(|word| varint(&mut stacks, word));
+            for Frame { pc, place } in frames {
+                let (function, file) = (&place.function, &place.file);
+                let [function, file] = [function, file].map(|text| self.strings.number(text));
+                [pc as u64, function, file, place.line]
+                    .into_iter()
+                    .for_each(|word| varint(&mut stacks, word));
+            }
             if stacks.len() > BATCH {
                 batch(&mut self.out, NO_M, from, &stacks);
                 stacks.truncate(1);

@@ -178,28 +178,31 @@ fn symbol(request: &mut Request<'_, '_>, response: &mut Response<'_>) {
     response.text(&page);
 }
 
-/// Records what each CPU does from now on, for so long as the query says. Then `write` tells it.
+/// Records what each CPU does from `start` on, for so long as the query says. Then `write` tells
+/// it.
 fn record(
     request: &mut Request<'_, '_>,
     response: &mut Response<'_>,
+    start: fn(),
     write: impl FnOnce(&mut Response<'_>),
 ) {
     let Some(_alone) = TRACING.try_lock() else {
         return response.status(500).text("Could not enable tracing: it is in use already\n");
     };
-    trace::start();
+    start();
     time::sleep(seconds(request, TRACE_SECONDS));
     trace::stop();
     write(response);
 }
 
 fn chrome_trace(request: &mut Request<'_, '_>, response: &mut Response<'_>) {
-    record(request, response, |response| {
+    record(request, response, trace::start, |response| {
         response.header("Content-Type", "application/json");
         let _ = trace::dump(response); // or the client is gone
     });
 }
 
 fn go_trace(request: &mut Request<'_, '_>, response: &mut Response<'_>) {
-    record(request, response, |response| send(response, "trace", &gotrace::encode().bytes));
+    let write = |response: &mut Response<'_>| send(response, "trace", &gotrace::encode().bytes);
+    record(request, response, gotrace::start, write);
 }

@@ -33,6 +33,14 @@ struct Bucket<const N: usize> {
     counts: [AtomicU64; N],
 }
 
+impl<const N: usize> Bucket<N> {
+    fn stack(&self) -> Option<Vec<usize>> {
+        let is_whole = self.is_whole.load(Acquire);
+        let stack = || self.frames.iter().take(self.depth.load(Relaxed));
+        is_whole.then(|| stack().map(|frame| frame.load(Relaxed)).collect())
+    }
+}
+
 /// N counts for each stack.
 pub(crate) struct Stacks<const N: usize> {
     buckets: Once<Box<[Bucket<N>]>>,
@@ -70,7 +78,12 @@ impl<const N: usize> Stacks<N> {
             }
             true
         });
-        let bucket = self.bucket(&frames[..depth]);
+        self.add_stack(&frames[..depth], counts)
+    }
+
+    /// The same of a stack of which the innermost frames are kept.
+    pub fn add_stack(&self, stack: &[usize], counts: [u64; N]) -> Option<usize> {
+        let bucket = self.bucket(&stack[..stack.len().min(DEPTH)]);
         match bucket {
             Some(bucket) => self.add_to(bucket, counts),
             None => _ = self.lost.fetch_add(1, Relaxed),
@@ -105,17 +118,16 @@ impl<const N: usize> Stacks<N> {
         })
     }
 
+    /// The stack of a bucket that `add` has told, if its claimer has written it.
+    pub fn stack(&self, bucket: usize) -> Option<Vec<usize>> {
+        self.buckets.get()?.get(bucket)?.stack()
+    }
+
     /// What was counted so far.
     pub fn so_far(&self) -> Counts<N> {
         let buckets = self.buckets.get().map_or(&[][..], |buckets| buckets);
-        let whole = buckets.iter().filter(|bucket| bucket.is_whole.load(Acquire));
-        whole
-            .map(|bucket| {
-                let frames = bucket.frames.each_ref().map(|frame| frame.load(Relaxed));
-                let stack = frames[..bucket.depth.load(Relaxed)].into();
-                (stack, array::from_fn(|n| bucket.counts[n].load(Relaxed)))
-            })
-            .collect()
+        let counts = |bucket: &Bucket<N>| array::from_fn(|n| bucket.counts[n].load(Relaxed));
+        buckets.iter().filter_map(|bucket| Some((bucket.stack()?, counts(bucket)))).collect()
     }
 
     pub fn lost(&self) -> u64 {
@@ -124,8 +136,17 @@ impl<const N: usize> Stacks<N> {
 }
 
 /// What stands between the program's code and an event.
-const MACHINERY: [&str; 6] =
-    ["executive::", "executive_core::", "diagnostics::", "core::", "alloc::", "__rustc::"];
+const MACHINERY: [&str; 9] = [
+    "executive::",
+    "executive_core::",
+    "diagnostics::stacks::",
+    "diagnostics::contention::",
+    "diagnostics::gotrace::",
+    "diagnostics::heap::",
+    "core::",
+    "alloc::",
+    "__rustc::",
+];
 
 /// The places of stacks: each is looked up once.
 #[derive(Default)]

@@ -17,13 +17,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-const CLAIMS: [(&str, fn()); 9] = [
+const CLAIMS: [(&str, fn()); 10] = [
     ("one_wake_in_64_is_measured", one_wake_in_64_is_measured),
     ("in_a_trace_each_wake_is_measured", in_a_trace_each_wake_is_measured),
     ("who_waits_behind_a_hog_is_in_the_histogram", who_waits_behind_a_hog_is_in_the_histogram),
     ("who_is_preempted_waits_for_a_cpu_too", who_is_preempted_waits_for_a_cpu_too),
     ("a_trace_has_each_park_with_its_reason", a_trace_has_each_park_with_its_reason),
     ("a_trace_counts_who_is_queued", a_trace_counts_who_is_queued),
+    ("a_trace_has_stacks_if_it_is_asked_to", a_trace_has_stacks_if_it_is_asked_to),
     ("an_interrupt_that_wakes_nobody_is_recorded", an_interrupt_that_wakes_nobody_is_recorded),
     ("regions_and_messages_are_recorded", regions_and_messages_are_recorded),
     ("a_tracer_of_one_s_own_hears_what_is_told", a_tracer_of_one_s_own_hears_what_is_told),
@@ -228,6 +229,31 @@ fn a_trace_counts_who_is_queued() {
         let shown = shown.filter(|line| line.starts_with(r#"{"name":"queue of CPU 0","ph":"C","#));
         assert!(shown.count() >= 1, "{n} queued: {json}");
     }
+}
+
+fn a_trace_has_stacks_if_it_is_asked_to() {
+    let do_something = || {
+        hand_to_and_fro(10);
+        trace::message(&"done", 10);
+        trace::stop();
+        trace::recorded().0
+    };
+    trace::start_with_stacks(|calls| calls.len() as u16);
+    for one in do_something() {
+        let is_a_goroutine_s_doing = match one.event {
+            Event::Go | Event::Message => true,
+            Event::Ready if one.goid == 1 => continue, // we join: who ends readies us on g0
+            Event::Ready => one.number != 0,
+            Event::Park => one.queued.is_some(), // or it parked before its CPU heard of the trace
+            _ => false,
+        };
+        assert_eq!(one.stack != 0, is_a_goroutine_s_doing, "{one:?}");
+        assert!(one.stack <= 34, "{one:?}");
+    }
+    trace::start();
+    let events = do_something();
+    assert!(events.iter().all(|one| one.stack == 0), "{events:#?}");
+    assert!(events.iter().any(|one| one.event == Event::Park), "{events:#?}");
 }
 
 fn an_interrupt_that_wakes_nobody_is_recorded() {

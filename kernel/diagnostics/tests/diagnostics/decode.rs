@@ -157,10 +157,45 @@ pub fn profile(bytes: &[u8]) -> Profile {
 /// An event of Go's execution trace: its number, and its words behind the time.
 pub type Event = (u8, Vec<u64>);
 
-/// The events of a trace of Go 1.22, by M, and its strings.
-pub fn go_trace(bytes: &[u8]) -> (BTreeMap<u64, Vec<Event>>, Vec<String>) {
+/// A trace of Go 1.22.
+#[derive(Debug, Default)]
+pub struct GoTrace {
+    /// By M.
+    pub events: BTreeMap<u64, Vec<Event>>,
+    pub strings: BTreeMap<u64, String>,
+    /// By number, the innermost frame first.
+    pub stacks: BTreeMap<u64, Vec<Frame>>,
+}
+
+impl GoTrace {
+    /// How many events there are of this number.
+    pub fn count(&self, number: u8) -> usize {
+        self.of(number).count()
+    }
+
+    /// The words of the events of this number.
+    pub fn of(&self, number: u8) -> impl Iterator<Item = &[u64]> {
+        self.events
+            .values()
+            .flatten()
+            .filter(move |event| event.0 == number)
+            .map(|event| &event.1[..])
+    }
+
+    pub fn says(&self, what: impl Fn(&str) -> bool) -> bool {
+        self.strings.values().any(|text| what(text))
+    }
+
+    /// Whether a function with this in its name is in the stack that is an event's last word.
+    pub fn is_in(&self, function: &str, words: &[u64]) -> bool {
+        let stack = self.stacks.get(words.last().expect("a word"));
+        stack.is_some_and(|stack| stack.iter().any(|frame| frame.function.contains(function)))
+    }
+}
+
+pub fn go_trace(bytes: &[u8]) -> GoTrace {
     let mut rest = bytes.strip_prefix(b"go 1.22 trace\0\0\0").expect("a header");
-    let (mut events, mut strings) = (BTreeMap::<u64, Vec<Event>>::new(), Vec::new());
+    let (mut trace, mut stacks) = (GoTrace::default(), Vec::new());
     while let Some((&number, tail)) = rest.split_first() {
         rest = tail;
         assert_eq!(number, 1, "a batch");
@@ -175,12 +210,18 @@ pub fn go_trace(bytes: &[u8]) -> (BTreeMap<u64, Vec<Event>>, Vec<String>) {
             let words = match number {
                 2 | 4 => 0,
                 8 => 1,
-                3 => 6,
+                3 => {
+                    let [id, frames] = [(); 2].map(|()| varint(&mut data));
+                    let frame = |_| [(); 4].map(|()| varint(&mut data));
+                    stacks.push((id, (0..frames).map(frame).collect::<Vec<_>>()));
+                    continue;
+                }
                 5 => {
-                    let [_, length] = [(); 2].map(|()| varint(&mut data));
+                    let [id, length] = [(); 2].map(|()| varint(&mut data));
                     let (text, tail) = data.split_at(length as usize);
                     data = tail;
-                    strings.push(String::from_utf8(text.to_vec()).expect("UTF-8"));
+                    let text = String::from_utf8(text.to_vec()).expect("UTF-8");
+                    assert_eq!(trace.strings.insert(id, text), None, "two strings {id}");
                     continue;
                 }
                 11 | 17 => 1,
@@ -190,8 +231,18 @@ pub fn go_trace(bytes: &[u8]) -> (BTreeMap<u64, Vec<Event>>, Vec<String>) {
                 other => panic!("event {other}"),
             };
             let words: Vec<u64> = (0..words).map(|_| varint(&mut data)).collect();
-            events.entry(m).or_default().push((number, words.into_iter().skip(1).collect()));
+            trace.events.entry(m).or_default().push((number, words.into_iter().skip(1).collect()));
         }
     }
-    (events, strings)
+    for (id, frames) in stacks {
+        let string = |id| trace.strings[&id].clone();
+        let frame = |[_, function, file, line]: [u64; 4]| Frame {
+            function: string(function),
+            file: string(file),
+            line,
+        };
+        let frames = frames.into_iter().map(frame).collect();
+        assert!(trace.stacks.insert(id, frames).is_none(), "two stacks {id}");
+    }
+    trace
 }

@@ -495,7 +495,7 @@ fn go_counts<const N: usize>(trace: &[u8], what: [&str; N]) -> Option<[usize; N]
 
 fn a_trace_is_go_s() {
     const LONG: u64 = 100;
-    executive::trace::start();
+    diagnostics::gotrace::start();
     let before = counts();
     let joined = go(|| {
         let _chaining = executive::trace::region(&"chaining");
@@ -513,14 +513,25 @@ fn a_trace_is_go_s() {
 
     let trace = diagnostics::gotrace::encode();
     assert_eq!(trace.left_out, 0);
-    let (events, strings) = decode::go_trace(&trace.bytes);
-    let count = |number| events.values().flatten().filter(|event| event.0 == number).count() as u64;
+    let told = decode::go_trace(&trace.bytes);
+    let count = |number| told.count(number) as u64;
     let (creates, starts, destroys, blocks) = (count(14), count(16), count(17), count(20));
     assert_eq!((creates, destroys), (born, born));
     assert_eq!([42, 43, 44].map(count), [1; 3], "a region begins and ends, and a message");
-    assert!(["chaining", "links", "100"].iter().all(|word| strings.iter().any(|s| s == word)));
-    assert!(strings.iter().any(|text| text == "chan receive"), "{strings:?}");
-    assert!(strings.iter().any(|text| text.starts_with(&format!("go at {}", file!()))));
+    for word in ["chaining", "links", "100", "chan receive"] {
+        assert!(told.says(|text| text == word), "{word}: {:?}", told.strings);
+    }
+    assert!(told.says(|text| text.starts_with(&format!("go at {}", file!()))));
+    // Where each was started, waits, and was readied; and what was said.
+    let among = |number, function| {
+        told.of(number).filter(|words| told.is_in(function, words)).count() as u64
+    };
+    assert_eq!(among(14, "::chain"), LONG, "{:#?}", told.stacks);
+    assert_eq!(among(14, "::a_trace_is_go_s"), born, "the chain's are within, too");
+    assert!(among(20, "::chain::") >= LONG / 2, "{:#?}", told.stacks);
+    assert!(among(21, "::chain::") >= LONG / 2);
+    assert_eq!([42, 43, 44].map(|number| among(number, "::a_trace_is_go_s")), [1; 3]);
+    assert_eq!(diagnostics::gotrace::lost(), 0);
     // A goroutine that starts has been created or stopped before, but for those that were there.
     assert!(starts >= born && blocks > 0, "{starts} starts, {blocks} blocks");
     let parsed = [
@@ -551,8 +562,7 @@ fn a_trace_that_was_cut_is_go_s_too() {
     (0..20).for_each(|_| chain(500));
     executive::trace::stop();
     let trace = diagnostics::gotrace::encode();
-    let (events, _) = decode::go_trace(&trace.bytes);
-    let starts = events.values().flatten().filter(|event| event.0 == 16).count();
+    let starts = decode::go_trace(&trace.bytes).count(16);
     assert!(starts > 100, "{starts} starts");
     assert!(trace.left_out * 10 < trace.events, "{} of {}", trace.left_out, trace.events);
     if let Some([parsed]) = go_counts(&trace.bytes, ["Runnable->Running"]) {

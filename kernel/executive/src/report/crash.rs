@@ -497,6 +497,18 @@ pub(super) fn own_frames(tell: impl FnMut(usize) -> bool) {
     }
 }
 
+/// Tells the calls that led here on the goroutine's own stack: on g0, those that led to the
+/// `systemstack` by which it is there. Not in a handler that has interrupted g0.
+pub(super) fn goroutine_frames(mut tell: impl FnMut(usize) -> bool) {
+    let Some(stack) = curg().map(G::stack) else { return };
+    let (on_g0, on_it) = (on_g0() && !kit::is_foreign(), Cell::new(false));
+    let readable = |at| {
+        on_it.set(has_frame(stack, at));
+        on_it.get() || on_g0
+    };
+    walk(frame_pointer(), readable, |to| on_g0 && stack.contains(to), |pc| on_it.get() && tell(pc));
+}
+
 /// Follows frame pointers on this stack, but not below its stack pointer, where there may be no
 /// memory: code that was built without frame pointers may have anything in rbp.
 fn walk_on(stack: Stack, sp: usize, fp: usize, tell: impl FnMut(usize) -> bool) {

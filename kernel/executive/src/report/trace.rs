@@ -11,7 +11,8 @@
 //! Perfetto and chrome://tracing open, with a row for each CPU. What lasts is a slice: the run of a
 //! goroutine, and a CPU's halt from [`Event::Halt`] to [`Event::Wake`]. An arrow leads from where a
 //! goroutine was readied to where it ran. Counters show how many goroutines are queued. Others make
-//! other forms of what [`recorded`] tells: `diagnostics` that of Go.
+//! other forms of what [`recorded`] tells: `diagnostics` that of Go, which has stacks, too
+//! ([`start_with_stacks`]).
 //!
 //! **Rule:** a ring is written by its own CPU, pinned, on g0, or in a handler, which may come in
 //! between: so a place is taken by one instruction, and written then. Anyone reads. An event is
@@ -19,6 +20,7 @@
 //! out.
 
 use super::census::busy_ns;
+use super::crash::{self, Calls};
 use super::latency::Histogram;
 pub use super::latency::Latencies;
 use crate::param::{MAX_CPUS, TRACE_EVENTS, TRACE_ONE_IN};
@@ -31,7 +33,7 @@ use core::panic::Location;
 use executive_core::arch::cycles;
 use executive_core::atomic::{AtomicRef, AtomicU8, AtomicU64, AtomicUsize, Ordering::*};
 use executive_core::g::{self, G, TELL, WaitReason};
-use executive_core::kit::{SCHED, curg, m_of, p_of};
+use executive_core::kit::{SCHED, curg, m_of, on_g0, p_of};
 use executive_core::percpu::{Pin, cpu};
 use executive_core::{CpuState, machine};
 use spin::Once;
@@ -46,8 +48,9 @@ fn name(event: Event) -> &'static str {
 struct Ring {
     next: AtomicUsize,
     slots: &'static [Slot; TRACE_EVENTS],
-    /// For each slot: goroutines queued here, and in the upper half those in the global queue. (In
-    /// a slot of six words a traced switch would find its place by an instruction more.)
+    /// For each slot: goroutines queued here (24 bits), those in the global queue (24 bits), and
+    /// the stack. (In a slot of six words a traced switch would find its place by an instruction
+    /// more.)
     queued: &'static [AtomicU64; TRACE_EVENTS],
     latencies: Histogram,
     /// How many goroutines handlers have woken here: its own CPU's, for [`interrupt`].
@@ -67,6 +70,9 @@ struct Slot {
     /// What the user says.
     text: AtomicRef<&'static str>,
 }
+const GLOBAL: u32 = 24;
+const STACK: u32 = 48;
+const MOST_QUEUED: u64 = (1 << 24) - 1;
 const EVENT: u32 = 56;
 const COUNTED: u64 = 1 << 55;
 const REASON: u32 = 48;
@@ -101,9 +107,11 @@ pub struct Recorded {
     pub started_at: Option<&'static Location<'static>>,
     /// The name of a region, or a message.
     pub text: &'static str,
-    /// What was queued behind it, if that was counted: while all is recorded, at all but yields and
-    /// what the user says.
+    /// What was queued behind it, if that was counted: while all is recorded, at all but yields
+    /// and, without stacks, what the user says.
     pub queued: Option<Queued>,
+    /// The number of the calls that led to it ([`start_with_stacks`]); 0: there is none.
+    pub stack: u16,
 }
 
 impl fmt::Display for Recorded {
@@ -148,6 +156,11 @@ const ALL: u8 = 1;
 const WAITS: u8 = 2;
 /// There is a tracer.
 const HOOKED: u8 = 4;
+/// What the user says is told otherwise, too: [`HOOKED`], [`STACKS`].
+static SAID: AtomicU8 = AtomicU8::new(0);
+/// The trace has stacks. (Not in [`MODE`]: a switch of such a trace takes the short way, too.)
+const STACKS: u8 = 8;
+static NUMBER: Once<fn(&[usize]) -> u16> = Once::new();
 static LISTENER: Once<fn(Event, u64)> = Once::new();
 static TRACER: Once<fn(Event, Option<&'static G>, u64)> = Once::new();
 
@@ -194,6 +207,40 @@ pub fn start() {
     tell_all(ALL);
 }
 
+/// As [`start`], and `number` tells what to note of the calls that led to each event that is a
+/// goroutine's doing: that it parks or is preempted, starts or readies another, or says something.
+/// It gets the innermost 32, where the last is first (the recorder's own may come before it), is
+/// called pinned, on g0, or in a handler, takes no lock and allocates nothing. Each call gives the
+/// same one.
+pub fn start_with_stacks(number: fn(&[usize]) -> u16) {
+    NUMBER.call_once(|| number);
+    SAID.fetch_or(STACKS, Release); // partner: the Acquire in `has_stacks`
+    start();
+}
+
+#[inline(always)]
+fn has_stacks() -> bool {
+    SAID.load(Acquire) & STACKS != 0
+}
+
+/// The number of the calls that led to an event, if a trace has stacks; 0: it has none.
+#[cold]
+#[inline(never)]
+fn stack(event: Event, g: Option<&'static G>) -> u64 {
+    let calls = match (event, g) {
+        (Event::Park | Event::Preempt, Some(g)) => Calls::of(|tell| crash::saved_frames(g, tell)),
+        (Event::Ready | Event::Begin | Event::Finish | Event::Message, _) if on_g0() => return 0,
+        (Event::Go | Event::Ready | Event::Begin | Event::Finish | Event::Message, _) => {
+            Calls::of(|tell| crash::goroutine_frames(tell))
+        }
+        _ => return 0,
+    };
+    match calls.frames() {
+        [] => 0,
+        calls => NUMBER.get().map_or(0, |number| number(calls).into()),
+    }
+}
+
 /// From here on all is told, and `who` gets it.
 fn tell_all(who: u8) {
     MODE.fetch_or(who, SeqCst);
@@ -221,6 +268,7 @@ pub(super) fn listen_no_more() {
 /// Ends it; what was recorded stays until later events overwrite it.
 pub fn stop() {
     MODE.fetch_and(!ALL, Relaxed);
+    SAID.fetch_and(!STACKS, Relaxed);
     SPAN[1].store(cycles(), Relaxed);
     let now = machine::now();
     for (cpu, busy) in BUSY.iter().enumerate().take(SCHED.cpus()) {
@@ -233,6 +281,7 @@ pub fn stop() {
 pub fn hook(tracer: fn(Event, Option<&'static G>, u64)) {
     TRACER.call_once(|| tracer);
     MODE.fetch_or(HOOKED, Release); // partner: the Acquire in `tell_others`
+    SAID.fetch_or(HOOKED, Relaxed);
 }
 
 #[cold]
@@ -288,7 +337,11 @@ pub(super) fn event(event: Event, g: Option<&'static G>, number: u64) -> u64 {
         ring.woken.fetch_add(1, Relaxed);
     }
     if mode & ALL != 0 {
-        queued.store(count_queued(event), Relaxed);
+        let mut behind = count_queued(event);
+        if has_stacks() {
+            behind |= stack(event, g) << STACK;
+        }
+        queued.store(behind, Relaxed);
         slot.add(COUNTED);
     }
     match all {
@@ -322,7 +375,8 @@ pub fn interrupt(number: u64, handler: impl FnOnce()) {
 /// here, where it will be. (If it is locked to another CPU, the next event tells.)
 fn count_queued(event: Event) -> u64 {
     let comes = usize::from(matches!(event, Event::Ready | Event::Go));
-    (SCHED.global_len() as u64) << 32 | (p_of(cpu()).runq_len() + comes) as u64
+    let global = (SCHED.global_len() as u64).min(MOST_QUEUED);
+    global << GLOBAL | (p_of(cpu()).runq_len() + comes) as u64
 }
 
 /// Whether the ring gets an event that is told: not all that are told for waits.rs alone.
@@ -375,13 +429,39 @@ fn ring() -> Option<&'static Ring> {
 /// What the user says, or a driver.
 fn say(event: Event, text: &'static &'static str, number: u64) {
     let _pin = Pin::new();
+    if SAID.load(Relaxed) != 0 {
+        return say_more(event, text, number);
+    }
+    if let Some(ring) = ring() {
+        put_said(ring, event, text, number);
+    }
+}
+
+#[inline(always)]
+fn put_said(
+    ring: &'static Ring,
+    event: Event,
+    text: &'static &'static str,
+    number: u64,
+) -> (&'static Slot, &'static AtomicU64) {
+    let (slot, queued) = ring.put(cycles(), event, curg().map_or(0, G::id));
+    slot.number.store(number, Relaxed);
+    slot.text.store(Some(text), Relaxed);
+    (slot, queued)
+}
+
+/// The same for a tracer, and with its stack.
+#[cold]
+#[inline(never)]
+fn say_more(event: Event, text: &'static &'static str, number: u64) {
     if MODE.load(Relaxed) & HOOKED != 0 {
         tell_others(event, curg(), number);
     }
-    if let Some(ring) = ring() {
-        let (slot, _) = ring.put(cycles(), event, curg().map_or(0, G::id));
-        slot.number.store(number, Relaxed);
-        slot.text.store(Some(text), Relaxed);
+    let Some(ring) = ring() else { return };
+    let (slot, queued) = put_said(ring, event, text, number);
+    if has_stacks() {
+        queued.store(count_queued(event) | stack(event, None) << STACK, Relaxed);
+        slot.add(COUNTED);
     }
 }
 
@@ -484,7 +564,9 @@ impl Ring {
             let text = if says { slot.text.load(Relaxed) } else { None };
             let has_place = matches!(event, Event::Go | Event::End);
             let queued = self.queued[n % TRACE_EVENTS].load(Relaxed);
-            let queued = Queued { here: queued as u32, global: (queued >> 32) as u32 };
+            let is_counted = what & COUNTED != 0;
+            let global = ((queued >> GLOBAL) & MOST_QUEUED) as u32;
+            let here = (queued & MOST_QUEUED) as u32;
             (when != 0).then(|| Recorded {
                 cpu,
                 when,
@@ -494,7 +576,8 @@ impl Ring {
                 number: if event == Event::Run { 0 } else { slot.number.load(Relaxed) },
                 started_at: if has_place { slot.started_at.load(Relaxed) } else { None },
                 text: text.copied().unwrap_or(""),
-                queued: (what & COUNTED != 0).then_some(queued),
+                queued: is_counted.then_some(Queued { here, global }),
+                stack: if is_counted { (queued >> STACK) as u16 } else { 0 },
             })
         })
     }
@@ -611,6 +694,7 @@ const NOTHING: Recorded = Recorded {
     started_at: None,
     text: "",
     queued: None,
+    stack: 0,
 };
 
 /// Writes what was recorded as a JSON object of Chrome trace events. Times are microseconds.
