@@ -225,25 +225,24 @@ pub fn send_startup(apic_id: u32, page: u64) {
 }
 
 fn command(apic_id: u32, low: u32) {
-    if is_x2apic() {
+    let Some(page) = Page::mapped() else {
         // Unlike a store to a device page, this wrmsr may overtake our stores to memory (SDM
         // 12.12.3).
         fence_for_msrs();
-        write_msr(x2apic_msr(reg::ICR), u64::from(apic_id) << 32 | u64::from(low));
-        return;
-    }
+        return write_msr(x2apic_msr(reg::ICR), u64::from(apic_id) << 32 | u64::from(low));
+    };
     // A handler that sends between our two writes would redirect us.
     without_interrupts(|| {
         // Wait until the last command has left. It does within microseconds, unless the APIC is
         // broken.
         for _ in 0..1_000_000 {
-            if read(reg::ICR) & ICR_PENDING == 0 {
+            if page.read(reg::ICR) & ICR_PENDING == 0 {
                 break;
             }
             core::hint::spin_loop();
         }
-        write(reg::ICR_HIGH, apic_id << 24);
-        write(reg::ICR, low);
+        page.write(reg::ICR_HIGH, apic_id << 24);
+        page.write(reg::ICR, low);
     });
 }
 
@@ -305,23 +304,44 @@ fn x2apic_msr(register: u32) -> u32 {
 
 #[inline]
 fn read(register: u32) -> u32 {
-    let base = BASE.load(Ordering::Relaxed);
-    if base.is_null() {
-        return read_msr(x2apic_msr(register)) as u32;
+    match Page::mapped() {
+        Some(page) => page.read(register),
+        None => read_msr(x2apic_msr(register)) as u32,
     }
-    // SAFETY: BASE is the mapped page of this CPU's own local APIC, and `reg` names only its 32-bit
-    // registers.
-    unsafe { base.add(register as usize).cast::<u32>().read_volatile() }
 }
 
 #[inline]
 fn write(register: u32, value: u32) {
-    let base = BASE.load(Ordering::Relaxed);
-    if base.is_null() {
-        return write_msr(x2apic_msr(register), value.into());
+    match Page::mapped() {
+        Some(page) => page.write(register, value),
+        None => write_msr(x2apic_msr(register), value.into()),
     }
-    // SAFETY: as in `read`.
-    unsafe { base.add(register as usize).cast::<u32>().write_volatile(value) }
+}
+
+/// xAPIC's registers.
+#[derive(Clone, Copy)]
+struct Page(*mut u8);
+
+impl Page {
+    /// `None`: x2APIC.
+    #[inline]
+    fn mapped() -> Option<Self> {
+        let base = registers();
+        (!base.is_null()).then_some(Page(base))
+    }
+
+    #[inline]
+    fn read(self, register: u32) -> u32 {
+        // SAFETY: BASE is the mapped page of this CPU's own local APIC, and `reg` names only its
+        // 32-bit registers.
+        unsafe { self.0.add(register as usize).cast::<u32>().read_volatile() }
+    }
+
+    #[inline]
+    fn write(self, register: u32, value: u32) {
+        // SAFETY: as in `read`.
+        unsafe { self.0.add(register as usize).cast::<u32>().write_volatile(value) }
+    }
 }
 
 #[inline]
