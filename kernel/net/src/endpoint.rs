@@ -216,7 +216,8 @@ impl<P: Protocol> Endpoint<P> {
             }
             Why::Call | Why::Time => None,
         };
-        let (now, mut port) = (self.link.now(), self.link.port(frame));
+        let begun = Instant::now();
+        let (now, mut port) = (self.link.at(begun), self.link.port(frame));
         port.numbers = body.numbers;
         if frame.is_some() {
             body.queue = Some(port.queue);
@@ -247,10 +248,11 @@ impl<P: Protocol> Endpoint<P> {
         drop(here);
 
         let rests = P::rest(body.sockets.get(body.handle), &mut body.own);
-        let next = next.map(|at| self.link.until(at).max(SOON));
-        let rests = rests.map(|at| at.remaining().as_nanos() as u64);
-        if let Some(delay) = next.into_iter().chain(rests).min() {
-            body.wake_in(owner, delay);
+        let begun = begun.as_nanos();
+        let next = next.map(|at| begun.saturating_add(self.link.between(now, at).max(SOON)));
+        let rests = rests.map(Instant::as_nanos);
+        if let Some(due) = next.into_iter().chain(rests).min() {
+            body.wake_at(owner, due, begun);
         }
         for (is_open, gate) in self.gates(body) {
             if is_open {
@@ -282,18 +284,16 @@ const SOON: u64 = 100_000;
 const AT_HAND: u64 = 1_000_000;
 
 impl<P: Protocol> Body<P> {
-    /// The owner needs nothing for `delay` ns, and is driven then, or sooner: a timer that is set
-    /// for an earlier time stays, because to set it at each touch costs more. When it fires it is
-    /// set anew. It is so before, if it would fire soon: who touches a socket often is not
-    /// interrupted for what was due once.
-    fn wake_in<O: Driven + 'static>(&mut self, owner: &Arc<O>, delay: u64) {
-        let now = Instant::now().as_nanos();
-        let due = now.saturating_add(delay);
+    /// The owner needs nothing before `due`, and is driven then, or sooner: a timer that is set for
+    /// an earlier time stays, because to set it at each touch costs more. When it fires it is set
+    /// anew. It is so before, if it would fire soon: who touches a socket often is not interrupted
+    /// for what was due once.
+    fn wake_at<O: Driven + 'static>(&mut self, owner: &Arc<O>, due: u64, now: u64) {
         if due == self.due || due > self.due && self.due > now + AT_HAND {
             return;
         }
         self.due = due;
-        let delay = Duration::from_nanos(delay);
+        let delay = Duration::from_nanos(due.saturating_sub(now));
         match &self.timer {
             Some(timer) => _ = timer.reset(delay),
             None => {

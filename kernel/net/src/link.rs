@@ -130,12 +130,17 @@ impl Link {
 
     /// The time, as smoltcp is told it.
     pub(crate) fn now(&self) -> smoltcp::time::Instant {
-        now_for(self.clock)
+        self.at(Instant::now())
     }
 
-    /// How long it is (ns) until smoltcp's `at`.
-    pub(crate) fn until(&self, at: smoltcp::time::Instant) -> u64 {
-        let left = at.total_micros().saturating_sub(self.now().total_micros());
+    /// A time, as smoltcp is told it.
+    pub(crate) fn at(&self, time: Instant) -> smoltcp::time::Instant {
+        at_for(self.clock, time)
+    }
+
+    /// How long (ns) smoltcp's `at` comes after its `now`.
+    pub(crate) fn between(&self, now: smoltcp::time::Instant, at: smoltcp::time::Instant) -> u64 {
+        let left = at.total_micros().saturating_sub(now.total_micros());
         u64::try_from(left).unwrap_or(0).saturating_mul(1000) / u64::from(self.clock)
     }
 
@@ -255,7 +260,11 @@ impl Counts {
 
 /// The time for smoltcp, if its clock goes so many times too fast.
 pub(crate) fn now_for(clock: u32) -> smoltcp::time::Instant {
-    let micros = Instant::now().as_nanos() / 1000 * u64::from(clock);
+    at_for(clock, Instant::now())
+}
+
+fn at_for(clock: u32, time: Instant) -> smoltcp::time::Instant {
+    let micros = time.as_nanos() / 1000 * u64::from(clock);
     smoltcp::time::Instant::from_micros(micros as i64)
 }
 
