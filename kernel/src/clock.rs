@@ -111,8 +111,8 @@ const AT_HAND_NS: u64 = 300_000;
 /// A deadline that is later than what the timer is set to leaves the timer as it is, because to
 /// set it costs more than the interrupt that comes too early, once, and sets it then. Goroutines
 /// that sleep and wake move their CPU's deadline each time, mostly to a later one. But a timer that
-/// would fire within [`AT_HAND_NS`] is set: so a CPU that moves its deadline often, as one that
-/// answers packets does at the end of each slice, is not interrupted for nothing.
+/// would fire within 300 us is set: so a CPU that moves its deadline often, as one that answers
+/// packets does at the end of each slice, is not interrupted for nothing.
 ///
 /// With interrupts off, or pinned.
 pub fn arm_timer(deadline_ns: u64) {
