@@ -376,6 +376,28 @@ fn the_manual_finds_four_planted_faults() {
     }
 }
 
+/// Who waits for an owned end is stuck if its owner is; not with an arm that somebody else, or
+/// time, may still fire, and not behind such a one. An arm that is off changes nothing.
+#[test]
+fn nobody_is_told_to_be_stuck_who_is_not() {
+    for cpus in [1, 2] {
+        let mut console = machine(cpus, free_port()).console();
+        console.does("stuck");
+        // The console's own goroutines may be busy when it looks.
+        let said = loop {
+            let said = console.does("leaks");
+            if !said.contains("nothing is certain") {
+                break said;
+            }
+        };
+        let told: Vec<_> = said.lines().filter(|line| line.contains("[select")).collect();
+        assert_eq!(told.len(), 2, "{said}");
+        assert!(said.contains("2 goroutines can never run again"), "{said}");
+        assert!(["(stuck a)", "(stuck b)"].iter().all(|name| said.contains(name)), "{said}");
+        console.ends_with("exit 0", 0);
+    }
+}
+
 /// The numbers of a SCHED line: the global queue's and the P's.
 fn queued(line: &str) -> u64 {
     let (head, queues) = line.split_once(" [ ").expect("a list");

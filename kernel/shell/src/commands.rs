@@ -109,6 +109,8 @@ static TABLE: &[Command] = &[
         "N goroutines that never yield get equal shares, to PERCENT"),
     command("masked", "[MS] [SECONDS]", proofs::masked,
         "a goroutine keeps interrupts off on the last CPU, MS milliseconds at a time"),
+    command("stuck", "", proofs::stuck,
+        "goroutines that can never run again, and some that may: for `leaks`"),
     command("ipi-wake", "[ROUNDS]", proofs::ipi_wake,
         "a goroutine made ready wakes a halted CPU, without a tick"),
     command("registers", "[PREEMPTIONS] [MICROSECONDS]", registers::registers,

@@ -9,10 +9,11 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use core::time::Duration;
 use executive::census::{CpuReport, CpuState, cpu_reports};
+use executive::chan::Receiver;
 use executive::machine::now;
 use executive::param::SLICE_NS;
 use executive::percpu::{Pin, cpu};
-use executive::{affinity::cpus, chan, go, lock_to_cpu, time};
+use executive::{Builder, affinity::cpus, chan, go, lock_to_cpu, select, time};
 use kernel::{println, screen};
 use x86_64::instructions::interrupts::without_interrupts;
 
@@ -45,6 +46,57 @@ pub fn masked(args: &Args) -> Outcome {
     nap(span, args.stop);
     stop.store(true, Ordering::Relaxed);
     spinner.join();
+    Ok(())
+}
+
+/// Goroutines wait in selects, for good. Those called "stuck" wait for each other alone; those
+/// called "may" have somebody, or something, that could still help.
+pub fn stuck(_: &Args) -> Outcome {
+    fn start(name: &'static str, work: impl FnOnce() + Send + 'static) {
+        drop(Builder::new().name(name).spawn(work).expect("memory"));
+    }
+    let (to_a, a) = chan::<()>(0);
+    let (to_b, b) = chan::<()>(0);
+    let ((to_d, d), (to_e, e), (to_f, f)) = (chan::<()>(0), chan::<()>(0), chan::<()>(0));
+    start("stuck a", move || {
+        let (to_b, a) = (to_b.owned(), a.owned());
+        let _others_wait_for_it = (to_d.owned(), to_e.owned());
+        // An arm that is off ends no wait.
+        select! {
+            recv(a) -> _ => {}
+            recv(None::<Receiver<()>>) -> _ => {}
+        }
+        drop(to_b);
+    });
+    start("stuck b", move || {
+        let (to_a, b) = (to_a.owned(), b.owned());
+        select! { recv(b) -> _ => {} }
+        drop(to_a);
+    });
+    // This waits for no arm at all: nobody is known who keeps it.
+    start("may c", || select! { recv(None::<Receiver<()>>) -> _ => {} });
+    // A stranger's end: it is owned by nobody, and lives as long as the machine.
+    let (stranger_s, from_stranger) = chan::<()>(0);
+    core::mem::forget(stranger_s);
+    start("may d", move || {
+        let d = d.owned();
+        select! {
+            recv(d) -> _ => {}
+            recv(from_stranger) -> _ => {}
+        }
+    });
+    start("may e", move || {
+        let (to_f, e) = (to_f.owned(), e.owned());
+        select! {
+            recv(e) -> _ => {}
+            after(Duration::from_secs(3600)) => {}
+        }
+        drop(to_f);
+    });
+    start("may f", move || {
+        let f = f.owned();
+        select! { recv(f) -> _ => {} }
+    });
     Ok(())
 }
 
