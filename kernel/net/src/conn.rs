@@ -117,6 +117,7 @@ impl Protocol for Tcp {
         life: &mut Life,
         numbers: Option<Numbers>,
         segment: &Segment,
+        now: Instant,
     ) -> bool {
         let only_fin = matches!(socket.state(), State::FinWait1 | State::Closing | State::LastAck)
             && socket.send_queue() == 0;
@@ -130,7 +131,7 @@ impl Protocol for Tcp {
             let waits = if segment.data() > SEGMENT { Duration::ZERO } else { DELAYED_ACK };
             socket.set_ack_delay(Some(life.link.span(waits)));
         }
-        segment.data() == 0 || life.buffers.will_receive(socket, segment, numbers)
+        segment.data() == 0 || life.buffers.will_receive(socket, segment, numbers, now)
     }
 
     /// A window opens that was shut while something was under way, which the peer may have dropped.

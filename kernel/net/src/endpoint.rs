@@ -32,7 +32,13 @@ pub(crate) trait Protocol: 'static {
     fn is_readable(socket: &Self::Socket, own: &Self::Own) -> bool;
     fn is_writable(socket: &Self::Socket, own: &Self::Own) -> bool;
     /// Whether the socket is shown a segment.
-    fn heeds(_: &mut Self::Socket, _: &mut Self::Own, _: Option<Numbers>, _: &Segment) -> bool {
+    fn heeds(
+        _: &mut Self::Socket,
+        _: &mut Self::Own,
+        _: Option<Numbers>,
+        _: &Segment,
+        _now: Instant,
+    ) -> bool {
         true
     }
     /// How often more it is shown a segment that it heeds.
@@ -201,7 +207,7 @@ impl<P: Protocol> Endpoint<P> {
         act: impl FnOnce(&mut P::Socket, &mut P::Own, &mut Context) -> R,
     ) -> (R, P::After) {
         let mut body = self.body.lock();
-        let body = &mut *body;
+        let (body, begun) = (&mut *body, Instant::now());
         if let Why::Time = why {
             body.due = u64::MAX;
             body.waits_for_neighbour = false;
@@ -212,11 +218,10 @@ impl<P: Protocol> Endpoint<P> {
             Why::Segment(frame, segment) => {
                 let socket = body.sockets.get_mut(body.handle);
                 times += P::repeats(&mut body.own, body.numbers, segment);
-                P::heeds(socket, &mut body.own, body.numbers, segment).then_some(frame)
+                P::heeds(socket, &mut body.own, body.numbers, segment, begun).then_some(frame)
             }
             Why::Call | Why::Time => None,
         };
-        let begun = Instant::now();
         let (now, mut port) = (self.link.at(begun), self.link.port(frame));
         port.numbers = body.numbers;
         if frame.is_some() {

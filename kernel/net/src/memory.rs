@@ -187,6 +187,7 @@ impl Buffers {
         socket: &Socket<'_>,
         segment: &Segment,
         told: Option<Numbers>,
+        now: Instant,
     ) -> bool {
         if let Some(received) = &mut self.received {
             let most = received.read.wrapping_add(socket.recv_capacity() as u32);
@@ -204,7 +205,7 @@ impl Buffers {
                 received.highest = end;
             }
         }
-        self.used = Instant::now();
+        self.used = now;
         self.receives.commit(&self.memory)
     }
 
