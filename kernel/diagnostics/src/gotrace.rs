@@ -25,6 +25,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::panic::Location;
 use executive::affinity;
+use executive::stacks;
 use executive::trace::{self, Event, Recorded};
 
 /// Numbers of events.
@@ -153,7 +154,7 @@ static STACKS: Stacks<0> = Stacks::new();
 /// As [`executive::trace::start`], with stacks. Allocates room for them the first time.
 pub fn start() {
     STACKS.make();
-    trace::start_with_stacks(number_of);
+    stacks::start_trace(number_of);
 }
 
 /// That of a stack: its bucket's, plus 1.

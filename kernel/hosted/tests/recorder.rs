@@ -10,7 +10,7 @@ use executive::irq::Irq;
 use executive::percpu::Pin;
 use executive::sync::WaitGroup;
 use executive::trace::{self, Event, Latencies};
-use executive::{census, chan, go, on_irq, yield_now};
+use executive::{census, chan, go, on_irq, stacks, yield_now};
 use runner::{End, Run};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -238,7 +238,7 @@ fn a_trace_has_stacks_if_it_is_asked_to() {
         trace::stop();
         trace::recorded().0
     };
-    trace::start_with_stacks(|calls| calls.len() as u16);
+    stacks::start_trace(|calls| calls.len() as u16);
     for one in do_something() {
         let is_a_goroutine_s_doing = match one.event {
             Event::Go | Event::Message => true,

@@ -14,6 +14,9 @@
 //! CPUs stand still for a batch at a time, some microseconds, and the next batch is told as it is
 //! then. (Go stops the world for all.)
 //!
+//! An event of a trace has a stack, too, if it is asked for ([`start_trace`]): of the goroutine
+//! that is told of, by its CPU, which has just left it, or is on it.
+//!
 //! Rejected: to read without stopping anybody, and to drop what has changed meanwhile. It takes a
 //! count of a goroutine's runs to know: an instruction in each switch, for what hardly anybody
 //! asks.
@@ -21,10 +24,12 @@
 use super::crash::{self, Calls, Still};
 use super::still::stand_still;
 pub use super::still::{StandStill, offer};
+use super::trace::{self, Event};
 use crate::param::{REPORT_FRAMES, STACKS_AT_ONCE};
 use alloc::vec::Vec;
 use executive_core::g::{G, Status, WaitReason, getg};
-use executive_core::kit::{SCHED, Seen};
+use executive_core::kit::{SCHED, Seen, on_g0};
+use spin::Once;
 
 /// A goroutine that has not ended, as it stood.
 pub struct Standing<'a> {
@@ -86,6 +91,34 @@ pub fn all(mut tell: impl FnMut(Standing<'_>)) {
             tell(Standing { seen, status, reason, since, frames });
         }
         frames.clear();
+    }
+}
+
+/// As [`trace::start`], and `number` tells what to note of the calls that led to each event that is
+/// a goroutine's doing: that it parks or is preempted, starts or readies another, or says
+/// something. It gets the innermost 32, where the last is first (the recorder's own may come before
+/// it), is called pinned, on g0, or in a handler, takes no lock and allocates nothing. Each call
+/// gives the same one.
+pub fn start_trace(number: fn(&[usize]) -> u16) {
+    NUMBER.call_once(|| number);
+    trace::start_with(stack_of);
+}
+
+static NUMBER: Once<fn(&[usize]) -> u16> = Once::new();
+
+/// The number of the calls that led to an event; 0: it has none.
+fn stack_of(event: Event, g: Option<&'static G>) -> u16 {
+    let calls = match (event, g) {
+        (Event::Park | Event::Preempt, Some(g)) => Calls::of(|tell| crash::saved_frames(g, tell)),
+        (Event::Ready | Event::Begin | Event::Finish | Event::Message, _) if on_g0() => return 0,
+        (Event::Go | Event::Ready | Event::Begin | Event::Finish | Event::Message, _) => {
+            Calls::of(|tell| crash::goroutine_frames(tell))
+        }
+        _ => return 0,
+    };
+    match calls.frames() {
+        [] => 0,
+        calls => NUMBER.get().map_or(0, |number| number(calls)),
     }
 }
 

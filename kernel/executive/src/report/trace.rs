@@ -12,7 +12,7 @@
 //! goroutine, and a CPU's halt from [`Event::Halt`] to [`Event::Wake`]. An arrow leads from where a
 //! goroutine was readied to where it ran. Counters show how many goroutines are queued. Others make
 //! other forms of what [`recorded`] tells: `diagnostics` that of Go, which has stacks, too
-//! ([`start_with_stacks`]).
+//! ([`stacks::start_trace`](super::stacks::start_trace)).
 //!
 //! **Rule:** a ring is written by its own CPU, pinned, on g0, or in a handler, which may come in
 //! between: so a place is taken by one instruction, and written then. Anyone reads. An event is
@@ -20,7 +20,6 @@
 //! out.
 
 use super::census::busy_ns;
-use super::crash::{self, Calls};
 use super::latency::Histogram;
 pub use super::latency::Latencies;
 use crate::param::{MAX_CPUS, TRACE_EVENTS, TRACE_ONE_IN};
@@ -33,7 +32,7 @@ use core::panic::Location;
 use executive_core::arch::cycles;
 use executive_core::atomic::{AtomicRef, AtomicU8, AtomicU64, AtomicUsize, Ordering::*};
 use executive_core::g::{self, G, TELL, WaitReason};
-use executive_core::kit::{SCHED, curg, m_of, on_g0, p_of};
+use executive_core::kit::{SCHED, curg, m_of, p_of};
 use executive_core::percpu::{Pin, cpu};
 use executive_core::{CpuState, machine};
 use spin::Once;
@@ -110,7 +109,8 @@ pub struct Recorded {
     /// What was queued behind it, if that was counted: while all is recorded, at all but yields
     /// and, without stacks, what the user says.
     pub queued: Option<Queued>,
-    /// The number of the calls that led to it ([`start_with_stacks`]); 0: there is none.
+    /// The number of the calls that led to it
+    /// ([`stacks::start_trace`](super::stacks::start_trace)); 0: there is none.
     pub stack: u16,
 }
 
@@ -160,7 +160,7 @@ const HOOKED: u8 = 4;
 static SAID: AtomicU8 = AtomicU8::new(0);
 /// The trace has stacks. (Not in [`MODE`]: a switch of such a trace takes the short way, too.)
 const STACKS: u8 = 8;
-static NUMBER: Once<fn(&[usize]) -> u16> = Once::new();
+static STACK_OF: Once<fn(Event, Option<&'static G>) -> u16> = Once::new();
 static LISTENER: Once<fn(Event, u64)> = Once::new();
 static TRACER: Once<fn(Event, Option<&'static G>, u64)> = Once::new();
 
@@ -207,13 +207,10 @@ pub fn start() {
     tell_all(ALL);
 }
 
-/// As [`start`], and `number` tells what to note of the calls that led to each event that is a
-/// goroutine's doing: that it parks or is preempted, starts or readies another, or says something.
-/// It gets the innermost 32, where the last is first (the recorder's own may come before it), is
-/// called pinned, on g0, or in a handler, takes no lock and allocates nothing. Each call gives the
-/// same one.
-pub fn start_with_stacks(number: fn(&[usize]) -> u16) {
-    NUMBER.call_once(|| number);
+/// As [`start`], and each event that is no switch is told with what `stack_of` says of it. Each
+/// call gives the same one. For stacks.rs.
+pub(super) fn start_with(stack_of: fn(Event, Option<&'static G>) -> u16) {
+    STACK_OF.call_once(|| stack_of);
     SAID.fetch_or(STACKS, Release); // partner: the Acquire in `has_stacks`
     start();
 }
@@ -223,22 +220,11 @@ fn has_stacks() -> bool {
     SAID.load(Acquire) & STACKS != 0
 }
 
-/// The number of the calls that led to an event, if a trace has stacks; 0: it has none.
+/// The number of an event's stack, if the trace has stacks; 0: it has none.
 #[cold]
 #[inline(never)]
 fn stack(event: Event, g: Option<&'static G>) -> u64 {
-    let calls = match (event, g) {
-        (Event::Park | Event::Preempt, Some(g)) => Calls::of(|tell| crash::saved_frames(g, tell)),
-        (Event::Ready | Event::Begin | Event::Finish | Event::Message, _) if on_g0() => return 0,
-        (Event::Go | Event::Ready | Event::Begin | Event::Finish | Event::Message, _) => {
-            Calls::of(|tell| crash::goroutine_frames(tell))
-        }
-        _ => return 0,
-    };
-    match calls.frames() {
-        [] => 0,
-        calls => NUMBER.get().map_or(0, |number| number(calls).into()),
-    }
+    STACK_OF.get().map_or(0, |stack_of| stack_of(event, g).into())
 }
 
 /// From here on all is told, and `who` gets it.
