@@ -285,16 +285,11 @@ pub(crate) type Context = smoltcp::iface::Context;
 /// What could not be sent for want of room is tried again after this many ns.
 const SOON: u64 = 100_000;
 
-/// A timer that fires within so many ns is put off if it fires for nothing.
-const AT_HAND: u64 = 1_000_000;
-
 impl<P: Protocol> Body<P> {
-    /// The owner needs nothing before `due`, and is driven then, or sooner: a timer that is set for
-    /// an earlier time stays, because to set it at each touch costs more. When it fires it is set
-    /// anew. It is so before, if it would fire soon: who touches a socket often is not interrupted
-    /// for what was due once.
+    /// The owner is driven at `due` (ns), or sooner. A timer that is set for an earlier time stays:
+    /// when it fires it is set anew.
     fn wake_at<O: Driven + 'static>(&mut self, owner: &Arc<O>, due: u64, now: u64) {
-        if due == self.due || due > self.due && self.due > now + AT_HAND {
+        if due >= self.due {
             return;
         }
         self.due = due;
