@@ -152,41 +152,9 @@ impl Protocol for Tcp {
         if matches!(state, State::FinWait1 | State::FinWait2) {
             socket.set_ack_delay(None); // the last answer must go out in the touch that ends it
         }
+        let after = life.comes_to(state, numbers);
+        // Of the stage that begins: a peer that has answered may be silent.
         socket.set_timeout(life.patience(socket).map(|d| life.link.span(d)));
-        let was = mem::replace(&mut life.state, state);
-        let after = match (&life.stage, state) {
-            (Stage::Over, _) => return After::Nothing,
-            (Stage::Connecting, State::SynSent | State::SynReceived) => return After::Nothing,
-            (Stage::Accepting(_), State::SynReceived) => return After::Nothing,
-            (Stage::Accepting(listener), State::Listen | State::Closed) => {
-                After::Failed(Some(listener.clone()))
-            }
-            (_, State::Closed) => {
-                // After the last answer there is nothing wrong with that.
-                if was != State::LastAck {
-                    life.cause.get_or_insert(ErrorKind::TimedOut);
-                }
-                After::Failed(None)
-            }
-            (_, State::TimeWait) => {
-                let next = numbers.map_or(0, |it| it.next); // it has sent its FIN
-                After::TimeWait(Numbers { next, expected: life.end })
-            }
-            (Stage::Accepting(listener), _) => {
-                let listener = listener.clone();
-                life.stage = Stage::Open;
-                life.held = true;
-                return After::Established(listener);
-            }
-            (Stage::Connecting, _) => {
-                life.stage = Stage::Open;
-                After::Nothing
-            }
-            (Stage::Open, _) => return After::Nothing,
-        };
-        if !matches!(after, After::Nothing) {
-            life.stage = Stage::Over;
-        }
         after
     }
 }
@@ -226,6 +194,45 @@ impl Life {
             state: State::Closed,
             link,
         }
+    }
+
+    /// The socket is in this state now.
+    fn comes_to(&mut self, state: State, numbers: Option<Numbers>) -> After {
+        let was = mem::replace(&mut self.state, state);
+        let after = match (&self.stage, state) {
+            (Stage::Over, _) => return After::Nothing,
+            (Stage::Connecting, State::SynSent | State::SynReceived) => return After::Nothing,
+            (Stage::Accepting(_), State::SynReceived) => return After::Nothing,
+            (Stage::Accepting(listener), State::Listen | State::Closed) => {
+                After::Failed(Some(listener.clone()))
+            }
+            (_, State::Closed) => {
+                // After the last answer there is nothing wrong with that.
+                if was != State::LastAck {
+                    self.cause.get_or_insert(ErrorKind::TimedOut);
+                }
+                After::Failed(None)
+            }
+            (_, State::TimeWait) => {
+                let next = numbers.map_or(0, |it| it.next); // it has sent its FIN
+                After::TimeWait(Numbers { next, expected: self.end })
+            }
+            (Stage::Accepting(listener), _) => {
+                let listener = listener.clone();
+                self.stage = Stage::Open;
+                self.held = true;
+                return After::Established(listener);
+            }
+            (Stage::Connecting, _) => {
+                self.stage = Stage::Open;
+                After::Nothing
+            }
+            (Stage::Open, _) => return After::Nothing,
+        };
+        if !matches!(after, After::Nothing) {
+            self.stage = Stage::Over;
+        }
+        after
     }
 
     /// How long the peer may be silent, in this state.
