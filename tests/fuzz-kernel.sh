@@ -2,7 +2,7 @@
 # Boots a kernel whose scheduler takes the choices it is free to take from a seed, and whose CPUs stand still now and then in the middle of a protocol;
 # runs every scenario on it. What tests/fuzz.sh cannot see: interrupts, and a timer that a wait uses up.
 #
-#   tests/fuzz-kernel.sh [BOOTS] [FIRST]     so many boots (default 3), with the seeds from FIRST on (default 1), on 2 CPUs, some 15 s each
+#   tests/fuzz-kernel.sh [BOOTS] [FIRST]     so many boots (default 3), with the seeds from FIRST on (default 1), on 2 CPUs, half a minute each
 #   CPUS=4 tests/fuzz-kernel.sh ...          on so many
 #   COMMANDS="stress 60" ...                 these, and not the scenarios
 #
