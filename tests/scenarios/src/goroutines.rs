@@ -321,11 +321,8 @@ fn a_name_is_seen_whole() {
     // A report goes over all g's ever made: in QEMU, among thousands, so many take minutes. There
     // fewer must do, but some of each.
     let begun = Instant::now();
-    let goes_on = |seen: &[usize]| {
-        seen.contains(&0)
-            || seen.iter().sum::<usize>() < enough && begun.elapsed() < Duration::from_secs(5)
-    };
-    while goes_on(&seen) {
+    let will_do = |seen: &[usize]| !seen.contains(&0) && begun.elapsed() > Duration::from_secs(5);
+    while seen.iter().sum::<usize>() < enough && !will_do(&seen) {
         for line in report() {
             let Some((_, name)) = line.split_once(" (~") else { continue };
             let name = name.split_once(") [").map_or(name, |(name, _)| name);
@@ -336,6 +333,7 @@ fn a_name_is_seen_whole() {
     }
     STOP.store(true, SeqCst);
     births.into_iter().for_each(|h| h.join());
+    assert!(!seen.contains(&0), "{seen:?}");
 }
 
 /// Ten thousand at once, and again in the same memory.
