@@ -388,11 +388,14 @@ fn was_preempted(pc: usize) -> bool {
 
 /// The calls of a goroutine, innermost first: the first [`REPORT_FRAMES`].
 pub(super) struct Calls {
-    frames: [usize; REPORT_FRAMES + 2], // a goroutine that was preempted has two that do not count
+    frames: [usize; Self::MOST],
     n: usize,
 }
 
 impl Calls {
+    /// A goroutine that was preempted has two that do not count.
+    pub const MOST: usize = REPORT_FRAMES + 2;
+
     /// Of what `walk` tells. How a goroutine was preempted is left out: where it was comes behind.
     pub fn of(walk: impl FnOnce(&mut dyn FnMut(usize) -> bool)) -> Self {
         let mut calls = Calls { frames: [0; _], n: 0 };
@@ -500,13 +503,16 @@ pub(super) fn own_frames(tell: impl FnMut(usize) -> bool) {
 /// Tells the calls that led here on the goroutine's own stack: on g0, those that led to the
 /// `systemstack` by which it is there. Not in a handler that has interrupted g0.
 pub(super) fn goroutine_frames(mut tell: impl FnMut(usize) -> bool) {
+    if !on_g0() {
+        return own_frames(tell);
+    }
     let Some(stack) = curg().map(G::stack) else { return };
-    let (on_g0, on_it) = (on_g0() && !kit::is_foreign(), Cell::new(false));
+    let on_it = Cell::new(false);
     let readable = |at| {
         on_it.set(has_frame(stack, at));
-        on_it.get() || on_g0
+        true
     };
-    walk(frame_pointer(), readable, |to| on_g0 && stack.contains(to), |pc| on_it.get() && tell(pc));
+    walk(frame_pointer(), readable, |to| stack.contains(to), |pc| on_it.get() && tell(pc));
 }
 
 /// Follows frame pointers on this stack, but not below its stack pointer, where there may be no

@@ -25,7 +25,7 @@ use super::crash::{self, Calls, Still};
 use super::still::stand_still;
 pub use super::still::{StandStill, offer};
 use super::trace::{self, Event};
-use crate::param::{REPORT_FRAMES, STACKS_AT_ONCE};
+use crate::param::STACKS_AT_ONCE;
 use alloc::vec::Vec;
 use executive_core::g::{G, Status, WaitReason, getg};
 use executive_core::kit::{SCHED, Seen, on_g0};
@@ -61,7 +61,7 @@ pub fn all(mut tell: impl FnMut(Standing<'_>)) {
     let me = getg();
     let own = Calls::of(|tell| crash::own_frames(tell));
     let mut ones: Vec<One> = Vec::with_capacity(STACKS_AT_ONCE);
-    let mut frames: Vec<usize> = Vec::with_capacity(STACKS_AT_ONCE * (REPORT_FRAMES + 2));
+    let mut frames: Vec<usize> = Vec::with_capacity(STACKS_AT_ONCE * Calls::MOST);
     let mut last = None;
     loop {
         let mut next = None;
@@ -69,14 +69,16 @@ pub fn all(mut tell: impl FnMut(Standing<'_>)) {
             for g in SCHED.all_after(last).take(STACKS_AT_ONCE) {
                 next = Some(g);
                 let Some(one) = look(g) else { continue };
-                let calls = Calls::of(|tell| match (still, one.status) {
-                    (None, _) => {}
-                    (Some(still), Status::Running) => crash::running_frames(g, still, tell),
-                    (Some(_), _) => crash::saved_frames(g, tell),
-                });
-                let calls = if core::ptr::eq(g, me) { &own } else { &calls }.frames();
-                frames.extend_from_slice(calls); // allocates nothing: there is room
-                ones.push(One { frames: calls.len(), ..one });
+                let calls = match (still, one.status) {
+                    _ if core::ptr::eq(g, me) => &own,
+                    (None, _) => &Calls::of(|_| ()),
+                    (Some(still), Status::Running) => {
+                        &Calls::of(|tell| crash::running_frames(g, still, tell))
+                    }
+                    (Some(_), _) => &Calls::of(|tell| crash::saved_frames(g, tell)),
+                };
+                frames.extend_from_slice(calls.frames()); // allocates nothing: there is room
+                ones.push(One { frames: calls.frames().len(), ..one });
             }
         };
         if !stand_still(&mut |still| batch(Some(&still))) {

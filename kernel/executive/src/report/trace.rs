@@ -323,12 +323,8 @@ pub(super) fn event(event: Event, g: Option<&'static G>, number: u64) -> u64 {
         ring.woken.fetch_add(1, Relaxed);
     }
     if mode & ALL != 0 {
-        let mut behind = count_queued(event);
-        if has_stacks() {
-            behind |= stack(event, g) << STACK;
-        }
-        queued.store(behind, Relaxed);
-        slot.add(COUNTED);
+        let stack = if has_stacks() { stack(event, g) } else { 0 };
+        slot.add_queued(queued, event, stack);
     }
     match all {
         true => 1,
@@ -446,8 +442,7 @@ fn say_more(event: Event, text: &'static &'static str, number: u64) {
     let Some(ring) = ring() else { return };
     let (slot, queued) = put_said(ring, event, text, number);
     if has_stacks() {
-        queued.store(count_queued(event) | stack(event, None) << STACK, Relaxed);
-        slot.add(COUNTED);
+        slot.add_queued(queued, event, stack(event, None));
     }
 }
 
@@ -505,6 +500,11 @@ impl Slot {
     fn add(&self, what: u64) {
         // Release: partner of the Acquire in `events`.
         self.what.store(self.what.load(Relaxed) | what, Release);
+    }
+
+    fn add_queued(&self, queued: &AtomicU64, event: Event, stack: u64) {
+        queued.store(count_queued(event) | stack << STACK, Relaxed);
+        self.add(COUNTED);
     }
 }
 
