@@ -18,7 +18,7 @@ use crate::place::Place;
 use crate::pprof::Frame;
 use crate::proto::varint;
 use crate::stacks::{Places, Stacks};
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -185,8 +185,8 @@ struct Encoder {
     /// The stack of each goroutine's first function, if it is known.
     stacks: BTreeMap<u64, u64>,
     sites: BTreeMap<&'static Location<'static>, u64>,
-    /// The stacks of events. In the trace their numbers come after those of the sites.
-    seen: BTreeSet<u16>,
+    /// The stacks of events, by their numbers in the trace, which come after those of the sites.
+    seen: BTreeMap<u64, u16>,
     strings: Strings,
 }
 
@@ -207,7 +207,7 @@ impl Encoder {
             goroutines: BTreeMap::new(),
             stacks: BTreeMap::new(),
             sites: BTreeMap::new(),
-            seen: BTreeSet::new(),
+            seen: BTreeMap::new(),
             strings: Strings::default(),
         };
         for event in events {
@@ -254,11 +254,11 @@ impl Encoder {
     /// Whether it could be.
     fn event(&mut self, event: &Recorded) -> bool {
         let &Recorded { cpu, when, goid, reason, stack, .. } = event;
-        let Some(cpu) = self.cpus.get_mut(cpu) else { return false };
         let calls = match stack {
             0 => 0,
             _ => self.sites.len() as u64 + u64::from(stack),
         };
+        let Some(cpu) = self.cpus.get_mut(cpu) else { return false };
         let out = &mut self.out;
         let mut known = |cpu: &mut Cpu, out: &mut Vec<u8>, status: Status| {
             self.goroutines.entry(goid).or_insert_with(|| {
@@ -356,7 +356,7 @@ impl Encoder {
             _ => {}
         }
         if stack != 0 {
-            self.seen.insert(stack);
+            self.seen.insert(calls, stack);
         }
         true
     }
@@ -374,9 +374,9 @@ impl Encoder {
             // The tool wants a program counter for each place.
             (id, vec![Frame { pc: id as usize, place: Place { function, file, line } }])
         });
-        let seen = self.seen.iter().map(|&stack| {
+        let seen = self.seen.iter().map(|(&id, &stack)| {
             let calls = STACKS.stack(usize::from(stack) - 1).unwrap_or_default();
-            (self.sites.len() as u64 + u64::from(stack), places.of(&calls))
+            (id, places.of(&calls))
         });
         for (id, frames) in sites.chain(seen) {
             stacks.push(ev::STACK);
