@@ -102,6 +102,7 @@ struct Alarm {
 static ALARMS: [Alarm; MAX_CPUS] =
     [const { Alarm { wanted: AtomicU64::new(NEVER), set: AtomicU64::new(NEVER) } }; MAX_CPUS];
 
+/// A timer that fires within so long is at hand ([`arm_timer`]).
 const AT_HAND_NS: u64 = 300_000;
 
 /// Asks for one alarm on this CPU at `deadline_ns`: at once if that is past, never for [`NEVER`].
