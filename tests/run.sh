@@ -89,10 +89,17 @@ kernel() {
     build_boot && build_kernel
 }
 
-# A machine in QEMU often waits: so there is one more of them at a time than there are CPUs.
+# Each file of tests is a process. Two of them run at a time, because the last machines of one often wait.
 in_qemu() {
     build_boot && build_kernel || return
-    CARGO_TARGET_DIR=$target BOOT=$boot KERNEL=$kernel RUST_TEST_THREADS=$(($(nproc) + 1)) cargo test --no-fail-fast -p tests
+    export CARGO_TARGET_DIR=$target BOOT=$boot KERNEL=$kernel RUST_TEST_THREADS=2 logs
+    cargo test -p tests --no-run 2>"$logs/qemu.built" || { cat "$logs/qemu.built" && return 1; }
+    # shellcheck disable=SC2016 # the inner shell expands these
+    sed -n 's/^ *Executable .* (\(.*\))$/\1/p' "$logs/qemu.built" | xargs realpath | xargs -P2 -I{} bash -c '
+        begun=$SECONDS said=$(cd tests && "$1" 2>&1)
+        status=$?
+        printf "%s (%d s)\n%s\n" "$1" $((SECONDS - begun)) "$said" | flock "$logs" cat
+        exit $status' in_qemu {}
 }
 
 step format format
