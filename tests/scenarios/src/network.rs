@@ -312,10 +312,16 @@ fn numbers(frame: &[u8]) -> (u32, u32) {
     (word(38), word(42))
 }
 
-/// A stack at 10.0.0.2 that listens at port 7, and a peer that is played, on a wire of their own.
+/// A server at 10.0.0.2 whose peer is played by the scenario. Its clock is the true one: a peer
+/// that is late by some milliseconds, on a busy host, sees nothing twice.
 fn played() -> (Stack, TcpListener, WireEnd) {
+    played_with(Config { clock: 1, ..config(1) })
+}
+
+/// A stack at 10.0.0.2 that listens at port 7, and a peer that is played, on a wire of their own.
+fn played_with(config: Config) -> (Stack, TcpListener, WireEnd) {
     let wire = Wire::new(Faults::default());
-    let stack = Stack::new(config(1));
+    let stack = Stack::new(config);
     let end = Arc::new(wire.plug(1).without_checksums());
     stack.attach("eth0", end).add_address(SERVER, 16);
     let listener = stack.listen((SERVER, 7)).unwrap();
@@ -345,13 +351,14 @@ fn syn_with(number: u32, stack: &Stack, peer: &WireEnd) -> Vec<u8> {
 }
 
 /// A peer that is played here, at 10.0.0.2: the next segment that comes with this flag, and its
-/// number. Questions for the peer's hardware address are answered.
+/// number; a SYN only if one is asked for. Questions for the peer's hardware address are answered.
 fn await_segment(peer: &WireEnd, flag: u8) -> (Vec<u8>, u32) {
     loop {
         let frame = peer.next_frame().unwrap().to_vec();
         if frame[12..14] == [8, 6] {
             peer.inject(&tell_address(&frame, peer));
-        } else if frame[12..14] == [8, 0] && frame[47] & flag != 0 {
+        } else if frame[12..14] == [8, 0] && frame[47] & flag != 0 && frame[47] & SYN <= flag & SYN
+        {
             let number = numbers(&frame).0;
             return (frame, number);
         }
@@ -805,11 +812,11 @@ fn a_window_is_heeded_when_both_ends_have_closed() {
     // Those of one byte ask whether the window is open.
     let rest = loop {
         let (data, number) = await_segment(&peer, ACK);
-        if data.len() > 55 {
-            break (data[54..].to_vec(), number.wrapping_sub(first));
+        if data.len() > 55 && number == first.wrapping_add(7) {
+            break data[54..].to_vec();
         }
     };
-    assert_eq!(rest, (b" the wall".to_vec(), 7));
+    assert_eq!(rest, b" the wall");
     tell(5002, 16, 100, ACK);
     await_segment(&peer, FIN);
     tell(5002, 17, 100, ACK);
@@ -1103,16 +1110,22 @@ fn what_came_early_is_kept() {
     let end = Arc::new(wire.plug(1).without_checksums());
     stack.attach("eth0", end).add_address(CLIENT, 24);
     let peer = wire.plug(1);
-    let connect = || {
+    // The SYN of another call may come twice.
+    let connect = |other: Option<u32>| {
         let h = go({
             let stack = stack.clone();
             move || stack.connect((SERVER, 7)).unwrap()
         });
-        let (syn, first) = await_segment(&peer, SYN);
+        let (syn, first) = loop {
+            let (syn, first) = await_segment(&peer, SYN);
+            if Some(first.wrapping_add(1)) != other {
+                break (syn, first);
+            }
+        };
         peer.inject(&reply(&syn, 1000, first.wrapping_add(1), SYN | ACK));
         (h.join(), syn, first.wrapping_add(1))
     };
-    let (stream, syn, next) = connect();
+    let (stream, syn, next) = connect(None);
     let data = |sequence, bytes: &[u8]| {
         let mut frame = reply(&syn, sequence, next, ACK);
         frame[17] += bytes.len() as u8;
@@ -1122,7 +1135,7 @@ fn what_came_early_is_kept() {
     data(1006, b"world");
     // One that begins later and has nothing to do has given its buffers back.
     let both = stack.report().buffers;
-    let later = connect();
+    let later = connect(Some(next));
     until(|| stack.report().buffers == both);
     data(1001, b"hello");
     let mut got = [0; 10];
@@ -1231,7 +1244,7 @@ fn several_segments_in_one_are_acknowledged_at_once() {
 /// A peer whose window is shut is asked again and again whether it is open, and when it is, all
 /// arrives; also if nothing but a probe's answer says so.
 fn a_window_that_is_shut_is_asked_about() {
-    let (stack, listener, peer) = played();
+    let (stack, listener, peer) = played_with(config(1));
     let (stream, frame) = called(&stack, &listener, &peer, 5000);
     let first = numbers(&frame).0.wrapping_add(1);
     let tell = |window: u16| {
