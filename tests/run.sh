@@ -93,9 +93,10 @@ kernel() {
 in_qemu() {
     build_boot && build_kernel || return
     export CARGO_TARGET_DIR=$target BOOT=$boot KERNEL=$kernel RUST_TEST_THREADS=2 logs
-    cargo test -p tests --no-run 2>"$logs/qemu.built" || { cat "$logs/qemu.built" && return 1; }
+    # With the packages of `units`, whose dependencies so are built.
+    cargo test "${host[@]}" -p tests --no-run --message-format=json-render-diagnostics >"$logs/qemu.built" || return
     # shellcheck disable=SC2016 # the inner shell expands these
-    sed -n 's/^ *Executable .* (\(.*\))$/\1/p' "$logs/qemu.built" | xargs realpath | xargs -P2 -I{} bash -c '
+    sed -n '/"package_id":"[^"]*\/tests#/s/.*"executable":"\([^"]*\)".*/\1/p' "$logs/qemu.built" | xargs -P2 -I{} bash -c '
         begun=$SECONDS said=$(cd tests && "$1" 2>&1)
         status=$?
         printf "%s (%d s)\n%s\n" "$1" $((SECONDS - begun)) "$said" | flock "$logs" cat
